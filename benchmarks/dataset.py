@@ -1,0 +1,185 @@
+"""How fast batches come, and what the background costs, measured side by side in one run.
+
+    python benchmarks/dataset.py [--device cuda] [--repeats 15]
+
+Drawing: 128×128 patches of one level, half hidden by rectangles, one process and one thread, store
+in memory, without background, by `Batches.draw` and by a plain loop that stamps one rectangle after
+another into each sample.  Both hide exactly half.
+
+Background: its share of a training step at batch 8, 64×64, 8 levels with the surface, by the
+residual mode of width 48: drawing with it minus drawing without it, over the whole step.
+
+Prints a table and writes it, with device and cores, to `benchmarks/results/dataset.md`.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from scipy.ndimage import gaussian_filter
+
+from ocean_lib.baselines import covariance
+from ocean_lib.dataset import Batches, seeded
+from ocean_lib.interpolation import Background
+from ocean_lib.model import Densifier
+from ocean_lib.store import STEP, Store, build
+from ocean_lib.training import regression_loss, residual_loss
+
+RESULT = Path(__file__).resolve().parent / "results" / "dataset.md"
+SAMPLES, PATCH = 32, 128
+BLOCKS = {"pattern": "blocks", "observed": 0.5}
+ARGO = {"pattern": "profiles", "observed": [0.001, 0.008], "surface": 0.8, "clouds": [0.0, 0.5]}
+
+
+def store(folder: str, levels: int, height: int, width: int) -> Store:
+    """60 months of smooth random fields and a view of the first level from above."""
+    rng = np.random.default_rng(0)
+    shape = (60, levels, height, width)
+    values = gaussian_filter(rng.standard_normal(shape), (0, 1, 3, 3)).astype(np.float32)
+    grid = ("depth", "latitude", "longitude")
+    fields = xr.Dataset(
+        {"temperature": (("time", *grid), 15 + values), "ocean": (grid, np.ones(shape[1:], bool))},
+        {
+            "time": np.arange("1993-01", "1998-01", dtype="M8[M]").astype("M8[ns]"),
+            "depth": np.geomspace(10, 1000, levels),
+            "latitude": 32 + np.arange(height) / 12,
+            "longitude": -70 + np.arange(width) / 12,
+        },
+    )
+    surface = fields.temperature[:, 0] if levels > 1 else None
+    return build(fields, folder, surface=surface)
+
+
+def plain_batch(anomaly: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Values and observed masks of one batch, one sample and one rectangle after another."""
+    values, masks = [], []
+    for _ in range(SAMPLES):
+        date = rng.integers(anomaly.shape[0])
+        y, x = (rng.integers(size - PATCH + 1) for size in anomaly.shape[1:3])
+        patch = anomaly[date, y : y + PATCH, x : x + PATCH, 0] * np.float32(STEP)
+        observed = np.ones((PATCH, PATCH), bool)
+        left = PATCH * PATCH // 2
+        while left:
+            height, width = rng.integers(3, 10, 2)
+            low = rng.integers(1 - height, PATCH), rng.integers(1 - width, PATCH)
+            block = observed[max(low[0], 0) : low[0] + height, max(low[1], 0) : low[1] + width]
+            fresh = np.argwhere(block)[:left]
+            block[fresh[:, 0], fresh[:, 1]] = False
+            left -= len(fresh)
+        values.append(patch * observed)
+        masks.append(observed)
+    return np.stack(values), np.stack(masks)
+
+
+def clock(work, device: torch.device) -> float:
+    """Seconds that a call takes, to the end of what it started on the device."""
+    began = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+def drawing(folder: str, device: torch.device, repeats: int) -> list[str]:
+    data = store(f"{folder}/one", 1, 160, 200)
+    batches = Batches(data, "train", patch=PATCH, specifications=[BLOCKS], device=device)
+    anomaly, rng = np.array(data.anomaly), np.random.default_rng(1)
+    half = SAMPLES * PATCH * PATCH // 2
+    assert int(batches.draw(0, SAMPLES)["observed"].sum()) == half
+    assert int(plain_batch(anomaly, rng)[1].sum()) == half
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    ours, plain = [], []
+    for step in range(repeats):
+        for _ in range(4):
+            ours.append(SAMPLES / clock(lambda s=step: batches.draw(s, SAMPLES), device))
+        plain.append(SAMPLES / clock(lambda: plain_batch(anomaly, rng), torch.device("cpu")))
+    torch.set_num_threads(threads)
+    fast, slow = statistics.median(ours), statistics.median(plain)
+    return [
+        "| drawing, 128×128, one level, 50 % blocks | samples/s |",
+        "| :-- | --: |",
+        f"| `Batches.draw` | {fast:,.0f} |",
+        f"| plain loop, one rectangle at a time | {slow:,.0f} |",
+        f"| ratio | {fast / slow:.0f} |",
+    ]
+
+
+def background_share(folder: str, device: torch.device, repeats: int) -> list[str]:
+    data = store(f"{folder}/eight", 8, 96, 128)
+    background = Background(covariance(data), data.surfaces, length=6.0).to(device)
+    torch.manual_seed(0)
+    model = Densifier(data.statistics(), background, mode="residual", network={"width": 48}).to(
+        device
+    )
+    choices = {"patch": 64, "specifications": [BLOCKS, ARGO], "device": device}
+    bare = Batches(data, "train", **choices)
+    full = Batches(data, "train", background=background, **choices)
+    lines = [
+        "| step of 8 × 8 levels × 64×64, ms | draw | with background | whole step | share |",
+        "| :-- | --: | --: | --: | --: |",
+    ]
+    losses = {
+        "regression": (model.regressor, lambda batch, step: regression_loss(model, batch)),
+        "residual": (
+            model.denoiser,
+            lambda batch, step: residual_loss(model, batch, seeded(device, step)),
+        ),
+    }
+    for stage, (network, loss) in losses.items():
+        optimiser = torch.optim.AdamW(network.parameters(), lr=1e-4)
+
+        def learn(batch, step, network=network, loss=loss, optimiser=optimiser):
+            with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
+                value = loss(batch, step)
+            optimiser.zero_grad(set_to_none=True)
+            value.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimiser.step()
+
+        times = []
+        for step in range(repeats + 2):
+            without = clock(lambda s=step: bare.draw(s, 8), device)
+            among = clock(lambda s=step: full.draw(s, 8), device)
+            batch = full.draw(step, 8)
+            times.append((without, among, clock(lambda b=batch, s=step: learn(b, s), device)))
+        without, among, rest = (statistics.median(part) for part in zip(*times[2:], strict=True))
+        share = (among - without) / (among + rest)
+        lines.append(
+            f"| {stage} | {1e3 * without:.1f} | {1e3 * among:.1f} | {1e3 * (among + rest):.0f} | "
+            f"{share:.1%} |"
+        )
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.add_argument("--repeats", type=int, default=15, help="medians are over this many")
+    given = parser.parse_args()
+    device = torch.device(given.device)
+    where = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"
+    header = (
+        f"Device: {where}; {os.cpu_count()} cores; one process, drawing in one thread and training "
+        f"in {torch.get_num_threads()}; medians of {given.repeats} rounds; "
+        f"torch {torch.__version__.split('+')[0]}."
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        first = drawing(folder, device, given.repeats)
+        second = background_share(folder, device, given.repeats)
+    text = "\n".join(["# Batches", "", header, "", *first, "", *second]) + "\n"
+    print(text)
+    RESULT.parent.mkdir(parents=True, exist_ok=True)
+    beside = RESULT.with_name(f"{RESULT.name}.{os.getpid()}.partial")
+    beside.write_text(text)
+    os.replace(beside, RESULT)
+
+
+if __name__ == "__main__":
+    main()

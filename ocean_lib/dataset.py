@@ -1,0 +1,265 @@
+"""Store + masks → the batch a network sees, and observations → the same batch.
+
+D levels, S surface fields, H×W cells, standardised anomalies, bool where a mask is meant:
+
+    field, value, observed, error, ocean        (B, D, H, W)
+    surface, surface_observed                   (B, S, H, W)
+    background, background_error                (B, D, H, W)      added by `with_background`
+    position (B, 3) unit sphere · season (B, 2) sine and cosine of the day of the year
+
+`Batches` cuts patches out of memory and draws their masks by vectorised code, without worker
+processes; where the store fits, all of it lives on the device.  A step's batch follows from
+(seed, step) alone, so a resumed run sees the same batches.  `observe` draws the fixed cases of an
+evaluation on whole fields, and `standardise` turns any observations into a batch.
+"""
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor
+
+from . import masks
+from .anomalies import climatology, harmonics
+from .interpolation import Background
+from .store import STEP, Store
+
+__all__ = [
+    "Batches",
+    "observe",
+    "seeded",
+    "select_statistics",
+    "sphere",
+    "standardise",
+    "with_background",
+]
+
+
+def seeded(device, *key: int) -> torch.Generator:
+    """A generator whose draws follow from all numbers of `key`, none negative.
+
+    They are mixed into 32 bits, since on a CPU torch ignores the higher bits of a seed.
+    """
+    seed = np.random.SeedSequence(key).generate_state(1)[0]
+    return torch.Generator(device).manual_seed(int(seed))
+
+
+def sphere(latitude, longitude) -> np.ndarray:
+    """Points on the unit sphere (..., 3), float32, of latitudes and longitudes in degrees."""
+    latitude, longitude = np.deg2rad(latitude), np.deg2rad(longitude)
+    return np.stack(
+        [
+            np.cos(latitude) * np.cos(longitude),
+            np.cos(latitude) * np.sin(longitude),
+            np.sin(latitude),
+        ],
+        -1,
+    ).astype(np.float32)
+
+
+def _season(times) -> np.ndarray:
+    return harmonics(times, 3)[:, [2, 1]].astype(np.float32)
+
+
+def with_background(batch: dict[str, Tensor], background: Background) -> dict[str, Tensor]:
+    """The batch with `background` and `background_error` beside it."""
+    names = ("value", "observed", "error", "ocean", "surface", "surface_observed")
+    guess, spread = background(*(batch[name] for name in names))
+    return batch | {"background": guess, "background_error": spread}
+
+
+class Batches:
+    """Random training patches of one part of a store.
+
+    Args:
+        patch: cells; `ValueError` if larger than the part's rows or columns.
+        specifications: observation patterns, as `masks.check` takes them.
+        wet: least fraction of ocean at the first level for a patch to be drawn.
+        seed: with the step, decides every draw.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        part: str,
+        *,
+        patch: int,
+        specifications: list[dict],
+        background: Background | None = None,
+        device: str = "cpu",
+        wet: float = 0.1,
+        seed: int = 0,
+    ):
+        self.specifications = masks.check(specifications)
+        times, columns = store.block(part)
+        rows, width = store.shape(part)
+        if patch > min(rows, width):
+            raise ValueError(
+                f"patch {patch} exceeds the {rows} rows or {width} columns of the {part} field; "
+                f"choose patch <= {min(rows, width)} or a wider region"
+            )
+        self.patch, self.seed, self.device = patch, seed, torch.device(device)
+        self.surfaces, self.background = store.surfaces, background
+        # On a CPU the map is read in place; on a device the whole part is copied there once.
+        anomaly = store.anomaly[times, :, columns]
+        self.anomaly = torch.from_numpy(np.array(anomaly)).to(self.device)
+        self.ocean = torch.from_numpy(np.array(store.ocean[:, columns])).to(self.device)
+        self.depth = torch.tensor(store.depth, dtype=torch.float32, device=self.device)
+        self.season = torch.from_numpy(_season(store.times[times])).to(self.device)
+        latitude, longitude = np.meshgrid(
+            np.convolve(store.latitude, np.ones(patch) / patch, "valid"),
+            np.convolve(store.longitude[columns], np.ones(patch) / patch, "valid"),
+            indexing="ij",
+        )
+        self.position = torch.from_numpy(sphere(latitude, longitude)).to(self.device)
+        self.corners = self._wet_corners(wet)
+
+    def _wet_corners(self, wet: float) -> Tensor:
+        """(N, 2) upper left corners of patches with enough ocean."""
+        ocean = self.ocean[..., self.surfaces :][..., 0].double()
+        total = torch.nn.functional.pad(ocean.cumsum(0).cumsum(1), (1, 0, 1, 0))
+        p = self.patch
+        inside = total[p:, p:] - total[:-p, p:] - total[p:, :-p] + total[:-p, :-p]
+        corners = (inside >= wet * p * p).nonzero()
+        if not len(corners):
+            raise ValueError(
+                f"no patch of {p}×{p} cells is at least {wet:.0%} ocean; choose a smaller patch "
+                "or another region"
+            )
+        return corners
+
+    def draw(self, step: int, size: int) -> dict[str, Tensor]:
+        """The batch of a step; the same step always gives the same batch."""
+        generator = seeded(self.device, self.seed, step)
+        time = torch.randint(len(self.anomaly), (size,), generator=generator, device=self.device)
+        chosen = torch.randint(len(self.corners), (size,), generator=generator, device=self.device)
+        corner = self.corners[chosen]
+        cuts = torch.stack([time, *corner.T], 1).tolist()
+        p = self.patch
+        anomaly = torch.stack([self.anomaly[t, y : y + p, x : x + p] for t, y, x in cuts])
+        wet = torch.stack([self.ocean[y : y + p, x : x + p] for _, y, x in cuts])
+        # The store's order puts channels last in memory, as the convolutions want them.
+        field = (anomaly * STEP).permute(0, 3, 1, 2)
+        wet = wet.permute(0, 3, 1, 2)
+        ocean = wet[:, self.surfaces :]
+        observed, seen = masks.draw(
+            self.specifications, ocean, self.depth, self.surfaces, generator
+        )
+        truth, surface = field[:, self.surfaces :], field[:, : self.surfaces]
+        batch = {
+            "field": truth,
+            "value": truth * observed,
+            "observed": observed,
+            "error": torch.zeros_like(truth),
+            "ocean": ocean,
+            "surface": surface * seen,
+            "surface_observed": seen,
+            "position": self.position[corner[:, 0], corner[:, 1]],
+            "season": self.season[time],
+        }
+        return batch if self.background is None else with_background(batch, self.background)
+
+
+def observe(fields: xr.Dataset, specification: dict, seed: int) -> xr.Dataset:
+    """Observations of whole fields by one pattern, the same for the same seed.
+
+    Args:
+        fields: canonical dataset, with `surface` where it has one (`Store.fields`).
+    Returns:
+        `value`, `observed`, `error` (time, depth, latitude, longitude), `ocean`; and `surface`,
+        `surface_observed` (time, latitude, longitude); °C, NaN where not observed.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    ocean = torch.tensor(fields.ocean.values)
+    number = fields.sizes["time"]
+    surfaces = int("surface" in fields)
+    observed, seen = masks.draw(
+        [specification],
+        ocean.expand(number, *ocean.shape),
+        torch.tensor(fields.depth.values, dtype=torch.float32),
+        surfaces,
+        generator,
+    )
+    temperature = fields.temperature
+    observed = temperature.copy(data=observed.numpy()).drop_attrs()
+    observations = xr.Dataset(
+        {
+            "value": temperature.where(observed),
+            "observed": observed,
+            "error": xr.zeros_like(temperature, dtype=np.float32).drop_attrs(),
+            "ocean": fields.ocean,
+        }
+    )
+    if surfaces:
+        seen = fields.surface.copy(data=seen[:, 0].numpy()).drop_attrs()
+        observations["surface"] = fields.surface.where(seen)
+        observations["surface_observed"] = seen
+    return observations
+
+
+def select_statistics(statistics: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
+    """The statistics at the cells of `grid`.
+
+    Raises:
+        ValueError: the grid lies outside the region of the statistics, or has other levels.
+    """
+    if grid.sizes["depth"] != statistics.sizes["depth"] or not np.allclose(
+        grid.depth, statistics.depth, rtol=0.02, atol=0.5
+    ):
+        raise ValueError(
+            f"levels {np.round(grid.depth.values, 1).tolist()} m differ from the "
+            f"{np.round(statistics.depth.values, 1).tolist()} m of the statistics; put the "
+            "observations on those levels"
+        )
+    for name in ("latitude", "longitude"):
+        have, ask = statistics[name].values, grid[name].values
+        step = float(np.abs(np.diff(have)).mean()) if len(have) > 1 else 1.0
+        if ask.min() < have.min() - step / 2 or ask.max() > have.max() + step / 2:
+            raise ValueError(
+                f"{name} {ask.min():.2f} to {ask.max():.2f} reaches outside the "
+                f"{have.min():.2f} to {have.max():.2f} that the statistics cover; choose a region "
+                "inside"
+            )
+    places = {name: grid[name] for name in ("latitude", "longitude")}
+    return statistics.sel(places, method="nearest")
+
+
+def standardise(
+    observations: xr.Dataset, statistics: xr.Dataset, device: str = "cpu"
+) -> dict[str, Tensor]:
+    """The batch of all dates of `observations` (see `observe`), without `field`.
+
+    Args:
+        statistics: at the same cells, from `select_statistics`.
+    """
+    surfaces = statistics.attrs["surfaces"]
+    normal = climatology(statistics, observations.time.values)
+    deviation = statistics.deviation.values
+    order = ("time", "depth", "latitude", "longitude")
+
+    def tensor(array, kind=np.float32):
+        return torch.from_numpy(np.array(array, dtype=kind)).to(device)
+
+    observed = observations.observed.transpose(*order).values.astype(bool)
+    value = (observations.value.transpose(*order).values - normal[:, surfaces:]) / deviation[
+        surfaces:
+    ]
+    error = observations.error.transpose(*order).values / deviation[surfaces:]
+    ocean = observations.ocean.transpose(*order[1:]).values.astype(bool)
+    shape = (len(normal), surfaces, *normal.shape[2:])
+    surface, seen = np.zeros(shape, np.float32), np.zeros(shape, bool)
+    if surfaces and "surface" in observations:
+        flat = ("time", "latitude", "longitude")
+        seen = observations.surface_observed.transpose(*flat).values.astype(bool)[:, None]
+        above = observations.surface.transpose(*flat).values[:, None]
+        surface = (above - normal[:, :surfaces]) / deviation[:surfaces]
+    middle = sphere(observations.latitude.mean().item(), observations.longitude.mean().item())
+    return {
+        "value": tensor(np.where(observed, value, 0)),
+        "observed": tensor(observed, bool),
+        "error": tensor(np.where(observed, error, 0)),
+        "ocean": tensor(np.broadcast_to(ocean, observed.shape), bool),
+        "surface": tensor(np.where(seen, surface, 0)),
+        "surface_observed": tensor(seen, bool),
+        "position": tensor(np.broadcast_to(middle, (len(normal), 3))),
+        "season": tensor(_season(observations.time.values)),
+    }

@@ -1,0 +1,73 @@
+"""A small ocean, its store, and the device that `pytest --device cuda` chooses."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from scipy.ndimage import gaussian_filter
+
+from ocean_lib.store import build
+
+DEPTH = np.array([9.6, 47.4, 109.7, 318.1, 902.3])
+
+
+def pytest_addoption(parser):
+    parser.addoption("--device", default="cpu", help="device of the tensor tests: cpu or cuda")
+
+
+@pytest.fixture(scope="session")
+def device(request) -> str:
+    name = request.config.getoption("--device")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        pytest.skip("no CUDA device is available here")
+    return name
+
+
+@pytest.fixture(scope="session")
+def small_ocean() -> xr.Dataset:
+    """60 months, 5 levels, 20×28 cells: a land corner, a sloping bottom, a cooler skin above."""
+    rng = np.random.default_rng(0)
+    months, height, width = 60, 20, 28
+
+    def noise(length):
+        field = gaussian_filter(rng.standard_normal((months, height, width)), (0, length, length))
+        return (field / field.std())[:, None]
+
+    depth = DEPTH[:, None, None]
+    season = 3 * np.cos(2 * np.pi * (np.arange(months) - 8) / 12)[:, None, None, None]
+    temperature = 4 + 18 * np.exp(-depth / 400) + season * np.exp(-depth / 50)
+    temperature = temperature + 1.5 * noise(3) * np.exp(-(((depth - 150) / 300) ** 2))
+    temperature = temperature + 0.8 * noise(2) * np.sin(depth / 200)
+    temperature = temperature + noise(1.5) * np.exp(-depth / 40)
+    row, column = np.mgrid[:height, :width]
+    bottom = 60.0 * np.clip(np.hypot(row, column) - 5, 0, None)  # metres; land within 5 cells
+    ocean = DEPTH[:, None, None] < bottom
+    temperature = np.where(ocean, temperature, np.nan).astype(np.float32)
+    surface = temperature[:, 0] - 0.2 + 0.1 * noise(1)[:, 0].astype(np.float32)
+    grid = ("depth", "latitude", "longitude")
+    return xr.Dataset(
+        {
+            "temperature": (
+                ("time", *grid),
+                temperature,
+                {"units": "degrees_C", "standard_name": "sea_water_potential_temperature"},
+            ),
+            "ocean": (grid, ocean),
+            "surface": (("time", "latitude", "longitude"), surface, {"units": "degrees_C"}),
+        },
+        {
+            "time": np.arange("1993-01", "1998-01", dtype="M8[M]").astype("M8[ns]")
+            + np.timedelta64(15, "D"),
+            "depth": ("depth", DEPTH, {"units": "m", "positive": "down"}),
+            "latitude": ("latitude", 33 + np.arange(height) / 12, {"units": "degrees_north"}),
+            "longitude": ("longitude", -65 + np.arange(width) / 12, {"units": "degrees_east"}),
+        },
+        {"credit": "a random ocean", "licence": "CC0"},
+    )
+
+
+@pytest.fixture(scope="session")
+def small_store(small_ocean, tmp_path_factory):
+    """`small_ocean` as a store: 36 months to train on, 8 for validation, 10 for test, gaps of 3."""
+    folder = tmp_path_factory.mktemp("store") / "small"
+    return build(small_ocean, folder, validation=8, test=10, gap=3, surface=small_ocean["surface"])
