@@ -1,0 +1,181 @@
+"""A densifier: network(s), background, statistics and levels in one module and one file.
+
+Modes, so that they can be compared:
+
+    regression   mean and standard deviation of each value, as departures from the background in
+                 units of the background's error
+    diffusion    samples of the standardised anomaly itself, from noise (the original design)
+    residual     regression, then diffusion of what it leaves, in units of its standard deviation
+
+At exactly observed cells the mean is the observation and the residual 0.  `save` writes all that
+using the model needs; `load` executes nothing from the file (`weights_only=True`).
+"""
+
+import os
+from pathlib import Path
+
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from . import __version__
+from .diffusion import Diffusion
+from .interpolation import Background
+from .unet import UNet
+
+__all__ = ["MODES", "Densifier", "exact"]
+
+MODES = ("regression", "diffusion", "residual")
+KIND, FORMAT = "ocean_lib densifier", 1
+LIMIT = 8.0  # standard deviations; no predicted clean value lies farther out
+
+
+def exact(batch: dict[str, Tensor]) -> Tensor:
+    """Cells whose value is known without error, bool (B, D, H, W)."""
+    return batch["observed"] & (batch["error"] == 0)
+
+
+class Densifier(nn.Module):
+    """From observations to the dense field.
+
+    Args:
+        statistics: of the store, `Store.statistics`: levels, climatology, standard deviation.
+        background: the first guess, `interpolation.Background`.
+        mode: one of `MODES`.    diffusion: the noise process (not used by `regression`).
+        network: arguments of `UNet` but its inputs and outputs.
+    Raises:
+        ValueError: the mode is not known.
+    """
+
+    def __init__(
+        self,
+        statistics: xr.Dataset,
+        background: Background,
+        *,
+        mode: str = "residual",
+        diffusion: Diffusion | None = None,
+        network: dict | None = None,
+    ):
+        super().__init__()
+        if mode not in MODES:
+            raise ValueError(f"mode {mode!r} is not known; choose one of {MODES}")
+        self.statistics, self.mode = statistics, mode
+        self.background, self.diffusion = background, diffusion or Diffusion()
+        self.network = dict(network or {})
+        levels, surfaces = statistics.sizes["depth"], statistics.attrs["surfaces"]
+        self.levels, self.surfaces = levels, surfaces
+        inputs = 6 * levels + 2 * surfaces
+        self.regressor = self.denoiser = None
+        if mode != "diffusion":
+            self.regressor = UNet(inputs, 2 * levels, **self.network)
+        if mode != "regression":
+            extra = 3 * levels if mode == "residual" else levels
+            self.denoiser = UNet(inputs + extra, levels, **self.network)
+
+    def _inputs(self, batch: dict[str, Tensor]) -> list[Tensor]:
+        # What an observation adds to the background, in the units in which departures are asked
+        # for: as raw values, small innovations would drown in the anomalies' own size.
+        innovation = (batch["value"] - batch["background"]) / batch["background_error"].clamp(1e-2)
+        innovation = innovation.clamp(-LIMIT, LIMIT) * batch["observed"]
+        names = ("observed", "error", "ocean", "background", "background_error")
+        known = [batch[name].float() for name in names]
+        return [innovation, *known, batch["surface"], batch["surface_observed"].float()]
+
+    @staticmethod
+    def _conditions(batch: dict[str, Tensor]) -> Tensor:
+        return torch.cat([batch["position"], batch["season"]], 1)
+
+    def regress(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (B, D, H, W); the value and 0 at exact observations."""
+        level = torch.zeros(len(batch["value"]), device=batch["value"].device)
+        out = self.regressor(torch.cat(self._inputs(batch), 1), level, self._conditions(batch))
+        departure, logarithm = out.float().chunk(2, 1)
+        mean = batch["background"] + batch["background_error"] * departure
+        deviation = batch["background_error"] * logarithm.clamp(-4, 2).exp()
+        sure = exact(batch)
+        mean = torch.where(sure, batch["value"], mean)
+        deviation = torch.where(sure, 0.0, deviation)
+        return mean * batch["ocean"], deviation * batch["ocean"]
+
+    def predict(
+        self, batch: dict[str, Tensor], x: Tensor, t: Tensor, guess: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        """What the denoiser predicts at x (B, D, H, W) and times t (B,).
+
+        Args:
+            guess: mean and standard deviation from `regress`; None in mode `diffusion`.
+        """
+        extra = [x] if guess is None else [x, guess[0], guess[1]]
+        level = t.float() / self.diffusion.steps
+        inputs = torch.cat([*self._inputs(batch), *extra], 1)
+        return self.denoiser(inputs, level, self._conditions(batch)).float()
+
+    def denoise(self, batch, x: Tensor, t: Tensor, guess) -> Tensor:
+        """x_0 (B, D, H, W) at x and t, within ±8 standard deviations and 0 on land."""
+        x0 = self.diffusion.x0(self.predict(batch, x, t, guess), x, t)
+        return x0.clamp(-LIMIT, LIMIT) * batch["ocean"]
+
+    def save(self, path) -> None:
+        """Write one file that `load` reads; whole or not at all."""
+        names = ("harmonic", "deviation", "wet", "depth", "latitude", "longitude")
+        content = {
+            "kind": KIND,
+            "format": FORMAT,
+            "version": __version__,
+            "mode": self.mode,
+            "network": self.network,
+            "diffusion": self.diffusion.settings(),
+            "background": self.background.settings(),
+            "statistics": {n: torch.tensor(self.statistics[n].values) for n in names},
+            "attributes": dict(self.statistics.attrs),
+            "state": self.state_dict(),
+        }
+        path = Path(path)
+        beside = path.with_name(f"{path.name}.{os.getpid()}.partial")
+        torch.save(content, beside)
+        os.replace(beside, path)
+
+    @classmethod
+    def load(cls, path, device: str = "cpu") -> "Densifier":
+        """The model of a file.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+            ValueError: the file is not a densifier, or of another format.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"no checkpoint at {path}; run notebook 03_training first")
+        try:
+            content = torch.load(path, map_location=device, weights_only=True)
+        except Exception as error:
+            raise ValueError(f"{path} is not a checkpoint that can be read safely") from error
+        if not isinstance(content, dict) or content.get("kind") != KIND:
+            raise ValueError(f"{path} is not a densifier; give a checkpoint.pt that training wrote")
+        if content["format"] != FORMAT:
+            raise ValueError(
+                f"{path} has format {content['format']} (version {content['version']}), this "
+                f"version reads {FORMAT}; train again or install that version"
+            )
+        arrays = {name: value.cpu().numpy() for name, value in content["statistics"].items()}
+        grid = ("channel", "latitude", "longitude")
+        statistics = xr.Dataset(
+            {
+                "harmonic": (("term", *grid), arrays["harmonic"]),
+                "deviation": (grid, arrays["deviation"]),
+                "wet": (grid, arrays["wet"]),
+            },
+            {name: arrays[name] for name in ("depth", "latitude", "longitude")},
+            content["attributes"],
+        )
+        state = content["state"]
+        background = Background(state["background.covariance"], **content["background"])
+        model = cls(
+            statistics,
+            background,
+            mode=content["mode"],
+            diffusion=Diffusion(**content["diffusion"]),
+            network=content["network"],
+        )
+        model.load_state_dict(state)
+        return model.to(device).eval()

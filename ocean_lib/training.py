@@ -1,0 +1,210 @@
+"""The training loop: it yields records, callers show them.
+
+A mode has one or two stages, each with its own budget in steps: `regression` (mean and standard
+deviation) and `diffusion` (of the anomaly, or of the regression's residual, whose weights are then
+fixed).  Every draw of step k follows from (seed, k), so a run that was stopped and resumed is bit
+for bit, on a CPU, the run that was not.  What is kept and used is the exponential moving average
+of the weights.
+
+Reference: Seitzer et al. 2022, arXiv 2203.09168 (β-NLL); Karras et al. 2022, arXiv 2206.00364 (EMA
+of weights in diffusion models).
+"""
+
+import copy
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from .dataset import Batches, seeded
+from .diffusion import masked_mean
+from .model import Densifier, exact
+
+__all__ = ["regression_loss", "residual_loss", "stages", "train"]
+
+KEPT = 2  # checkpoints
+
+
+def stages(mode: str, regression_steps: int, diffusion_steps: int) -> dict[str, int]:
+    """Steps of each stage that a mode trains, in order."""
+    budget = {"regression": regression_steps, "diffusion": diffusion_steps}
+    used = {"regression": ["regression"], "diffusion": ["diffusion"]}.get(mode, list(budget))
+    return {stage: budget[stage] for stage in used}
+
+
+def regression_loss(model: Densifier, batch: dict[str, Tensor]) -> Tensor:
+    """β-NLL (β = 1/2) of the field under the predicted mean and deviation, over hidden ocean."""
+    mean, deviation = model.regress(batch)
+    hidden = batch["ocean"] & ~batch["observed"]
+    deviation = deviation.clamp(min=1e-3)
+    likelihood = 0.5 * ((batch["field"] - mean) / deviation) ** 2 + deviation.log()
+    return masked_mean(deviation.detach() * likelihood, hidden)
+
+
+def residual_loss(model: Densifier, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
+    """Denoising loss over hidden ocean, of the anomaly or of the standardised residual."""
+    clean, guess = batch["field"], None
+    if model.mode == "residual":
+        with torch.no_grad():
+            guess = model.regress(batch)
+        clean = (clean - guess[0]) / guess[1].clamp(min=1e-3)
+        clean = torch.where(batch["ocean"] & ~exact(batch), clean, 0.0).clamp(-8, 8)
+    t = torch.randint(
+        model.diffusion.steps, (len(clean),), generator=generator, device=generator.device
+    )
+    noise = torch.randn(clean.shape, generator=generator, device=generator.device)
+    prediction = model.predict(batch, model.diffusion.add_noise(clean, noise, t), t, guess)
+    hidden = batch["ocean"] & ~batch["observed"]
+    return model.diffusion.loss(prediction, clean, noise, t, hidden)
+
+
+def _loss(model, stage, batch, generator) -> Tensor:
+    if stage == "regression":
+        return regression_loss(model, batch)
+    return residual_loss(model, batch, generator)
+
+
+def _rate(step: int, steps: int, peak: float, warmup: int) -> float:
+    """Linear warm-up, then a cosine to 0."""
+    if step < warmup:
+        return peak * (step + 1) / warmup
+    return 0.5 * peak * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
+
+
+@torch.no_grad()
+def _validate(model, stage, cases: list[dict[str, Tensor]]) -> float:
+    """Mean loss over fixed cases, each with its own fixed noise."""
+    total = 0.0
+    for index, batch in enumerate(cases):
+        generator = torch.Generator(batch["field"].device).manual_seed(index)
+        total += float(_loss(model, stage, batch, generator))
+    return total / len(cases)
+
+
+def _checkpoints(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step_*.pt"))
+
+
+def _write(content: dict, folder: Path, step: int) -> None:
+    beside = folder / f"step_{step:08d}.{os.getpid()}.partial"
+    torch.save(content, beside)
+    os.replace(beside, folder / f"step_{step:08d}.pt")
+    for old in _checkpoints(folder)[:-KEPT]:
+        old.unlink()
+
+
+def _truncate(metrics: Path, step: int) -> None:
+    """Drop the records of steps that will be done again."""
+    if metrics.exists():
+        lines = [line for line in metrics.read_text().splitlines() if line.endswith("}")]
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        beside = metrics.with_name(f"{metrics.name}.{os.getpid()}.partial")
+        beside.write_text("".join(line + "\n" for line in kept))
+        os.replace(beside, metrics)
+
+
+def train(
+    model: Densifier,
+    batches: Batches,
+    validation: Batches,
+    *,
+    steps: dict[str, int],
+    folder,
+    metrics,
+    batch: int = 8,
+    learning_rate: float = 1e-3,
+    warmup: int = 50,
+    clip: float = 1.0,
+    average: float = 0.995,
+    seed: int = 0,
+    every: int = 50,
+    cases: int = 4,
+) -> Iterator[dict]:
+    """Train in place; at the end the model holds the averaged weights, ready to save.
+
+    Yields a record every `every` steps, after writing it to `metrics` and a checkpoint to `folder`:
+    `step` (over all stages), `steps` (their sum), `stage`, `loss`, `validation`, `learning_rate`,
+    `seconds`.  Called again with the same arguments it continues from the newest checkpoint.
+
+    Args:
+        steps: from `stages`.    batch: samples a step.    cases: validation batches, fixed.
+        clip: of the gradient's norm.    average: decay of the moving average, at most.
+    """
+    folder, metrics = Path(folder), Path(metrics)
+    folder.mkdir(parents=True, exist_ok=True)
+    device = batches.device
+    model.to(device)
+    networks = {"regression": model.regressor, "diffusion": model.denoiser}
+    total, done, state = sum(steps.values()), 0, None
+    if _checkpoints(folder):
+        state = torch.load(_checkpoints(folder)[-1], map_location=device, weights_only=True)
+        done = state["step"]
+        model.load_state_dict(state["model"])
+    _truncate(metrics, done)
+    fixed = [validation.draw(index, batch) for index in range(cases)]
+    first, began = 0, time.time()
+    for stage, number in steps.items():
+        last = first + number
+        if done >= last:
+            first = last
+            continue
+        network = networks[stage]
+        optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=1e-3)
+        averaged = copy.deepcopy(network).requires_grad_(False)
+        if state is not None and state["stage"] == stage:
+            optimiser.load_state_dict(state["optimiser"])
+            averaged.load_state_dict(state["averaged"])
+        state, losses = None, []
+        for step in range(max(first, done), last):
+            for group in optimiser.param_groups:
+                group["lr"] = _rate(step - first, number, learning_rate, min(warmup, number))
+            # The 1 parts the noise from the draws of the batch, which may share seed and step.
+            generator = seeded(device, seed, step, 1)
+            sample = batches.draw(step, batch)
+            with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
+                loss = _loss(model, stage, sample, generator)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
+            optimiser.step()
+            # A short run would never forget its first weights at a fixed decay.
+            decay = min(average, (1 + step - first) / (10 + step - first))
+            for slow, fast in zip(averaged.parameters(), network.parameters()):
+                slow.lerp_(fast.detach(), 1 - decay)
+            losses.append(loss.detach())
+            ended = step + 1 == last
+            if (step + 1) % every and not ended:
+                continue
+            current = copy.deepcopy(network.state_dict())
+            network.load_state_dict(averaged.state_dict())
+            score = _validate(model, stage, fixed)
+            if not ended:
+                network.load_state_dict(current)
+            record = {
+                "step": step + 1,
+                "steps": total,
+                "stage": stage,
+                "loss": float(torch.stack(losses).mean()),
+                "validation": score,
+                "learning_rate": optimiser.param_groups[0]["lr"],
+                "seconds": round(time.time() - began, 1),
+            }
+            losses = []
+            with metrics.open("a") as file:
+                file.write(json.dumps(record) + "\n")
+            content = {
+                "step": step + 1,
+                "stage": stage,
+                "model": model.state_dict(),
+                "averaged": averaged.state_dict(),
+                "optimiser": optimiser.state_dict(),
+            }
+            _write(content, folder, step + 1)
+            yield record
+        first = last
+    model.eval()

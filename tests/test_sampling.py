@@ -1,0 +1,389 @@
+"""The samplers against diffusers' schedulers and against Gaussians whose posterior is known."""
+
+import pytest
+import torch
+
+from ocean_lib.diffusion import PARAMETRISATIONS, Diffusion
+from ocean_lib.sampling import SAMPLERS, sample, step, timesteps, trajectory
+
+every = pytest.mark.parametrize("name", PARAMETRISATIONS)
+both = pytest.mark.parametrize("sampler", [*SAMPLERS])
+PREDICTION = {"v": "v_prediction", "epsilon": "epsilon", "x0": "sample"}
+
+
+def seeded(device="cpu", seed=0) -> torch.Generator:
+    return torch.Generator(device).manual_seed(seed)
+
+
+def opinion(x, t):
+    """Some prediction that depends on x and on the time."""
+    return torch.tanh(x.roll(1, -1) - 0.3 * x) + 0.001 * t.view(-1, 1, 1, 1)
+
+
+# --- the times --------------------------------------------------------------------------------
+
+
+def test_five_steps_of_a_thousand_span_all_noise_levels():
+    assert timesteps(1000, 5) == [999, 749, 500, 250, 0]
+
+
+def test_times_of_any_number_of_steps():
+    assert timesteps(1000, 1) == [999]
+    assert timesteps(7, 7) == [6, 5, 4, 3, 2, 1, 0]
+    assert timesteps(1000, 1000) == list(range(999, -1, -1))
+    for number in (2, 10, 333, 997):
+        times = timesteps(1000, number)
+        assert len(times) == number and times[0] == 999 and times[-1] == 0
+        gaps = {one - two for one, two in zip(times, times[1:])}
+        assert max(gaps) - min(gaps) <= 1 and min(gaps) >= 1
+        assert all(isinstance(time, int) for time in times)
+
+
+@pytest.mark.parametrize("number", [0, -3, 1001])
+def test_more_steps_than_there_are_or_none_are_refused(number):
+    with pytest.raises(ValueError, match=f"{number} sampling steps.*1 to 1000"):
+        timesteps(1000, number)
+
+
+@both
+def test_the_denoiser_is_asked_for_those_times(sampler, device):
+    asked = []
+
+    def denoise(x, t):
+        assert x.shape == (3, 2, 5, 7) and t.shape == (3,) and len(t.unique()) == 1
+        assert not t.is_floating_point()
+        asked.append(int(t[0]))
+        return torch.zeros_like(x)
+
+    sample(denoise, Diffusion(), (3, 2, 5, 7), steps=5, sampler=sampler, generator=seeded(device))
+    assert asked == [999, 749, 500, 250, 0]
+
+
+# --- diffusers --------------------------------------------------------------------------------
+
+
+def scheduler(kind, diffusion, **choices):
+    """diffusers' scheduler over our noise process."""
+    product = diffusion.signal.double() ** 2
+    previous = torch.cat([torch.ones(1, dtype=torch.float64), product[:-1]])
+    return kind(
+        num_train_timesteps=diffusion.steps,
+        trained_betas=(1 - product / previous).tolist(),
+        prediction_type=PREDICTION[diffusion.parametrisation],
+        clip_sample=False,
+        **choices,
+    )
+
+
+@every
+@pytest.mark.parametrize("steps", [20, 6])
+def test_ddpm_equals_diffusers_step_by_step(name, steps):
+    from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+
+    diffusion = Diffusion(name, 20)
+    theirs = scheduler(DDPMScheduler, diffusion, variance_type="fixed_small")
+    theirs.set_timesteps(timesteps=timesteps(20, steps))
+    generator, shape = seeded(), (2, 3, 5, 7)
+
+    def denoise(x, t):
+        return diffusion.x0(opinion(x, t), x, t)
+
+    ours = trajectory(denoise, diffusion, shape, steps=steps, sampler="ddpm", generator=seeded())
+    x = torch.randn(shape, generator=generator)
+    if name == "epsilon":
+        x = x * diffusion.noise[-1]  # beside the trace of a first guess of 0
+    for time in theirs.timesteps.tolist():
+        at, mine, _ = next(ours)
+        assert at == time
+        torch.testing.assert_close(mine, x, atol=2e-4, rtol=2e-4)
+        prediction = opinion(x, torch.full((2,), time))
+        x = theirs.step(prediction, time, x, generator=generator).prev_sample
+    at, mine, _ = next(ours)
+    assert at == -1
+    torch.testing.assert_close(mine, x, atol=2e-4, rtol=2e-4)
+
+
+@every
+@pytest.mark.parametrize("eta", [0.0, 1.0])
+def test_a_step_equals_diffusers_ddim(name, eta):
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+    diffusion = Diffusion(name, 1000)
+    theirs = scheduler(DDIMScheduler, diffusion, set_alpha_to_one=True, timestep_spacing="trailing")
+    theirs.set_timesteps(5)
+    times = theirs.timesteps.tolist()
+    assert times == [999, 799, 599, 399, 199]
+    x = torch.randn(2, 3, 5, 7, generator=seeded())
+    for time, previous in zip(times, [*times[1:], -1]):
+        noise = torch.randn(x.shape, generator=seeded(seed=time))
+        t = torch.full((2,), time)
+        prediction = opinion(x, t)
+        x0 = diffusion.x0(prediction, x, t)
+        ours = step(diffusion, x, x0, time, previous, eta, noise)
+        result = theirs.step(prediction, time, x, eta=eta, variance_noise=noise if eta else None)
+        # Theirs divides by a, 0.01 at the last time of epsilon.
+        torch.testing.assert_close(x0, result.pred_original_sample, atol=1e-3, rtol=1e-3)
+        torch.testing.assert_close(ours, result.prev_sample, atol=1e-3, rtol=1e-3)
+        x = ours
+
+
+@every
+def test_ddim_equals_diffusers_from_noise_to_field(name):
+    from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+
+    diffusion, shape = Diffusion(name, 25), (2, 3, 5, 7)
+    theirs = scheduler(DDIMScheduler, diffusion, set_alpha_to_one=True)
+    theirs.set_timesteps(25)
+    assert theirs.timesteps.tolist() == timesteps(25, 25)
+    x = torch.randn(shape, generator=seeded())
+    if name == "epsilon":
+        x = x * diffusion.noise[-1]
+    for time in theirs.timesteps.tolist():
+        x = theirs.step(opinion(x, torch.full((2,), time)), time, x).prev_sample
+
+    def denoise(x, t):
+        return diffusion.x0(opinion(x, t), x, t)
+
+    ours = sample(denoise, diffusion, shape, steps=25, sampler="ddim", generator=seeded())
+    torch.testing.assert_close(ours, x, atol=1e-3, rtol=1e-3)
+
+
+# --- Gaussians --------------------------------------------------------------------------------
+
+
+def posterior(diffusion, mean, covariance):
+    """E[x_0 | x_t] of x_0 ~ N(mean, covariance) over the flattened sample, as a denoiser."""
+    values, vectors = torch.linalg.eigh(covariance.double())
+    values, vectors = values.clamp(min=0).float(), vectors.float()
+
+    def denoise(x, t):
+        a, s = diffusion.signal[int(t[0])].item(), diffusion.noise[int(t[0])].item()
+        gain = a * values / (a**2 * values + s**2)
+        departure = x.flatten(1) - a * mean.to(x)
+        return (mean + (departure @ vectors * gain) @ vectors.T).view(x.shape)
+
+    return denoise
+
+
+@both
+@every
+def test_a_gaussian_is_recovered(name, sampler):
+    diffusion, number = Diffusion(name), 20000
+    mean = torch.tensor([1.0, -2.0, 0.0, 0.5])
+    root = torch.randn(4, 4, generator=seeded(seed=3))
+    covariance = root @ root.T / 2
+    drawn = sample(
+        posterior(diffusion, mean, covariance),
+        diffusion,
+        (number, 1, 2, 2),
+        steps=500,
+        sampler=sampler,
+        generator=seeded(),
+        start=mean.view(1, 1, 2, 2).expand(number, 1, 2, 2),
+    ).flatten(1)
+    variance = covariance.diagonal()
+    # 5 standard errors of the Monte Carlo, and 3 % for the finite number of steps.
+    assert ((drawn.mean(0) - mean).abs() < 5 * (variance / number).sqrt() + 0.01).all()
+    scale = (variance[:, None] * variance).sqrt()
+    off = (torch.cov(drawn.T) - covariance).abs()
+    assert (off < scale * (5 * (2 / number) ** 0.5 + 0.03)).all(), off / scale
+
+
+def smooth(rows, columns, length=4.0):
+    """Covariance of a once differentiable field of unit variance, (rows·columns)²."""
+
+    def axis(size):
+        distance = (torch.arange(size)[:, None] - torch.arange(size)).abs() * 3**0.5 / length
+        return (1 + distance) * torch.exp(-distance)
+
+    return torch.kron(axis(rows), axis(columns)).double()
+
+
+def squared_steps(x, kinds, kind):
+    """Mean squared difference of neighbours, of which `kind` (0, 1, 2) are known."""
+    found = []
+    for axis in (-1, -2):
+        size = x.shape[axis] - 1
+        count = sum(kinds.narrow(axis, start, size).int() for start in (0, 1))
+        found.append(x.diff(dim=axis)[count == kind] ** 2)
+    return float(torch.cat(found).mean())
+
+
+@both
+def test_no_seam_at_the_edge_of_known_cells(sampler):
+    """Smooth fields, each member with a truth of its own, known around a hidden block.
+
+    The denoiser knows the known cells, as a network that is given the observations does: over
+    members, neighbours across the border differ as any neighbours of such a field do.
+    """
+    rows, columns, members = 13, 15, 400
+    covariance = smooth(rows, columns)
+    root = torch.linalg.cholesky(covariance)
+    noise = torch.randn(members, rows * columns, generator=seeded(seed=1)).double()
+    truth = (noise @ root.T).float().view(members, 1, rows, columns)
+    known = torch.ones(rows, columns, dtype=torch.bool)
+    known[2:11, 2:13] = False
+    seen, hidden = known.flatten(), ~known.flatten()
+    gain = covariance[hidden][:, seen] @ torch.linalg.inv(covariance[seen][:, seen])
+    left = covariance[hidden][:, hidden] - gain @ covariance[seen][:, hidden]
+    expected = (truth.flatten(1)[:, seen].double() @ gain.T).float()
+    diffusion = Diffusion()
+    conditional = posterior(diffusion, expected, left)
+
+    def denoise(x, t):
+        x0 = torch.full_like(x, 50.0).flatten(1)  # nobody may rely on this at known cells
+        x0[:, hidden] = conditional(x.flatten(1)[:, hidden], t)
+        return x0.view(x.shape)
+
+    known = known.expand(truth.shape)
+    x = sample(
+        denoise,
+        diffusion,
+        tuple(truth.shape),
+        steps=100,
+        sampler=sampler,
+        generator=seeded(),
+        known=known,
+        value=torch.where(known, truth, 99.0),
+    )
+    assert torch.equal(x[known], truth[known])
+    of_the_field = squared_steps(truth, known, 1)
+    assert squared_steps(x, known, 1) == pytest.approx(of_the_field, rel=0.1)
+    assert squared_steps(x, known, 1) < 1.1 * squared_steps(x, known, 2)
+    assert squared_steps(x, known, 0) == pytest.approx(squared_steps(truth, known, 0), rel=0.1)
+    # And the members scatter about the conditional mean by the conditional variance.
+    scatter = (x.flatten(1)[:, hidden] - expected).var(0)
+    assert left.diagonal().max() > 0.2
+    assert float(scatter.sum() / left.trace()) == pytest.approx(1, abs=0.08)
+
+
+# --- known cells ------------------------------------------------------------------------------
+
+
+@every
+@both
+def test_known_cells_carry_their_value_noised_to_the_step(name, sampler, device):
+    """With one noise of its own per member from the first step to the last."""
+    diffusion, shape = Diffusion(name), (3, 2, 5, 7)
+    generator = seeded(seed=4)
+    known = (torch.rand(shape, generator=generator) < 0.4).to(device)
+    value = torch.randn(shape, generator=generator).to(device)
+    noises, asked = [], []
+
+    def denoise(x, t):
+        a, s = diffusion.signal[int(t[0])].item(), diffusion.noise[int(t[0])].item()
+        noises.append((x - a * value) / s)
+        asked.append(x)
+        return opinion(x, t)
+
+    frames = list(
+        trajectory(
+            denoise,
+            diffusion,
+            shape,
+            steps=7,
+            sampler=sampler,
+            generator=seeded(device),
+            known=known,
+            value=value,
+        )
+    )
+    for noise in noises[1:]:
+        torch.testing.assert_close(noise[known], noises[0][known], atol=2e-3, rtol=0)
+    shared = known[0] & known[1]
+    assert shared.any() and not torch.isclose(noises[0][0], noises[0][1])[shared].any()
+    assert abs(float(noises[0][known].mean())) < 0.4
+    assert 0.7 < float(noises[0][known].std()) < 1.3
+    for (_, x, x0), given in zip(frames[:-1], asked):
+        assert torch.equal(x, given)
+        assert torch.equal(x0[known], value[known])
+    time, end, same = frames[-1]
+    assert time == -1 and torch.equal(end, same) and torch.equal(end[known], value[known])
+    assert not torch.isclose(end[~known], value[~known]).all()
+
+
+@both
+def test_everything_known_is_given_back_and_nothing_known_changes_nothing(sampler):
+    shape, diffusion = (2, 1, 3, 5), Diffusion()
+    value = torch.randn(shape, generator=seeded(seed=1))
+    choices = {"steps": 4, "sampler": sampler}
+    free = sample(opinion, diffusion, shape, generator=seeded(), **choices)
+    none = torch.zeros(shape, dtype=torch.bool)
+    same = sample(opinion, diffusion, shape, generator=seeded(), known=none, value=value, **choices)
+    assert torch.equal(free, same)
+    every = sample(
+        opinion, diffusion, shape, generator=seeded(), known=~none, value=value, **choices
+    )
+    assert torch.equal(every, value)
+
+
+def test_the_first_guess_enters_only_where_some_signal_is_left():
+    shape = (2, 1, 3, 5)
+    guess = torch.full(shape, 3.0)
+    for name, share in (("v", 0.0), ("x0", 0.0), ("epsilon", 0.01)):
+        first = [
+            next(
+                trajectory(
+                    opinion, Diffusion(name), shape, steps=3, generator=seeded(), start=start
+                )
+            )[1]
+            for start in (None, guess)
+        ]
+        torch.testing.assert_close(first[1] - first[0], share * guess, atol=1e-6, rtol=1e-3)
+
+
+# --- draws ------------------------------------------------------------------------------------
+
+
+@both
+def test_the_generator_decides_and_ddim_draws_once(sampler):
+    shape, diffusion = (2, 1, 4, 4), Diffusion()
+    choices = {"steps": 5, "sampler": sampler}
+    one, two, other = (
+        sample(opinion, diffusion, shape, generator=seeded(seed=s), **choices) for s in (0, 0, 1)
+    )
+    assert torch.equal(one, two) and not torch.equal(one, other)
+    generator, once = seeded(), seeded()
+    sample(opinion, diffusion, shape, generator=generator, **choices)
+    torch.randn(shape, generator=once)
+    drawn_once = torch.equal(generator.get_state(), once.get_state())
+    assert drawn_once == (sampler == "ddim")
+
+
+@both
+def test_a_generator_for_each_member_frees_it_of_its_company(sampler, device):
+    diffusion, choices = Diffusion(), {"steps": 4, "sampler": sampler}
+    generators = [seeded(device, seed) for seed in range(3)]
+    together = sample(opinion, diffusion, (3, 1, 5, 7), generator=generators, **choices)
+    for seed in range(3):
+        alone = sample(
+            opinion, diffusion, (1, 1, 5, 7), generator=[seeded(device, seed)], **choices
+        )
+        torch.testing.assert_close(alone[0], together[seed])
+
+
+# --- refusals ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"sampler": "euler"}, "'euler'.*ddim.*ddpm"),
+        ({"steps": 1001}, "1001 sampling steps"),
+        ({"known": (2, 1, 3, 4), "value": (2, 1, 3, 5)}, r"known has shape \(2, 1, 3, 4\)"),
+        ({"known": (2, 1, 3, 5), "value": (1, 1, 3, 5)}, r"value has shape \(1, 1, 3, 5\)"),
+        ({"known": (3, 5), "value": (3, 5)}, r"known has shape \(3, 5\)"),
+        ({"known": (2, 1, 3, 5)}, "belong together"),
+        ({"value": (2, 1, 3, 5)}, "belong together"),
+        ({"generator": [torch.Generator()]}, "1 generators for 2 samples"),
+    ],
+)
+def test_what_does_not_fit_is_refused_never_skipped(choices, words):
+    made = {
+        name: torch.zeros(choices[name], dtype=torch.bool if name == "known" else torch.float)
+        for name in ("known", "value")
+        if name in choices
+    }
+    arguments = {"steps": 3, "generator": seeded()} | choices | made
+    with pytest.raises(ValueError, match=words):
+        sample(opinion, Diffusion(), (2, 1, 3, 5), **arguments)
