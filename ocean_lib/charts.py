@@ -1,0 +1,192 @@
+"""Curves: scores by depth, losses by step, power by wavenumber, each a figure fit for a paper.
+
+Depth runs downward on a square-root scale, which gives the thermocline the room it needs and keeps
+the deep ocean in sight. Reconstructions come as the dataset of reconstruction.nc, scores as the
+table of scores.csv, training as the records of metrics.jsonl. Lines differ by colour (Okabe and
+Ito's, told apart by the colour-blind) and by dash or marker.
+"""
+
+import os
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
+
+from ocean_lib.drawing import STYLE, depth_axis, new_figure
+from ocean_lib.labels import metres, month, select
+
+__all__ = ["error_by_depth", "loss_curve", "spectra"]
+
+BLACK, BLUE, ORANGE, GREEN, GREY = "#000000", "#0072b2", "#d55e00", "#009e73", "#777777"
+OTHERS = ["#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#777777", "#f0e442", "#000000"]
+
+
+@mpl.rc_context(STYLE)
+def error_by_depth(scores, *, metric="rmse", ours="reconstruction", reference=None):
+    """One panel a case: a metric by depth, a line a method, `ours` in front with its interval.
+
+    `scores` has the columns of scores.csv; rows whose depth is no number ("all") are left out.
+    `reference` chooses what was scored against, by default the first in the table. Returns the
+    figure. Raises ValueError where no row holds the metric by depth.
+    """
+    reference = scores["reference"].iloc[0] if reference is None else reference
+    table = scores[(scores["metric"] == metric) & (scores["reference"] == reference)]
+    table = table.assign(depth=pd.to_numeric(table["depth"], errors="coerce"))
+    table = table.dropna(subset=["depth", "value"]).sort_values("depth")
+    if table.empty:
+        raise ValueError(
+            f"no score of {metric!r} by depth against {reference!r}; the metrics are "
+            f"{sorted(scores['metric'].unique())}"
+        )
+    cases = list(dict.fromkeys(scores["case"][scores["case"].isin(table["case"])]))
+    methods = [m for m in dict.fromkeys(scores["method"]) if m in set(table["method"])]
+    methods.sort(key=lambda method: method == ours)
+    figure = new_figure(min(1.2 + 2.9 * len(cases), 7.2), 3.4)
+    figure.set_layout_engine("constrained")
+    grid = figure.subplots(1, len(cases), sharey=True, squeeze=False)[0]
+    for axes, case in zip(grid, cases, strict=True):
+        for i, method in enumerate(methods):
+            rows = table[(table["case"] == case) & (table["method"] == method)]
+            colour = BLUE if method == ours else OTHERS[i % len(OTHERS)]
+            axes.plot(
+                rows["value"],
+                rows["depth"],
+                color=colour,
+                label=method.replace("_", " "),
+                marker="o" if method == ours else "s^vDPX*"[i % 7],
+                markersize=3,
+                linewidth=2.0 if method == ours else 1.0,
+                zorder=3 if method == ours else 2,
+            )
+            if method == ours:
+                axes.fill_betweenx(
+                    rows["depth"],
+                    rows["low"].astype(float),
+                    rows["high"].astype(float),
+                    color=colour,
+                    alpha=0.2,
+                    linewidth=0,
+                )
+        axes.set_title(case)
+        name = metric.capitalize() if metric in ("bias", "spread") else metric.upper()
+        axes.set_xlabel(name + {"psnr": " (dB)", "ssim": ""}.get(metric, " (°C)"))
+        axes.grid(alpha=0.3, linewidth=0.4)
+        depth_axis(axes, 1.04 * table["depth"], label=axes is grid[0])
+        if metric in ("rmse", "mae", "crps", "spread"):
+            axes.set_xlim(left=0)
+    handles, labels = grid[0].get_legend_handles_labels()
+    figure.legend(
+        handles[::-1],
+        labels[::-1],
+        loc="outside lower center",
+        frameon=False,
+        ncols=min(len(methods), 5),
+    )
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def loss_curve(records):
+    """Training and validation loss by step, one panel a stage; returns the figure.
+
+    `records` are dicts with step, stage, loss, validation (or none), or the path of metrics.jsonl.
+    The loss axis is logarithmic where every loss is positive.
+    """
+    is_path = isinstance(records, str | os.PathLike)
+    table = pd.read_json(records, lines=True) if is_path else pd.DataFrame(list(records))
+    table = table.reindex(columns=table.columns.union(["validation"]))
+    stages = list(dict.fromkeys(table["stage"]))
+    figure = new_figure(min(1.0 + 2.8 * len(stages), 7.2), 2.8)
+    figure.set_layout_engine("constrained")
+    for axes, stage in zip(figure.subplots(1, len(stages), squeeze=False)[0], stages, strict=True):
+        rows = table[table["stage"] == stage].sort_values("step")
+        checked = rows.dropna(subset=["validation"])
+        axes.plot(rows["step"], rows["loss"], color=GREY, linewidth=0.9, label="Training")
+        if len(checked):
+            axes.plot(
+                checked["step"],
+                checked["validation"].astype(float),
+                "o-",
+                color=BLUE,
+                markersize=3,
+                linewidth=1.4,
+                label="Validation",
+            )
+        if (rows["loss"] > 0).all() and (checked["validation"].astype(float) > 0).all():
+            axes.set_yscale("log")
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.set(title=str(stage).capitalize(), xlabel="Training step", ylabel="Loss")
+        axes.grid(alpha=0.3, linewidth=0.4)
+        axes.legend(frameon=False)
+    return figure
+
+
+def _zonal_power(field, segments, length):
+    """Mean power (wavenumber,) of rows cut into wet segments: detrended, Hann window."""
+    from scipy.signal import detrend
+
+    rows, starts = segments
+    cuts = np.stack(
+        [field[..., row, start : start + length] for row, start in zip(rows, starts, strict=True)],
+        -2,
+    )
+    cuts = cuts[np.isfinite(cuts).all(-1)]
+    window = np.hanning(length)
+    power = np.abs(np.fft.rfft(detrend(cuts, axis=-1) * window)) ** 2 / (window**2).sum()
+    return power.mean(0)
+
+
+@mpl.rc_context(STYLE)
+def spectra(reconstruction, *, case=None, time=None, depth=100.0):
+    """Zonal power spectra of truth, ensemble mean and members at one level; returns the figure.
+
+    Rows are cut into pieces half the domain wide that hold no land, detrended and windowed; their
+    powers are averaged. Raises ValueError where no piece of ocean is that wide.
+    """
+    chosen = select(reconstruction, case=case, time=time, depth=depth)
+    chosen = chosen.transpose(..., "latitude", "longitude")
+    length = chosen.sizes["longitude"] // 2
+    wet = np.lib.stride_tricks.sliding_window_view(np.asarray(chosen["ocean"]), length, axis=1)
+    rows, starts = np.nonzero(wet.all(-1)[:, :: max(length // 2, 1)])
+    if not rows.size:
+        raise ValueError(
+            f"no row of ocean at {metres(chosen['depth'])} is {length} cells wide, "
+            "half the domain; choose a shallower depth"
+        )
+    segments = rows, starts * max(length // 2, 1)
+    step = float(chosen["longitude"].diff("longitude").mean())
+    spacing = 111.195 * step * float(np.cos(np.deg2rad(chosen["latitude"])).mean())
+    wavenumber = np.fft.rfftfreq(length, spacing)[1:]
+    figure = new_figure(3.8, 3.2)
+    figure.set_layout_engine("constrained")
+    axes = figure.subplots()
+    for name, label, colour, dash in (
+        ("members", "Members", ORANGE, "-"),
+        ("mean", "Ensemble mean", BLUE, "--"),
+        ("truth", "Truth", BLACK, "-"),
+    ):
+        field = np.asarray(chosen[name], dtype=float)
+        if not np.isfinite(field).any():
+            continue
+        power = _zonal_power(field, segments, length)[1:]
+        axes.loglog(wavenumber, power * spacing, dash, color=colour, linewidth=1.4, label=label)
+    lengths = [
+        km
+        for decade in (1, 10, 100, 1000, 10000)
+        for km in (2 * decade, 5 * decade, 10 * decade)
+        if wavenumber[0] <= 1 / km <= wavenumber[-1]
+    ]
+    axes.xaxis.set_major_locator(FixedLocator([1 / km for km in lengths]))
+    axes.xaxis.set_major_formatter(lambda value, _: f"{1 / value:.0f}")
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set(
+        xlabel="Wavelength (km)",
+        ylabel="Power (°C² km)",
+        title=f"{chosen['case'].item()}, {month(chosen['time'])}, {metres(chosen['depth'])}",
+    )
+    axes.grid(alpha=0.3, linewidth=0.4)
+    axes.legend(frameon=False)
+    return figure

@@ -1,0 +1,105 @@
+"""Runs: one folder for everything that an experiment makes.
+
+`open_run(name)` is the one place that knows paths: notebooks, runner and tests ask it, so that a
+notebook behaves alike by hand in JupyterLab, under bare papermill and under the runner. Beside it
+stand the other things that every notebook begins with: the device and the progress of a loop.
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocean_lib.parameters import NOTEBOOKS, RunError, load_parameters
+from ocean_lib.progress import progress
+
+__all__ = ["Run", "RunError", "device_name", "load_parameters", "open_run", "progress", "workspace"]
+
+
+def workspace() -> Path:
+    """The folder that holds `data/` and `outputs/`: `OCEAN_WORKSPACE`, or the checkout.
+
+    Raises:
+        RunError: `OCEAN_WORKSPACE` is relative, and would mean another folder in a notebook.
+    """
+    root = Path(os.environ.get("OCEAN_WORKSPACE") or NOTEBOOKS.parent)
+    if not root.is_absolute():
+        raise RunError(f"OCEAN_WORKSPACE is {str(root)!r}; give an absolute path")
+    return root
+
+
+@dataclass(frozen=True)
+class Run:
+    """The paths of one run, and of the data that runs share."""
+
+    name: str
+    folder: Path  # outputs/<name>
+    figures: Path
+    checkpoints: Path  # the newest two of a training under way
+    checkpoint: Path  # the finished model
+    metrics: Path
+    reconstruction: Path
+    baselines: Path
+    scores: Path
+    manifest: Path
+
+    def raw(self, name: str) -> Path:
+        """`data/raw/<name>`, where a source leaves its files as delivered; not created here."""
+        return workspace() / "data" / "raw" / _folder_name(name)
+
+    def store(self, name: str) -> Path:
+        """`data/store/<name>`, where a store is built; not created here."""
+        return workspace() / "data" / "store" / _folder_name(name)
+
+    def save_figure(self, figure, name: str) -> Path:
+        """Writes a matplotlib figure to `figures/<name>.png` at 150 dpi; returns the path."""
+        path = self.figures / f"{_folder_name(name)}.png"
+        partial = path.with_suffix(".partial")
+        figure.savefig(partial, format="png", dpi=150, bbox_inches="tight")
+        os.replace(partial, path)
+        return path
+
+
+def open_run(name: str) -> Run:
+    """The run of that name; its folders exist afterwards.
+
+    Raises:
+        RunError: the name is not one plain folder name.
+    """
+    folder = workspace() / "outputs" / _folder_name(name)
+    for each in ("figures", "checkpoints"):
+        (folder / each).mkdir(parents=True, exist_ok=True)
+    return Run(
+        name=name,
+        folder=folder,
+        figures=folder / "figures",
+        checkpoints=folder / "checkpoints",
+        checkpoint=folder / "checkpoint.pt",
+        metrics=folder / "metrics.jsonl",
+        reconstruction=folder / "reconstruction.nc",
+        baselines=folder / "baselines.nc",
+        scores=folder / "scores.csv",
+        manifest=folder / "manifest.json",
+    )
+
+
+def device_name(choice: str = "auto") -> str:
+    """`cuda` or `cpu`; `auto` takes a GPU where PyTorch finds one.
+
+    Raises:
+        RunError: another choice, or `cuda` where PyTorch finds no GPU.
+    """
+    import torch
+
+    if choice not in ("auto", "cpu", "cuda"):
+        raise RunError(f"device is {choice!r}; choose auto, cpu or cuda")
+    found = torch.cuda.is_available()
+    if choice == "cuda" and not found:
+        raise RunError("device is 'cuda', but PyTorch finds no GPU; choose auto or cpu")
+    return "cuda" if found and choice != "cpu" else "cpu"
+
+
+def _folder_name(name: str) -> str:
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise RunError(f"{name!r} is no name for a folder; use letters, digits, _ - and .")
+    return name
