@@ -1,11 +1,11 @@
-# make demo | test | lab | doctor | run P=name [ARGS="key=value --fresh"]
+# make demo | test | lab | doctor | figures | run P=name [ARGS="key=value --fresh"]
 # PYTHON is the interpreter that .venv is created with: 3.11, 3.12 or 3.13.
 
 PYTHON ?= python3
 VENV = .venv/bin/python
 INSTALLED = .venv/.installed
 
-.PHONY: demo test lab doctor run
+.PHONY: demo test lab doctor figures run
 
 demo: $(INSTALLED)
 	$(VENV) -m ocean_lib run demo $(ARGS)
@@ -18,6 +18,11 @@ lab: $(INSTALLED)
 
 doctor: $(INSTALLED)
 	$(VENV) -m ocean_lib doctor
+
+figures: # the pictures of README.md, from the demo's run
+	cp outputs/demo/figures/05_maps_2.png assets/reconstruction.png
+	cp outputs/demo/figures/05_error_by_depth.png assets/error_by_depth.png
+	cp outputs/demo/figures/02_occlusion.png assets/occlusion.png
 
 run: $(INSTALLED)
 	@test -n "$(P)" || { echo 'which one? make run P=name; these are known:'; \

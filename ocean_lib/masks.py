@@ -177,7 +177,7 @@ def profiles(
     reach = torch.where(ocean, depth[:, None, None], 0.0).amax(1)
     deep = (reach >= min(shelf, float(depth.max()))) & ocean.any(1)
     floats = -(-int(count.max()) // cycle)
-    intensity = 1.2 * _smooth_noise(batch, shape, 32.0, generator)
+    intensity = 0.7 * _smooth_noise(batch, shape, 32.0, generator)
     uniform = torch.rand(batch, height, width, generator=generator, device=device)
     gumbel = -(-uniform.clamp(1e-9, 1 - 1e-7).log()).log()
     score = torch.where(deep, intensity + gumbel, -math.inf).flatten(1)

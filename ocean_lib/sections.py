@@ -37,15 +37,18 @@ def _line(chosen, latitude, longitude):
         return chosen.sel(longitude=longitude, method="nearest"), "latitude"
     if latitude is not None:
         return chosen.sel(latitude=latitude, method="nearest"), "longitude"
-    wettest = int(chosen["ocean"].sum(["depth", "longitude"]).argmax("latitude"))
-    return chosen.isel(latitude=wettest), "longitude"
+    # Among the rows with nearly the most ocean the one nearest the middle.
+    wet = chosen["ocean"].sum(["depth", "longitude"]).values
+    rows = np.nonzero(wet >= 0.97 * wet.max())[0]
+    middle = rows[np.abs(rows - (wet.size - 1) / 2).argmin()]
+    return chosen.isel(latitude=int(middle)), "longitude"
 
 
 @mpl.rc_context(STYLE)
 def section(reconstruction, *, case=None, time=None, latitude=None, longitude=None):
     """Truth, ensemble mean, error and spread along a row of cells, depth downward.
 
-    The row is the nearest to `latitude` (or the column nearest to `longitude`), by default the row
+    The row is the nearest to `latitude` (or the column nearest to `longitude`), by default a row
     with most ocean. The sea floor has the colour of land; observed cells are outlined on the truth
     and the columns holding any, where they are few, ticked on top. Returns the figure.
     Raises ValueError where both a latitude and a longitude are given.

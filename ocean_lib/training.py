@@ -38,11 +38,16 @@ def stages(mode: str, regression_steps: int, diffusion_steps: int) -> dict[str, 
 
 
 def regression_loss(model: Densifier, batch: dict[str, Tensor]) -> Tensor:
-    """β-NLL (β = 1/2) of the field under the predicted mean and deviation, over hidden ocean."""
+    """β-NLL (β = 1/2) of the field under the predicted mean and deviation, over hidden ocean.
+
+    In units of the background's error, so that dense patterns, whose errors are small, count as
+    much as sparse ones.
+    """
     mean, deviation = model.regress(batch)
     hidden = batch["ocean"] & ~batch["observed"]
-    deviation = deviation.clamp(min=1e-3)
-    likelihood = 0.5 * ((batch["field"] - mean) / deviation) ** 2 + deviation.log()
+    unit = batch["background_error"].clamp(min=1e-2)
+    departure, deviation = (batch["field"] - mean) / unit, (deviation / unit).clamp(min=1e-3)
+    likelihood = 0.5 * (departure / deviation) ** 2 + deviation.log()
     return masked_mean(deviation.detach() * likelihood, hidden)
 
 

@@ -1,0 +1,109 @@
+"""The five notebooks end to end by the runner, and what every stored notebook must be."""
+
+import json
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+import yaml
+
+from ocean_lib.parameters import NOTEBOOKS, chain, declared, load_parameters, parameters_files
+from ocean_lib.runner import run
+
+GIOPS = NOTEBOOKS.parent.parent / "shared" / "data" / "giops" / "nemo_test.nc"
+STEPS = ["01_download", "02_masks", "03_training", "04_sampling", "05_evaluation"]
+SMALL = ["width=8", "multipliers=[1, 2]", "every=10", "members=2", "dates=2", "device=cpu"]
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    """A workspace whose path has a space, as many a user's has."""
+    folder = tmp_path_factory.mktemp("work space")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OCEAN_WORKSPACE", str(folder))
+        yield folder
+
+
+def complete(folder: Path) -> xr.Dataset:
+    """Asserts that a run's folder is as the README says; returns its reconstruction."""
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert [manifest["steps"][step]["status"] for step in STEPS] == ["done"] * 5
+    for name in (*(f"{step}.ipynb" for step in STEPS), "checkpoint.pt", "metrics.jsonl"):
+        assert (folder / name).is_file(), name
+    assert not list(folder.rglob("*.partial"))
+    for figure in ("02_occlusion", "02_argo_month", "03_loss", "05_error_by_depth", "05_maps_1"):
+        assert (folder / "figures" / f"{figure}.png").stat().st_size > 5000, figure
+    return xr.load_dataset(folder / "reconstruction.nc")
+
+
+def by_hand(result: xr.Dataset, case: str) -> float:
+    """RMSE over hidden ocean, weighted by area, without the package."""
+    one = result.sel(case=case)
+    hidden = one.ocean.astype(bool) & ~one.observed.astype(bool)
+    weight = (np.cos(np.deg2rad(one.latitude)) * hidden).transpose(*one["mean"].dims)
+    square = ((one["mean"] - one.truth) ** 2).transpose(*one["mean"].dims)
+    return float(np.sqrt((square * weight).sum() / weight.sum()))
+
+
+def test_the_chain_runs_on_the_demo_ocean_and_its_scores_are_those_of_its_file(workspace):
+    assert run("smoke", []) == 0
+    result = complete(workspace / "outputs" / "smoke")
+    scores = pd.read_csv(workspace / "outputs" / "smoke" / "scores.csv")
+    methods = {"climatology", "linear", "optimal interpolation", "regression", "reconstruction"}
+    assert methods <= set(scores.method)
+    assert {"rmse", "mae", "bias", "crps", "spread", "psnr", "ssim"} <= set(scores.metric)
+    for case in result.case.values:
+        row = scores.query("case == @case and method == 'reconstruction' and depth == 'all'")
+        value = float(row.query("metric == 'rmse'").value.iloc[0])
+        assert value == pytest.approx(by_hand(result, case), rel=2e-3)
+        # Observed cells are met to the precision of the file.
+        one = result.sel(case=case)
+        seen = one.observed.astype(bool)
+        assert float(abs(one.members - one.value).where(seen).max()) < 1e-3
+    # The same command again finds everything done and changes nothing.
+    before = (workspace / "outputs" / "smoke" / "03_training.ipynb").stat().st_mtime_ns
+    assert run("smoke", []) == 0
+    assert (workspace / "outputs" / "smoke" / "03_training.ipynb").stat().st_mtime_ns == before
+
+
+def test_the_original_experiment_runs_at_reduced_length_on_the_demo_ocean(workspace):
+    reduced = ["source=demo", "store=fifty", "region=[]", "demo_months=52", "diffusion_steps=20"]
+    reduced += ["validation_months=8", "test_months=10", "patch=64", "sampling_steps=20"]
+    assert run("glorys12_50pct", [*reduced, *SMALL]) == 0
+    result = complete(workspace / "outputs" / "glorys12_50pct")
+    assert result.sizes["depth"] == 1
+    assert float(result.observed.where(result.ocean.astype(bool)).mean()) == pytest.approx(
+        0.5, abs=0.03
+    )
+
+
+@pytest.mark.skipif(not GIOPS.exists(), reason=f"no real data at {GIOPS}")
+def test_a_users_own_file_goes_through_all_notebooks(workspace):
+    small = ["regression_steps=10", "diffusion_steps=10", "sampling_steps=2"]
+    assert run("own_netcdf", [f"path={GIOPS}", *small, *SMALL]) == 0
+    result = complete(workspace / "outputs" / "own_netcdf")
+    # The tropical Pacific: warm at the top, cold at 900 m, the mean between what is possible.
+    top, deep = (float(result["mean"].isel(depth=k).mean()) for k in (0, -1))
+    assert 22 < top < 31 and 3 < deep < 8
+    assert 0 < float(result.latitude.min()) and float(result.longitude.max()) < -130
+
+
+@pytest.mark.parametrize("notebook", chain(NOTEBOOKS), ids=lambda path: path.stem)
+def test_a_stored_notebook_is_clean(notebook):
+    content = nbformat.read(notebook, as_version=4)
+    code = [cell for cell in content.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    tagged = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
+    assert len(tagged) == 1 and all("#" in line for line in tagged[0].source.splitlines())
+    text = "\n".join(cell.source for cell in code)
+    assert "class " not in text and "sys.path" not in text and "/home/" not in text
+    assert declared(notebook)
+
+
+@pytest.mark.parametrize("file", parameters_files(NOTEBOOKS), ids=lambda path: path.stem)
+def test_a_parameters_file_is_valid_and_opens_with_a_comment(file):
+    assert file.read_text().startswith("# ")
+    assert load_parameters(file)["run"] == yaml.safe_load(file.read_text())["run"]
