@@ -53,7 +53,10 @@ def test_stages_of_each_mode_in_order():
 
 
 def test_the_regression_loss_is_the_beta_likelihood_by_a_loop(small_store):
-    """Seitzer et al. 2022, β = 1/2: each cell's likelihood counts by its deviation."""
+    """Seitzer et al. 2022, β = 1/2: each cell's likelihood counts by its deviation.
+
+    Both in units of the background's error.
+    """
     model = densifier(small_store, "regression")
     batch = batches(small_store).draw(3, 2)
     mean, deviation = model.regress(batch)
@@ -61,7 +64,9 @@ def test_the_regression_loss_is_the_beta_likelihood_by_a_loop(small_store):
     total = 0.0
     for where in map(tuple, hidden):
         m, s, y = (float(part[where].detach()) for part in (mean, deviation, batch["field"]))
-        total += s * ((y - m) ** 2 / (2 * s**2) + math.log(s))
+        unit = max(float(batch["background_error"][where]), 1e-2)
+        r, s = (y - m) / unit, max(s / unit, 1e-3)
+        total += s * (r**2 / (2 * s**2) + math.log(s))
     loss = float(regression_loss(model, batch).detach())
     assert loss == pytest.approx(total / len(hidden), rel=1e-4)
 
