@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 __all__ = ["UNet"]
 
+HEADS = 4  # of the attention
+
 
 def _sinusoid(level: Tensor, width: int = 32) -> Tensor:
     """(B,) in 0–1 → (B, 2 width), sines and cosines on a geometric range of frequencies."""
@@ -61,9 +63,8 @@ class _Block(nn.Module):
 class _Attention(nn.Module):
     """Self-attention over all cells, for the smallest grid."""
 
-    def __init__(self, width: int, heads: int = 4):
+    def __init__(self, width: int):
         super().__init__()
-        self.heads = heads
         self.norm = _Norm(width)
         self.mix = nn.Conv2d(width, 3 * width, 1)
         self.out = nn.Conv2d(width, width, 1)
@@ -72,7 +73,7 @@ class _Attention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         batch, width, height, length = x.shape
-        mixed = self.mix(self.norm(x)).flatten(2).view(batch, 3, self.heads, -1, height * length)
+        mixed = self.mix(self.norm(x)).flatten(2).view(batch, 3, HEADS, -1, height * length)
         query, key, value = mixed.transpose(-1, -2).unbind(1)
         mixed = F.scaled_dot_product_attention(query, key, value)
         return x + self.out(mixed.transpose(-1, -2).reshape(batch, width, height, length))
@@ -89,6 +90,8 @@ class UNet(nn.Module):
         kernel: of the depthwise convolutions.    expansion: of the pointwise ones.
         attention: whether the smallest grid attends to itself.
         conditions: numbers that come with a sample beside the noise level (place, season).
+    Raises:
+        ValueError: the smallest grid's channels do not divide into the attention heads.
     """
 
     def __init__(
@@ -124,6 +127,11 @@ class UNet(nn.Module):
             nn.Linear(64 + conditions, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
         )
         widths = [width * m for m in multipliers]
+        if attention and widths[-1] % HEADS:
+            raise ValueError(
+                f"width {width} × multiplier {multipliers[-1]} is not a multiple of the {HEADS} "
+                "attention heads; choose a width that is, or attention=False"
+            )
 
         def stage(channels: int) -> nn.ModuleList:
             return nn.ModuleList(_Block(channels, hidden, kernel, expansion) for _ in range(blocks))

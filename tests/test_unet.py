@@ -159,3 +159,9 @@ def test_a_block_convolves_each_channel_on_its_own():
     widths = [8, 16, 8]  # down, down, up
     extra = sum(p.numel() for p in large.parameters()) - sum(p.numel() for p in small.parameters())
     assert extra == sum(widths) * (49 - 9)
+
+
+def test_channels_that_do_not_divide_into_heads_are_refused():
+    with pytest.raises(ValueError, match="width 6 .* attention=False"):
+        UNet(3, 2, width=6, multipliers=(1, 3))
+    UNet(3, 2, width=6, multipliers=(1, 3), attention=False)
