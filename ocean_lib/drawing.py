@@ -221,8 +221,8 @@ def colour_bar(figure, mesh, axes, label, location="right", **options):
     bar = figure.colorbar(mesh, ax=axes, location=location, extend="both", pad=0.02, **options)
     bar.set_label(label)
     narrow = location == "bottom" and np.ndim(axes) == 0
-    slender = narrow and axes.get_position().width < 0.15
-    count = 2 if slender else 3
+    slender = narrow and np.ptp(axes.get_xlim()) < 0.5 * np.ptp(axes.get_ylim())
+    count = 1 if slender else 3
     bar.locator = MaxNLocator(count, steps=[1, 2, 5, 10]) if narrow else MaxNLocator(6)
     bar.update_ticks()
     bar.outline.set_linewidth(0.5)

@@ -186,7 +186,7 @@ def test_the_learning_rate_warms_up_and_falls_along_a_cosine(small_store, tmp_pa
 @pytest.mark.parametrize(
     ("stage", "parametrisation", "share"),
     [
-        ("regression", "v", 0.8),  # what the background leaves of a Gaussian ocean is little
+        ("regression", "v", 0.9),  # what the background leaves of a Gaussian ocean is little
         ("diffusion", "v", 0.95),  # as is what noise and background leave
         ("diffusion", "x0", 0.6),
     ],

@@ -16,7 +16,7 @@ PATTERNS = [
 
 
 def background(store) -> Background:
-    return Background(covariance(store), store.surfaces, length=4.0, iterations=4)
+    return Background(covariance(store), store.surfaces, length=4.0, iterations=4, floor=0.3)
 
 
 def densifier(store, mode: str = "residual", seed: int = 0, **diffusion) -> Densifier:
