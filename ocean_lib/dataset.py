@@ -100,9 +100,8 @@ class Batches:
         self.patch, self.seed, self.device = patch, seed, torch.device(device)
         self.surfaces, self.background = store.surfaces, background
         # On a CPU the map is read in place; on a device the whole part is copied there once.
-        anomaly = store.anomaly[times, :, columns]
-        self.anomaly = torch.from_numpy(np.array(anomaly)).to(self.device)
-        self.ocean = torch.from_numpy(np.array(store.ocean[:, columns])).to(self.device)
+        self.anomaly = torch.from_numpy(store.anomaly[times, :, columns]).to(self.device)
+        self.ocean = torch.from_numpy(store.ocean[:, columns]).to(self.device)
         self.depth = torch.tensor(store.depth, dtype=torch.float32, device=self.device)
         self.season = torch.from_numpy(_season(store.times[times])).to(self.device)
         latitude, longitude = np.meshgrid(

@@ -77,10 +77,14 @@ def spread(members, where, weights=1.0, axis=None):
 
 
 def psnr(forecast, truth, where, axis=None):
-    """Peak signal-to-noise ratio, dB, over the range of the truth where it counts."""
+    """Peak signal-to-noise ratio, dB, over the range of the truth where it counts.
+
+    Infinite for a forecast without error.
+    """
     inside = np.where(where, truth, np.nan)
     peak = np.nanmax(inside) - np.nanmin(inside)
-    return 20 * np.log10(peak / rmse(forecast, truth, where, axis=axis))
+    with np.errstate(divide="ignore"):
+        return 20 * np.log10(peak / rmse(forecast, truth, where, axis=axis))
 
 
 def ssim(forecast, truth, where, sigma: float = 1.5):

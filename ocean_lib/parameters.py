@@ -74,16 +74,33 @@ def declared(notebook: Path) -> dict[str, Parameter]:
         try:
             if not isinstance(line, ast.AnnAssign) or line.value is None:
                 raise ValueError
-            # The annotation is evaluated with the builtin types alone in reach.
-            annotation = compile(ast.Expression(line.annotation), str(notebook), "eval")
-            kind = eval(annotation, {"__builtins__": {}}, _TYPES)
+            kind = _type(line.annotation)
             found[line.target.id] = Parameter(kind, ast.literal_eval(line.value))
-        except (ValueError, NameError) as error:
+        except ValueError as error:
             raise RunError(
                 f"{Path(notebook).name}: its parameters cell holds `{ast.unparse(line)}`; write"
                 f" `name: annotation = literal`, annotated with {', '.join(_TYPES)} or None"
             ) from error
     return found
+
+
+def _type(annotation: ast.expr):
+    """The type that an annotation names, read from its syntax: nothing of a file is executed.
+
+    Raises:
+        ValueError: it is not made of the names in `_TYPES`, None, `[...]` and `|`.
+    """
+    match annotation:
+        case ast.Name(id=name) if name in _TYPES:
+            return _TYPES[name]
+        case ast.Constant(value=None):
+            return type(None)
+        case ast.BinOp(left=left, op=ast.BitOr(), right=right):
+            return _type(left) | _type(right)
+        case ast.Subscript(value=ast.Name(id="list" | "tuple" | "dict" as name), slice=inside):
+            parts = inside.elts if isinstance(inside, ast.Tuple) else [inside]
+            return types.GenericAlias(_TYPES[name], tuple(_type(part) for part in parts))
+    raise ValueError(f"{ast.unparse(annotation)} is no type of a parameter")
 
 
 def load_parameters(

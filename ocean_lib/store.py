@@ -31,6 +31,12 @@ FORMAT = 1
 SPLITS = ("train", "validation", "test")
 
 
+def _blocks(train: int, validation: int, gap: int, end: int) -> dict[str, list[int]]:
+    first = train + gap
+    second = first + validation + gap
+    return {"train": [0, train], "validation": [first, first + validation], "test": [second, end]}
+
+
 def _split_time(number: int, validation: int, test: int, gap: int) -> dict[str, list[int]]:
     train = number - validation - test - 2 * gap
     if train < 12:
@@ -38,13 +44,7 @@ def _split_time(number: int, validation: int, test: int, gap: int) -> dict[str, 
             f"{number} dates leave {train} to train on after {validation} for validation, {test} "
             f"for test and two gaps of {gap}; ask for fewer, add dates, or split='space'"
         )
-    first = train + gap
-    second = first + validation + gap
-    return {
-        "train": [0, train],
-        "validation": [first, first + validation],
-        "test": [second, number],
-    }
+    return _blocks(train, validation, gap, number)
 
 
 def _split_space(columns: int, gap: int) -> dict[str, list[int]]:
@@ -55,13 +55,7 @@ def _split_space(columns: int, gap: int) -> dict[str, list[int]]:
         )
     train = round(0.62 * (columns - 2 * gap))
     validation = round(0.16 * (columns - 2 * gap))
-    first = train + gap
-    second = first + validation + gap
-    return {
-        "train": [0, train],
-        "validation": [first, first + validation],
-        "test": [second, columns],
-    }
+    return _blocks(train, validation, gap, columns)
 
 
 def build(
@@ -218,8 +212,9 @@ class Store:
         self.longitude = np.array(self.description["longitude"])
         self.surfaces = self.description["surfaces"]
         self.split = self.description["split"]
-        self.anomaly = np.load(self.folder / "anomaly.npy", mmap_mode="r")
-        self.ocean = np.load(self.folder / "ocean.npy", mmap_mode="r")
+        # Copy on write: tensors may be laid over the maps, and no write reaches the files.
+        self.anomaly = np.load(self.folder / "anomaly.npy", mmap_mode="c")
+        self.ocean = np.load(self.folder / "ocean.npy", mmap_mode="c")
         self.climatology = np.load(self.folder / "climatology.npy", mmap_mode="r")
         self.deviation = np.load(self.folder / "deviation.npy", mmap_mode="r")
 

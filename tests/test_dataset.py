@@ -386,3 +386,11 @@ def test_the_sphere_has_its_poles_and_corners():
     np.testing.assert_allclose(sphere(0, 180), sphere(0, -180), atol=1e-6)
     points = sphere(np.zeros((2, 3)), np.ones((2, 3)))
     assert points.shape == (2, 3, 3) and points.dtype == np.float32
+
+
+def test_on_a_cpu_patches_are_cut_from_the_memory_map_itself(small_store):
+    """A store larger than memory can be trained on: nothing is copied before a patch is cut."""
+    drawn = Batches(
+        small_store, "train", patch=8, specifications=[{"pattern": "blocks", "observed": 0.5}]
+    )
+    assert np.shares_memory(drawn.anomaly.numpy(), small_store.anomaly)

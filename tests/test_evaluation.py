@@ -110,7 +110,6 @@ def test_one_certain_value_has_the_absolute_error_as_crps_and_no_spread():
     assert "spread" not in set(other.metric)
 
 
-@pytest.mark.filterwarnings("ignore:divide by zero")  # the PSNR of a perfect method
 def test_perfect_and_biased_methods_score_as_they_should():
     fields, observations, means, ensembles = three()
     means["perfect"] = fields.temperature.copy()
