@@ -95,6 +95,18 @@ def _checkpoints(folder: Path) -> list[Path]:
     return sorted(folder.glob("step_*.pt"))
 
 
+def _same_training(had: dict, asked: dict, folder: Path) -> None:
+    """Refuse to continue another training: half of the weights would come from either."""
+    changed = [
+        f"{name} {had.get(name)} -> {asked[name]}" for name in asked if had.get(name) != asked[name]
+    ]
+    if changed:
+        raise ValueError(
+            f"the training in {folder} is another ({'; '.join(changed)}); choose another run, or "
+            "delete that folder to begin again"
+        )
+
+
 def _write(content: dict, folder: Path, step: int) -> None:
     beside = folder / f"step_{step:08d}.{os.getpid()}.partial"
     torch.save(content, beside)
@@ -139,15 +151,30 @@ def train(
     Args:
         steps: from `stages`.    batch: samples a step.    cases: validation batches, fixed.
         clip: of the gradient's norm.    average: decay of the moving average, at most.
+    Raises:
+        ValueError: the folder holds checkpoints of another training, naming what differs.
     """
     folder, metrics = Path(folder), Path(metrics)
     folder.mkdir(parents=True, exist_ok=True)
     device = batches.device
     model.to(device)
     networks = {"regression": model.regressor, "diffusion": model.denoiser}
+    settings = {
+        "mode": model.mode,
+        "network": dict(model.network),
+        "diffusion": model.diffusion.settings(),
+        "iterations": model.background.iterations,
+        "patterns": batches.specifications,
+        "patch": batches.patch,
+        "steps": dict(steps),
+        "batch": batch,
+        "learning_rate": learning_rate,
+        "seed": [seed, batches.seed],
+    }
     total, done, state = sum(steps.values()), 0, None
     if _checkpoints(folder):
         state = torch.load(_checkpoints(folder)[-1], map_location=device, weights_only=True)
+        _same_training(state["settings"], settings, folder)
         done = state["step"]
         model.load_state_dict(state["model"])
     _truncate(metrics, done)
@@ -205,6 +232,7 @@ def train(
             content = {
                 "step": step + 1,
                 "stage": stage,
+                "settings": settings,
                 "model": model.state_dict(),
                 "averaged": averaged.state_dict(),
                 "optimiser": optimiser.state_dict(),

@@ -354,3 +354,15 @@ def test_a_finished_run_has_nothing_left_to_do(small_store, tmp_path, uninterrup
     assert (tmp_path / "metrics.jsonl").read_bytes() == before
     assert_same(uninterrupted[0], weights(model))
     assert not model.training
+
+
+def test_another_training_is_not_continued_and_what_differs_is_named(small_store, tmp_path):
+    records, _ = run(small_store, tmp_path, number=4)
+    next(records)
+    before = lines(tmp_path)
+    records, model = run(small_store, tmp_path, number=4, learning_rate=0.01)
+    untouched = weights(model)
+    with pytest.raises(ValueError, match="learning_rate 0.001 -> 0.01.*choose another run"):
+        next(records)
+    assert_same(untouched, weights(model))
+    assert lines(tmp_path) == before
