@@ -15,7 +15,7 @@ import torch
 import xarray as xr
 
 from .anomalies import climatology as climatology_at
-from .dataset import Batches, select_statistics, standardise
+from .dataset import Batches, named, select_statistics, standardise
 from .interpolation import Background
 from .store import Store
 
@@ -23,36 +23,47 @@ __all__ = ["OptimalInterpolation", "climatology", "covariance", "linear", "resto
 
 
 def restore(
-    standardised: np.ndarray, observations: xr.Dataset, statistics: xr.Dataset, *, error=False
+    standardised: np.ndarray,
+    observations: xr.Dataset,
+    statistics: xr.Dataset,
+    *,
+    variable: str = "temperature",
+    error: bool = False,
 ) -> xr.DataArray:
-    """°C from standardised anomalies (time, depth, latitude, longitude), NaN outside the ocean.
+    """One variable from standardised anomalies of all levels, in its units, NaN outside the ocean.
 
     Args:
+        standardised: (time, levels of all variables, latitude, longitude).
         error: the array holds standard deviations, which have no climatology.
     """
     local = select_statistics(statistics, observations)
-    inner = slice(local.attrs["surfaces"], None)
-    value = standardised * local.deviation.values[inner]
+    depth = observations.sizes["depth"]
+    start = depth * local.attrs.get("variables", ["temperature"]).index(variable)
+    inner = slice(local.attrs["surfaces"] + start, local.attrs["surfaces"] + start + depth)
+    value = standardised[:, start : start + depth] * local.deviation.values[inner]
     if not error:
         value = value + climatology_at(local, observations.time.values)[:, inner]
     dims = ("time", "depth", "latitude", "longitude")
     coordinates = {name: observations[name] for name in dims}
-    array = xr.DataArray(value.astype(np.float32), coordinates, dims, attrs={"units": "degrees_C"})
+    units = {"units": local.attrs.get("units", {}).get(variable, "degrees_C")}
+    array = xr.DataArray(value.astype(np.float32), coordinates, dims, attrs=units)
     return array.where(observations.ocean)
 
 
 def _result(mean, error, observations, statistics) -> xr.Dataset:
-    return xr.Dataset(
-        {
-            "mean": restore(mean, observations, statistics),
-            "error": restore(error, observations, statistics, error=True),
-        }
-    )
+    result = {}
+    for variable in statistics.attrs.get("variables", ["temperature"]):
+        given = (observations, statistics)
+        result[named(variable, "mean")] = restore(mean, *given, variable=variable)
+        result[named(variable, "error")] = restore(error, *given, variable=variable, error=True)
+    return xr.Dataset(result)
 
 
 def climatology(observations: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
     """The climatology of the training months; its error is the standard deviation around it."""
-    shape = observations.value.transpose("time", "depth", "latitude", "longitude").shape
+    levels = statistics.sizes["channel"] - statistics.attrs["surfaces"]
+    sizes = [observations.sizes[name] for name in ("time", "latitude", "longitude")]
+    shape = (sizes[0], levels, *sizes[1:])
     return _result(np.zeros(shape), np.ones(shape), observations, statistics)
 
 

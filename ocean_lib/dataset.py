@@ -1,6 +1,7 @@
 """Store + masks → the batch a network sees, and observations → the same batch.
 
-D levels, S surface fields, H×W cells, standardised anomalies, bool where a mask is meant:
+D levels (of temperature, then of each further variable), S surface fields, H×W cells, standardised
+anomalies, bool where a mask is meant:
 
     field, value, observed, error, ocean        (B, D, H, W)
     surface, surface_observed                   (B, S, H, W)
@@ -25,6 +26,7 @@ from .store import STEP, Store
 
 __all__ = [
     "Batches",
+    "named",
     "observe",
     "seeded",
     "select_statistics",
@@ -32,6 +34,11 @@ __all__ = [
     "standardise",
     "with_background",
 ]
+
+
+def named(variable: str, quantity: str) -> str:
+    """What a quantity is called in a dataset: `mean` of temperature, `salinity_mean` of another."""
+    return quantity if variable == "temperature" else f"{variable}_{quantity}"
 
 
 def seeded(device, *key: int) -> torch.Generator:
@@ -99,6 +106,7 @@ class Batches:
             )
         self.patch, self.seed, self.device = patch, seed, torch.device(device)
         self.surfaces, self.background = store.surfaces, background
+        self.variables = len(getattr(store, "variables", "t"))
         # On a CPU the map is read in place; on a device the whole part is copied there once.
         self.anomaly = torch.from_numpy(store.anomaly[times, :, columns]).to(self.device)
         self.ocean = torch.from_numpy(store.ocean[:, columns]).to(self.device)
@@ -140,9 +148,11 @@ class Batches:
         field = (anomaly * STEP).permute(0, 3, 1, 2)
         wet = wet.permute(0, 3, 1, 2)
         ocean = wet[:, self.surfaces :]
+        # Every instrument measures all variables where it measures one.
         observed, seen = masks.draw(
-            self.specifications, ocean, self.depth, self.surfaces, generator
+            self.specifications, ocean[:, : len(self.depth)], self.depth, self.surfaces, generator
         )
+        observed = observed.repeat(1, self.variables, 1, 1)
         truth, surface = field[:, self.surfaces :], field[:, : self.surfaces]
         batch = {
             "field": truth,
@@ -165,29 +175,29 @@ def observe(fields: xr.Dataset, specification: dict, seed: int) -> xr.Dataset:
         fields: canonical dataset, with `surface` where it has one (`Store.fields`).
     Returns:
         `value`, `observed`, `error` (time, depth, latitude, longitude), `ocean`; and `surface`,
-        `surface_observed` (time, latitude, longitude); °C, NaN where not observed.
+        `surface_observed` (time, latitude, longitude); °C, NaN where not observed. A further
+        variable is observed in the same cells: `salinity_value` and so on.
     """
     generator = torch.Generator().manual_seed(seed)
     ocean = torch.tensor(fields.ocean.values)
     number = fields.sizes["time"]
     surfaces = int("surface" in fields)
-    observed, seen = masks.draw(
+    drawn, seen = masks.draw(
         [specification],
         ocean.expand(number, *ocean.shape),
         torch.tensor(fields.depth.values, dtype=torch.float32),
         surfaces,
         generator,
     )
-    temperature = fields.temperature
-    observed = temperature.copy(data=observed.numpy()).drop_attrs()
-    observations = xr.Dataset(
-        {
-            "value": temperature.where(observed),
-            "observed": observed,
-            "error": xr.zeros_like(temperature, dtype=np.float32).drop_attrs(),
-            "ocean": fields.ocean,
-        }
-    )
+    observations = xr.Dataset({"ocean": fields.ocean})
+    for variable, field in fields.data_vars.items():
+        if field.dims != fields.temperature.dims:
+            continue
+        observed = field.copy(data=drawn.numpy()).drop_attrs()
+        observations[named(variable, "value")] = field.where(observed)
+        observations[named(variable, "observed")] = observed
+        error = xr.zeros_like(field, dtype=np.float32).drop_attrs()
+        observations[named(variable, "error")] = error
     if surfaces:
         seen = fields.surface.copy(data=seen[:, 0].numpy()).drop_attrs()
         observations["surface"] = fields.surface.where(seen)
@@ -238,12 +248,16 @@ def standardise(
     def tensor(array, kind=np.float32):
         return torch.from_numpy(np.array(array, dtype=kind)).to(device)
 
-    observed = observations.observed.transpose(*order).values.astype(bool)
-    value = (observations.value.transpose(*order).values - normal[:, surfaces:]) / deviation[
-        surfaces:
-    ]
-    error = observations.error.transpose(*order).values / deviation[surfaces:]
+    def levels(quantity):
+        variables = statistics.attrs.get("variables", ["temperature"])
+        each = [observations[named(v, quantity)].transpose(*order).values for v in variables]
+        return np.concatenate(each, 1)
+
+    observed = levels("observed").astype(bool)
+    value = (levels("value") - normal[:, surfaces:]) / deviation[surfaces:]
+    error = levels("error") / deviation[surfaces:]
     ocean = observations.ocean.transpose(*order[1:]).values.astype(bool)
+    ocean = np.tile(ocean, (observed.shape[1] // len(ocean), 1, 1))
     shape = (len(normal), surfaces, *normal.shape[2:])
     surface, seen = np.zeros(shape, np.float32), np.zeros(shape, bool)
     if surfaces and "surface" in observations:

@@ -62,7 +62,8 @@ class Densifier(nn.Module):
         self.statistics, self.mode = statistics, mode
         self.background, self.diffusion = background, diffusion or Diffusion()
         self.network = dict(network or {})
-        levels, surfaces = statistics.sizes["depth"], statistics.attrs["surfaces"]
+        surfaces = statistics.attrs["surfaces"]
+        levels = statistics.sizes["channel"] - surfaces
         self.levels, self.surfaces = levels, surfaces
         inputs = 6 * levels + 2 * surfaces
         self.regressor = self.denoiser = None

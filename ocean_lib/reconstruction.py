@@ -1,123 +1,118 @@
 """A whole domain from its observations, as an ensemble.
 
-The sampler runs on the whole field; where that is larger than a tile the networks see overlapping
-tiles, whose predictions are blended by smooth windows at every sampling step.  Noise is drawn once
-for the domain, so overlapping tiles denoise the same noise: averaging finished tiles instead would
-shrink the spread where they overlap.
-
-Reference: Bar-Tal et al. 2023, arXiv 2302.08113 (blending at every step).
+`reconstruct` draws every date in memory; `reconstruct_date` fills arrays of one date, which may be
+variables of an open file, and yields as it goes.  Averaging finished tiles would shrink the spread
+where they overlap, so tiles are blended at every sampling step (`domain`).
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 
 import numpy as np
 import torch
 import xarray as xr
-from torch import Tensor
 
-from .baselines import restore
-from .dataset import seeded, select_statistics, sphere, standardise, with_background
-from .model import Densifier, exact
-from .sampling import sample, trajectory
+from .dataset import named, select_statistics
+from .domain import Domain
+from .model import Densifier
+from .sampling import SAMPLERS, timesteps
 
-__all__ = ["blend", "denoising", "reconstruct"]
+__all__ = ["check_choices", "denoising", "names", "reconstruct", "reconstruct_date", "rows_to_do"]
 
 DIMS = ("time", "member", "depth", "latitude", "longitude")
 
 
-def _starts(size: int, tile: int) -> list[int]:
-    """Corners of tiles that overlap by a quarter at least and end at the border."""
-    if size <= tile:
-        return [0]
-    number = int(np.ceil((size - tile) / (0.75 * tile))) + 1
-    return np.linspace(0, size - tile, number).round().astype(int).tolist()
+def names(model: Densifier) -> list[str]:
+    """What `reconstruct` gives for every variable of a model."""
+    given = ["members", "mean", "spread", "background", "climatology"]
+    return given + (["regression"] if model.regressor is not None else [])
 
 
-def _window(tile: tuple[int, int], device) -> Tensor:
-    """(h, w) weights that fall smoothly towards the edges and never reach 0."""
-    sides = [torch.hann_window(n + 2, periodic=False, device=device)[1:-1] for n in tile]
-    return sides[0][:, None] * sides[1] + 1e-3
-
-
-def blend(
-    function: Callable[..., tuple[Tensor, ...]],
-    batch: dict[str, Tensor],
-    fields: tuple[Tensor, ...],
-    places: tuple[np.ndarray, np.ndarray],
-    tile: int,
-) -> tuple[Tensor, ...]:
-    """function(batch, *fields) on overlapping tiles, blended; on all at once where it fits.
-
-    Args:
-        function: returns a tuple of (B, D, h, w).
-        fields: (B, D, H, W), cut as the batch is.    places: latitudes (H,) and longitudes (W,).
-        tile: cells.
-    """
-    height, width = batch["value"].shape[-2:]
-    rows, columns = _starts(height, tile), _starts(width, tile)
-    if len(rows) == len(columns) == 1:
-        return function(batch, *fields)
-    size = (min(tile, height), min(tile, width))
-    device = batch["value"].device
-    window, weight = _window(size, device), torch.zeros(height, width, device=device)
-    totals = None
-    for top in rows:
-        for left in columns:
-            y, x = slice(top, top + size[0]), slice(left, left + size[1])
-            part = {k: v[..., y, x] if v.ndim == 4 else v for k, v in batch.items()}
-            middle = torch.from_numpy(sphere(places[0][y].mean(), places[1][x].mean()))
-            part["position"] = middle.to(device).expand_as(part["position"])
-            results = function(part, *(field[..., y, x] for field in fields))
-            if totals is None:
-                totals = [weight.new_zeros(*r.shape[:2], height, width) for r in results]
-            for total, result in zip(totals, results):
-                total[..., y, x] += result * window
-            weight[y, x] += window
-    return tuple(total / weight for total in totals)
-
-
-class _Month:
-    """One date made ready: background, mean and deviation, and the denoiser over the domain."""
-
-    def __init__(self, model: Densifier, observations: xr.Dataset, device: str, tile: int):
-        local = select_statistics(model.statistics, observations)
-        batch = standardise(observations, local, device)
-        self.model, self.tile = model, tile
-        self.places = (observations.latitude.values, observations.longitude.values)
-        self.batch = with_background(batch, model.background)
-        self.guess = None
-        if model.regressor is not None:
-            self.guess = blend(lambda part: model.regress(part), self.batch, (), self.places, tile)
-
-    def sampler(self, members: int, **choices) -> dict:
-        """Arguments of `sampling.sample` for a number of members."""
-        batch = {k: v.expand(members, *v.shape[1:]) for k, v in self.batch.items()}
-        guess = self.guess and tuple(g.expand(members, *g.shape[1:]) for g in self.guess)
-
-        def denoise(x: Tensor, t: Tensor) -> Tensor:
-            def tiles(part, x, *guess):
-                return (self.model.denoise(part, x, t, guess or None),)
-
-            return blend(tiles, batch, (x, *(guess or ())), self.places, self.tile)[0]
-
-        sure = exact(batch)
-        residual = guess is not None
-        return {
-            "denoise": denoise,
-            "diffusion": self.model.diffusion,
-            "shape": tuple(batch["value"].shape),
-            "known": sure | ~batch["ocean"],
-            "value": torch.zeros_like(batch["value"]) if residual else batch["value"],
-            "start": None if residual else batch["background"],
-            **choices,
-        }
-
-    def restore_residual(self, x: Tensor) -> Tensor:
-        """Standardised anomaly of what was sampled."""
-        return x if self.guess is None else self.guess[0] + self.guess[1] * x
+def rows_to_do(model: Densifier, height: int, members: int, steps: int, chunk: int) -> int:
+    """Rows that `reconstruct_date` yields one by one or many at a time."""
+    passes = 1
+    if model.denoiser is not None:
+        passes += -(-members // chunk) * steps
+    return passes * height
 
 
 @torch.no_grad()
+def reconstruct_date(
+    model: Densifier,
+    observations: xr.Dataset,
+    out: MutableMapping[str, np.ndarray],
+    *,
+    number: int = 0,
+    members: int = 16,
+    steps: int = 10,
+    sampler: str = "ddim",
+    seed: int = 0,
+    tile: int = 160,
+    device: str = "cpu",
+    chunk: int = 8,
+    folder=None,
+) -> Iterator[int]:
+    """Fill `out` with one date; yield the rows done so far, up to `rows_to_do`.
+
+    Args:
+        out: {name: array (D, H, W), for `members` (M, D, H, W)}: numpy arrays or variables of an
+            open NetCDF file, of those among `names` and `background_error` that are wanted; of
+            further variables with their name in front (`dataset.named`).
+        number: the date's place in its file, part of what decides the noise.
+        folder: where arrays as large as the domain are laid; in memory where None.
+        others: as for `reconstruct`.
+    """
+    variables = model.statistics.attrs.get("variables", ["temperature"])
+    levels = model.levels // len(variables)
+    done = 0
+
+    def put(name: str, values: np.ndarray, rows: slice, first: int | None = None) -> None:
+        for index, variable in enumerate(variables):
+            if (whole := named(variable, name)) in out:
+                part = values[:, index * levels : (index + 1) * levels]
+                if first is None:
+                    out[whole][:, rows, :] = part[0]
+                else:
+                    out[whole][first : first + len(part), :, rows, :] = part
+
+    ready = Domain(model, observations, tile, device, folder)
+    for rows in ready.make_guess():
+        done += rows.stop - rows.start
+        yield done
+    for rows in ready.tiles.pieces():
+        for name, source in (("background", "background"), ("regression", "mean")):
+            if source in ready.guess:
+                put(name, ready.celsius(ready.rows(source, rows), rows), rows)
+        error = ready.rows("background_error", rows)
+        put("background_error", ready.celsius(error, rows, error=True), rows)
+        put("climatology", ready.celsius(torch.zeros_like(error), rows), rows)
+    for start in range(0, members, chunk):
+        own = range(start, min(start + chunk, members))
+        x, walk = ready.draw(own, (seed, number, 2), steps, sampler)
+        for _, rows in walk:
+            done += rows.stop - rows.start
+            yield done
+        for rows in ready.tiles.pieces():
+            put("members", ready.members(x, rows), rows, start)
+    for variable in variables:
+        ensemble = out[named(variable, "members")]
+        for rows in ready.tiles.pieces():
+            drawn = np.asarray(np.ma.filled(ensemble[:, :, rows, :], np.nan), np.float64)
+            out[named(variable, "mean")][:, rows, :] = drawn.mean(0)
+            out[named(variable, "spread")][:, rows, :] = drawn.std(0, ddof=1)
+
+
+def check_choices(model: Densifier, members: int, steps: int, sampler: str, tile: int) -> None:
+    """Refuse, before any work, what could not be done."""
+    if members < 2:
+        raise ValueError(f"{members} member gives no spread; ask for at least 2")
+    if tile < 8:
+        raise ValueError(f"tile {tile} is below 8 cells; choose 64 or more")
+    if sampler not in SAMPLERS:
+        raise ValueError(f"sampler {sampler!r} is not known; choose one of {[*SAMPLERS]}")
+    if model.denoiser is not None:
+        timesteps(model.diffusion.steps, steps)
+
+
 def reconstruct(
     model: Densifier,
     observations: xr.Dataset,
@@ -131,54 +126,49 @@ def reconstruct(
     chunk: int = 8,
     progress: Callable[[Iterable, int], Iterable] = lambda records, total: records,
 ) -> xr.Dataset:
-    """Draw the dense field of every date of `observations` (see `dataset.observe`).
+    """Draw the dense field of every date of `observations` (see `dataset.observe`), in memory.
 
     Args:
         members: ensemble size, at least 2.    steps: network evaluations a member.
         tile: cells; a larger domain is covered by blended tiles.    chunk: members at a time.
         seed: with the date's place in the file and the member's number it decides the noise, so
             members depend neither on `chunk` nor on how many there are.
-        progress: wraps the loop over dates, as `runs.progress` does.
+        progress: wraps the records of rows done, as `runs.progress` does.
     Returns:
         `members`, `mean`, `spread`, `background`, `climatology` and, where the model has one,
-        the `regression` mean, on the observations' grid, °C, NaN outside the ocean.
+        the `regression` mean, on the observations' grid, °C, NaN outside the ocean; for further
+        variables the same with their name in front.
     Raises:
         ValueError: fewer than 2 members; observations outside the model's region or levels.
     """
-    if members < 2:
-        raise ValueError(f"{members} member gives no spread; ask for at least 2")
+    check_choices(model, members, steps, sampler, tile)
+    select_statistics(model.statistics, observations)
     model = model.to(device).eval()
-    drawn, backgrounds, means = [], [], []
-    number = observations.sizes["time"]
-    for month in progress(range(number), number):
-        ready = _Month(model, observations.isel(time=[month]), device, tile)
-        generators = [seeded(device, seed, month, member, 2) for member in range(members)]
-        parts = []
-        for start in range(0, members, chunk):
-            own = generators[start : start + chunk]
-            if model.denoiser is None:
-                shape = ready.guess[0].shape[1:]
-                x = torch.stack([torch.randn(shape, generator=g, device=device) for g in own])
-            else:
-                x = sample(**ready.sampler(len(own), steps=steps, sampler=sampler, generator=own))
-            parts.append(ready.restore_residual(x).cpu().numpy())
-        drawn.append(np.concatenate(parts))
-        backgrounds.append(ready.batch["background"][0].cpu().numpy())
-        if ready.guess is not None:
-            means.append(ready.guess[0][0].cpu().numpy())
+    dims = [dim for dim in DIMS if dim != "member"]
+    sizes = [observations.sizes[dim] for dim in dims]
+    result = xr.Dataset(coords={name: observations[name] for name in dims})
+    for variable in model.statistics.attrs.get("variables", ["temperature"]):
+        for name in names(model):
+            shape = (sizes[0], members, *sizes[1:]) if name == "members" else sizes
+            array = np.full(shape, np.nan, np.float32)
+            units = {"units": model.statistics.attrs.get("units", {}).get(variable, "degrees_C")}
+            result[named(variable, name)] = (DIMS if name == "members" else dims, array, units)
+    result = result.assign_coords(member=np.arange(1, members + 1))
 
-    def celsius(array):
-        return restore(array, observations, model.statistics)
+    def records() -> Iterator[dict]:
+        done = 0
+        for month in range(sizes[0]):
+            choices = {"members": members, "steps": steps, "sampler": sampler, "seed": seed}
+            choices |= {"tile": tile, "device": device, "chunk": chunk, "number": month}
+            out = {name: array.values[month] for name, array in result.data_vars.items()}
+            for rows in reconstruct_date(model, observations.isel(time=[month]), out, **choices):
+                yield {"step": done + rows}
+            done += rows
 
-    ensemble = [celsius(np.stack([month[m] for month in drawn])) for m in range(members)]
-    result = xr.Dataset({"members": xr.concat(ensemble, "member").transpose(*DIMS)})
-    result["mean"] = result.members.mean("member")
-    result["spread"] = result.members.std("member", ddof=1)
-    result["background"] = celsius(np.stack(backgrounds))
-    result["climatology"] = celsius(np.zeros_like(np.stack(backgrounds)))
-    if means:
-        result["regression"] = celsius(np.stack(means))
-    return result.assign_coords(member=np.arange(1, members + 1))
+    total = sizes[0] * rows_to_do(model, sizes[2], members, steps, chunk)
+    for _ in progress(records(), total):
+        pass
+    return result
 
 
 @torch.no_grad()
@@ -199,13 +189,25 @@ def denoising(
     """
     if model.denoiser is None:
         raise ValueError("mode regression has no denoising; train mode 'residual' or 'diffusion'")
-    first = observations.isel(time=[0])
-    ready = _Month(model.to(device).eval(), first, device, tile)
-    generator = [seeded(device, seed, 0, 0, 2)]
-    frames, levels = [], []
-    arguments = ready.sampler(1, steps=steps, sampler=sampler, generator=generator)
-    for t, x, _ in trajectory(**arguments):
-        field = restore(ready.restore_residual(x).cpu().numpy(), first, model.statistics)
-        frames.append(field.sel(depth=depth, method="nearest").isel(time=0))
-        levels.append(0.0 if t < 0 else float(model.diffusion.noise[t]))
-    return xr.concat(frames, "step").assign_coords(noise_level=("step", levels))
+    one = observations.isel(time=[0])
+    ready = Domain(model.to(device).eval(), one, tile, device, None)
+    for _ in ready.make_guess():
+        pass
+    level = int(abs(one.depth.values - depth).argmin())
+    everywhere = slice(0, ready.shape[0])
+    x, walk = ready.draw(range(1), (seed, 0, 2), steps, sampler)
+
+    def frame() -> np.ndarray:
+        standard = x
+        if "mean" in ready.guess:
+            standard = ready.rows("mean", everywhere) + ready.rows("deviation", everywhere) * x
+        return ready.celsius(standard, everywhere)[0, level]
+
+    frames, levels = [frame()], [float(model.diffusion.noise[-1])]
+    for time, rows in walk:
+        if rows.stop == everywhere.stop:
+            frames.append(frame())
+            levels.append(0.0 if time < 0 else float(model.diffusion.noise[time]))
+    places = {name: one[name] for name in DIMS[-2:]} | {"depth": one.depth[level]}
+    array = xr.DataArray(np.stack(frames), places, ("step", *DIMS[-2:]))
+    return array.assign_attrs(units="degrees_C").assign_coords(noise_level=("step", levels))

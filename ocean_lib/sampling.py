@@ -1,22 +1,23 @@
 """From noise to fields: DDPM and DDIM over a denoiser, with known cells.
 
-`sample` knows nothing of networks: it is given a function denoise(x, t) → x_0 and the noise
-process.  Known cells carry their value noised to the level of each step, with one noise per member
-throughout, and are exact at the end.
+`trajectory` knows nothing of networks: it is given a function denoise(x, t) → x_0 and the noise
+process.  It walks x in place and in parts: the denoiser hands over rows as they are ready, so a
+field may lie on disk and be as large as an ocean.  Known cells (`clamped`) have their own value as
+x_0 at every step, so x carries that value noised to the level of the step, and equals it at the
+end.
 
 Reference: Ho et al. 2020, arXiv 2006.11239 (DDPM); Song et al. 2021, arXiv 2010.02502 (DDIM);
 Lugmayr et al. 2022, arXiv 2201.09865 (known cells at the level of the step).
 """
 
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
 
 from .diffusion import Diffusion
 
-__all__ = ["SAMPLERS", "sample", "step", "timesteps", "trajectory"]
+__all__ = ["SAMPLERS", "clamped", "first", "step", "timesteps", "trajectory"]
 
 SAMPLERS = {"ddim": 0.0, "ddpm": 1.0}  # the share of fresh noise at each step, eta
 
@@ -49,67 +50,58 @@ def step(
     return a_next * x0 + old * (x - a * x0) / s + fresh * noise
 
 
+def first(diffusion: Diffusion, noise: Tensor, steps: int, guess: Tensor | None = None) -> Tensor:
+    """Where a trajectory of `steps` begins: unit noise (B, D, H, W) at the highest level.
+
+    Args:
+        guess: of x_0, for a process that keeps some signal at its last step; 0 where not given.
+    """
+    at = torch.full((len(noise),), timesteps(diffusion.steps, steps)[0], device=noise.device)
+    return diffusion.add_noise(torch.zeros_like(noise) if guess is None else guess, noise, at)
+
+
+def clamped(x0: Tensor, known: Tensor, value: Tensor) -> Tensor:
+    """x_0 (B, D, H, W) with the value where it is known, as in inpainting.
+
+    Raises:
+        ValueError: the shapes differ: broadcasting would clamp other cells than those meant.
+    """
+    for name, tensor in (("known", known), ("value", value)):
+        if tensor.shape != x0.shape:
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}, x_0 {tuple(x0.shape)}")
+    return torch.where(known, value, x0)
+
+
 def trajectory(
-    denoise: Callable[[Tensor, Tensor], Tensor],
+    x: Tensor,
+    denoise: Callable[[Tensor, Tensor], Iterable[tuple[slice, Tensor]]],
     diffusion: Diffusion,
-    shape: tuple[int, ...],
     *,
     steps: int,
     sampler: str = "ddim",
-    generator: torch.Generator | Sequence[torch.Generator],
-    known: Tensor | None = None,
-    value: Tensor | None = None,
-    start: Tensor | None = None,
-) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Yield (time, x_t, predicted x_0) at every step, the last with time -1 and the sample twice.
+    draw: Callable[[int, slice], Tensor] | None = None,
+) -> Iterator[tuple[int, slice]]:
+    """Walk x, in place, from noise to samples; yield (time, rows) as rows arrive at a time.
 
     Args:
-        denoise: (x (B, D, H, W), t (B,)) → x_0.
+        x: (B, D, H, W), from `first`; it may be laid over a file.  At time -1 it is the sample.
+        denoise: (x, t (B,)) → (rows, x_0 of these rows (B, D, h, W)) for all rows in turn; rows
+            handed over are overwritten, so it reads them no more.
         steps: evaluations of `denoise`, at most T.    sampler: `ddim` or `ddpm`.
-        generator: one for all samples, or one for each, whose noise then does not depend on the
-            samples it is drawn beside.
-        known, value: (B, D, H, W); where known, the sample equals the value.
-        start: first guess (B, D, H, W) of x_0, for a process that keeps some signal at its last
-            step; 0 where not given.
+        draw: (number of the step from 1, rows) → unit noise (B, D, h, W); needed by `ddpm`.
     Raises:
-        ValueError: unknown sampler, too many steps, one of known and value without the other, or
-            shapes that differ from the sample's.
+        ValueError: unknown sampler, too many steps, or `ddpm` without `draw`.
     """
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler {sampler!r} is not known; choose one of {[*SAMPLERS]}")
-    if (known is None) != (value is None):
-        raise ValueError("known cells and their value belong together; give both or neither")
-    for name, tensor in (("known", known), ("value", value)):
-        if tensor is not None and tuple(tensor.shape) != tuple(shape):
-            raise ValueError(f"{name} has shape {tuple(tensor.shape)}, the sample {tuple(shape)}")
-
-    one = isinstance(generator, torch.Generator)
-    if not one and len(generator) != shape[0]:
-        raise ValueError(f"{len(generator)} generators for {shape[0]} samples; give one for each")
-
-    def draw() -> Tensor:
-        if one:
-            return torch.randn(shape, generator=generator, device=generator.device)
-        parts = [torch.randn(shape[1:], generator=g, device=g.device) for g in generator]
-        return torch.stack(parts)
-
+    eta = SAMPLERS[sampler]
+    if eta and draw is None:
+        raise ValueError(f"sampler {sampler!r} adds noise at every step; give it by draw=…")
     times = timesteps(diffusion.steps, steps)
-    own = draw()
-    at = torch.full((shape[0],), times[0], device=own.device)
-    x = diffusion.add_noise(torch.zeros_like(own) if start is None else start, own, at)
-    for t, previous in zip(times, [*times[1:], -1]):
-        at = torch.full((shape[0],), t, device=x.device)
-        if known is not None:
-            x = torch.where(known, diffusion.add_noise(value, own, at), x)
-        x0 = denoise(x, at)
-        if known is not None:
-            x0 = torch.where(known, value, x0)
-        yield t, x, x0
-        eta = SAMPLERS[sampler]
-        x = step(diffusion, x, x0, t, previous, eta, draw() if eta else torch.zeros_like(x))
-    yield -1, x, x
-
-
-def sample(*args, **keywords) -> Tensor:
-    """The end of a `trajectory`: samples (B, D, H, W)."""
-    return deque(trajectory(*args, **keywords), maxlen=1)[0][1]
+    for number, (t, previous) in enumerate(zip(times, [*times[1:], -1]), start=1):
+        at = torch.full((len(x),), t, device=x.device)
+        for rows, x0 in denoise(x, at):
+            now = x[..., rows, :]
+            noise = draw(number, rows) if eta and previous >= 0 else torch.zeros_like(now)
+            x[..., rows, :] = step(diffusion, now, x0, t, previous, eta, noise)
+            yield previous, rows

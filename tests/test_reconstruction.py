@@ -6,11 +6,13 @@ import torch
 import xarray as xr
 from tiny import PATTERNS, astir, densifier
 
-from ocean_lib.dataset import observe, sphere, standardise, with_background
-from ocean_lib.model import MODES
-from ocean_lib.reconstruction import DIMS, blend, denoising, reconstruct
+from ocean_lib.dataset import observe, standardise, with_background
+from ocean_lib.interpolation import Background
+from ocean_lib.model import MODES, Densifier
+from ocean_lib.reconstruction import DIMS, denoising, reconstruct, reconstruct_date, rows_to_do
 from ocean_lib.sampling import SAMPLERS
 from ocean_lib.store import climatology
+from ocean_lib.tiles import Tiles
 
 every_mode = pytest.mark.parametrize("mode", MODES)
 both = pytest.mark.parametrize("sampler", [*SAMPLERS])
@@ -31,90 +33,15 @@ def ready(store, mode="residual", **diffusion):
     return astir(densifier(store, mode, **diffusion), size=0.05)
 
 
-# --- tiles ------------------------------------------------------------------------------------
+# --- tiles -----------------------------------------------------------------------------------
 
 
-def domain(height, width, batch=2, levels=3):
-    generator = torch.Generator().manual_seed(0)
-    value, field = torch.randn(2, batch, levels, height, width, generator=generator)
-    given = {
-        "value": value,
-        "surface": torch.randn(batch, 1, height, width, generator=generator),
-        "position": torch.zeros(batch, 3),
-        "season": torch.randn(batch, 2, generator=generator),
-    }
-    return given, field, (np.linspace(30, 31, height), np.linspace(-60, -58, width))
-
-
-SIZES = [(1, 9), (5, 40), (13, 29), (31, 17), (64, 64)]
-
-
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("tile", [4, 7, 16])
-def test_tiles_of_a_pointwise_function_equal_the_whole(size, tile):
-    batch, field, places = domain(*size)
-
-    def function(part, x):
-        one = part["value"] * x + part["surface"]
-        return one, part["season"][:, :1, None, None] * x[:, :2]
-
-    whole = function(batch, field)
-    blended = blend(function, batch, (field,), places, tile)
-    assert len(blended) == 2
-    for one, two in zip(whole, blended):
-        torch.testing.assert_close(one, two, atol=1e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_weights_of_tiles_sum_to_one_and_each_fits(size):
-    batch, _, places = domain(*size)
-    tiles = []
-
-    def ones(part):
-        shape = part["value"].shape
-        assert shape[-2] <= 7 and shape[-1] <= 7
-        assert part["surface"].shape[-2:] == shape[-2:]
-        tiles.append(shape[-2:])
-        return (torch.ones(shape),)
-
-    (total,) = blend(ones, batch, (), places, 7)
-    assert total.shape == batch["value"].shape
-    torch.testing.assert_close(total, torch.ones_like(total))
-    assert len(set(tiles)) == 1  # all of one size, as a compiled network likes
-
-
-def test_a_domain_that_fits_is_seen_once_and_whole():
-    batch, _, places = domain(7, 7)
-    calls = []
-    blend(lambda part: calls.append(part) or (part["value"],), batch, (), places, 7)
-    assert len(calls) == 1 and calls[0] is batch
-
-
-def test_each_tile_is_told_its_own_place_and_blends_without_a_jump():
-    batch, _, places = domain(8, 40)
-    told, number = [], iter(range(100))
-
-    def function(part):
-        told.append(part["position"])
-        return (torch.full(part["value"].shape, float(next(number))),)
-
-    (blended,) = blend(function, batch, (), places, 16)
-    row = blended[0, 0, 4]
-    assert len(told) == 3 and row[0] == 0 and row[-1] == pytest.approx(2)
-    # Starts lie 12 cells apart, so neighbours share 4 and change over within them.
-    assert (row.diff() >= -1e-6).all() and row.diff().max() < 0.5
-    corners = [0, 12, 24]
-    for position, corner in zip(told, corners):
-        middle = sphere(places[0].mean(), places[1][corner : corner + 16].mean())
-        torch.testing.assert_close(position, torch.tensor(middle).expand(2, 3))
-    assert (batch["position"] == 0).all()  # the caller's batch stays as it was
-
-
-def test_tiles_of_an_untrained_model_equal_the_whole(small_store, seen):
-    """Zero heads say the same everywhere; noise and background belong to the domain."""
+def test_tiles_of_an_untrained_model_equal_the_whole(small_store, fields):
+    """Zero heads say the same everywhere, and so does a background of no observation."""
     model = densifier(small_store)
-    whole = reconstruct(model, seen, **FAST)
-    tiled = reconstruct(model, seen, **FAST, tile=9)
+    nothing = observe(fields, {"pattern": "pixels", "observed": 0.0}, seed=0)
+    whole = reconstruct(model, nothing, **FAST)
+    tiled = reconstruct(model, nothing, **FAST, tile=9)
     np.testing.assert_allclose(whole.members, tiled.members, atol=1e-4)
 
 
@@ -129,6 +56,133 @@ def test_a_tiled_reconstruction_keeps_what_is_known_and_its_spread(small_store, 
     hidden = seen.ocean.values & ~observed
     ratio = tiled.spread.values[hidden].mean() / whole.spread.values[hidden].mean()
     assert 0.9 < ratio < 1.1  # averaged finished tiles would have less
+
+
+class Wiener(Densifier):
+    """A model that knows the field: unit variance, Gaussian covariance of length 4 cells.
+
+    It sees one tile and nothing beyond, as a network does, and gives E[x_0 | x_t] there: the
+    Wiener filter. So the spread of what is drawn must be 1 wherever tiles are blended.
+    """
+
+    def denoise(self, batch, x, t, guess):
+        height, width = x.shape[-2:]
+        # Twice the size: beyond the tile lies 0, as beyond the padding of a convolution.
+        y, x_ = (np.minimum(np.arange(2 * n), 2 * n - np.arange(2 * n)) for n in (height, width))
+        covariance = np.exp(-(y[:, None] ** 2 + x_**2) / (2 * 4.0**2))
+        power = torch.from_numpy(np.fft.rfft2(covariance).real.clip(0).astype(np.float32))
+        a, s = (float(rate.flatten()[0]) for rate in self.diffusion.rates(t))
+        gain = a * power / (a**2 * power + s**2)
+        padded = torch.fft.rfft2(x, s=(2 * height, 2 * width))
+        return torch.fft.irfft2(gain * padded, s=(2 * height, 2 * width))[..., :height, :width]
+
+
+def plain_statistics(height, width, ring=False):
+    """Statistics of one level without land, climatology 0 and deviation 1 °C."""
+    grid = ("channel", "latitude", "longitude")
+    longitude = np.arange(width) * (360 / width if ring else 1 / 12) - 150
+    return xr.Dataset(
+        {
+            "harmonic": (("term", *grid), np.zeros((1, 1, height, width), np.float32)),
+            "deviation": (grid, np.ones((1, height, width), np.float32)),
+            "wet": (grid, np.ones((1, height, width), bool)),
+        },
+        {"depth": [9.6], "latitude": -20 + np.arange(height) / 12, "longitude": longitude},
+        {"surfaces": 0, "variables": ["temperature"]},
+    )
+
+
+def nothing_seen(statistics):
+    dims = ("time", "depth", "latitude", "longitude")
+    coordinates = {name: statistics[name] for name in dims[1:]}
+    time = {"time": np.array(["2001-01-16"], "M8[ns]")}
+    shape = (1, *(statistics.sizes[name] for name in dims[1:]))
+    return xr.Dataset(
+        {
+            "value": (dims, np.full(shape, np.nan, np.float32)),
+            "observed": (dims, np.zeros(shape, bool)),
+            "error": (dims, np.zeros(shape, np.float32)),
+            "ocean": (dims[1:], np.ones(shape[1:], bool)),
+        },
+        time | coordinates,
+    )
+
+
+def seams(members, height, width, tile, ring=False):
+    """Spread and mean squared gradient where tiles change over, against those inside tiles."""
+    tiles = Tiles(height, width, tile, ring)
+    covered = np.zeros(width, int)
+    for columns in tiles.columns:
+        covered[columns] += 1
+    x = members[..., 20:-20, :] if height > 60 else members
+    spread = x.var(0).mean((0, 1))
+    step = (np.roll(x, -1, -1) - x).astype(float)
+    gradient = (step**2).mean((0, 1, 2))
+    edge = np.zeros(width, bool)
+    edge[:20] = edge[-20:] = not ring  # there the domain itself ends
+    inside, over = (covered == 1) & ~edge, (covered > 1) & ~edge
+    assert inside.sum() > width / 6 and over.sum() > width / 6
+    return (
+        np.sqrt(spread[over].mean() / spread[inside].mean()),
+        np.sqrt(gradient[over].mean() / gradient[inside].mean()),
+        np.sqrt(gradient[~edge].max() / gradient[inside].mean()),
+    )
+
+
+@both
+def test_a_field_of_odd_size_has_no_seam_and_its_full_spread_where_tiles_overlap(sampler):
+    statistics = plain_statistics(361, 487)
+    model = Wiener(statistics, Background(torch.eye(1), 0, iterations=1), mode="diffusion")
+    choices = {"members": 4, "steps": 12, "sampler": sampler, "tile": 160}
+    drawn = reconstruct(model, nothing_seen(statistics), **choices).members.values[0]
+    spread, gradient, worst = seams(drawn, 361, 487, 160)
+    assert abs(spread - 1) < 0.05 and abs(gradient - 1) < 0.05
+    assert worst < 1.25  # one column's mean over 4 × 321 values of a smooth field
+    spread, gradient, worst = seams(drawn.swapaxes(-1, -2), 487, 361, 160)
+    assert abs(spread - 1) < 0.05 and abs(gradient - 1) < 0.05 and worst < 1.25
+
+
+def test_averaged_finished_tiles_would_fail_that_test():
+    """Each tile drawn by itself, with noise of its own, then blended by the same windows."""
+    statistics = plain_statistics(80, 240)
+    model = Wiener(statistics, Background(torch.eye(1), 0, iterations=1), mode="diffusion")
+
+    def finished(tile):
+        part = statistics.isel(latitude=tile.rows, longitude=tile.columns)
+        model.statistics, seed = part, tile.columns.start
+        choices = {"members": 8, "steps": 8, "seed": seed, "tile": 200}
+        drawn = reconstruct(model, nothing_seen(part), **choices).members.values[0]
+        return (torch.from_numpy(drawn),)
+
+    rows = [results[0].clone() for _, results in Tiles(80, 240, 80).blend(finished)]
+    spread, *_ = seams(torch.cat(rows, -2).numpy(), 80, 240, 80)
+    assert spread < 0.95
+
+
+def test_a_ring_is_seamless_across_the_date_line():
+    statistics = plain_statistics(40, 180, ring=True)
+    model = Wiener(statistics, Background(torch.eye(1), 0, iterations=1), mode="diffusion")
+    choices = {"members": 8, "steps": 12, "tile": 48}
+    drawn = reconstruct(model, nothing_seen(statistics), **choices).members.values[0]
+    step = np.roll(drawn, -1, -1) - drawn
+    size = np.sqrt((step**2).mean((0, 1, 2)))
+    assert size[-1] < 1.25 * size[:-1].mean()
+    # Without the wrap the ends are two unrelated values.
+    model.statistics = line = statistics.isel(longitude=slice(0, 175))
+    drawn = reconstruct(model, nothing_seen(line), **choices).members.values[0]
+    step = np.roll(drawn, -1, -1) - drawn
+    size = np.sqrt((step**2).mean((0, 1, 2)))
+    assert size[-1] > 1.6 * size[:-1].mean()
+
+
+def test_arrays_on_disk_give_what_arrays_in_memory_give(small_store, seen, tmp_path):
+    model, one = ready(small_store).eval(), seen.isel(time=[0])
+    whole = reconstruct(model, one, **FAST, tile=9)
+    out = {name: np.full_like(array.values[0], np.nan) for name, array in whole.data_vars.items()}
+    done = [*reconstruct_date(model, one, out, **FAST, tile=9, folder=tmp_path)]
+    assert done[-1] == rows_to_do(model, 20, 3, 3, 8) and not list(tmp_path.iterdir())
+    for name, array in whole.data_vars.items():
+        np.testing.assert_array_equal(out[name], array.values[0], err_msg=name)
 
 
 # --- what comes out ---------------------------------------------------------------------------
@@ -291,15 +345,18 @@ def test_what_cannot_be_reconstructed_is_refused(small_store, seen):
         reconstruct(model, seen, sampler="euler")
 
 
-def test_progress_wraps_the_dates(small_store, seen):
+@pytest.mark.parametrize(("mode", "passes"), [("regression", 1), ("residual", 1 + 2 * 4)])
+def test_progress_counts_rows_up_to_the_total(small_store, seen, mode, passes):
     calls = []
 
     def progress(records, total):
-        calls.append((list(records), total))
+        calls.append(([record["step"] for record in records], total))
         return calls[-1][0]
 
-    reconstruct(densifier(small_store, "regression"), seen, members=2, progress=progress)
-    assert calls == [([0, 1], 2)]
+    choices = {"members": 3, "chunk": 2, "steps": 4, "tile": 9, "progress": progress}
+    reconstruct(densifier(small_store, mode), seen, **choices)
+    ((done, total),) = calls
+    assert total == done[-1] == 2 * passes * 20 and (np.diff(done) > 0).all()
 
 
 @pytest.mark.parametrize("mode", ["diffusion", "residual"])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ocean_lib.diffusion import PARAMETRISATIONS, Diffusion
-from ocean_lib.sampling import SAMPLERS, sample, step, timesteps, trajectory
+from ocean_lib.sampling import SAMPLERS, clamped, first, step, timesteps, trajectory
 
 every = pytest.mark.parametrize("name", PARAMETRISATIONS)
 both = pytest.mark.parametrize("sampler", [*SAMPLERS])
@@ -18,6 +18,33 @@ def seeded(device="cpu", seed=0) -> torch.Generator:
 def opinion(x, t):
     """Some prediction that depends on x and on the time."""
     return torch.tanh(x.roll(1, -1) - 0.3 * x) + 0.001 * t.view(-1, 1, 1, 1)
+
+
+def frames(denoise, diffusion, shape, *, generator, known=None, value=None, start=None, **choices):
+    """(time, x, x_0) before every step and at the end, of whole fields handed over at once."""
+
+    def draw(number=0, rows=slice(None)):
+        return torch.randn(shape, generator=generator, device=generator.device)
+
+    def whole(x, t):
+        x0 = denoise(x, t)
+        if known is not None:
+            x0 = clamped(x0, known, value)
+        seen.append((int(t[0]), x.clone(), x0))
+        yield slice(0, shape[-2]), x0
+
+    seen = []
+    guess = start
+    if known is not None:
+        guess = torch.where(known, value, torch.zeros_like(value) if start is None else start)
+    x = first(diffusion, draw(), choices["steps"], guess)
+    for _ in trajectory(x, whole, diffusion, draw=draw, **choices):
+        pass
+    return [*seen, (-1, x, x)]
+
+
+def sample(*args, **choices):
+    return frames(*args, **choices)[-1][1]
 
 
 # --- the times --------------------------------------------------------------------------------
@@ -88,7 +115,8 @@ def test_ddpm_equals_diffusers_step_by_step(name, steps):
     def denoise(x, t):
         return diffusion.x0(opinion(x, t), x, t)
 
-    ours = trajectory(denoise, diffusion, shape, steps=steps, sampler="ddpm", generator=seeded())
+    given = {"steps": steps, "sampler": "ddpm", "generator": seeded()}
+    ours = iter(frames(denoise, diffusion, shape, **given))
     x = torch.randn(shape, generator=generator)
     if name == "epsilon":
         x = x * diffusion.noise[-1]  # beside the trace of a first guess of 0
@@ -263,42 +291,32 @@ def test_no_seam_at_the_edge_of_known_cells(sampler):
 @every
 @both
 def test_known_cells_carry_their_value_noised_to_the_step(name, sampler, device):
-    """With one noise of its own per member from the first step to the last."""
+    """With a noise of its own per member, under DDIM the same from the first step to the last."""
     diffusion, shape = Diffusion(name), (3, 2, 5, 7)
     generator = seeded(seed=4)
     known = (torch.rand(shape, generator=generator) < 0.4).to(device)
     value = torch.randn(shape, generator=generator).to(device)
-    noises, asked = [], []
+    noises = []
 
     def denoise(x, t):
         a, s = diffusion.signal[int(t[0])].item(), diffusion.noise[int(t[0])].item()
         noises.append((x - a * value) / s)
-        asked.append(x)
         return opinion(x, t)
 
-    frames = list(
-        trajectory(
-            denoise,
-            diffusion,
-            shape,
-            steps=7,
-            sampler=sampler,
-            generator=seeded(device),
-            known=known,
-            value=value,
-        )
-    )
+    given = {"steps": 7, "sampler": sampler, "generator": seeded(device)}
+    seen = frames(denoise, diffusion, shape, known=known, value=value, **given)
     for noise in noises[1:]:
-        torch.testing.assert_close(noise[known], noises[0][known], atol=2e-3, rtol=0)
+        if sampler == "ddim":
+            torch.testing.assert_close(noise[known], noises[0][known], atol=2e-3, rtol=0)
+        assert abs(float(noise[known].mean())) < 0.4 and 0.7 < float(noise[known].std()) < 1.3
     shared = known[0] & known[1]
     assert shared.any() and not torch.isclose(noises[0][0], noises[0][1])[shared].any()
     assert abs(float(noises[0][known].mean())) < 0.4
     assert 0.7 < float(noises[0][known].std()) < 1.3
-    for (_, x, x0), given in zip(frames[:-1], asked):
-        assert torch.equal(x, given)
+    for _, _, x0 in seen[:-1]:
         assert torch.equal(x0[known], value[known])
-    time, end, same = frames[-1]
-    assert time == -1 and torch.equal(end, same) and torch.equal(end[known], value[known])
+    time, end, _ = seen[-1]
+    assert time == -1 and torch.equal(end[known], value[known])
     assert not torch.isclose(end[~known], value[~known]).all()
 
 
@@ -321,15 +339,47 @@ def test_the_first_guess_enters_only_where_some_signal_is_left():
     shape = (2, 1, 3, 5)
     guess = torch.full(shape, 3.0)
     for name, share in (("v", 0.0), ("x0", 0.0), ("epsilon", 0.01)):
-        first = [
-            next(
-                trajectory(
-                    opinion, Diffusion(name), shape, steps=3, generator=seeded(), start=start
-                )
-            )[1]
-            for start in (None, guess)
-        ]
-        torch.testing.assert_close(first[1] - first[0], share * guess, atol=1e-6, rtol=1e-3)
+        noise = torch.randn(shape, generator=seeded())
+        with_guess, without = (first(Diffusion(name), noise, 3, g) for g in (guess, None))
+        torch.testing.assert_close(with_guess - without, share * guess, atol=1e-6, rtol=1e-3)
+
+
+# --- parts ------------------------------------------------------------------------------------
+
+
+@both
+@pytest.mark.parametrize("tall", [1, 2, 5])
+def test_rows_handed_over_in_turn_give_the_whole_field_in_place(sampler, tall):
+    """A pointwise denoiser, so that rows already overwritten cannot matter."""
+    shape, diffusion = (2, 3, 5, 4), Diffusion()
+    noise = torch.randn(9, *shape, generator=seeded())
+
+    def denoise(x, t):
+        return torch.tanh(x) + 0.001 * t.view(-1, 1, 1, 1)
+
+    def parts(x, t):
+        for top in range(0, 5, tall):
+            rows = slice(top, min(top + tall, 5))
+            yield rows, denoise(x[..., rows, :], t)
+
+    def walk(denoise):
+        x = first(diffusion, noise[0], 6)
+        steps = trajectory(
+            x,
+            denoise,
+            diffusion,
+            steps=6,
+            sampler=sampler,
+            draw=lambda number, rows: noise[number][..., rows, :],
+        )
+        return x, list(steps)
+
+    whole, _ = walk(lambda x, t: [(slice(0, 5), denoise(x, t))])
+    x, done = walk(parts)
+    assert torch.equal(x, whole)
+    times = [*timesteps(1000, 6)[1:], -1]
+    assert [time for time, _ in done] == [time for time in times for _ in range(-(-5 // tall))]
+    assert sum(rows.stop - rows.start for _, rows in done) == 6 * 5
 
 
 # --- draws ------------------------------------------------------------------------------------
@@ -350,40 +400,23 @@ def test_the_generator_decides_and_ddim_draws_once(sampler):
     assert drawn_once == (sampler == "ddim")
 
 
-@both
-def test_a_generator_for_each_member_frees_it_of_its_company(sampler, device):
-    diffusion, choices = Diffusion(), {"steps": 4, "sampler": sampler}
-    generators = [seeded(device, seed) for seed in range(3)]
-    together = sample(opinion, diffusion, (3, 1, 5, 7), generator=generators, **choices)
-    for seed in range(3):
-        alone = sample(
-            opinion, diffusion, (1, 1, 5, 7), generator=[seeded(device, seed)], **choices
-        )
-        torch.testing.assert_close(alone[0], together[seed])
-
-
 # --- refusals ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("choices", "words"),
-    [
-        ({"sampler": "euler"}, "'euler'.*ddim.*ddpm"),
+def test_what_does_not_fit_is_refused_never_skipped():
+    x, diffusion = torch.zeros(2, 1, 3, 5), Diffusion()
+    for choices, words in (
+        ({"sampler": "euler", "steps": 3}, "'euler'.*ddim.*ddpm"),
+        ({"sampler": "ddpm", "steps": 3}, "'ddpm' adds noise.*draw="),
         ({"steps": 1001}, "1001 sampling steps"),
-        ({"known": (2, 1, 3, 4), "value": (2, 1, 3, 5)}, r"known has shape \(2, 1, 3, 4\)"),
-        ({"known": (2, 1, 3, 5), "value": (1, 1, 3, 5)}, r"value has shape \(1, 1, 3, 5\)"),
-        ({"known": (3, 5), "value": (3, 5)}, r"known has shape \(3, 5\)"),
-        ({"known": (2, 1, 3, 5)}, "belong together"),
-        ({"value": (2, 1, 3, 5)}, "belong together"),
-        ({"generator": [torch.Generator()]}, "1 generators for 2 samples"),
-    ],
-)
-def test_what_does_not_fit_is_refused_never_skipped(choices, words):
-    made = {
-        name: torch.zeros(choices[name], dtype=torch.bool if name == "known" else torch.float)
-        for name in ("known", "value")
-        if name in choices
-    }
-    arguments = {"steps": 3, "generator": seeded()} | choices | made
-    with pytest.raises(ValueError, match=words):
-        sample(opinion, Diffusion(), (2, 1, 3, 5), **arguments)
+    ):
+        with pytest.raises(ValueError, match=words):
+            next(trajectory(x, lambda x, t: [(slice(0, 3), x)], diffusion, **choices))
+    known = torch.zeros(x.shape, dtype=torch.bool)
+    for given, words in (
+        ((known[..., :4], x), r"known has shape \(2, 1, 3, 4\)"),
+        ((known, x[:1]), r"value has shape \(1, 1, 3, 5\)"),
+        ((known[0, 0], x[0, 0]), r"known has shape \(3, 5\)"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            clamped(x, *given)
