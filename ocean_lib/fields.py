@@ -3,64 +3,94 @@
 Every gridded file, whatever its names, signs and units, becomes one canonical `xarray.Dataset`:
 `temperature (time, depth, latitude, longitude)`, float32, °C, NaN outside the ocean, and
 `ocean (depth, latitude, longitude)`, bool. Times ascend; depth is in m, positive down, ascending;
-latitude and longitude ascend, longitude without a break, its west edge in [-180, 180).
+latitude and longitude ascend, longitude without a break, its west edge in [-180, 180). Further
+variables, salinity first among them, may ride along on the same grid and in the same ocean.
 
-What is missing is what the file's own fill says (decoded by xarray on the raw numbers), never a
-value such as 0. The ocean is static: a cell counts where it holds a value at all times; cells with
-a value at some times only are left out, and counted in `attrs["n_intermittent"]`. Temperature
-stays lazy; the ocean costs one pass through the data, which also bounds the values.
+Temperature is potential: in-situ and conservative temperature are converted where salinity lies
+beside them, and otherwise keep the standard_name of what they are. Kinds are never mixed.
+
+What is missing is what the file's own fill says (decoded on the raw numbers), never a value such as
+0. The ocean is static: a cell counts where every variable holds a value at all times; cells where
+only some do, or at some times, are left out, and counted in `attrs["n_intermittent"]`. Values stay
+lazy; the ocean costs one pass through the data, which also bounds the values.
 """
 
+import zlib
 from contextlib import ExitStack
+from functools import partial
 
 import numpy as np
 import xarray as xr
 
+from ocean_lib.axes import take
+from ocean_lib.blocks import DECODING, boxes, compute, cut, extent
+from ocean_lib.cutting import between, check_region, levels, within
 from ocean_lib.files import find_files, open_file
-from ocean_lib.names import DIMS, IN_SITU, POTENTIAL
-from ocean_lib.recognition import arrange, order_longitudes, take
+from ocean_lib.names import (
+    CONSERVATIVE,
+    DIMS,
+    FRESHEST,
+    HIGHEST,
+    IN_SITU,
+    LOWEST,
+    POTENTIAL,
+    SALTIEST,
+)
+from ocean_lib.recognition import arrange, canonical_names
+from ocean_lib.seawater import to_potential
 
-__all__ = ["canonical", "check", "open_fields"]
+__all__ = ["canonical", "check", "check_values", "open_fields"]
 
-LOWEST, HIGHEST = -10.0, 45.0  # °C: no sea water lies outside, nor any analysis of it
+DAMAGE = (OSError, RuntimeError, ValueError, KeyError, EOFError, zlib.error)  # of a stored block
 
 
-def open_fields(paths, *, region=None, depths=None, times=None):
+def open_fields(paths, *, region=None, depths=None, times=None, variables=()):
     """Open gridded files as one canonical dataset, cut to what is asked for.
 
     paths: a path, a glob, a folder (searched through) or a list of them; NetCDF or Zarr
     region: (west, east, south, north), degrees; west > east crosses the date line
     depths: depths in m, each giving its nearest level; all levels where None
     times: (first, last), inclusive, such as ("1993-01", "2020-12")
+    variables: names of further variables, on the grid of temperature; salinity comes as `salinity`
+    by whichever of its names, others by the name asked for
 
-    Raises: FileNotFoundError: nothing lies there · ValueError: a file is no NetCDF or Zarr, holds
-    no temperature on a grid, or does not reach what is asked for
+    Raises: FileNotFoundError: nothing lies there · PermissionError: it may not be read ·
+    ValueError: a file is no NetCDF or Zarr, or damaged, holds no temperature on a grid, or does
+    not reach what is asked for
     """
+    check_region(region)
     with ExitStack() as on_refusal:
-        pieces = []
+        pieces = {}
         for path in find_files(paths):
             dataset = open_file(path)
             on_refusal.callback(dataset.close)
             try:
-                piece = arrange(dataset)
-                piece = piece if region is None else _within(piece, region)
-                piece = piece if depths is None else take(piece, "depth", _levels(piece, depths))
-                pieces.append(piece)
-                _same_grid(pieces[0], pieces[-1])
+                piece = arrange(dataset, variables, region)
+                piece = piece if region is None else within(piece, region)
+                piece = piece if depths is None else take(piece, "depth", levels(piece, depths))
+                pieces[path] = _chosen(piece, variables)
+                _same_grid(next(iter(pieces.values())), pieces[path])
             except ValueError as error:
                 raise ValueError(f"{path}: {error}") from error
-        fields = _in_time(_join(pieces))
-        fields = _with_ocean(fields if times is None else _between(fields, times))
+        fields = _in_time(_join(list(pieces.values())))
+        fields = fields if times is None else between(fields, times)
+        try:
+            survey = _survey_all(fields)
+        except DAMAGE as error:
+            _name_damaged(pieces)
+            raise ValueError(f"the files hold values that cannot be read ({error})") from error
+        fields = _with_ocean(fields, *survey)
         on_refusal.pop_all()
     return fields
 
 
-def canonical(dataset):
+def canonical(dataset, variables=()):
     """Bring an opened `xarray.Dataset`, decoded or raw, into the canonical form.
 
-    Raises: ValueError: no temperature on a dated grid is recognised, or its values cannot be °C
+    Raises: ValueError: no temperature on a grid is recognised, or its values cannot be °C
     """
-    return _with_ocean(_in_time(arrange(dataset)))
+    fields = _in_time(_chosen(arrange(dataset, variables), variables))
+    return _with_ocean(fields, *_survey_all(fields))
 
 
 def check(fields):
@@ -69,27 +99,37 @@ def check(fields):
         if name not in fields or fields[name].dims != dims:
             found = fields[name].dims if name in fields else list(fields.data_vars)
             raise ValueError(f"{name} {dims} is needed, found {found}; use fields.canonical")
-    temperature, ocean = fields["temperature"], fields["ocean"]
-    if temperature.dtype != np.float32 or ocean.dtype != bool:
+    types = {name: str(fields[name].dtype) for name in _channels(fields)}
+    if set(types.values()) != {"float32"} or fields["ocean"].dtype != bool:
         raise ValueError(
-            f"temperature is {temperature.dtype} and ocean {ocean.dtype}, must be float32 and "
-            "bool; use .astype"
+            f"{types} must be float32 and ocean ({fields['ocean'].dtype}) bool; use .astype"
         )
-    if (name := temperature.attrs.get("standard_name")) not in (POTENTIAL, IN_SITU):
-        raise ValueError(f"standard_name {name!r} must be {POTENTIAL} or {IN_SITU}; set it")
+    kinds = (POTENTIAL, IN_SITU, CONSERVATIVE)
+    if (name := fields["temperature"].attrs.get("standard_name")) not in kinds:
+        raise ValueError(f"standard_name {name!r} must be one of {kinds}; set it")
     for dim in DIMS:
         values = fields[dim].values
         if dim not in fields.indexes or not (values[:-1] < values[1:]).all():
             raise ValueError(f"{dim} {values[:5]} must ascend; use .sortby({dim!r})")
     if (top := float(fields["depth"][0])) < 0:
         raise ValueError(f"depth {top:g} m lies above 0; make depth positive down")
-    always, _, low, high = _survey(temperature)
-    _check_values(low, high)
-    if differ := int((always != ocean.values).sum()):
+    always, _, limits = _survey_all(fields)
+    check_values(limits)
+    if differ := int((always != fields["ocean"].values).sum()):
         raise ValueError(
-            f"ocean and the finite temperatures differ in {differ} cells, limit 0; use "
+            f"ocean and the finite {' and '.join(limits)} differ in {differ} cells, limit 0; use "
             "fields.canonical"
         )
+
+
+def _channels(fields):
+    """Names of the variables on all four dimensions, temperature first."""
+    names = [name for name, variable in fields.data_vars.items() if set(DIMS) <= {*variable.dims}]
+    return sorted(names, key=lambda name: name != "temperature")
+
+
+def _chosen(piece, variables):
+    return to_potential(piece)[["temperature", *canonical_names(variables)]]
 
 
 def _join(pieces):
@@ -109,7 +149,7 @@ def _join(pieces):
 
 
 def _same_grid(first, other):
-    """Refuse a file on another grid, or with another kind of temperature, than the first."""
+    """Refuse a file on another grid, or of another kind or unit, than the first."""
     for dim in DIMS[1:]:
         a, b = first[dim].values, other[dim].values
         if a.shape != b.shape or not np.allclose(a, b, rtol=1e-5, atol=1e-4):
@@ -118,130 +158,125 @@ def _same_grid(first, other):
                 f"({a.size} from {a[0]:g} to {a[-1]:g}); open them apart, or give a region and "
                 "depths that all files hold"
             )
-    a, b = (piece["temperature"].attrs["standard_name"] for piece in (first, other))
+    for name in _channels(first):
+        for key in ("standard_name", "units"):
+            a, b = (piece[name].attrs.get(key) for piece in (first, other))
+            if a != b:
+                raise ValueError(f"its {name} has {key} {b}, the first file {a}; open them apart")
+    a, b = ("comment" in piece["time"].attrs for piece in (first, other))
     if a != b:
-        raise ValueError(f"it holds {b}, the first file {a}; open them apart")
-
-
-def _within(fields, region):
-    """The cells whose centres lie in a region that the grid covers to within one step."""
-    if len(region) != 4 or region[2] >= region[3] or region[0] == region[1]:
-        raise ValueError(f"region {tuple(region)} must be (west, east, south, north) in degrees")
-    west, east, south, north = map(float, region)
-    width = (east - west) % 360 or 360.0
-    longitude, latitude = fields["longitude"].values, fields["latitude"].values
-    dx, dy = (np.diff(v).max() if v.size > 1 else 1.0 for v in (longitude, latitude))
-    # The turn of the region's west edge that falls nearest to the grid.
-    centre = (longitude[0] + longitude[-1] - width) / 2
-    near = west + 360 * np.round((centre - west) / 360)
-    ring = longitude[-1] - longitude[0] + dx >= 360 - 1e-3
-    if (
-        not ring
-        and (near < longitude[0] - dx or near + width > longitude[-1] + dx)
-        or south < latitude[0] - dy
-        or north > latitude[-1] + dy
-    ):
         raise ValueError(
-            f"region {tuple(region)} reaches outside the data, longitude {longitude[0]:g} to "
-            f"{longitude[-1]:g} and latitude {latitude[0]:g} to {latitude[-1]:g}; choose one inside"
+            f"its dates are {'nominal' if b else 'real'}, those of the first file "
+            f"{'nominal' if a else 'real'}; open them apart"
         )
-    rows = np.flatnonzero((latitude >= south - 1e-4) & (latitude <= north + 1e-4))
-    columns, values = order_longitudes(longitude, west, east)
-    if not rows.size or not columns.size:
-        raise ValueError(
-            f"region {tuple(region)} holds {rows.size} rows and {columns.size} columns, needs 1 of "
-            f"each; make it wider than the grid step, {dx:g} by {dy:g} degrees"
-        )
-    fields = take(take(fields, "latitude", rows), "longitude", columns)
-    return fields.assign_coords(longitude=("longitude", values, fields["longitude"].attrs))
-
-
-def _levels(fields, depths):
-    """Index of the nearest level to each depth, at most half a layer away."""
-    level = fields["depth"].values
-    index = [int(abs(level - depth).argmin()) for depth in depths]
-    for depth, i in zip(depths, index, strict=True):
-        above = level[i] - level[i - 1] if i else np.inf
-        below = level[i + 1] - level[i] if i + 1 < level.size else np.inf
-        layer = min(above, below) if not 0 < i < level.size - 1 else max(above, below)
-        layer = layer if np.isfinite(layer) else max(2.0, 0.2 * level[i])
-        if not abs(level[i] - depth) <= layer / 2:
-            raise ValueError(
-                f"depth {depth:g} m: the nearest level is {level[i]:g} m, more than half a layer "
-                f"({layer / 2:g} m) away; choose within {level[0]:g} to {level[-1]:g} m"
-            )
-    if not index or len(set(index)) < len(index):
-        raise ValueError(
-            f"depths {list(depths)} m pick the levels {[round(level[i], 3) for i in index]} m, "
-            "which must be one or more, each once; leave some out or add one"
-        )
-    return np.sort(index)
 
 
 def _in_time(fields):
     fields = fields.sortby("time")
     times = fields["time"].values
     if (same := times[1:] == times[:-1]).any():
+        remedy = "drop one of the files, or use .drop_duplicates('time')"
+        if comment := fields["time"].attrs.get("comment"):
+            remedy = f"{comment}: open the files apart, or .assign_coords(time=[…]) to each"
         raise ValueError(
             f"time {times[1:][same][0].astype('M8[s]')} stands {int(same.sum())} time(s) too "
-            "often, limit 1 field a date; drop one of the files, or use .drop_duplicates('time')"
+            f"often, limit 1 field a date; {remedy}"
         )
     return fields
 
 
-def _between(fields, times):
-    first, last = times
-    chosen = fields.sel(time=slice(str(first), str(last)))
-    if not chosen.sizes["time"]:
-        start, end = fields["time"].values[[0, -1]].astype("M8[D]")
-        raise ValueError(f"times {first} to {last} hold no field; choose within {start} to {end}")
-    return chosen
-
-
-def _survey(temperature):
+def _survey(array):
     """Cells with a value always, and at some time; the lowest and highest value; in one pass."""
-    import dask
+    always, ever = np.ones(array.shape[1:], bool), np.zeros(array.shape[1:], bool)
+    low, high = np.inf, -np.inf
+    parts, size = boxes(array, DECODING * max(array.chunksizes.get("time", (1,))))
+    extents = compute((partial(extent, cut(array, box)) for box in parts), size)
+    for box, found in zip(parts, extents, strict=True):
+        always[box], ever[box] = found[:2]
+        low, high = min(low, found[2]), max(high, found[3])
+    return always, ever, low, high
 
-    finite = np.isfinite(temperature)
-    low, high = temperature.fillna(np.inf).min(), temperature.fillna(-np.inf).max()
-    always, ever, low, high = dask.compute(finite.all("time"), finite.any("time"), low, high)
-    return always.values, ever.values, float(low), float(high)
+
+def _survey_all(fields):
+    """The ocean, how many cells besides hold some value, lowest and highest of each variable."""
+    always, ever, limits = True, False, {}
+    for name in _channels(fields):
+        first, some, low, high = _survey(fields[name])
+        # In place: masks of a whole ocean are large.
+        always, ever = np.logical_and(first, always, out=first), np.logical_or(some, ever, out=some)
+        limits[name] = low, high
+    return always, int(np.greater(ever, always, out=ever).sum()), limits
 
 
-def _check_values(low, high):
-    if low > high:
-        raise ValueError("temperature has 0 values, needs 1: all is land; choose sea as well")
-    if LOWEST <= low and high <= HIGHEST:
+def _name_damaged(pieces):
+    """Raise ValueError for the first of the files whose values cannot be read."""
+    for path, piece in pieces.items():
+        try:
+            _survey_all(piece)
+        except DAMAGE as error:
+            raise ValueError(
+                f"{path} holds values that cannot be read ({error}); it is probably damaged: "
+                "fetch it again"
+            ) from error
+
+
+def check_values(limits):
+    """Raise ValueError unless the lowest and highest value of each variable can be sea water's.
+
+    limits: {name: (lowest, highest)}, °C, g/kg
+    """
+    for name, (low, high) in limits.items():
+        if low > high:
+            raise ValueError(
+                f"{name} has 0 values, needs 1: all is land, or outside its valid_range; choose "
+                "sea as well"
+            )
+        if not np.isfinite([low, high]).all():
+            raise ValueError(
+                f"{name} runs from {low:g} to {high:g}, must be finite; infinite values stand in "
+                "the sea: replace them by the fill value"
+            )
+    low, high = limits["temperature"]
+    if not LOWEST <= low <= high <= HIGHEST:
+        if 250 < high < 350:
+            guess = "they look like kelvin: set the variable's units to 'K'"
+        elif high < -200:
+            guess = "they look like °C labelled kelvin: set the variable's units to 'degC'"
+        elif low > 20 and high < 110:
+            guess = "they look like °F: convert them to °C"
+        else:
+            guess = "a fill value may be undeclared: name it in the attribute _FillValue"
+        raise ValueError(
+            f"temperatures from {low:g} to {high:g} °C reach outside {LOWEST:g} to {HIGHEST:g} "
+            f"°C; {guess}"
+        )
+    if "salinity" not in limits:
         return
-    if not np.isfinite([low, high]).all():
-        guess = "infinite values stand in the sea: replace them by the fill value"
-    elif 250 < high < 350:
-        guess = "they look like kelvin: set the variable's units to 'K'"
-    elif high < -200:
-        guess = "they look like °C labelled kelvin: set the variable's units to 'degC'"
-    elif low > 20 and high < 110:
-        guess = "they look like °F: convert them to °C"
-    else:
-        guess = "a fill value may be undeclared: name it in the attribute _FillValue"
-    raise ValueError(
-        f"temperatures from {low:g} to {high:g} °C reach outside {LOWEST:g} to {HIGHEST:g} °C; "
-        + guess
-    )
+    low, high = limits["salinity"]
+    if -0.1 < low <= high < 0.1:
+        raise ValueError(
+            f"salinities from {low:g} to {high:g} stay below 0.1 g/kg, they look like kg/kg; "
+            "multiply them by 1000"
+        )
+    if not FRESHEST <= low <= high <= SALTIEST:
+        raise ValueError(
+            f"salinities from {low:g} to {high:g} reach outside {FRESHEST:g} to {SALTIEST:g} g/kg; "
+            "a fill value may be undeclared: name it in the attribute _FillValue"
+        )
 
 
-def _with_ocean(fields):
-    """Add the static ocean, and leave temperature only there."""
-    temperature = fields["temperature"]
-    ocean, ever, low, high = _survey(temperature)
-    _check_values(low, high)
-    sometimes = int((ever & ~ocean).sum())
+def _with_ocean(fields, ocean, sometimes, limits):
+    """Add the static ocean, and leave values only there."""
+    check_values(limits)
     if sometimes > ocean.sum():
         raise ValueError(
-            f"{sometimes} cells hold values at some times only, limit {int(ocean.sum())}, the "
-            "cells that hold them always; these are observations, not a field: fill the gaps first "
-            "or choose times without them"
+            f"{sometimes} cells hold values at some times only, or of some variables, limit "
+            f"{int(ocean.sum())}, the cells that hold them always; these are observations, not a "
+            "field: fill the gaps first, or choose times and variables without them"
         )
     fields["ocean"] = (DIMS[1:], ocean, {"long_name": "sea water at all times"})
-    fields["temperature"] = temperature.where(fields["ocean"])
-    fields["temperature"].attrs = temperature.attrs
+    blocks = fields["temperature"].chunksizes
+    lazy = fields["ocean"].chunk({dim: blocks[dim] for dim in DIMS[1:]})
+    for name in limits:
+        fields[name] = fields[name].where(lazy).assign_attrs(fields[name].attrs)
     return fields.assign_attrs(n_intermittent=sometimes)

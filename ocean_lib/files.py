@@ -9,6 +9,13 @@ __all__ = ["find_files", "open_file"]
 
 CHUNK = "16MiB"  # of packed values
 SUFFIXES = (".nc", ".nc4", ".cdf", ".zarr")
+# How files that are no NetCDF begin, in lower case, and what to do with them.
+OTHERS = {
+    (b"<!doctype", b"<html", b"<?xml"): "it is a web page, often a login form: fetch it again, "
+    "logged in",
+    (b"\x1f\x8b", b"pk\x03\x04"): "it is compressed: unpack it first",
+    (b"",): "convert it, for example with `cdo -f nc4 copy`",
+}
 
 
 def find_files(paths):
@@ -19,7 +26,7 @@ def find_files(paths):
     found = []
     for path in [paths] if isinstance(paths, (str, Path)) else paths:
         path = Path(path).expanduser()
-        if path.is_dir() and not _is_zarr(path):
+        if path.is_dir() and path.suffix != ".zarr" and not _is_zarr(path):
             inside = (p for p in path.rglob("*") if p.suffix in SUFFIXES)
             matches = [p for p in inside if not p.name.startswith(".")]
         else:
@@ -42,31 +49,62 @@ def _is_zarr(path):
 def open_file(path):
     """One NetCDF or Zarr, lazy and raw: decoding it here would quadruple what a chunk holds.
 
-    Raises: ValueError: it is empty, cut short, or no NetCDF or Zarr
+    Raises: PermissionError: it may not be read · ValueError: it is empty, cut short, or no NetCDF
+    or Zarr
     """
     import dask
 
-    lazy = {"decode_cf": False, "chunks": "auto"}
-    if path.is_dir():
+    try:
+        if path.is_file():
+            _check_beginning(path)
         with dask.config.set({"array.chunk-size": CHUNK}):
+            return _open(path)
+    except PermissionError as error:
+        raise PermissionError(
+            f"{path} may not be read by this user; ask its owner, or `chmod -R u+rX` it"
+        ) from error
+
+
+def _open(path):
+    lazy = {"decode_cf": False, "chunks": "auto"}
+    try:
+        if path.is_dir():
             return xr.open_zarr(path, **lazy)
+        _check_length(path)
+        return xr.open_dataset(path, engine="netcdf4", **lazy)
+    except PermissionError:
+        raise
+    except (EOFError, OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
+        size = "a folder" if path.is_dir() else f"{path.stat().st_size} bytes"
+        raise ValueError(
+            f"{path} ({size}) cannot be read ({error}); it is probably cut short: fetch it again"
+        ) from error
+
+
+def _check_beginning(path):
+    """Refuse what no NetCDF begins with."""
     with path.open("rb") as file:
         head = file.read(64)
     if not head:
         raise ValueError(f"{path} is empty (0 bytes); fetch it again")
     if not head.startswith((b"CDF", b"\x89HDF")):
-        page = head.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml"))
-        remedy = (
-            "it is a web page, often a login form: fetch it again, logged in"
-            if page
-            else "convert it, for example with `cdo -f nc4 copy`"
-        )
+        start = head.lstrip().lower()
+        remedy = next(text for heads, text in OTHERS.items() if start.startswith(heads))
         raise ValueError(f"{path} starts with {head[:15]!r}, it is no NetCDF or Zarr; {remedy}")
+
+
+def _check_length(path):
+    """Fail where a classic NetCDF ends before its last value: the library would read 0 there."""
+    from scipy.io import netcdf_file
+
+    with path.open("rb") as file:
+        classic = file.read(4) in (b"CDF\x01", b"CDF\x02")
+    if not classic:
+        return
     try:
-        with dask.config.set({"array.chunk-size": CHUNK}):
-            return xr.open_dataset(path, engine="netcdf4", **lazy)
-    except (OSError, RuntimeError) as error:
-        raise ValueError(
-            f"{path} ({path.stat().st_size} bytes) cannot be read ({error}); it is probably cut "
-            "short: fetch it again"
-        ) from error
+        netcdf_file(path, mmap=True).close()
+        whole = True
+    except (IndexError, TypeError, ValueError):
+        whole = False
+    if not whole:  # raised out here, where nothing holds on to the map
+        raise EOFError("it ends before its last value")
