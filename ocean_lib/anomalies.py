@@ -5,10 +5,12 @@ months; records of less than two years have the mean alone.  The standard deviat
 smoothed over a few cells and kept above a floor, so that quiet places do not amplify noise.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import xarray as xr
 
-__all__ = ["climatology", "harmonics", "level_floor", "smooth", "training_statistics"]
+__all__ = ["climatology", "fit", "floors", "harmonics", "number_of_terms", "smooth"]
 
 
 def harmonics(times: np.ndarray, number: int = 5) -> np.ndarray:
@@ -25,61 +27,75 @@ def harmonics(times: np.ndarray, number: int = 5) -> np.ndarray:
 
 def climatology(statistics: xr.Dataset, times: np.ndarray) -> np.ndarray:
     """Climatology (time, channel, latitude, longitude), °C, of `Store.statistics` at dates."""
-    basis = harmonics(times, statistics.sizes["term"])
-    return np.tensordot(basis, statistics.harmonic.values, 1).astype(np.float32)
+    basis, harmonic = harmonics(times, statistics.sizes["term"]), statistics.harmonic.values
+    value = np.empty((len(basis), *harmonic.shape[1:]), np.float32)
+    for channel in range(harmonic.shape[1]):  # one by one: the harmonics may be larger than memory
+        value[:, channel] = np.tensordot(basis, harmonic[:, channel], 1)
+    return value
 
 
-def smooth(deviation: np.ndarray, ocean: np.ndarray, length: float) -> np.ndarray:
-    """Gaussian mean over the ocean along latitude and longitude of (latitude, longitude, C)."""
-    from scipy.ndimage import gaussian_filter
-
-    widths = (length, length, 0)
-    total = gaussian_filter(np.where(ocean, deviation, 0.0), widths, mode="nearest")
-    weight = gaussian_filter(ocean.astype(float), widths, mode="nearest")
-    return total / np.maximum(weight, 1e-6)
+def number_of_terms(times: np.ndarray, records_a_month: float) -> int:
+    """5 where the training dates span two years and nine calendar months, else 1, the mean."""
+    calendar = np.unique(times.astype("datetime64[M]").astype(int) % 12)
+    return 5 if round(len(times) / records_a_month) >= 24 and len(calendar) >= 9 else 1
 
 
-def level_floor(deviation: np.ndarray, ocean: np.ndarray, least: float) -> np.ndarray:
-    """(C,) °C: 0.3 of the mean standard deviation of each channel, and never below `least`."""
-    count = ocean.sum((0, 1))
-    mean = np.where(ocean, deviation, 0).sum((0, 1)) / np.maximum(count, 1)
-    return np.maximum(least, np.where(count > 0, 0.3 * mean, 1.0))
-
-
-def training_statistics(months, times, ocean, chunks, train_times, train_columns, split):
-    """Harmonics (K, H, W, C) °C, standard deviation (H, W, C) °C and K, of the training block only.
+def fit(
+    fields: Iterable[np.ndarray], times: np.ndarray, terms: int, shape: tuple[int, ...]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Harmonics (terms, *shape) and the standard deviation around them, cell by cell.
 
     Args:
-        months: slice of dates → (time, H, W, C) °C, 0 outside the ocean.
-        times: all dates.    ocean: bool, (H, W, C).    chunks: slices that cover the dates.
-        train_times, train_columns: slices, the training block.
-        split: `time`, or `space`: then one profile of the training columns serves all places.
+        fields: one of `shape` (D, H, W) for each date; they pass by and are not kept.
     """
-    training = np.arange(len(times))[train_times]
-    calendar = {int(m) for m in times[training].astype("datetime64[M]").astype(int) % 12}
-    terms = 5 if len(training) >= 24 and len(calendar) >= 9 else 1
-    if split == "space":
-        terms = 1
-    gram = np.zeros((terms, terms))
-    moment = np.zeros((terms, *ocean.shape))
-    square = np.zeros(ocean.shape)
-    for chunk in chunks:
-        chosen = [t for t in range(chunk.start, chunk.stop) if training[0] <= t <= training[-1]]
-        if not chosen:
-            continue
-        part = slice(chosen[0], chosen[-1] + 1)
-        basis, values = harmonics(times[part], terms), months(part)
-        gram += basis.T @ basis
-        moment += np.tensordot(basis.T, values, 1)
-        square += (values**2).sum(0)
-    if split == "time":
-        climatology = np.tensordot(np.linalg.inv(gram), moment, 1)
-        variance = (square - (climatology * moment).sum(0)) / max(len(training) - terms, 1)
-        return climatology, np.sqrt(np.maximum(variance, 0)), terms
-    # A place outside the training band has no climatology of its own: one profile serves all.
-    inside = ocean[:, train_columns]
-    count = np.maximum(inside.sum((0, 1)), 1) * len(training)
-    mean = np.where(inside, moment[0][:, train_columns], 0).sum((0, 1)) / count
-    variance = np.where(inside, square[:, train_columns], 0).sum((0, 1)) / count - mean**2
-    climatology = np.broadcast_to(mean, (1, *ocean.shape)).copy()
-    return climatology, np.broadcast_to(np.sqrt(np.maximum(variance, 0)), ocean.shape).copy(), 1
+    basis = harmonics(times, terms)
+    moment, square = np.zeros((terms, *shape)), np.zeros(shape)
+    for row, field in zip(basis, fields, strict=True):
+        for level, values in enumerate(field):  # level by level: copies in float64 stay small
+            values = values.astype(np.float64)
+            square[level] += values**2
+            for term, weight in enumerate(row):
+                moment[term, level] += weight * values
+    inverse = np.linalg.inv(basis.T @ basis)
+    for level in range(len(square)):
+        harmonic = np.tensordot(inverse, moment[:, level], 1)
+        variance = square[level] - (harmonic * moment[:, level]).sum(0)
+        square[level] = np.sqrt(np.maximum(variance, 0) / max(len(times) - terms, 1))
+        moment[:, level] = harmonic
+    return moment, square
+
+
+def smooth(
+    deviation: np.ndarray, ocean: np.ndarray, length: float, rows: slice = slice(None)
+) -> np.ndarray:
+    """Gaussian mean over the ocean of some rows of a map (latitude, longitude); 0 far from it.
+
+    Reads no more than four lengths around these rows, so that strips equal the whole.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    first, last, _ = rows.indices(len(deviation))
+    reach = int(4.0 * length + 0.5)
+    near = slice(max(first - reach, 0), last + reach)
+    wet = np.asarray(ocean[near])
+    total = np.where(wet, deviation[near].astype(np.float64), 0.0)
+    total = gaussian_filter(total, length, mode="nearest", truncate=4.0)
+    weight = gaussian_filter(wet.astype(np.float64), length, mode="nearest", truncate=4.0)
+    inner = slice(first - near.start, last - near.start)
+    return total[inner] / np.maximum(weight[inner], 1e-6)
+
+
+def floors(mean: np.ndarray, cells: np.ndarray, variables: list[slice], least: float) -> np.ndarray:
+    """(C,) least standard deviation: 0.3 of a channel's mean, and never below its variable's least.
+
+    Args:
+        mean: (C,) mean standard deviation of each channel.    cells: (C,) how many are ocean.
+        variables: channels of temperature, then of each further variable.
+        least: °C, of temperature; for another variable in proportion to its typical deviation.
+    """
+    typical = [np.average(mean[v], weights=cells[v]) if cells[v].any() else 0 for v in variables]
+    floor = np.where(cells > 0, 0.3 * mean, 1.0)
+    for channels, size in zip(variables, typical):
+        ratio = size / typical[0] if size > 0 and typical[0] > 0 else 1.0
+        floor[channels] = np.maximum(floor[channels], least * ratio)
+    return floor

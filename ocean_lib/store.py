@@ -1,168 +1,37 @@
 """Fields → an int16 memory map of standardised anomalies, read at memory speed.
 
 What a network trains on is the departure from the climatology of the training months, divided by
-its standard deviation at that level and place.  The store computes both from the training months
+its standard deviation at that level and place.  `build` computes both from the training months
 alone, writes the quotient once as int16 (one thousandth of a standard deviation a step) in the
 order (time, latitude, longitude, channel), and keeps what turns it back into °C beside it.
 
-    channel   the S surface fields first, then the D levels
+    channel   the S surface fields first, then the D levels of temperature, then the D levels of
+              each further variable
     split     train / validation / test: blocks of time with gaps between them, or, where there are
               too few dates, bands of longitude with gaps
 
 A store is a folder: `store.json`, `anomaly.npy`, `ocean.npy`, `climatology.npy` (harmonics),
-`deviation.npy`.  It appears whole or not at all.
+`deviation.npy`.  It appears whole or not at all.  All of it is memory-mapped, so that an opened
+store costs no memory but for what is read.
 """
 
 import json
-import os
-import shutil
-from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import xarray as xr
 
-from .anomalies import climatology, harmonics, level_floor, smooth, training_statistics
+from .anomalies import climatology
+from .building import FORMAT, write
+from .passes import STEP
+from .splits import SPLITS
 
 __all__ = ["STEP", "Store", "build", "existing"]
 
-STEP = 1e-3  # standard deviations per integer: ±32 of them fit
-FORMAT = 1
-SPLITS = ("train", "validation", "test")
 
-
-def _blocks(train: int, validation: int, gap: int, end: int) -> dict[str, list[int]]:
-    first = train + gap
-    second = first + validation + gap
-    return {"train": [0, train], "validation": [first, first + validation], "test": [second, end]}
-
-
-def _split_time(number: int, validation: int, test: int, gap: int) -> dict[str, list[int]]:
-    train = number - validation - test - 2 * gap
-    if train < 12:
-        raise ValueError(
-            f"{number} dates leave {train} to train on after {validation} for validation, {test} "
-            f"for test and two gaps of {gap}; ask for fewer, add dates, or split='space'"
-        )
-    return _blocks(train, validation, gap, number)
-
-
-def _split_space(columns: int, gap: int) -> dict[str, list[int]]:
-    if columns < 4 * gap + 12:
-        raise ValueError(
-            f"{columns} columns of longitude are too few for three bands with gaps of {gap}; "
-            f"choose a gap of at most {max((columns - 12) // 4, 0)} or a wider region"
-        )
-    train = round(0.62 * (columns - 2 * gap))
-    validation = round(0.16 * (columns - 2 * gap))
-    return _blocks(train, validation, gap, columns)
-
-
-def build(
-    fields: xr.Dataset,
-    folder,
-    *,
-    split: str = "auto",
-    validation: int = 18,
-    test: int = 24,
-    gap: int = 3,
-    gap_cells: int = 6,
-    smoothing: float = 4.0,
-    floor: float = 0.02,
-    surface: xr.DataArray | None = None,
-    request: dict | None = None,
-    progress: Callable[[Iterable, int], Iterable] = lambda records, total: records,
-) -> "Store":
-    """Write a store of canonical fields and open it.
-
-    Args:
-        fields: canonical dataset, lazily loaded; the levels to model.
-        split: `time`, `space`, or `auto`: time from 48 dates on.
-        validation, test, gap: dates.    gap_cells: columns between the bands of a split in space.
-        smoothing: cells over which the standard deviation is smoothed.    floor: °C, its least.
-        surface: (time, latitude, longitude) °C, the view from above, where there is one.
-        request: what the store was asked for, kept in it for `existing`.
-        progress: wraps the loop over dates, as `runs.progress` does.
-    Raises:
-        ValueError: too few dates or columns for the split; no ocean in the training block.
-    """
-    folder = Path(folder)
-    times = fields.time.values
-    height, width = fields.sizes["latitude"], fields.sizes["longitude"]
-    if split == "auto":
-        split = "time" if len(times) >= 48 else "space"
-    if split not in ("time", "space"):
-        raise ValueError(f"split {split!r} is not known; choose 'time', 'space' or 'auto'")
-    if split == "time":
-        parts = _split_time(len(times), validation, test, gap)
-        train_times, train_columns = slice(*parts["train"]), slice(0, width)
-    else:
-        parts = _split_space(width, gap_cells)
-        train_times, train_columns = slice(0, len(times)), slice(*parts["train"])
-
-    ocean = fields.ocean.transpose("latitude", "longitude", "depth").values
-    surfaces = int(surface is not None)
-    if surfaces:
-        ocean = np.concatenate([ocean[..., :1], ocean], -1)
-    if not ocean[:, train_columns].any():
-        raise ValueError("the training block holds no ocean at all; choose another region")
-
-    def months(chunk: slice) -> np.ndarray:
-        """(time, latitude, longitude, channel) of a few dates, °C, 0 outside the ocean."""
-        part = fields.temperature.isel(time=chunk)
-        part = part.transpose("time", "latitude", "longitude", "depth")
-        values = part.values.astype(np.float64)
-        if surfaces:
-            above = surface.isel(time=chunk).transpose("time", "latitude", "longitude").values
-            values = np.concatenate([above.astype(np.float64)[..., None], values], -1)
-        return np.where(ocean, values, 0.0)
-
-    step = max(1, int(2.5e7 // (height * width * ocean.shape[-1])))
-    chunks = [slice(start, min(start + step, len(times))) for start in range(0, len(times), step)]
-    harmonic, deviation, terms = training_statistics(
-        months, times, ocean, chunks, train_times, train_columns, split
-    )
-    least = level_floor(deviation, ocean, floor)
-    deviation = np.maximum(smooth(deviation, ocean, smoothing), least)
-
-    beside = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    try:
-        shape = (len(times), height, width, ocean.shape[-1])
-        anomaly = np.lib.format.open_memmap(beside / "anomaly.npy", "w+", np.int16, shape)
-        clipped = 0
-        for chunk in progress(chunks, len(chunks)):
-            basis = harmonics(times[chunk], terms)
-            quotient = (months(chunk) - np.tensordot(basis, harmonic, 1)) / deviation / STEP
-            quotient = np.where(ocean, np.rint(quotient), 0)
-            clipped += int((np.abs(quotient) > 32767).sum())
-            anomaly[chunk] = np.clip(quotient, -32767, 32767)
-        anomaly.flush()
-        del anomaly
-        np.save(beside / "ocean.npy", ocean)
-        np.save(beside / "climatology.npy", harmonic.astype(np.float32))
-        np.save(beside / "deviation.npy", deviation.astype(np.float32))
-        description = {
-            "format": FORMAT,
-            "request": request or {},
-            "times": [str(t) for t in times.astype("datetime64[s]")],
-            "depth": [float(d) for d in fields.depth.values],
-            "latitude": [float(v) for v in fields.latitude.values],
-            "longitude": [float(v) for v in fields.longitude.values],
-            "surfaces": surfaces,
-            "split": {"kind": split, **parts},
-            "clipped": clipped,
-            "standard_name": fields.temperature.attrs.get("standard_name", "sea_water_temperature"),
-            "credit": str(fields.attrs.get("credit", "")),
-            "licence": str(fields.attrs.get("licence", "")),
-        }
-        (beside / "store.json").write_text(json.dumps(description, indent=1))
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(beside, folder)
-    finally:
-        shutil.rmtree(beside, ignore_errors=True)  # already moved where all went well
-    return Store(folder)
+def build(fields: xr.Dataset, folder, **choices) -> "Store":
+    """Write a store of canonical fields and open it; `building.write` says what may be chosen."""
+    return Store(write(fields, folder, **choices))
 
 
 def existing(folder, request: dict) -> "Store | None":
@@ -192,7 +61,8 @@ class Store:
         anomaly: int16 memory map (time, latitude, longitude, channel), in units of `STEP`.
         ocean: bool (latitude, longitude, channel).
         climatology: (K, latitude, longitude, channel) °C.    deviation: the same without K, °C.
-        times, depth, latitude, longitude: coordinates.    surfaces: S.    split: the blocks.
+        times, depth, latitude, longitude: coordinates.    split: the blocks.
+        surfaces: S.    variables: names, `temperature` first.
     """
 
     def __init__(self, folder):
@@ -211,12 +81,20 @@ class Store:
         self.latitude = np.array(self.description["latitude"])
         self.longitude = np.array(self.description["longitude"])
         self.surfaces = self.description["surfaces"]
+        self.variables = list(self.description["variables"])
         self.split = self.description["split"]
         # Copy on write: tensors may be laid over the maps, and no write reaches the files.
         self.anomaly = np.load(self.folder / "anomaly.npy", mmap_mode="c")
         self.ocean = np.load(self.folder / "ocean.npy", mmap_mode="c")
-        self.climatology = np.load(self.folder / "climatology.npy", mmap_mode="r")
-        self.deviation = np.load(self.folder / "deviation.npy", mmap_mode="r")
+        *cells, channels = self.ocean.shape
+        harmonic, deviation = (
+            np.load(self.folder / f"{name}.npy", mmap_mode="r")
+            for name in ("climatology", "deviation")
+        )
+        # One profile may serve all places.
+        harmonic = np.broadcast_to(harmonic, (len(harmonic), channels, *cells))
+        self.climatology = np.moveaxis(harmonic, 1, -1)
+        self.deviation = np.moveaxis(np.broadcast_to(deviation, (channels, *cells)), 0, -1)
 
     def block(self, part: str) -> tuple[slice, slice]:
         """Times and columns of `train`, `validation` or `test`."""
@@ -232,51 +110,83 @@ class Store:
         columns = self.block(part)[1]
         return len(self.latitude), columns.stop - columns.start
 
-    def standardised(self, part: str) -> np.ndarray:
-        """(time, channel, latitude, longitude) float32 of one part, 0 outside the ocean."""
+    def standardised(self, part: str, dates=None) -> np.ndarray:
+        """(time, channel, latitude, longitude) float32 of one part, 0 outside the ocean.
+
+        Args:
+            dates: indices within the part; None for all, which may be more than memory holds.
+        """
         times, columns = self.block(part)
-        return np.moveaxis(self.anomaly[times, :, columns].astype(np.float32) * STEP, -1, 1)
+        anomaly = self.anomaly[times, :, columns]
+        anomaly = anomaly if dates is None else anomaly[dates]
+        return np.moveaxis(anomaly.astype(np.float32) * STEP, -1, 1)
 
     def statistics(self) -> xr.Dataset:
-        """What standardises and restores, by channel: `harmonic`, `deviation` and `wet`."""
+        """What standardises and restores, by channel: `harmonic`, `deviation` and `wet`.
+
+        They are views of the store's files. The attributes say what the channels are (`surfaces`,
+        `variables`, their `units`, the `standard_name` of temperature), and from which dates they
+        were learnt (`first`, `last`, calendar `months`).
+        """
         grid = ("channel", "latitude", "longitude")
-        move = (-1, 0)
+        learnt = self.times[self.block("train")[0]].astype("datetime64[D]")
+        months = np.unique(learnt.astype("datetime64[M]").astype(int) % 12 + 1)
         return xr.Dataset(
             {
                 "harmonic": (("term", *grid), np.moveaxis(self.climatology, -1, 1)),
-                "deviation": (grid, np.moveaxis(self.deviation, *move)),
-                "wet": (grid, np.moveaxis(self.ocean, *move)),
+                "deviation": (grid, np.moveaxis(self.deviation, -1, 0)),
+                "wet": (grid, np.moveaxis(self.ocean, -1, 0)),
             },
             {"depth": self.depth, "latitude": self.latitude, "longitude": self.longitude},
             {
                 "surfaces": self.surfaces,
-                **{key: self.description[key] for key in ("standard_name", "credit", "licence")},
+                "variables": self.variables,
+                "units": {name: self._attributes(name)["units"] for name in self.variables},
+                "units": {name: self._attributes(name).get("units", "") for name in self.variables},
+                "standard_name": self._attributes("temperature")["standard_name"],
+                "months": months.tolist(),
+                "first": str(learnt.min()),
+                "last": str(learnt.max()),
+                **{key: self.description[key] for key in ("credit", "licence")},
             },
         )
 
-    def fields(self, part: str) -> xr.Dataset:
-        """Canonical dataset (°C) of one part of the split, with `surface` where there is one."""
+    def _attributes(self, name: str) -> dict[str, str]:
+        known = {"standard_name": "sea_water_temperature", "units": "degrees_C"}
+        known = known if name == "temperature" else {"units": ""}
+        return known | self.description["variables"][name]
+
+    def fields(self, part: str, dates=None) -> xr.Dataset:
+        """Canonical dataset of one part of the split, with `surface` where there is one.
+
+        Args:
+            dates: indices within the part; None for all, which may be more than memory holds.
+        """
         times, columns = self.block(part)
+        times = self.times[times] if dates is None else self.times[times][dates]
         statistics = self.statistics().isel(longitude=columns)
-        value = self.standardised(part) * statistics.deviation.values
-        value += climatology(statistics, self.times[times])
-        value = np.where(statistics.wet.values, value, np.nan).astype(np.float32)
+        value = self.standardised(part, dates)
+        value *= statistics.deviation.values
+        value += climatology(statistics, times)
+        value[:, ~statistics.wet.values] = np.nan
         grid = ("depth", "latitude", "longitude")
-        units = {"units": "degrees_C"}
-        name = {"standard_name": self.description["standard_name"]}
+        levels = len(self.depth)
+        ocean = statistics.wet.values[self.surfaces : self.surfaces + levels]
         dataset = xr.Dataset(
+            {"ocean": (grid, ocean)},
             {
-                "temperature": (("time", *grid), value[:, self.surfaces :], units | name),
-                "ocean": (grid, statistics.wet.values[self.surfaces :]),
-            },
-            {
-                "time": self.times[times],
+                "time": times,
                 "depth": ("depth", self.depth, {"units": "m", "positive": "down"}),
                 "latitude": ("latitude", self.latitude, {"units": "degrees_north"}),
                 "longitude": ("longitude", self.longitude[columns], {"units": "degrees_east"}),
             },
             {key: self.description[key] for key in ("credit", "licence")},
         )
+        for number, name in enumerate(self.variables):
+            first = self.surfaces + number * levels
+            channels = value[:, first : first + levels]
+            dataset[name] = (("time", *grid), channels, self._attributes(name))
         if self.surfaces:
-            dataset["surface"] = (("time", "latitude", "longitude"), value[:, 0], units)
+            above = (("time", "latitude", "longitude"), value[:, 0], {"units": "degrees_C"})
+            dataset["surface"] = above
         return dataset

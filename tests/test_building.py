@@ -1,0 +1,448 @@
+"""The build of a store from files: bounded blocks, kills, refusals; whole, or not there at all."""
+
+import errno
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import netCDF4
+import numpy as np
+import pytest
+
+from ocean_lib import blocks, building, passes
+from ocean_lib.blocks import on_scheduler
+from ocean_lib.building import seen_from_above
+from ocean_lib.fields import open_fields
+from ocean_lib.store import STEP, Store, build
+
+SCALE, OFFSET, FILL = 24 / 32767, 21.0, -32767
+DEPTH = [0.5, 9.6, 109.7]
+MONTHS, ROWS, COLUMNS = 36, 24, 40
+FILES = ["anomaly.npy", "climatology.npy", "deviation.npy", "ocean.npy", "store.json"]
+SPLITS = {
+    "time": {"split": "time", "validation": 4, "test": 4, "gap": 2},
+    "space": {"split": "space", "gap_cells": 4},
+}
+
+
+@pytest.fixture(scope="module")
+def raw():
+    """36 months of packed integers; a land corner, and a bottom that slopes."""
+    rng = np.random.default_rng(0)
+    row, column = np.mgrid[:ROWS, :COLUMNS]
+    depth = np.array(DEPTH)[:, None, None]
+    season = 3 * np.cos(2 * np.pi * np.arange(MONTHS) / 12)[:, None, None, None]
+    value = 12 - depth / 20 + season * np.exp(-depth / 50) + 0.1 * row
+    value = value + rng.normal(size=value.shape)
+    values = np.rint((value - OFFSET) / SCALE).astype("i2")
+    values[:, depth > 12.0 * np.hypot(row, column) - 30] = FILL
+    return values
+
+
+@pytest.fixture(scope="module")
+def files(raw, tmp_path_factory):
+    """Three files of a year each."""
+    folder = tmp_path_factory.mktemp("as delivered")
+    for year in range(3):
+        write(folder / f"{1993 + year}.nc", year, raw[12 * year : 12 * year + 12])
+    return folder
+
+
+def write(path, year, values):
+    months = np.arange(12) + np.datetime64(f"{1993 + year}-01", "M")
+    hours = (months.astype("M8[D]") - np.datetime64("1950-01-01")).astype(int) * 24.0
+    axes = {
+        "time": (hours, "hours since 1950-01-01"),
+        "depth": (DEPTH, "m"),
+        "latitude": (30 + np.arange(ROWS) / 12, "degrees_north"),
+        "longitude": (-70 + np.arange(COLUMNS) / 12, "degrees_east"),
+    }
+    with netCDF4.Dataset(path, "w") as file:
+        for name, (points, units) in axes.items():
+            file.createDimension(name, len(points))
+            file.createVariable(name, "f8", (name,))[:] = points
+            file[name].units = units
+        variable = file.createVariable(
+            "thetao", "i2", tuple(axes), zlib=True, chunksizes=(6, 2, 12, 20), fill_value=FILL
+        )
+        variable.set_auto_maskandscale(False)
+        variable.scale_factor, variable.add_offset = SCALE, OFFSET
+        variable.standard_name, variable.units = "sea_water_potential_temperature", "degrees_C"
+        variable[:] = values
+
+
+def divide(patch):
+    """Files in several dask chunks, and builds in several blocks, small as they are."""
+    patch.setattr("ocean_lib.files.CHUNK", "6kiB")
+    patch.setattr(blocks, "MEMORY", 3e5)
+    patch.setattr(blocks, "READ", 2e5)
+    patch.setattr(passes, "STRIP", 500)
+
+
+@pytest.fixture
+def opened(files, monkeypatch):
+    divide(monkeypatch)
+    return open_fields(files)
+
+
+def make(fields, folder, kind="time", **choices):
+    above = fields.temperature.isel(depth=0)
+    return build(fields, folder, surface=above, **SPLITS[kind] | choices)
+
+
+@pytest.fixture(scope="module")
+def unbroken(files, tmp_path_factory):
+    """By split: the bytes of every file of a store that was built without a break."""
+    folder = tmp_path_factory.mktemp("unbroken")
+    with pytest.MonkeyPatch.context() as patch:
+        divide(patch)
+        for kind in SPLITS:
+            make(open_fields(files), folder / kind, kind)
+    return {kind: bytes_of(folder / kind) for kind in SPLITS}
+
+
+def bytes_of(folder):
+    assert sorted(path.name for path in folder.iterdir()) == FILES
+    return {name: (folder / name).read_bytes() for name in FILES}
+
+
+def stop_after(number=None):
+    """A `progress` that stops the build after so many blocks, and notes what passed by."""
+
+    def progress(records, total):
+        for count, record in enumerate(records, 1):
+            progress.steps.append(record["step"])
+            progress.total = total
+            yield record
+            if count == number:
+                raise KeyboardInterrupt
+
+    progress.steps = []
+    return progress
+
+
+# Blocks
+
+
+@pytest.mark.parametrize("kind", SPLITS)
+def test_values_from_files_come_back_within_half_a_step(opened, raw, tmp_path, kind):
+    passed = stop_after()
+    store = make(opened, tmp_path / "s", kind, progress=passed)
+    assert passed.total == len(passed.steps) > {"time": 15, "space": 10}[kind]
+    truth = np.concatenate([raw[:, :1], raw], 1)
+    wet = np.moveaxis(truth[0] != FILL, 0, -1)
+    np.testing.assert_array_equal(store.ocean, wet)
+    truth = np.moveaxis(truth * SCALE + OFFSET, 1, -1)
+    angle = 2 * np.pi * (store.times - store.times.astype("M8[Y]")) / np.timedelta64(1, "D")
+    angle = angle / np.where(store.times.astype("M8[Y]").astype(int) % 4 == 2, 366, 365)
+    basis = [np.ones(36), np.cos(angle), np.sin(angle), np.cos(2 * angle), np.sin(2 * angle)]
+    normal = np.tensordot(np.array(basis[: len(store.climatology)]).T, store.climatology, 1)
+    back = store.anomaly * STEP * store.deviation + normal
+    error = np.abs(back - truth) / store.deviation / STEP
+    assert error[:, wet].max() < 0.51
+    train = slice(0, 24) if kind == "time" else slice(None)
+    columns = store.block("train")[1]
+    anomaly = (store.anomaly * STEP)[train, :, columns][:, wet[:, columns]]
+    assert abs(anomaly.mean()) < 1e-3 and 0.6 < (anomaly**2).mean() < 1.1
+
+
+@pytest.mark.parametrize("kind", SPLITS)
+def test_blocks_of_any_size_give_the_same_store(opened, unbroken, tmp_path, monkeypatch, kind):
+    monkeypatch.setattr(blocks, "MEMORY", 2**29)
+    monkeypatch.setattr(passes, "STRIP", 2**22)
+    passed = stop_after()
+    make(opened, tmp_path / "whole", kind, progress=passed)
+    assert passed.total == {"time": 2 + 4 + 1, "space": 2 + 1}[kind]
+    whole = bytes_of(tmp_path / "whole")
+    if kind == "time":
+        assert whole == unbroken["time"]
+    else:  # means over all cells are summed strip by strip
+        first, second = Store(tmp_path / "whole"), Store(tmp_path / "unbroken space")
+        np.testing.assert_allclose(first.deviation, second.deviation, rtol=1e-6)
+        np.testing.assert_allclose(first.climatology, second.climatology, rtol=1e-6)
+        assert np.abs(first.anomaly.astype(int) - second.anomaly).max() <= 1
+
+
+def test_fields_in_memory_and_lazy_ones_give_the_same_store(opened, unbroken, tmp_path):
+    make(opened.compute(), tmp_path / "s")
+    assert bytes_of(tmp_path / "s") == unbroken["time"]
+
+
+@pytest.mark.parametrize("processes", [False, True])
+def test_a_distributed_scheduler_gives_the_same_store(unbroken, opened, tmp_path, processes):
+    from distributed import LocalCluster
+
+    with LocalCluster(
+        n_workers=1,
+        threads_per_worker=2,
+        processes=processes,
+        dashboard_address=None,
+        host="127.0.0.1" if processes else None,
+    ) as cluster:
+        with on_scheduler(cluster.scheduler_address):
+            make(opened, tmp_path / "s")
+    assert bytes_of(tmp_path / "s") == unbroken["time"]
+
+
+def test_opening_in_blocks_finds_the_ocean_of_the_integers(files, raw, monkeypatch):
+    divide(monkeypatch)
+    opened = open_fields(files)
+    np.testing.assert_array_equal(opened.ocean, (raw != FILL).all(0))
+    assert opened.attrs["n_intermittent"] == 0
+    changed = opened.temperature.load().copy()
+    changed[3, 1, 20, 30] = np.nan
+    from ocean_lib.fields import canonical
+
+    again = canonical(changed.to_dataset(name="thetao"))
+    assert again.attrs["n_intermittent"] == 1 and not again.ocean[1, 20, 30]
+    assert np.isnan(again.temperature[:, 1, 20, 30]).all()
+    changed[4, 2, 21, 31] = -np.inf
+    with pytest.raises(ValueError, match="inf"):
+        canonical(changed.to_dataset(name="thetao"))
+
+
+def test_the_view_from_above_is_the_shallowest_level(files, raw):
+    above = seen_from_above(files, region=(-69, -68, 30.5, 31.5))
+    assert above.dims == ("time", "latitude", "longitude")
+    expected = raw[:, 0, 6:19, 12:25] * SCALE + OFFSET
+    np.testing.assert_allclose(above, np.where(raw[:, 0, 6:19, 12:25] == FILL, np.nan, expected))
+
+
+# Kills
+
+
+@pytest.mark.parametrize("kind", SPLITS)
+def test_an_interrupted_build_goes_on_where_it_was(opened, unbroken, tmp_path, kind):
+    """Stopped again and again, within every pass."""
+    steps, attempts = [], 0
+    while not (tmp_path / "s").exists():
+        progress = stop_after(4)
+        try:
+            make(opened, tmp_path / "s", kind, progress=progress)
+        except KeyboardInterrupt:
+            assert not (tmp_path / "s").exists()
+        steps += progress.steps
+        attempts += 1
+    # Every block was done once, in four attempts at least.
+    assert steps == list(range(1, progress.total + 1)) and attempts > 4
+    assert bytes_of(tmp_path / "s") == unbroken["time"]
+    assert not (tmp_path / "s.partial").exists()
+
+
+@pytest.mark.parametrize("name", ["fit", "smooth_level", "standardise"])
+def test_a_block_that_was_written_but_not_noted_is_written_again(
+    opened, unbroken, tmp_path, monkeypatch, name
+):
+    true, calls = getattr(building, name), []
+
+    def dying(*arguments):
+        calls.append(true(*arguments))
+        if len(calls) == 3:
+            raise RuntimeError("the worker died")
+        return calls[-1]
+
+    monkeypatch.setattr(building, name, dying)
+    with pytest.raises(RuntimeError):
+        make(opened, tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+    make(opened, tmp_path / "s")
+    assert bytes_of(tmp_path / "s") == unbroken["time"]
+
+
+CHILD = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_building import divide, make, open_fields, pytest
+divide(pytest.MonkeyPatch())
+def show(records, total):
+    for record in records:
+        print(record["step"], total, flush=True)
+        yield record
+make(open_fields({files!r}), {store!r}, progress=show)
+"""
+
+
+def test_a_build_that_is_killed_in_each_pass_completes(files, unbroken, opened, tmp_path):
+    names = {"tests": str(Path(__file__).parent), "files": str(files), "store": str(tmp_path / "s")}
+    last = 0
+    for share in (0.1, 0.9):
+        child = subprocess.Popen(
+            [sys.executable, "-c", CHILD.format(**names)], stdout=subprocess.PIPE, text=True
+        )
+        for line in child.stdout:
+            step, total = map(int, line.split())
+            if step >= share * total:
+                child.send_signal(signal.SIGKILL)
+                break
+        assert child.wait() == -signal.SIGKILL and not (tmp_path / "s").exists()
+        assert step > last
+        last = step
+    progress = stop_after()
+    make(opened, tmp_path / "s", progress=progress)
+    assert last < progress.steps[0] and progress.steps[-1] == total  # another process goes on
+    assert bytes_of(tmp_path / "s") == unbroken["time"]
+
+
+def test_another_plan_or_changed_files_begin_anew(files, tmp_path, monkeypatch):
+    divide(monkeypatch)
+    own = tmp_path / "files"
+    shutil.copytree(files, own)
+
+    def begun():
+        with pytest.raises(KeyboardInterrupt):
+            make(open_fields(own), tmp_path / "s", progress=stop_after(6))
+
+    def first(**choices):
+        progress = stop_after(1)
+        with pytest.raises(KeyboardInterrupt):
+            make(open_fields(own), tmp_path / "s", progress=progress, **choices)
+        return progress.steps[0]
+
+    begun()
+    assert first() == 7
+    assert first(request={"levels": 3}) == 1
+    begun()
+    assert first(smoothing=2.0) == 1
+    begun()
+    os.utime(own / "03.nc", ns=(1, 1))
+    assert first() == 1
+
+
+def test_a_store_is_replaced_in_one_step(opened, tmp_path, monkeypatch):
+    """Killed at the last moment, the new store stands complete beside its name."""
+    before = make(opened.isel(depth=[0, 1]), tmp_path / "s").anomaly.shape
+    true = os.replace
+
+    def dies(source, target):
+        true(source, target)
+        if Path(target) == tmp_path / "s.partial" / "work" / "old":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", dies)
+    with pytest.raises(KeyboardInterrupt):
+        make(opened, tmp_path / "s")
+    monkeypatch.undo()
+    assert not (tmp_path / "s").exists()
+    divide(monkeypatch)
+    progress = stop_after()
+    store = make(opened, tmp_path / "s", progress=progress)
+    assert progress.steps == [] and store.anomaly.shape[-1] == before[-1] + 1
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+# Refusals
+
+
+def test_two_builds_of_one_store_do_not_meet(opened, unbroken, tmp_path):
+    (tmp_path / "s.partial").mkdir()
+    with (tmp_path / "s.partial" / "lock").open("w") as file:
+        file.write("4711 on elsewhere")
+        file.flush()
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(BlockingIOError, match="s is being built by process 4711 on elsewhere"):
+            make(opened, tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+    def meanwhile(records, total):
+        with pytest.raises(BlockingIOError, match=f"{os.getpid()} on .*wait"):
+            make(opened, tmp_path / "s")
+        yield from records
+
+    make(opened, tmp_path / "s", progress=meanwhile)  # the lock of a dead process holds nobody
+    assert bytes_of(tmp_path / "s") == unbroken["time"]
+
+
+def test_a_disk_too_small_is_refused_before_the_work(opened, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage._replace(free=100_000))
+    with pytest.raises(OSError) as caught:
+        make(opened, tmp_path / "s", progress=pytest.fail)
+    # 36 dates of int16, 5 harmonics and the deviation twice in float32, and the ocean.
+    needed = 24 * 40 * 4 * (36 * 2 + 7 * 4 + 1)
+    for word in (f"{needed / 1e9:.2f} GB", "0.00 GB are free", "fewer levels", str(tmp_path / "s")):
+        assert word in str(caught.value), caught.value
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_disk_that_fills_up_is_named_and_the_build_goes_on(
+    opened, unbroken, tmp_path, monkeypatch
+):
+    true, calls = passes.put, []
+
+    def put(path, values, start):
+        calls.append(path)
+        if len(calls) == 12:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        true(path, values, start)
+
+    monkeypatch.setattr(passes, "put", put)
+    with pytest.raises(OSError, match="disk is full.*GB are free.*it continues"):
+        make(opened, tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+    done = json.loads((tmp_path / "s.partial" / "progress.json").read_text())["done"]
+    progress = stop_after()
+    make(opened, tmp_path / "s", progress=progress)
+    assert progress.steps[0] == len(done) + 1
+    assert bytes_of(tmp_path / "s") == unbroken["time"]
+
+
+def test_a_folder_that_may_not_be_written_is_named(opened, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(PermissionError, match="s.partial cannot be written.*right to write"):
+        make(opened, tmp_path / "s")
+
+
+def test_a_missing_value_in_the_ocean_is_refused(opened, tmp_path):
+    for date, split in ((3, "in training"), (33, "later")):
+        broken = opened.copy(deep=True).load()
+        broken.temperature[date, 1, 20, 30] = np.nan
+        with pytest.raises(ValueError) as caught:
+            build(broken, tmp_path / split, **SPLITS["time"])
+        month = str(np.datetime64("1993-01", "M") + date)
+        for word in ("1 value(s) of temperature", f"{month}-01", "latitude 31.6667", "open_fields"):
+            assert word in str(caught.value), caught.value
+    assert list(tmp_path.iterdir()) == []
+
+
+# Further variables
+
+
+def test_further_variables_follow_in_channels_of_their_own(opened, tmp_path):
+    rng = np.random.default_rng(1)
+    salty = (35 + 0.1 * rng.normal(size=opened.temperature.shape)).astype("f4")
+    salty[:, :, 12:] = np.where(opened.ocean[:, 12:], 35.0, np.nan)  # still water
+    attributes = {"standard_name": "sea_water_salinity", "units": "1e-3", "long_name": "salt"}
+    fields = opened.assign(salinity=(opened.temperature.dims, salty, attributes))
+    fields["salinity"] = fields.salinity.where(fields.ocean).assign_attrs(attributes)
+    store = make(fields, tmp_path / "s", smoothing=0.0, floor=0.9)
+    alone = make(opened, tmp_path / "t", smoothing=0.0, floor=0.9)
+    assert store.variables == ["temperature", "salinity"] and alone.variables == ["temperature"]
+    assert store.anomaly.shape[-1] == 1 + 2 * 3 and len(store.depth) == 3
+    np.testing.assert_array_equal(store.anomaly[..., :4], alone.anomaly)
+    np.testing.assert_array_equal(store.ocean[..., 4:], store.ocean[..., 1:4])
+    part = store.fields("test", dates=[1, 3])
+    assert part.salinity.attrs == attributes and list(part.time.values) == list(
+        opened.time.values[[33, 35]]
+    )
+    truth = fields.isel(time=[33, 35])
+    deviation = np.moveaxis(store.deviation, -1, 0)
+    error = np.abs(part.salinity - truth.salinity).values - 0.51 * STEP * deviation[4:]
+    assert np.nanmax(error) < 5e-6
+    np.testing.assert_array_equal(np.isnan(part.salinity), ~np.broadcast_to(part.ocean, (2, 3, 24, 40)))
+    # The floor of salinity stands to that of temperature as their mean deviations do.
+    angle = 2 * np.pi * np.arange(24) / 12
+    assert store.statistics().attrs["variables"] == ["temperature", "salinity"]
+    assert store.statistics().attrs["units"] == {"temperature": "degrees_C", "salinity": "1e-3"}
+    unfloored = make(fields, tmp_path / "u", smoothing=0.0, floor=0.0)
+    del angle
+    wet = store.ocean[..., 4]
+    still = store.deviation[12:, :, 4][wet[12:]]
+    assert np.ptp(still) == 0 and unfloored.deviation[12:, :, 4].max() < still[0]
