@@ -17,7 +17,7 @@ import xarray as xr
 from .anomalies import climatology as climatology_at
 from .dataset import Batches, named, select_statistics, standardise
 from .interpolation import Background
-from .store import Store
+from .store import STEP, Store
 
 __all__ = ["OptimalInterpolation", "climatology", "covariance", "linear", "restore", "tune"]
 
@@ -38,21 +38,21 @@ def restore(
     """
     local = select_statistics(statistics, observations)
     depth = observations.sizes["depth"]
-    start = depth * local.attrs.get("variables", ["temperature"]).index(variable)
+    start = depth * local.attrs["variables"].index(variable)
     inner = slice(local.attrs["surfaces"] + start, local.attrs["surfaces"] + start + depth)
     value = standardised[:, start : start + depth] * local.deviation.values[inner]
     if not error:
         value = value + climatology_at(local, observations.time.values)[:, inner]
     dims = ("time", "depth", "latitude", "longitude")
     coordinates = {name: observations[name] for name in dims}
-    units = {"units": local.attrs.get("units", {}).get(variable, "degrees_C")}
+    units = {"units": local.attrs["units"][variable]}
     array = xr.DataArray(value.astype(np.float32), coordinates, dims, attrs=units)
     return array.where(observations.ocean)
 
 
 def _result(mean, error, observations, statistics) -> xr.Dataset:
     result = {}
-    for variable in statistics.attrs.get("variables", ["temperature"]):
+    for variable in statistics.attrs["variables"]:
         given = (observations, statistics)
         result[named(variable, "mean")] = restore(mean, *given, variable=variable)
         result[named(variable, "error")] = restore(error, *given, variable=variable, error=True)
@@ -119,14 +119,24 @@ class OptimalInterpolation:
 
 
 def covariance(store: Store) -> torch.Tensor:
-    """(S + D, S + D) covariance of the channels' anomalies over the training block, wet cells."""
+    """(C, C) covariance of the channels' anomalies over the training block, wet cells.
+
+    Reads one date and a few rows at a time.
+    """
     times, columns = store.block("train")
-    anomaly = store.standardised("train")
-    ocean = np.moveaxis(store.ocean[:, columns], -1, 0).reshape(anomaly.shape[1], -1).astype(float)
-    flat = anomaly.reshape(*anomaly.shape[:2], -1)
+    anomaly, ocean = store.anomaly[times, :, columns], store.ocean[:, columns]
+    channels = ocean.shape[-1]
+    step = max(1, 2**22 // ocean[0].size)
+    pairs, total = np.zeros((channels, channels)), np.zeros((channels, channels))
+    for first in range(0, len(ocean), step):
+        rows = slice(first, first + step)
+        wet = ocean[rows].reshape(-1, channels).astype(np.float64)
+        pairs += wet.T @ wet
+        for month in anomaly[:, rows]:
+            values = month.reshape(-1, channels).astype(np.float64) * STEP
+            total += values.T @ values
     # One level below the shallowest sea floor must not pull its partners' variance down.
-    pairs = len(anomaly) * np.maximum(ocean @ ocean.T, 1)
-    matrix = sum(month @ month.T for month in flat.astype(np.float64)) / pairs
+    matrix = total / (len(anomaly) * np.maximum(pairs, 1))
     values, vectors = np.linalg.eigh(matrix)
     return torch.tensor((vectors * np.maximum(values, 1e-4)) @ vectors.T, dtype=torch.float32)
 

@@ -106,7 +106,7 @@ class Batches:
             )
         self.patch, self.seed, self.device = patch, seed, torch.device(device)
         self.surfaces, self.background = store.surfaces, background
-        self.variables = len(getattr(store, "variables", "t"))
+        self.variables = len(store.variables)
         # On a CPU the map is read in place; on a device the whole part is copied there once.
         self.anomaly = torch.from_numpy(store.anomaly[times, :, columns]).to(self.device)
         self.ocean = torch.from_numpy(store.ocean[:, columns]).to(self.device)
@@ -249,7 +249,7 @@ def standardise(
         return torch.from_numpy(np.array(array, dtype=kind)).to(device)
 
     def levels(quantity):
-        variables = statistics.attrs.get("variables", ["temperature"])
+        variables = statistics.attrs["variables"]
         each = [observations[named(v, quantity)].transpose(*order).values for v in variables]
         return np.concatenate(each, 1)
 

@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from . import metrics
+from .dataset import named
 
 __all__ = ["COLUMNS", "compare", "table", "verdict", "write"]
 
@@ -57,6 +58,7 @@ def compare(
     *,
     case: str,
     ours: str,
+    variable: str = "temperature",
 ) -> pd.DataFrame:
     """Scores of every method on one case, with 90 % intervals.
 
@@ -65,14 +67,15 @@ def compare(
         means: {method: (time, depth, latitude, longitude)} °C.
         ensembles: {method: (member, time, depth, latitude, longitude)} of those that have one.
         ours: the method whose differences from every other are given, too.
+        variable: scored, in its units.
     Returns:
         `COLUMNS`; `reference` is what was scored against: `truth`, or for the metric
         `rmse_difference` (ours minus theirs) the other method.
     Raises:
         ValueError: a method has no value at a hidden cell.
     """
-    truth = fields.temperature.transpose(*ORDER).values
-    observed = observations.observed.transpose(*ORDER).values.astype(bool)
+    truth = fields[variable].transpose(*ORDER).values
+    observed = observations[named(variable, "observed")].transpose(*ORDER).values.astype(bool)
     hidden = np.broadcast_to(fields.ocean.values, truth.shape) & ~observed
     area = np.cos(np.deg2rad(fields.latitude.values))[:, None]
     depths = [f"{depth:.1f}" for depth in fields.depth.values]

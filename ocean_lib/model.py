@@ -12,6 +12,7 @@ using the model needs; `load` executes nothing from the file (`weights_only=True
 """
 
 import os
+import pickle
 from pathlib import Path
 
 import torch
@@ -26,7 +27,8 @@ from .unet import UNet
 __all__ = ["MODES", "Densifier", "exact"]
 
 MODES = ("regression", "diffusion", "residual")
-KIND, FORMAT = "ocean_lib densifier", 1
+KIND, FORMAT = "ocean_lib densifier", 2
+CONTENT = {"mode", "network", "diffusion", "background", "statistics", "attributes", "state"}
 LIMIT = 8.0  # standard deviations; no predicted clean value lies farther out
 
 
@@ -147,18 +149,8 @@ class Densifier(nn.Module):
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"no checkpoint at {path}; run notebook 03_training first")
-        try:
-            content = torch.load(path, map_location=device, weights_only=True)
-        except Exception as error:
-            raise ValueError(f"{path} is not a checkpoint that can be read safely") from error
-        if not isinstance(content, dict) or content.get("kind") != KIND:
-            raise ValueError(f"{path} is not a densifier; give a checkpoint.pt that training wrote")
-        if content["format"] != FORMAT:
-            raise ValueError(
-                f"{path} has format {content['format']} (version {content['version']}), this "
-                f"version reads {FORMAT}; train again or install that version"
-            )
-        arrays = {name: value.cpu().numpy() for name, value in content["statistics"].items()}
+        content = _content(path)
+        arrays = {name: value.numpy() for name, value in content["statistics"].items()}
         grid = ("channel", "latitude", "longitude")
         statistics = xr.Dataset(
             {
@@ -180,3 +172,38 @@ class Densifier(nn.Module):
         )
         model.load_state_dict(state)
         return model.to(device).eval()
+
+
+def _content(path: Path) -> dict:
+    """What `save` wrote; statistics as large as an ocean stay in the file until they are used."""
+    remedy = "give a checkpoint.pt that training wrote"
+    with path.open("rb") as file:
+        head = file.read(15)
+    if not head.startswith(b"PK"):
+        raise ValueError(
+            f"{path} is not a checkpoint that can be read safely: its {path.stat().st_size} bytes "
+            f"start with {head!r}; {remedy}"
+        )
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except pickle.UnpicklingError:
+        # torch advises to load it all the same, so its own words are left out.
+        raise ValueError(
+            f"{path} is not a checkpoint that can be read safely: it asks to run code, and nothing "
+            f"of it was run; {remedy}"
+        ) from None
+    except (RuntimeError, ValueError, EOFError, OSError) as error:
+        raise ValueError(
+            f"{path} ({path.stat().st_size} bytes) is not a whole checkpoint "
+            f"({str(error).splitlines()[0]}); {remedy}, or copy it again"
+        ) from error
+    if not isinstance(content, dict) or content.get("kind") != KIND:
+        raise ValueError(f"{path} is not a densifier; {remedy}")
+    if content.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} has format {content.get('format')} (ocean_lib {content.get('version')}), this "
+            f"version, {__version__}, reads {FORMAT}; train again or install that version"
+        )
+    if missing := CONTENT - content.keys():
+        raise ValueError(f"{path} lacks {sorted(missing)}; {remedy}")
+    return content

@@ -30,7 +30,7 @@ def names(model: Densifier) -> list[str]:
 def rows_to_do(model: Densifier, height: int, members: int, steps: int, chunk: int) -> int:
     """Rows that `reconstruct_date` yields one by one or many at a time."""
     passes = 1
-    if model.denoiser is not None:
+    if model.denoiser is not None and members:
         passes += -(-members // chunk) * steps
     return passes * height
 
@@ -58,10 +58,11 @@ def reconstruct_date(
             open NetCDF file, of those among `names` and `background_error` that are wanted; of
             further variables with their name in front (`dataset.named`).
         number: the date's place in its file, part of what decides the noise.
+        members: 0 for the background alone.
         folder: where arrays as large as the domain are laid; in memory where None.
         others: as for `reconstruct`.
     """
-    variables = model.statistics.attrs.get("variables", ["temperature"])
+    variables = model.statistics.attrs["variables"]
     levels = model.levels // len(variables)
     done = 0
 
@@ -93,7 +94,7 @@ def reconstruct_date(
             yield done
         for rows in ready.tiles.pieces():
             put("members", ready.members(x, rows), rows, start)
-    for variable in variables:
+    for variable in variables if members else ():
         ensemble = out[named(variable, "members")]
         for rows in ready.tiles.pieces():
             drawn = np.asarray(np.ma.filled(ensemble[:, :, rows, :], np.nan), np.float64)
@@ -147,11 +148,11 @@ def reconstruct(
     dims = [dim for dim in DIMS if dim != "member"]
     sizes = [observations.sizes[dim] for dim in dims]
     result = xr.Dataset(coords={name: observations[name] for name in dims})
-    for variable in model.statistics.attrs.get("variables", ["temperature"]):
+    for variable in model.statistics.attrs["variables"]:
         for name in names(model):
             shape = (sizes[0], members, *sizes[1:]) if name == "members" else sizes
             array = np.full(shape, np.nan, np.float32)
-            units = {"units": model.statistics.attrs.get("units", {}).get(variable, "degrees_C")}
+            units = {"units": model.statistics.attrs["units"][variable]}
             result[named(variable, name)] = (DIMS if name == "members" else dims, array, units)
     result = result.assign_coords(member=np.arange(1, members + 1))
 

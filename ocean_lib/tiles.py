@@ -25,11 +25,12 @@ PIECE = 16  # rows handed over at a time
 
 def canvas(shape: tuple[int, ...], dtype=np.float32, folder=None) -> np.ndarray:
     """Zeros; with a folder, laid over a nameless file there that is gone when nobody holds it."""
-    if folder is None:
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if folder is None or not size:
         return np.zeros(shape, dtype)
     with tempfile.TemporaryFile(dir=folder) as file:
         # Claimed at once: a disk found full only when a page is written would kill the process.
-        os.posix_fallocate(file.fileno(), 0, int(np.prod(shape)) * np.dtype(dtype).itemsize)
+        os.posix_fallocate(file.fileno(), 0, size)
         return np.memmap(file, dtype, "r+", shape=shape)
 
 

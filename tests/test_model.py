@@ -238,7 +238,7 @@ def test_other_files_are_refused_by_name(tmp_path):
     path = tmp_path / "other.pt"
     for content in (b"", b"plain text", b"PK\x03\x04 no archive"):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="other.pt is not a checkpoint"):
+        with pytest.raises(ValueError, match="other.pt .*is not a (whole )?checkpoint"):
             Densifier.load(path)
     for content in ({"weights": torch.zeros(2)}, torch.zeros(3), {"kind": "another"}):
         torch.save(content, path)
@@ -251,5 +251,5 @@ def test_another_format_is_refused_with_its_version(small_store, tmp_path):
     densifier(small_store).save(path)
     content = torch.load(path, weights_only=True)
     torch.save(content | {"format": 99, "version": "7.8"}, path)
-    with pytest.raises(ValueError, match=r"format 99 \(version 7.8\).*reads 1"):
+    with pytest.raises(ValueError, match=r"format 99 \(ocean_lib 7.8\).*reads 2"):
         Densifier.load(path)

@@ -88,7 +88,7 @@ def plain_statistics(height, width, ring=False):
             "wet": (grid, np.ones((1, height, width), bool)),
         },
         {"depth": [9.6], "latitude": -20 + np.arange(height) / 12, "longitude": longitude},
-        {"surfaces": 0, "variables": ["temperature"]},
+        {"surfaces": 0, "variables": ["temperature"], "units": {"temperature": "degrees_C"}},
     )
 
 

@@ -121,6 +121,7 @@ def test_a_canvas_on_disk_is_writable_and_leaves_nothing(tmp_path):
     assert isinstance(array, np.memmap) and not array.any()
     array[1] = 2
     assert array.sum() == 10 and not list(tmp_path.iterdir())
+    assert canvas((1, 0, 5), np.float32, tmp_path).shape == (1, 0, 5)  # no surface fields
 
 
 def test_a_full_disk_is_told_before_any_page_is_written(tmp_path):

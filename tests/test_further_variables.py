@@ -1,0 +1,147 @@
+"""Salinity rides along: from a file to scores, beside temperature and never mixed with it."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+from tiny import NETWORK, PATTERNS, astir, background
+
+from ocean_lib import baselines, evaluation, fields, netcdf
+from ocean_lib.dataset import Batches, observe
+from ocean_lib.densify import densify
+from ocean_lib.model import Densifier
+from ocean_lib.reconstruction import reconstruct
+from ocean_lib.store import build
+
+DIMS = ("time", "depth", "latitude", "longitude")
+
+
+@pytest.fixture(scope="module")
+def salty(small_ocean, tmp_path_factory):
+    """`small_ocean` with a salinity that follows temperature, as files of a model hold it."""
+    folder = tmp_path_factory.mktemp("salty")
+    salinity = 36 - 0.1 * small_ocean.temperature + 0.2 * np.sin(small_ocean.depth / 100)
+    names = {"standard_name": "sea_water_salinity", "units": "1e-3"}
+    file = xr.Dataset({"thetao": small_ocean.temperature, "so": salinity.assign_attrs(names)})
+    file.to_netcdf(folder / "salty.nc")
+    opened = fields.open_fields(folder / "salty.nc", variables=["so"])
+    surface = small_ocean["surface"]
+    return build(opened, folder / "store", validation=8, test=10, gap=3, surface=surface)
+
+
+@pytest.fixture(scope="module")
+def model(salty):
+    torch.manual_seed(0)
+    densifier = Densifier(salty.statistics(), background(salty), network=NETWORK)
+    return astir(densifier, size=0.05)
+
+
+def test_channels_are_surface_temperature_salinity(small_ocean, salty):
+    assert salty.variables == ["temperature", "salinity"] and len(salty.depth) == 5
+    assert salty.anomaly.shape[-1] == 1 + 5 + 5
+    test = salty.fields("test")
+    expected = small_ocean.isel(time=slice(50, 60))
+    np.testing.assert_allclose(test.temperature, expected.temperature, atol=2e-3)
+    salinity = 36 - 0.1 * expected.temperature + 0.2 * np.sin(expected.depth / 100)
+    np.testing.assert_allclose(test.salinity.transpose(*DIMS), salinity.transpose(*DIMS), atol=2e-3)
+    # Anomalies of either are of the order of 1, though their units differ by ten.
+    for part in (slice(1, 6), slice(6, 11)):
+        wet = np.moveaxis(salty.ocean, -1, 0)[part]
+        spread = salty.standardised("train")[:, part][:, wet].std()
+        assert 0.5 < spread < 1.5
+
+
+def test_an_instrument_measures_both_where_it_measures_one(salty):
+    batch = Batches(salty, "train", patch=12, specifications=PATTERNS).draw(3, 4)
+    assert batch["field"].shape == (4, 10, 12, 12)
+    seen = batch["observed"]
+    assert torch.equal(seen[:, :5], seen[:, 5:]) and seen.any()
+    assert (batch["value"][:, 5:][seen[:, 5:]] != 0).any()
+
+
+def test_a_reconstruction_holds_both_and_meets_both(salty, model):
+    test = salty.fields("test").isel(time=slice(0, 2))
+    seen = observe(test, PATTERNS[1], seed=3)
+    np.testing.assert_array_equal(seen.salinity_observed, seen.observed)
+    drawn = reconstruct(model, seen, members=3, steps=2)
+    for name, prefix, low, high in (("temperature", "", 0, 35), ("salinity", "salinity_", 31, 37)):
+        where = seen[prefix + "observed"].transpose(*DIMS).values
+        for quantity in ("mean", "background", "regression"):
+            array = drawn[prefix + quantity].values
+            assert low < np.nanmin(array) and np.nanmax(array) < high
+        truth = test[name].transpose(*DIMS).values[where]
+        np.testing.assert_allclose(drawn[prefix + "mean"].values[where], truth, atol=1e-3)
+    assert drawn.salinity_mean.attrs["units"] and drawn["mean"].attrs["units"] == "degrees_C"
+    assert set(drawn.data_vars) == {
+        prefix + quantity
+        for prefix in ("", "salinity_")
+        for quantity in ("members", "mean", "spread", "background", "climatology", "regression")
+    }
+
+
+def test_profiles_of_temperature_alone_still_tell_of_salinity(salty, model):
+    """They vary together, so a background of salinity that knows temperature beats climatology."""
+    test = salty.fields("test")
+    seen = observe(test, {"pattern": "profiles", "observed": 0.1}, seed=3)
+    seen["salinity_observed"] = xr.zeros_like(seen.salinity_observed)
+    statistics = salty.statistics()
+    guess = baselines.OptimalInterpolation(background(salty))(seen, statistics)
+    normal = baselines.climatology(seen, statistics)
+    error = {
+        name: float(((one.salinity_mean - test.salinity) ** 2).mean() ** 0.5)
+        for name, one in (("ours", guess), ("climatology", normal))
+    }
+    assert error["ours"] < 0.9 * error["climatology"]
+
+
+def test_scores_and_files_tell_them_apart(salty, model, tmp_path):
+    test = salty.fields("test")
+    seen = {"floats": observe(test, PATTERNS[1], seed=3)}
+    drawn = {"floats": reconstruct(model, seen["floats"], members=3, steps=2)}
+    netcdf.write(netcdf.assemble(test, seen, drawn), tmp_path / "r.nc")
+    result = netcdf.read(tmp_path / "r.nc").sel(case="floats")
+    np.testing.assert_allclose(
+        result.salinity_truth.transpose(*DIMS), test.salinity.transpose(*DIMS), atol=1e-3
+    )
+    scores = evaluation.compare(
+        result.rename(salinity_truth="salinity"),
+        netcdf.observations(netcdf.read(tmp_path / "r.nc"), "floats"),
+        {"reconstruction": result.salinity_mean},
+        {"reconstruction": result.salinity_members},
+        case="floats, salinity",
+        ours="reconstruction",
+        variable="salinity",
+    )
+    hidden = (test.ocean & ~seen["floats"].observed).transpose(*DIMS)
+    area = np.cos(np.deg2rad(test.latitude)) * hidden
+    area = area.where(area.depth > 5, 0)
+    square = (drawn["floats"].salinity_mean - test.salinity) ** 2
+    expected = float(((square * area).sum() / area.sum()) ** 0.5)
+    row = scores.query("depth == 'all' and metric == 'rmse'")
+    assert float(row.value.iloc[0]) == pytest.approx(expected, rel=2e-3)
+
+
+def test_a_file_with_salinity_is_densified_and_one_without_too(salty, model, tmp_path):
+    model.save(tmp_path / "checkpoint.pt")
+    test = salty.fields("test").isel(time=[0])
+    seen = observe(test, {"pattern": "profiles", "observed": 0.05}, seed=3)
+    both = xr.Dataset(
+        {
+            "thetao": seen.value,
+            "so": seen.salinity_value.assign_attrs(
+                standard_name="sea_water_salinity", units="1e-3"
+            ),
+        }
+    )
+    for name, file in (("both", both), ("one", both[["thetao"]])):
+        file.to_netcdf(tmp_path / f"{name}.nc")
+        output = tmp_path / f"{name}_dense.nc"
+        quiet = {"show": lambda line: None}
+        densify(
+            tmp_path / "checkpoint.pt", tmp_path / f"{name}.nc", output, members=2, steps=1, **quiet
+        )
+        with xr.open_dataset(output) as dense:
+            mean = dense.salinity_mean.transpose(*DIMS).values
+            where = seen.observed.transpose(*DIMS).values
+            off = np.abs(mean - seen.salinity_value.transpose(*DIMS).values)[where]
+            assert (off.max() < 1e-3) == (name == "both")
