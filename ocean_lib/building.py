@@ -39,7 +39,7 @@ def seen_from_above(paths, region=None) -> xr.DataArray:
     from .recognition import arrange
 
     with open_file(find_files(paths)[0]) as first:
-        shallowest = arrange(first).depth.values[:1]
+        shallowest = arrange(first, region=region).depth.values[:1]
     return open_fields(paths, region=region, depths=shallowest).temperature.isel(depth=0, drop=True)
 
 

@@ -27,6 +27,7 @@ __all__ = [
     "declared",
     "load_parameters",
     "parameters_files",
+    "suggestion",
 ]
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
@@ -122,7 +123,10 @@ def load_parameters(
     """
     every = _every_parameter(Path(notebooks))
     source = _parameters_file(name_or_path, Path(notebooks))
-    given = _read_yaml(source.read_text(encoding="utf-8"), source.name) or {}
+    try:
+        given = _read_yaml(source.read_text(encoding="utf-8"), source.name) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise RunError(f"{source} cannot be read ({error}); write it as UTF-8 text") from error
     if not isinstance(given, dict):
         raise RunError(f"{source.name} holds no `name: value` lines; write one a parameter")
     for override in overrides:
@@ -167,7 +171,7 @@ def _parameters_file(name_or_path: str | Path, notebooks: Path) -> Path:
         return source
     known = [file.stem for file in parameters_files(notebooks)]
     raise RunError(
-        f"no parameters {str(name_or_path)!r}{_suggestion(str(given), known)};"
+        f"no parameters {str(name_or_path)!r}{suggestion(str(given), known)};"
         f" known are: {', '.join(known)}; or give the path of a .yaml file"
     )
 
@@ -185,11 +189,12 @@ def _check_name(name, every: dict, where: str) -> None:
     if name not in every:
         raise RunError(
             f"no notebook has a parameter {name!r} (given by {where})"
-            f"{_suggestion(str(name), every)}; known are: {', '.join(sorted(every))}"
+            f"{suggestion(str(name), every)}; known are: {', '.join(sorted(every))}"
         )
 
 
-def _suggestion(name: str, known: Iterable[str]) -> str:
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """`, did you mean …?` where a known name is close."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f", did you mean {close[0]!r}?" if close else ""
 

@@ -1,78 +1,92 @@
 """The runner: executes the chain of notebooks into a run's folder, once and in order.
 
-It resolves the parameters, takes the run's lock and lets papermill execute each notebook with
+It resolves the parameters, takes hold of the run and lets papermill execute each notebook with
 the parameters that it declares. The manifest says which steps are done, so the same command again
 continues where the last one stopped; with other parameters it is refused, since half of the
 folder would come from the one experiment and half from the other.
 """
 
 import contextlib
-import datetime
-import json
 import os
 import re
 import shutil
-import subprocess
+import signal
 import sys
-import time
+import tempfile
 from collections.abc import Iterable, Iterator
-from importlib import metadata
 from pathlib import Path
 
-from ocean_lib.parameters import NOTEBOOKS, RunError, chain, declared, load_parameters
-from ocean_lib.runs import Run, device_name, open_run
+from ocean_lib.limits import check
+from ocean_lib.manifest import Manifest
+from ocean_lib.parameters import NOTEBOOKS, RunError, chain, declared, load_parameters, suggestion
+from ocean_lib.processes import holding
+from ocean_lib.runs import Run, device_name, open_run, workspace
 
-__all__ = ["foreign_kernel", "run", "scores_table"]
+__all__ = ["SUSPENDED", "foreign_kernel", "run", "scores_table"]
 
-_RECORDED = ("ocean_lib", "torch", "numpy", "scipy", "xarray", "netCDF4", "zarr", "papermill")
+SUSPENDED = 75  # exit code; EX_TEMPFAIL, which schedulers take for "run it again"
+GRACE = 20  # seconds that training has to suspend itself at a signal
+ROOM = 1.0  # GB that must be free
 _METRICS = ("rmse", "mae", "bias", "crps", "spread", "psnr", "ssim")
 
 
-def run(name: str, overrides: Iterable[str] = (), fresh: bool = False) -> int:
+def run(
+    name: str, overrides: Iterable[str] = (), fresh: bool = False, begin: str | None = None
+) -> int:
     """Executes the chain of notebooks into `outputs/<run>`, skipping the steps that are done.
 
     Args:
         name: parameters file, as `load_parameters` takes it.
         overrides: `key=value` each; `run=other` fills another folder.
         fresh: first empties the run's own folder; `data/` stays.
+        begin: a step to repeat with all after it, though done: what they made in the run's folder
+            is removed first, their notebooks are kept in `attempts/`; `data/` stays. Parameters
+            that no earlier notebook declares may then differ from the run's.
 
     Returns:
-        0, or 1 where a notebook failed: it is kept as `NN_name.failed.ipynb`, and the same call
-        again resumes at that step.
+        0; 1 where a notebook failed, and `SUSPENDED` where the stop file `outputs/<run>/stop`
+        was found: the notebook is kept in `attempts/`, and the same call again resumes there.
 
     Raises:
-        RunError: nothing was started: a parameter, the device or the kernel does not fit, another
-            process holds the run, or the run exists with other parameters.
+        RunError: nothing was started: a parameter, the device, the disk or the kernel does not
+            fit, another process holds the run, or the run exists with other parameters.
     """
     parameters = load_parameters(name, overrides, notebooks=NOTEBOOKS)
+    check(parameters)
     device = device_name(parameters.get("device", "auto"))
     problem = foreign_kernel()
     if problem:
         raise RunError(problem)
+    notebooks = {notebook.stem: notebook for notebook in chain(NOTEBOOKS)}
+    if begin is not None and begin not in notebooks:
+        raise RunError(
+            f"no step {begin!r}{suggestion(begin, notebooks)}; known are: {', '.join(notebooks)}"
+        )
     opened = open_run(parameters["run"])
-    with _locked(opened):
+    _check_room(opened)
+    with holding(opened.folder):
         if fresh:
             _empty(opened.folder)
             opened = open_run(opened.name)
-        manifest = _manifest(opened, parameters, device)
-        steps = manifest["steps"]
-        behind = False
-        for notebook in chain(NOTEBOOKS):
-            kept = (opened.folder / notebook.name).exists()
-            if not behind and kept and steps.get(notebook.stem, {}).get("status") == "done":
-                print(f"{notebook.stem}: done before, skipped", flush=True)
+        for left in opened.folder.rglob("*.partial"):
+            left.unlink()  # of a killed process
+        opened.stop.unlink(missing_ok=True)
+        manifest = Manifest(opened)
+        _refuse_others(opened, manifest.changed(parameters), begin)
+        _discard(manifest, list(notebooks), begin)
+        manifest.describe(parameters, device)
+        for step, notebook in notebooks.items():
+            if manifest.done(step):
+                print(f"{step}: done before, skipped", flush=True)
                 continue
-            if not behind:
-                # What follows a repeated step was made from its former result.
-                behind = True
-                for later in [step for step in steps if step >= notebook.stem]:
-                    del steps[later]
-            print(f"{notebook.stem}: running", flush=True)
-            error = _step(notebook, opened, manifest)
-            if error:
-                print(f"\n{error}", file=sys.stderr, flush=True)
-                return 1
-            print(f"{notebook.stem}: done in {steps[notebook.stem]['seconds']:.0f} s", flush=True)
+            if opened.stop.exists():
+                opened.stop.unlink()
+                print(f"\nsuspended before {step}; the same command continues", flush=True)
+                return SUSPENDED
+            status = _step(notebook, opened, manifest, parameters)
+            if status != "done":
+                return SUSPENDED if status == "suspended" else 1
+        opened.stop.unlink(missing_ok=True)
     if opened.scores.exists():
         print(f"\n{scores_table(opened.scores)}")
     print(f"\nEverything is in {opened.folder}, pictures in {opened.figures}", flush=True)
@@ -118,26 +132,28 @@ def foreign_kernel() -> str | None:
     return f"the Jupyter kernel python3 starts {command}, not {sys.executable}; {remedy}"
 
 
-@contextlib.contextmanager
-def _locked(opened: Run) -> Iterator[None]:
-    import fcntl
-
-    with open(opened.folder / ".lock", "a+") as file:
+def _check_room(opened: Run) -> None:
+    """Refuse a workspace that cannot be written, or whose disk is all but full."""
+    for folder in (opened.folder, workspace() / "data"):
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
+            folder.mkdir(exist_ok=True)
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
             raise RunError(
-                f"run {opened.name!r} is under way in process {file.read().strip()};"
-                " wait for it, or give another folder by run=NAME"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
+                f"{folder} cannot be written ({error.strerror}); get the right to write there, or"
+                " set OCEAN_WORKSPACE to a folder of your own"
+            ) from error
+        free = shutil.disk_usage(folder).free / 1e9
+        if free < ROOM:
+            raise RunError(
+                f"{free:.2f} GB are free at {folder}, a run needs {ROOM:g} GB; free some, or set"
+                " OCEAN_WORKSPACE to a folder on another disk"
+            )
 
 
 def _empty(folder: Path) -> None:
+    """Without its manifest the folder is no run, however far this comes."""
+    (folder / "manifest.json").unlink(missing_ok=True)
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
@@ -145,83 +161,100 @@ def _empty(folder: Path) -> None:
             entry.unlink()
 
 
-def _manifest(opened: Run, parameters: dict, device: str) -> dict:
-    """The run's manifest, new or continued; refused where its parameters differ."""
-    parameters = json.loads(json.dumps(parameters))
-    steps = {}
-    if opened.manifest.exists():
-        before = json.loads(opened.manifest.read_text(encoding="utf-8"))
-        steps, old = before["steps"], before["parameters"]
-        pairs = [
-            (key, *(repr(each[key]) if key in each else "absent" for each in (old, parameters)))
-            for key in sorted(old | parameters)
-        ]
-        changed = [f"  {key}: {was} -> {now}" for key, was, now in pairs if was != now]
-        if changed:
-            raise RunError(
-                f"run {opened.name!r} exists with other parameters:\n"
-                + "\n".join(changed)
-                + "\nbegin anew with --fresh, or keep both by run=NAME"
-            )
-    manifest = {
-        "run": opened.name,
-        "parameters": parameters,
-        "seed": parameters.get("seed"),
-        "device": device,
-        "commit": _commit(),
-        "versions": {"python": sys.version.split()[0]}
-        | {package: metadata.version(package) for package in _RECORDED},
-        "steps": steps,
+def _refuse_others(opened: Run, changed: dict[str, str], begin: str | None) -> None:
+    """Refuse changed parameters, but for those that only repeated steps declare."""
+    first = {}
+    for notebook in chain(NOTEBOOKS):
+        for name in declared(notebook):
+            first.setdefault(name, notebook.stem)
+    refused = {
+        name: told
+        for name, told in changed.items()
+        if begin is None or name not in first or first[name] < begin
     }
-    _write_manifest(opened, manifest)
-    return manifest
+    if refused:
+        lines = [f"  {name}: {told}" for name, told in refused.items()]
+        known = [first[name] for name in changed if name in first]
+        remedy = f", repeat what they change by --from {min(known)}" if known else ""
+        raise RunError(
+            f"run {opened.name!r} exists with other parameters:\n"
+            + "\n".join(lines)
+            + f"\nbegin anew with --fresh{remedy}, or keep both by run=NAME"
+        )
 
 
-def _write_manifest(opened: Run, manifest: dict) -> None:
-    partial = opened.manifest.with_suffix(".partial")
-    partial.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-    os.replace(partial, opened.manifest)
+def _discard(manifest: Manifest, steps: list[str], begin: str | None) -> None:
+    """What was made from the former result of a step that is repeated goes with it."""
+    pending = next((step for step in steps if not manifest.done(step)), None)
+    repeated = next((step for step in steps if step == begin or manifest.lost(step)), None)
+    manifest.discard(
+        step
+        for step in steps
+        if (repeated and step >= repeated) or (pending and step > pending and manifest.done(step))
+    )
 
 
-def _commit() -> str | None:
-    """The checkout's commit, with `-dirty` where files differ; None outside git."""
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+def _step(notebook: Path, opened: Run, manifest: Manifest, parameters: dict) -> str:
+    """Executes one notebook, says and records how it went; returns its status."""
+    step = notebook.stem
+    passed = {name: parameters[name] for name in declared(notebook)}
+    # What leaves checkpoints can be asked to leave one more.
+    patient = opened.checkpoints in opened.results(step)
+    print(f"{step}: running", flush=True)
+    manifest.begin(step)
+    status, told = "stopped", ""
     try:
-        told = subprocess.run(command, cwd=NOTEBOOKS.parent, capture_output=True, text=True)
-    except FileNotFoundError:
-        return None
-    return told.stdout.strip() or None
-
-
-def _step(notebook: Path, opened: Run, manifest: dict) -> str | None:
-    """Executes one notebook and keeps its status; returns what went wrong, if anything."""
-    step = {"status": "running", "start": _now(), "commit": manifest["commit"]}
-    manifest["steps"][notebook.stem] = step
-    _write_manifest(opened, manifest)
-    begin = time.monotonic()
-    step["status"] = "stopped"
-    try:
-        passed = {name: manifest["parameters"][name] for name in declared(notebook)}
-        error = _execute(notebook, opened.folder / notebook.name, passed)
-        step["status"] = "failed" if error else "done"
-        return error
+        with _asking(opened.stop) if patient else contextlib.nullcontext():
+            status, told = _execute(notebook, opened.executing(step), passed)
     finally:
-        step |= {"end": _now(), "seconds": round(time.monotonic() - begin, 1)}
-        _write_manifest(opened, manifest)
+        path = manifest.end(step, status)
+    if status == "done":
+        print(f"{step}: done in {manifest.steps[step]['seconds']:.0f} s", flush=True)
+    elif status == "suspended":
+        print(f"\n{told}\nits notebook so far is {path}", flush=True)
+    else:
+        print(f"\n{told}\n\n{step} failed; as far as it went it is in {path}", file=sys.stderr)
+    return status
 
 
-def _execute(notebook: Path, executed: Path, parameters: dict) -> str | None:
-    """Executes a notebook in its own folder; returns the error's last lines, if it failed."""
+@contextlib.contextmanager
+def _asking(stop: Path) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM makes the stop file; the second, or time, stops as without it."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore():
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def ask(number, _):
+        restore()
+        signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), number))
+        signal.alarm(GRACE)
+        stop.touch()
+        told = f"\nsuspending; at once by a second signal, or in {GRACE} s\n"
+        os.write(2, told.encode())  # print is not safe within a signal
+
+    for number in before:
+        signal.signal(number, ask)
+    alarm = signal.getsignal(signal.SIGALRM)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, alarm)
+        restore()
+
+
+def _execute(notebook: Path, executing: Path, parameters: dict) -> tuple[str, str]:
+    """Executes a notebook in its own folder; returns its status and what there is to say."""
     import papermill
     from nbclient.exceptions import DeadKernelError
     from traitlets.config import Config
 
-    partial = executed.with_name(f".{executed.stem}.partial.ipynb")
-    failed = executed.with_name(f"{executed.stem}.failed.ipynb")
     try:
         papermill.execute_notebook(
             notebook,
-            partial,
+            executing,
             parameters,
             kernel_name="python3",
             language="python",
@@ -232,19 +265,11 @@ def _execute(notebook: Path, executed: Path, parameters: dict) -> str | None:
             # Other users of a cluster's node reach the kernel's ports too.
             config=Config(KernelManager={"transport_encryption": "auto"}),
         )
-        os.replace(partial, executed)
-        failed.unlink(missing_ok=True)
-        return None
+        return "done", ""
     except papermill.PapermillExecutionError as error:
+        if error.ename == "Suspended":
+            return "suspended", error.evalue
         lines = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback)).splitlines()
-        told = "\n".join(lines[-12:]) or f"{error.ename}: {error.evalue}"
+        return "failed", "\n".join(lines[-12:]) or f"{error.ename}: {error.evalue}"
     except DeadKernelError:
-        told = "the notebook's kernel died; most often the memory is exhausted"
-    finally:
-        if partial.exists():
-            os.replace(partial, failed)
-    return f"{told}\n\n{notebook.stem} failed; as far as it went it is in {failed}"
-
-
-def _now() -> str:
-    return datetime.datetime.now().astimezone().isoformat(timespec="seconds")
+        return "failed", "the notebook's kernel died; most often the memory is exhausted"

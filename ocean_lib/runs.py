@@ -12,8 +12,17 @@ from pathlib import Path
 
 from ocean_lib.parameters import NOTEBOOKS, RunError, load_parameters
 from ocean_lib.progress import progress
+from ocean_lib.whole import whole
 
 __all__ = ["Run", "RunError", "device_name", "load_parameters", "open_run", "progress", "workspace"]
+
+
+# What the steps leave in a run's folder beside `figures/NN_*.png`.
+_RESULTS = {
+    "03_training": ("checkpoints", "checkpoint.pt", "metrics.jsonl"),
+    "04_sampling": ("reconstruction.nc",),
+    "05_evaluation": ("baselines.nc", "scores.csv"),
+}
 
 
 def workspace() -> Path:
@@ -42,6 +51,20 @@ class Run:
     baselines: Path
     scores: Path
     manifest: Path
+    stop: Path  # a file that asks training to suspend itself
+
+    def executed(self, step: str) -> Path:
+        """The executed notebook of a step that is done."""
+        return self.folder / f"{step}.ipynb"
+
+    def executing(self, step: str) -> Path:
+        """The notebook of a step under way, which papermill writes after each of its cells."""
+        return self.folder / f".{step}.partial.ipynb"
+
+    def results(self, step: str) -> list[Path]:
+        """What a step leaves in the run's folder; files that are not there yet among them."""
+        paths = [self.folder / name for name in _RESULTS.get(step, ())]
+        return [*paths, *self.figures.glob(f"{step[:2]}_*.png")]
 
     def raw(self, name: str) -> Path:
         """`data/raw/<name>`, where a source leaves its files as delivered; not created here."""
@@ -54,9 +77,8 @@ class Run:
     def save_figure(self, figure, name: str) -> Path:
         """Writes a matplotlib figure to `figures/<name>.png` at 150 dpi; returns the path."""
         path = self.figures / f"{_folder_name(name)}.png"
-        partial = path.with_suffix(".partial")
-        figure.savefig(partial, format="png", dpi=150, bbox_inches="tight")
-        os.replace(partial, path)
+        with whole(path) as beside:
+            figure.savefig(beside, format="png", dpi=150, bbox_inches="tight")
         return path
 
 
@@ -64,11 +86,17 @@ def open_run(name: str) -> Run:
     """The run of that name; its folders exist afterwards.
 
     Raises:
-        RunError: the name is not one plain folder name.
+        RunError: the name is not one plain folder name, or nothing may be written there.
     """
     folder = workspace() / "outputs" / _folder_name(name)
-    for each in ("figures", "checkpoints"):
-        (folder / each).mkdir(parents=True, exist_ok=True)
+    try:
+        for each in ("figures", "checkpoints"):
+            (folder / each).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"{folder} cannot be made ({error.strerror}: {error.filename}); get the right to write"
+            " there, or set OCEAN_WORKSPACE to a folder of your own"
+        ) from error
     return Run(
         name=name,
         folder=folder,
@@ -80,6 +108,7 @@ def open_run(name: str) -> Run:
         baselines=folder / "baselines.nc",
         scores=folder / "scores.csv",
         manifest=folder / "manifest.json",
+        stop=folder / "stop",
     )
 
 

@@ -4,7 +4,7 @@ A mode has one or two stages, each with its own budget in steps: `regression` (m
 deviation) and `diffusion` (of the anomaly, or of the regression's residual, whose weights are then
 fixed).  Every draw of step k follows from (seed, k), so a run that was stopped and resumed is bit
 for bit, on a CPU, the run that was not.  What is kept and used is the exponential moving average
-of the weights.
+of the weights.  A file named to `train` as `stop` suspends it after the step under way.
 
 Reference: Seitzer et al. 2022, arXiv 2203.09168 (β-NLL); Karras et al. 2022, arXiv 2206.00364 (EMA
 of weights in diffusion models).
@@ -13,7 +13,6 @@ of weights in diffusion models).
 import copy
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,10 +23,18 @@ from torch import Tensor
 from .dataset import Batches, seeded
 from .diffusion import masked_mean
 from .model import Densifier, exact
+from .whole import whole
 
-__all__ = ["regression_loss", "residual_loss", "stages", "train"]
+__all__ = ["Suspended", "regression_loss", "residual_loss", "stages", "train"]
 
 KEPT = 2  # checkpoints
+
+
+class Suspended(Exception):
+    """Training stopped where it was asked to, all of it in a checkpoint; it says how to go on."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [str(self)]  # in a notebook the message is all there is to say
 
 
 def stages(mode: str, regression_steps: int, diffusion_steps: int) -> dict[str, int]:
@@ -108,21 +115,16 @@ def _same_training(had: dict, asked: dict, folder: Path) -> None:
 
 
 def _write(content: dict, folder: Path, step: int) -> None:
-    beside = folder / f"step_{step:08d}.{os.getpid()}.partial"
-    torch.save(content, beside)
-    os.replace(beside, folder / f"step_{step:08d}.pt")
+    with whole(folder / f"step_{step:08d}.pt") as beside:
+        torch.save(content, beside)
     for old in _checkpoints(folder)[:-KEPT]:
         old.unlink()
 
 
-def _truncate(metrics: Path, step: int) -> None:
-    """Drop the records of steps that will be done again."""
-    if metrics.exists():
-        lines = [line for line in metrics.read_text().splitlines() if line.endswith("}")]
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        beside = metrics.with_name(f"{metrics.name}.{os.getpid()}.partial")
-        beside.write_text("".join(line + "\n" for line in kept))
-        os.replace(beside, metrics)
+def _records(metrics: Path, step: int) -> list[str]:
+    """The lines of the steps that are done; the others will be done again."""
+    lines = metrics.read_text().splitlines() if metrics.exists() else []
+    return [line for line in lines if json.loads(line)["step"] <= step]
 
 
 def train(
@@ -141,6 +143,7 @@ def train(
     seed: int = 0,
     every: int = 50,
     cases: int = 4,
+    stop=None,
 ) -> Iterator[dict]:
     """Train in place; at the end the model holds the averaged weights, ready to save.
 
@@ -151,10 +154,14 @@ def train(
     Args:
         steps: from `stages`.    batch: samples a step.    cases: validation batches, fixed.
         clip: of the gradient's norm.    average: decay of the moving average, at most.
+        stop: a file; when somebody makes it, the step under way is finished, its checkpoint
+            written and the file removed.
     Raises:
+        Suspended: by that file, before the last step.
         ValueError: the folder holds checkpoints of another training, naming what differs.
     """
     folder, metrics = Path(folder), Path(metrics)
+    stop = None if stop is None else Path(stop)
     folder.mkdir(parents=True, exist_ok=True)
     device = batches.device
     model.to(device)
@@ -177,7 +184,7 @@ def train(
         _same_training(state["settings"], settings, folder)
         done = state["step"]
         model.load_state_dict(state["model"])
-    _truncate(metrics, done)
+    lines = _records(metrics, done)
     fixed = [validation.draw(index, batch) for index in range(cases)]
     first, began = 0, time.time()
     for stage, number in steps.items():
@@ -188,10 +195,12 @@ def train(
         network = networks[stage]
         optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=1e-3)
         averaged = copy.deepcopy(network).requires_grad_(False)
+        losses = []  # since the last record
         if state is not None and state["stage"] == stage:
             optimiser.load_state_dict(state["optimiser"])
             averaged.load_state_dict(state["averaged"])
-        state, losses = None, []
+            losses = state["losses"]
+        state = None
         for step in range(max(first, done), last):
             for group in optimiser.param_groups:
                 group["lr"] = _rate(step - first, number, learning_rate, min(warmup, number))
@@ -210,34 +219,45 @@ def train(
                 slow.lerp_(fast.detach(), 1 - decay)
             losses.append(loss.detach())
             ended = step + 1 == last
-            if (step + 1) % every and not ended:
-                continue
-            current = copy.deepcopy(network.state_dict())
-            network.load_state_dict(averaged.state_dict())
-            score = _validate(model, stage, fixed)
-            if not ended:
-                network.load_state_dict(current)
-            record = {
-                "step": step + 1,
-                "steps": total,
-                "stage": stage,
-                "loss": float(torch.stack(losses).mean()),
-                "validation": score,
-                "learning_rate": optimiser.param_groups[0]["lr"],
-                "seconds": round(time.time() - began, 1),
-            }
-            losses = []
-            with metrics.open("a") as file:
-                file.write(json.dumps(record) + "\n")
-            content = {
-                "step": step + 1,
-                "stage": stage,
-                "settings": settings,
-                "model": model.state_dict(),
-                "averaged": averaged.state_dict(),
-                "optimiser": optimiser.state_dict(),
-            }
-            _write(content, folder, step + 1)
-            yield record
+            due = ended or (step + 1) % every == 0
+            suspended = stop is not None and step + 1 < total and stop.exists()
+            if due:
+                current = copy.deepcopy(network.state_dict())
+                network.load_state_dict(averaged.state_dict())
+                score = _validate(model, stage, fixed)
+                if not ended:
+                    network.load_state_dict(current)
+                record = {
+                    "step": step + 1,
+                    "steps": total,
+                    "stage": stage,
+                    "loss": float(torch.stack(losses).mean()),
+                    "validation": score,
+                    "learning_rate": optimiser.param_groups[0]["lr"],
+                    "seconds": round(time.time() - began, 1),
+                }
+                losses = []
+                lines.append(json.dumps(record))
+                with whole(metrics) as beside:
+                    beside.write_text("".join(f"{each}\n" for each in lines))
+            if due or suspended:
+                content = {
+                    "step": step + 1,
+                    "stage": stage,
+                    "settings": settings,
+                    "model": model.state_dict(),
+                    "averaged": averaged.state_dict(),
+                    "optimiser": optimiser.state_dict(),
+                    "losses": losses,
+                }
+                _write(content, folder, step + 1)
+            if due:
+                yield record
+            if suspended:
+                stop.unlink(missing_ok=True)
+                raise Suspended(
+                    f"training is suspended after step {step + 1} of {total}; run the same again "
+                    "to continue there"
+                )
         first = last
     model.eval()

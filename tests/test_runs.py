@@ -2,13 +2,15 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
 import nbformat
 import pytest
 
-from ocean_lib import __main__, doctor, runner
+from ocean_lib import __main__, doctor, processes, runner
+from ocean_lib import manifest as manifests
 from ocean_lib.__main__ import main
 from ocean_lib.parameters import RunError, declared, load_parameters
 from ocean_lib.progress import progress
@@ -126,6 +128,14 @@ def test_names_in_the_file_are_checked_too(notebooks):
         load(notebooks, "tinny")
 
 
+def test_a_file_that_is_no_mapping_or_no_text_is_refused(notebooks):
+    wrong = notebooks / "parameters" / "wrong.yaml"
+    for content, told in ((b"- 1", "no `name: value` lines"), (b"\xff\xfe\x00", "as UTF-8 text")):
+        wrong.write_bytes(content)
+        with pytest.raises(RunError, match=told):
+            load(notebooks, "wrong")
+
+
 def test_a_relative_path_that_exists_becomes_absolute(notebooks, tmp_path, monkeypatch):
     (tmp_path / "field.nc").touch()
     (notebooks / "parameters" / "dated.yaml").write_text("note: 2010-01-31\n")
@@ -184,8 +194,9 @@ def test_a_failure_is_kept_and_the_next_run_resumes_there(notebooks, capfd):
     told = capfd.readouterr()
     folder = open_run("tiny").folder
     assert "training 5/5" in told.out and "loss 0.2" in told.out
-    assert "RuntimeError: stumbled in tiny" in told.err and "02_second.failed.ipynb" in told.err
-    assert "stumbled" in (folder / "02_second.failed.ipynb").read_text()
+    kept = folder / "attempts" / "02_second.1.ipynb"
+    assert "RuntimeError: stumbled in tiny" in told.err and str(kept) in told.err
+    assert "stumbled" in kept.read_text()
     assert manifest()["steps"]["02_second"]["status"] == "failed"
     first = (folder / "01_first.ipynb").stat().st_mtime_ns
 
@@ -196,9 +207,12 @@ def test_a_failure_is_kept_and_the_next_run_resumes_there(notebooks, capfd):
     assert (folder / "01_first.ipynb").stat().st_mtime_ns == first
     assert told.index("climatology") < told.index("model") and "5.000" in told
     assert "9.000" not in told and "figures" in told
-    assert {step["status"] for step in manifest()["steps"].values()} == {"done"}
-    assert sorted(each.name for each in folder.glob("*.ipynb")) == [
+    steps = manifest()["steps"]
+    assert {step["status"] for step in steps.values()} == {"done"}
+    assert [attempt["status"] for attempt in steps["02_second"]["attempts"]] == ["failed"]
+    assert sorted(each.name for each in folder.rglob("*.ipynb")) == [
         "01_first.ipynb",
+        "02_second.1.ipynb",
         "02_second.ipynb",
     ]
     assert not [each for each in folder.iterdir() if "partial" in each.name]
@@ -206,7 +220,8 @@ def test_a_failure_is_kept_and_the_next_run_resumes_there(notebooks, capfd):
     # Other parameters are refused and named; what is there stays.
     assert main(["run", "tiny", "steps=6", "note=x"]) == 2
     told = capfd.readouterr().err
-    assert "steps: 5 -> 6" in told and "note: 'a = b' -> 'x'" in told and "--fresh" in told
+    assert "steps: 5 -> 6" in told and "note: 'a = b' -> 'x'" in told
+    assert "--fresh" in told and "--from 01_first" in told
     assert manifest()["parameters"]["steps"] == 5
 
     # --fresh empties the run's folder and nothing else; options may stand before overrides.
@@ -220,34 +235,99 @@ def test_a_failure_is_kept_and_the_next_run_resumes_there(notebooks, capfd):
     assert {"start", "end", "seconds", "commit"} < set(held["steps"]["01_first"])
 
 
-def test_a_step_without_its_notebook_is_repeated_with_all_that_follow(notebooks, monkeypatch):
-    executed = []
+@pytest.fixture
+def executed(notebooks, monkeypatch):
+    """The steps that a run executes, and what they are given; nothing really runs."""
+    calls = []
 
-    def execute(notebook, target, parameters):
-        executed.append((notebook.stem, sorted(parameters)))
-        target.touch()
+    def execute(notebook, executing, parameters):
+        calls.append((notebook.stem, parameters))
+        executing.write_text("{}")
+        return "done", ""
 
     monkeypatch.setattr(runner, "_execute", execute)
+    return calls
+
+
+def test_a_step_without_its_notebook_is_repeated_with_all_that_follow(executed):
     assert runner.run("tiny") == 0
-    assert executed[1] == ("02_second", ["fails", "run", "steps"])
-    (open_run("tiny").folder / "01_first.ipynb").unlink()
+    assert executed[1][0] == "02_second" and [*executed[1][1]] == ["run", "steps", "fails"]
+    folder = open_run("tiny").folder
+    (folder / "01_first.ipynb").unlink()
     assert runner.run("tiny") == 0
     assert [stem for stem, _ in executed] == ["01_first", "02_second"] * 2
+    # What was done and is done anew is kept and told.
+    assert (folder / "attempts" / "02_second.1.ipynb").exists()
+    attempts = manifest()["steps"]["02_second"]["attempts"]
+    assert [attempt["status"] for attempt in attempts] == ["outdated"]
+
+
+def test_a_step_and_all_after_it_are_repeated_from_nothing(notebooks, executed, capsys):
+    for name in ("03_training", "04_sampling"):
+        write_notebook(notebooks / f"{name}.ipynb", "width: int = 8\nrun: str = 'tiny'")
+    assert main(["run", "tiny"]) == 0
+    opened = open_run("tiny")
+    made = [opened.checkpoint, opened.metrics, opened.reconstruction]
+    made += [opened.checkpoints / "step_00000001.pt", opened.figures / "03_loss.png"]
+    kept = [opened.figures / "01_map.png", opened.folder / "notes.txt", opened.raw("a")]
+    for path in (*made, *kept):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    before = manifest()
+    for wrong, told in (
+        (["--from", "03_trainin"], "did you mean '03_training'"),
+        (["--from", "03_training", "steps=9"], "steps: 5 -> 9"),
+        (["--from", "03_training", "steps=9", "width=9"], "--from 01_first"),
+        (["width=9"], "--from 03_training"),
+    ):
+        assert main(["run", "tiny", *wrong]) == 2
+        assert told in capsys.readouterr().err
+    assert manifest() == before and all(path.exists() for path in made)
+
+    executed.clear()
+    assert main(["run", "tiny", "--from", "03_training", "width=9"]) == 0
+    assert executed == [
+        (name, {"width": 9, "run": "tiny"}) for name in ("03_training", "04_sampling")
+    ]
+    assert not any(path.exists() for path in made) and all(path.exists() for path in kept)
+    assert manifest()["parameters"]["width"] == 9
+    assert sorted(path.name for path in (opened.folder / "attempts").iterdir()) == [
+        "03_training.1.ipynb",
+        "04_sampling.1.ipynb",
+    ]
+    with pytest.raises(SystemExit):
+        main(["run", "tiny", "--from", "03_training", "--fresh"])
+
+
+def test_a_kill_while_results_are_removed_does_not_spare_the_rest(notebooks, executed, monkeypatch):
+    write_notebook(notebooks / "03_training.ipynb", "run: str = 'tiny'")
+    runner.run("tiny")
+    opened = open_run("tiny")
+    opened.checkpoint.touch()
+    opened.metrics.touch()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(manifests.shutil, "rmtree", _interrupt)
+        runner.run("tiny", begin="03_training")
+    assert opened.checkpoint.exists()
+    executed.clear()
+    assert runner.run("tiny") == 0
+    assert [stem for stem, _ in executed] == ["03_training"] and not opened.checkpoint.exists()
+
+
+def _interrupt(*_):
+    raise KeyboardInterrupt
 
 
 def test_a_stopped_step_is_not_done(notebooks, monkeypatch):
-    def execute(*_):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(runner, "_execute", execute)
+    monkeypatch.setattr(runner, "_execute", _interrupt)
     assert main(["run", "tiny"]) == 130
     assert manifest()["steps"]["01_first"]["status"] == "stopped"
 
 
 def test_a_second_process_is_refused(notebooks):
     code = (
-        "from ocean_lib.runner import _locked; from ocean_lib.runs import open_run\n"
-        "with _locked(open_run('tiny')):\n    print('held', flush=True); input()"
+        "from ocean_lib.processes import holding; from ocean_lib.runs import open_run\n"
+        "with holding(open_run('tiny').folder):\n    print('held', flush=True); input()"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -258,21 +338,69 @@ def test_a_second_process_is_refused(notebooks):
             runner.run("tiny", fresh=True)
     finally:
         holder.communicate("\n")
-    with runner._locked(open_run("tiny")):
+    with processes.holding(open_run("tiny").folder):
         assert (open_run("tiny").folder / ".lock").read_text() == str(os.getpid())
 
 
 def test_the_manifest_appears_whole_or_not_at_all(notebooks, monkeypatch):
-    opened = open_run("tiny")
-    runner._write_manifest(opened, {"steps": {}})
+    held = manifests.Manifest(open_run("tiny"))
+    held.describe({}, "cpu")
+    before = manifest()
 
     def broken(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(os, "replace", broken)
-    with pytest.raises(OSError):
-        runner._write_manifest(opened, {"steps": {"01_first": {}}})
-    assert manifest() == {"steps": {}}
+    with monkeypatch.context() as patch, pytest.raises(OSError):
+        patch.setattr(os, "replace", broken)
+        held.begin("01_first")
+    assert manifest() == before
+    assert not list(open_run("tiny").folder.glob("manifest.json?*"))
+    open_run("tiny").manifest.write_text("[]")
+    with pytest.raises(RunError, match="damaged.*--fresh"):
+        manifests.Manifest(open_run("tiny"))
+
+
+def test_what_a_killed_process_left_is_cleared(executed):
+    opened = open_run("tiny")
+    left = [
+        opened.checkpoints / "step_00000002.pt.77.partial",
+        opened.scores.with_suffix(".partial"),
+    ]
+    for path in (*left, opened.stop):
+        path.touch()
+    assert runner.run("tiny") == 0
+    assert not any(path.exists() for path in (*left, opened.stop))
+
+
+def test_the_stop_file_ends_a_run_between_two_steps(notebooks, executed, capsys, monkeypatch):
+    execute = runner._execute
+
+    def stopping(notebook, *rest):
+        open_run("tiny").stop.touch()
+        return execute(notebook, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "_execute", stopping)
+        assert main(["run", "tiny"]) == 75
+    assert "suspended before 02_second" in capsys.readouterr().out
+    assert main(["run", "tiny"]) == 0
+    assert [stem for stem, _ in executed] == ["01_first", "02_second"]
+
+
+def test_a_workspace_without_room_or_rights_is_refused(notebooks, executed, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        usage = shutil.disk_usage("/")
+        patch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0.4e9))
+        assert main(["run", "tiny"]) == 2
+    assert "0.40 GB are free" in capsys.readouterr().err
+    (workspace() / "data").touch()
+    assert main(["run", "tiny"]) == 2
+    assert "data cannot be written (File exists)" in capsys.readouterr().err
+    (workspace() / "file").touch()
+    monkeypatch.setenv("OCEAN_WORKSPACE", str(workspace() / "file"))
+    assert main(["run", "tiny"]) == 2
+    assert "cannot be made (Not a directory" in capsys.readouterr().err
+    assert not executed
 
 
 def test_wrong_commands_exit_with_2(notebooks, capsys):

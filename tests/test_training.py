@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from tiny import batches, densifier
 from ocean_lib import training
 from ocean_lib.dataset import Batches
 from ocean_lib.model import Densifier, exact
-from ocean_lib.training import regression_loss, residual_loss, stages, train
+from ocean_lib.training import Suspended, regression_loss, residual_loss, stages, train
 
 
 def run(store, folder, mode="residual", number=6, model=None, **choices):
@@ -305,6 +306,46 @@ def test_a_stopped_run_ends_in_the_same_bits(small_store, tmp_path, uninterrupte
     assert names == ["step_00000008.pt", "step_00000010.pt"]
 
 
+@pytest.mark.parametrize("stops", [[4], [1, 2, 6, 7], range(9)])
+def test_a_suspended_run_ends_in_the_same_bits(
+    small_store, tmp_path, uninterrupted, monkeypatch, stops
+):
+    """Suspended during any step, between two checkpoints or at one; the stop file is used up."""
+    stop, draw = tmp_path / "stop", Batches.draw
+    for number, at in enumerate([*stops, None]):
+        monkeypatch.setattr(
+            Batches,
+            "draw",
+            lambda self, step, size, at=at: step == at and stop.touch() or draw(self, step, size),
+        )
+        model = densifier(small_store, seed=number)
+        records, _ = run(small_store, tmp_path, number=5, model=model, stop=stop)
+        if at is None:
+            list(records)
+        else:
+            with pytest.raises(Suspended, match=f"after step {at + 1} of 10"):
+                list(records)
+            assert (tmp_path / "checkpoints" / f"step_{at + 1:08d}.pt").exists()
+        assert not stop.exists()
+    expected, recorded = uninterrupted
+    assert_same(expected, weights(model))
+    assert timeless(lines(tmp_path)) == timeless(recorded)
+
+
+def test_a_stop_in_the_last_step_comes_too_late(small_store, tmp_path, uninterrupted):
+    stop = tmp_path / "stop"
+    records, model = run(small_store, tmp_path, number=5, stop=stop)
+    for record in records:
+        if record["step"] == 8:
+            break
+    records.close()
+    records, model = run(small_store, tmp_path, number=5, stop=stop, every=1)
+    assert next(records)["step"] == 9
+    stop.touch()
+    assert [record["step"] for record in records] == [10] and stop.exists()
+    assert_same(uninterrupted[0], weights(model))
+
+
 def test_a_kill_between_record_and_checkpoint_repeats_no_record(
     small_store, tmp_path, uninterrupted, monkeypatch
 ):
@@ -317,14 +358,31 @@ def test_a_kill_between_record_and_checkpoint_repeats_no_record(
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(training, "_write", killed)
         next(records)
-    with (tmp_path / "metrics.jsonl").open("a") as file:
-        file.write('{"step": 6, "lo')  # and half a line
-    assert (tmp_path / "metrics.jsonl").read_text().count("\n") == 2
+    assert [record["step"] for record in lines(tmp_path)] == [2, 4]
     records, model = run(small_store, tmp_path, number=5, model=densifier(small_store, seed=99))
+    assert next(records)["step"] == 4
     list(records)
     expected, recorded = uninterrupted
     assert_same(expected, weights(model))
     assert timeless(lines(tmp_path)) == timeless(recorded)
+
+
+def test_records_are_whole_lines_at_any_moment(small_store, tmp_path, monkeypatch):
+    """Even where the disk fills up in the middle of a line."""
+    records, _ = run(small_store, tmp_path, number=5)
+    next(records)
+    before = (tmp_path / "metrics.jsonl").read_bytes()
+    write = Path.write_text
+
+    def full(path, text):
+        write(path, text[:-20])
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError):
+        patch.setattr(Path, "write_text", full)
+        next(records)
+    assert (tmp_path / "metrics.jsonl").read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "metrics.jsonl"]
 
 
 def test_a_checkpoint_half_written_is_not_seen(small_store, tmp_path, uninterrupted, monkeypatch):

@@ -1,0 +1,191 @@
+"""Runs that are killed, stopped and suspended end as the run that was not; no kernel outlives one.
+
+A few on tiny notebooks with a real training; `benchmarks/kill.py` does twenty on the whole chain.
+"""
+
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import psutil
+import pytest
+import torch
+from tiny import batches, densifier
+
+from ocean_lib.model import Densifier
+from ocean_lib.parameters import RunError
+from ocean_lib.processes import holding
+from ocean_lib.training import stages, train
+
+BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "kill.py"
+PROGRAM = """\
+import pathlib, sys
+from ocean_lib import __main__, runner
+runner.NOTEBOOKS = pathlib.Path(sys.argv[1])
+sys.exit(__main__.main(sys.argv[2:]))
+"""
+TRAINING = """\
+import time
+import torch
+from tiny import batches, densifier
+from ocean_lib.runs import open_run
+from ocean_lib.store import Store
+from ocean_lib.training import stages, train
+
+torch.set_num_threads(threads)
+here, data = open_run(run), Store(store)
+model = densifier(data)
+for record in train(
+    model, batches(data, seed=1), batches(data, "validation"), steps=stages("residual", 6, 6),
+    folder=here.checkpoints, metrics=here.metrics, batch=2, every=2, warmup=2, cases=1,
+    stop=here.stop,
+):
+    time.sleep(0.4)
+model.save(here.checkpoint)
+"""
+BUSY = """\
+import os
+from ocean_lib.runs import open_run
+(open_run(run).folder / "kernel").write_text(str(os.getpid()))
+sum(range(10**13))  # the interpreter's lock is held: no thread of the kernel sees its runner end
+"""
+
+
+@pytest.fixture(scope="module")
+def kill():
+    """`benchmarks/kill.py` as a module."""
+    specification = importlib.util.spec_from_file_location("kill", BENCHMARK)
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def begin(tmp_path, kill):
+    """Starts `python -m ocean_lib run tiny` on a chain of one notebook; ends it with the test."""
+    started = []
+    (tmp_path / "notebooks" / "parameters").mkdir(parents=True)
+    (tmp_path / "notebooks" / "parameters" / "tiny.yaml").touch()
+    shutil.copy(Path(__file__).with_name("tiny.py"), tmp_path / "notebooks")
+
+    def begin(parameters: str, code: str):
+        cells = [nbformat.v4.new_code_cell(each) for each in (parameters, code)]
+        cells[0].metadata["tags"] = ["parameters"]
+        notebook = nbformat.v4.new_notebook(cells=cells)
+        nbformat.write(notebook, tmp_path / "notebooks" / "03_training.ipynb")
+        command = [sys.executable, "-c", PROGRAM, str(tmp_path / "notebooks"), "run", "tiny"]
+        started.append(kill.start(command, tmp_path))
+        return started[-1]
+
+    yield begin
+    for process in started:
+        if process.poll() is None:
+            kill.kill_tree(process)
+
+
+def wait_for(there, process, seconds=60.0):
+    until = time.monotonic() + seconds
+    while not there():
+        assert process.poll() is None and time.monotonic() < until
+        time.sleep(0.02)
+
+
+def test_killed_and_suspended_a_run_ends_in_the_same_bits(small_store, tmp_path, kill, begin):
+    threads = torch.get_num_threads()
+    parameters = f"run: str = 'tiny'\nstore: str = {str(small_store.folder)!r}\n"
+    parameters += f"threads: int = {threads}"
+    folder = tmp_path / "outputs" / "tiny"
+
+    def reach(step: int):
+        process = begin(parameters, TRAINING)
+        wait_for((folder / "checkpoints" / f"step_{step:08d}.pt").exists, process)
+        return process
+
+    kill.kill_tree(reach(2))
+    assert kill.where(folder) == "03_training after step 2"
+
+    process = reach(6)
+    (folder / "stop").touch()
+    assert process.wait(60) == 75
+
+    process = reach(10)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 75
+
+    number, wrong = kill.partial_files(tmp_path)
+    assert number >= 6 and not wrong
+    assert begin(parameters, TRAINING).wait(60) == 0
+    step = json.loads((folder / "manifest.json").read_text())["steps"]["03_training"]
+    assert step["status"] == "done"
+    assert [each["status"] for each in step["attempts"]] == ["killed", "suspended", "suspended"]
+    names = sorted(path.name for path in (folder / "attempts").iterdir())
+    assert names == [f"03_training.{number}.ipynb" for number in (1, 2, 3)]
+    told = (folder / "attempts" / "03_training.2.ipynb").read_text()
+    assert "training is suspended after step 7 of 12" in told or "after step 8 of 12" in told
+    assert not (folder / "stop").exists() and not list(tmp_path.rglob("*.partial"))
+
+    expected = densifier(small_store)
+    records = train(
+        expected,
+        batches(small_store, seed=1),
+        batches(small_store, "validation"),
+        steps=stages("residual", 6, 6),
+        folder=tmp_path / "unbroken",
+        metrics=tmp_path / "unbroken.jsonl",
+        batch=2,
+        every=2,
+        warmup=2,
+        cases=1,
+    )
+    records = [record | {"seconds": 0} for record in records]
+    lines = (folder / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line) | {"seconds": 0} for line in lines] == records
+    weights = Densifier.load(folder / "checkpoint.pt").state_dict()
+    for name, value in expected.state_dict().items():
+        assert torch.equal(value, weights[name]), name
+
+
+def test_a_kernel_that_outlives_its_runner_is_ended_by_the_next(tmp_path, begin):
+    process = begin("n: int = 0\nrun: str = 'tiny'", BUSY)
+    folder = tmp_path / "outputs" / "tiny"
+    wait_for((folder / "kernel").exists, process)
+    with pytest.raises(RunError, match=f"under way in process {process.pid}"):
+        with holding(folder):
+            pass
+    time.sleep(0.5)
+    kernel = psutil.Process(int((folder / "kernel").read_text()))
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    with pytest.raises(psutil.TimeoutExpired):
+        kernel.wait(2.5)  # busy, it does not notice
+    with holding(folder):
+        assert not kernel.is_running() or kernel.status() == psutil.STATUS_ZOMBIE
+
+
+def test_what_is_not_whole_is_found(tmp_path, kill):
+    """The reader of the kills itself: each of these would be a fault."""
+    folder = tmp_path / "outputs" / "a"
+    folder.mkdir(parents=True)
+    broken = {
+        "a.nc": b"\x89HDF\r\n\x1a\n",
+        "b.pt": b"PK",
+        "c.json": b'{"a": ',
+        "d.jsonl": b'{"a": 1}\n{"a"',
+        "e.csv": b"method,case\n",
+        "f.png": b"\x89PNG\r\n\x1a\n" + bytes(40),
+        "g.ipynb": b"{}",
+        "h.npy": b"\x93NUMPY",
+        "i.other": b"",
+    }
+    for name, content in broken.items():
+        (folder / name).write_bytes(content)
+        (folder / f"{name}.77.partial").write_bytes(content)
+    number, wrong = kill.partial_files(tmp_path)
+    assert number == len(wrong) == len(broken)
+    assert [line.split(":")[0] for line in wrong] == [f"outputs/a/{name}" for name in broken]
