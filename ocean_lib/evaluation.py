@@ -6,7 +6,6 @@ block bootstrap over dates: sums of the cells' scores over blocks of two dates a
 same blocks for every method, so that differences between methods keep what they share.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import xarray as xr
 
 from . import metrics
 from .dataset import named
+from .whole import whole
 
 __all__ = ["COLUMNS", "compare", "table", "verdict", "write"]
 
@@ -185,7 +185,6 @@ def verdict(scores: pd.DataFrame) -> str:
 def write(scores: pd.DataFrame, path) -> Path:
     """Write scores.csv; whole or not at all."""
     path = Path(path)
-    beside = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    scores.to_csv(beside, index=False, float_format="%.6g")
-    os.replace(beside, path)
+    with whole(path) as beside:
+        scores.to_csv(beside, index=False, float_format="%.6g")
     return path

@@ -11,7 +11,6 @@ At exactly observed cells the mean is the observation and the residual 0.  `save
 using the model needs; `load` executes nothing from the file (`weights_only=True`).
 """
 
-import os
 import pickle
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from . import __version__
 from .diffusion import Diffusion
 from .interpolation import Background
 from .unet import UNet
+from .whole import whole
 
 __all__ = ["MODES", "Densifier", "exact"]
 
@@ -133,10 +133,8 @@ class Densifier(nn.Module):
             "attributes": dict(self.statistics.attrs),
             "state": self.state_dict(),
         }
-        path = Path(path)
-        beside = path.with_name(f"{path.name}.{os.getpid()}.partial")
-        torch.save(content, beside)
-        os.replace(beside, path)
+        with whole(path) as beside:
+            torch.save(content, beside)
 
     @classmethod
     def load(cls, path, device: str = "cpu") -> "Densifier":

@@ -10,7 +10,6 @@
 `join` write the same variables without a case, a date at a time, in bounded memory.
 """
 
-import os
 from pathlib import Path
 
 import netCDF4
@@ -18,6 +17,7 @@ import numpy as np
 import xarray as xr
 
 from .dataset import named
+from .whole import whole
 
 __all__ = ["assemble", "blank", "join", "observations", "read", "write"]
 
@@ -86,9 +86,8 @@ def write(dataset: xr.Dataset, path) -> Path:
             encoding[name] = {"dtype": "int8", "zlib": True, "complevel": 1}
         elif array.dtype.kind == "f":
             encoding[name] = {"dtype": "float32", **PACKED}
-    beside = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    dataset.to_netcdf(beside, encoding=encoding, engine="netcdf4")
-    os.replace(beside, path)
+    with whole(path) as beside:
+        dataset.to_netcdf(beside, encoding=encoding, engine="netcdf4")
     return path
 
 
