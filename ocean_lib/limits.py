@@ -14,6 +14,7 @@ from datetime import date
 import numpy as np
 
 from ocean_lib.parameters import RunError
+from ocean_lib.runs import folder_name
 
 __all__ = ["check"]
 
@@ -35,7 +36,7 @@ def check(parameters: dict) -> None:
         RunError: a line for each of them: the value, the limit, the remedy.
     """
     complaints = [*_numbers(parameters)]
-    for rule in (_place, _time, _patterns, _cases, _network, _budget, _sampling):
+    for rule in RULES:
         names = set(inspect.signature(rule).parameters)
         if not names <= parameters.keys():  # not of this chain
             continue
@@ -61,6 +62,12 @@ def _numbers(given: dict) -> Iterator[str]:
     depths = given.get("depths", [])
     if len(set(depths)) < len(depths):
         yield f"depths is {depths}; give every level once"
+
+
+def _names(run, store) -> list[str]:
+    for name in (run, store):
+        folder_name(name)
+    return []
 
 
 def _place(source, path, region, patch) -> Iterator[str]:
@@ -170,3 +177,6 @@ def _sampling(sampler, sampling_steps) -> Iterator[str]:
     if sampler not in SAMPLERS:
         yield f"sampler is {sampler!r}; choose one of {', '.join(SAMPLERS)}"
     timesteps(Diffusion().steps, sampling_steps)
+
+
+RULES = _names, _place, _time, _patterns, _cases, _network, _budget, _sampling

@@ -63,7 +63,7 @@ class Manifest:
         }
         return {name: f"{was} -> {now}" for name, (was, now) in pairs.items() if was != now}
 
-    def describe(self, parameters: dict, device: str) -> None:
+    def describe(self, parameters: dict, device: str | None) -> None:
         """Records what the steps from now on are made from."""
         self.content = {
             "run": self.run.name,

@@ -53,7 +53,7 @@ def run(
     """
     parameters = load_parameters(name, overrides, notebooks=NOTEBOOKS)
     check(parameters)
-    device = device_name(parameters.get("device", "auto"))
+    device = device_name(parameters["device"]) if "device" in parameters else None
     problem = foreign_kernel()
     if problem:
         raise RunError(problem)

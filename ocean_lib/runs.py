@@ -14,7 +14,16 @@ from ocean_lib.parameters import NOTEBOOKS, RunError, load_parameters
 from ocean_lib.progress import progress
 from ocean_lib.whole import whole
 
-__all__ = ["Run", "RunError", "device_name", "load_parameters", "open_run", "progress", "workspace"]
+__all__ = [
+    "Run",
+    "RunError",
+    "device_name",
+    "folder_name",
+    "load_parameters",
+    "open_run",
+    "progress",
+    "workspace",
+]
 
 
 # What the steps leave in a run's folder beside `figures/NN_*.png`.
@@ -68,15 +77,15 @@ class Run:
 
     def raw(self, name: str) -> Path:
         """`data/raw/<name>`, where a source leaves its files as delivered; not created here."""
-        return workspace() / "data" / "raw" / _folder_name(name)
+        return workspace() / "data" / "raw" / folder_name(name)
 
     def store(self, name: str) -> Path:
         """`data/store/<name>`, where a store is built; not created here."""
-        return workspace() / "data" / "store" / _folder_name(name)
+        return workspace() / "data" / "store" / folder_name(name)
 
     def save_figure(self, figure, name: str) -> Path:
         """Writes a matplotlib figure to `figures/<name>.png` at 150 dpi; returns the path."""
-        path = self.figures / f"{_folder_name(name)}.png"
+        path = self.figures / f"{folder_name(name)}.png"
         with whole(path) as beside:
             figure.savefig(beside, format="png", dpi=150, bbox_inches="tight")
         return path
@@ -88,7 +97,7 @@ def open_run(name: str) -> Run:
     Raises:
         RunError: the name is not one plain folder name, or nothing may be written there.
     """
-    folder = workspace() / "outputs" / _folder_name(name)
+    folder = workspace() / "outputs" / folder_name(name)
     try:
         for each in ("figures", "checkpoints"):
             (folder / each).mkdir(parents=True, exist_ok=True)
@@ -128,7 +137,8 @@ def device_name(choice: str = "auto") -> str:
     return "cuda" if found and choice != "cpu" else "cpu"
 
 
-def _folder_name(name: str) -> str:
+def folder_name(name: str) -> str:
+    """The name, if it is one plain folder name; `RunError` if not."""
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise RunError(f"{name!r} is no name for a folder; use letters, digits, _ - and .")
     return name

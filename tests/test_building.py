@@ -68,7 +68,7 @@ def write(path, year, values):
             file.createVariable(name, "f8", (name,))[:] = points
             file[name].units = units
         variable = file.createVariable(
-            "thetao", "i2", tuple(axes), zlib=True, chunksizes=(6, 2, 12, 20), fill_value=FILL
+            "thetao", "i2", tuple(axes), zlib=True, chunksizes=(12, 2, 12, 20), fill_value=FILL
         )
         variable.set_auto_maskandscale(False)
         variable.scale_factor, variable.add_offset = SCALE, OFFSET
@@ -78,16 +78,22 @@ def write(path, year, values):
 
 def divide(patch):
     """Files in several dask chunks, and builds in several blocks, small as they are."""
-    patch.setattr("ocean_lib.files.CHUNK", "6kiB")
-    patch.setattr(blocks, "MEMORY", 3e5)
-    patch.setattr(blocks, "READ", 2e5)
+    patch.setattr("ocean_lib.files.CHUNK", "16kiB")
+    patch.setattr(blocks, "MEMORY", 6e5)
+    patch.setattr(blocks, "READ", 4e5)
     patch.setattr(passes, "STRIP", 500)
 
 
-@pytest.fixture
-def opened(files, monkeypatch):
+@pytest.fixture(autouse=True)
+def divided(monkeypatch):
     divide(monkeypatch)
-    return open_fields(files)
+
+
+@pytest.fixture(scope="module")
+def opened(files):
+    with pytest.MonkeyPatch.context() as patch:
+        divide(patch)
+        return open_fields(files)
 
 
 def make(fields, folder, kind="time", **choices):
@@ -96,12 +102,12 @@ def make(fields, folder, kind="time", **choices):
 
 
 @pytest.fixture(scope="module")
-def unbroken(files, tmp_path_factory):
+def unbroken(opened, tmp_path_factory):
     """By split: the folder of a store that was built without a break."""
     folder = tmp_path_factory.mktemp("unbroken")
     with pytest.MonkeyPatch.context() as patch:
         divide(patch)
-        return {kind: make(open_fields(files), folder / kind, kind).folder for kind in SPLITS}
+        return {kind: make(opened, folder / kind, kind).folder for kind in SPLITS}
 
 
 def assert_same(first, second):
@@ -135,7 +141,7 @@ def stop_after(number=None):
 def test_values_from_files_come_back_within_half_a_step(opened, raw, tmp_path, kind):
     passed = stop_after()
     store = make(opened, tmp_path / "s", kind, progress=passed)
-    assert passed.total == len(passed.steps) > {"time": 15, "space": 10}[kind]
+    assert passed.total == len(passed.steps) > {"time": 15, "space": 8}[kind]
     truth = np.concatenate([raw[:, :1], raw], 1)
     wet = np.moveaxis(truth[0] != FILL, 0, -1)
     np.testing.assert_array_equal(store.ocean, wet)
@@ -159,7 +165,7 @@ def test_blocks_of_any_size_give_the_same_store(opened, unbroken, tmp_path, monk
     monkeypatch.setattr(passes, "STRIP", 2**22)
     passed = stop_after()
     make(opened, tmp_path / "whole", kind, progress=passed)
-    assert passed.total == {"time": 2 + 4 + 1, "space": 2 + 1}[kind]
+    assert passed.total == {"time": 2 + 4 + 1, "space": 2 + 1}[kind]  # sources, levels, area
     # Means over all cells are summed strip by strip, and differ by rounding.
     first, second = Store(tmp_path / "whole"), Store(unbroken[kind])
     np.testing.assert_array_equal(first.ocean, second.ocean)
@@ -173,16 +179,11 @@ def test_fields_in_memory_and_lazy_ones_give_the_same_store(opened, unbroken, tm
     assert_same(tmp_path / "s", unbroken["time"])
 
 
-@pytest.mark.parametrize("processes", [False, True])
-def test_a_distributed_scheduler_gives_the_same_store(unbroken, opened, tmp_path, processes):
+def test_a_distributed_scheduler_gives_the_same_store(unbroken, opened, tmp_path):
     from distributed import LocalCluster
 
     with LocalCluster(
-        n_workers=1,
-        threads_per_worker=2,
-        processes=processes,
-        dashboard_address=None,
-        host="127.0.0.1" if processes else None,
+        n_workers=1, threads_per_worker=2, dashboard_address=None, host="127.0.0.1"
     ) as cluster:
         with on_scheduler(cluster.scheduler_address):
             make(opened, tmp_path / "s")
@@ -192,7 +193,7 @@ def test_a_distributed_scheduler_gives_the_same_store(unbroken, opened, tmp_path
 def test_opening_in_blocks_finds_the_ocean_of_the_integers(opened, raw):
     np.testing.assert_array_equal(opened.ocean, (raw != FILL).all(0))
     assert opened.attrs["n_intermittent"] == 0
-    changed = opened.temperature.load().copy()
+    changed = opened.temperature.compute()
     changed[3, 1, 20, 30] = np.nan
     again = canonical(changed.to_dataset(name="thetao"))
     assert again.attrs["n_intermittent"] == 1 and not again.ocean[1, 20, 30]
@@ -217,7 +218,7 @@ def test_the_view_from_above_is_the_shallowest_level(files, raw):
 def test_an_interrupted_build_goes_on_where_it_was(opened, unbroken, tmp_path, kind):
     """Stopped again and again, within every pass."""
     steps, attempts = [], 0
-    while not (tmp_path / "s").exists():
+    while not (tmp_path / "s").exists() and attempts < 10:
         progress = stop_after(4)
         try:
             make(opened, tmp_path / "s", kind, progress=progress)
@@ -230,7 +231,7 @@ def test_an_interrupted_build_goes_on_where_it_was(opened, unbroken, tmp_path, k
     assert_same(tmp_path / "s", unbroken[kind])
 
 
-@pytest.mark.parametrize("name", ["fit", "smooth_level", "standardise"])
+@pytest.mark.parametrize("name", ["fit", "standardise"])
 def test_a_block_that_was_written_but_not_noted_is_written_again(
     opened, unbroken, tmp_path, monkeypatch, name
 ):
@@ -284,29 +285,21 @@ def test_a_build_that_is_killed_in_each_pass_completes(files, unbroken, opened, 
     assert_same(tmp_path / "s", unbroken["time"])
 
 
-def test_another_plan_or_changed_files_begin_anew(files, tmp_path, monkeypatch):
-    divide(monkeypatch)
+def test_another_plan_or_changed_files_begin_anew(files, tmp_path):
     own = tmp_path / "files"
     shutil.copytree(files, own)
 
-    def begun():
-        with pytest.raises(KeyboardInterrupt):
-            make(open_fields(own), tmp_path / "s", progress=stop_after(6))
-
     def first(**choices):
-        progress = stop_after(1)
+        progress = stop_after(2)
         with pytest.raises(KeyboardInterrupt):
             make(open_fields(own), tmp_path / "s", progress=progress, **choices)
         return progress.steps[0]
 
-    begun()
-    assert first() == 7
-    assert first(request={"levels": 3}) == 1
-    begun()
-    assert first(smoothing=2.0) == 1
-    begun()
+    assert (first(), first()) == (1, 3)
+    assert first(request={"levels": 3}, smoothing=2.0) == 1
+    assert first(request={"levels": 3}, smoothing=3.0) == 1
     os.utime(own / "1994.nc", ns=(1, 1))
-    assert first() == 1
+    assert first(request={"levels": 3}, smoothing=3.0) == 1
 
 
 def test_a_store_is_replaced_in_one_step(opened, tmp_path, monkeypatch):
@@ -319,12 +312,10 @@ def test_a_store_is_replaced_in_one_step(opened, tmp_path, monkeypatch):
         if Path(target) == tmp_path / "s.partial" / "work" / "old":
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(os, "replace", dies)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(os, "replace", dies)
         make(opened, tmp_path / "s")
-    monkeypatch.undo()
     assert not (tmp_path / "s").exists()
-    divide(monkeypatch)
     progress = stop_after()
     store = make(opened, tmp_path / "s", progress=progress)
     assert progress.steps == [] and store.anomaly.shape[-1] == before[-1] + 1
@@ -398,7 +389,7 @@ def test_a_folder_that_may_not_be_written_is_named(opened, tmp_path, monkeypatch
 
 def test_a_missing_value_in_the_ocean_is_refused(opened, tmp_path):
     for date, split in ((3, "in training"), (33, "later")):
-        broken = opened.copy(deep=True).load()
+        broken = opened.compute()
         broken.temperature[date, 1, 20, 30] = np.nan
         with pytest.raises(ValueError) as caught:
             build(broken, tmp_path / split, **SPLITS["time"])
@@ -416,7 +407,7 @@ def test_further_variables_follow_in_channels_of_their_own(opened, tmp_path):
     salty = (35 + 0.1 * rng.normal(size=opened.temperature.shape)).astype("f4")
     salty[:, :, 12:] = 35  # still water
     attributes = {"standard_name": "sea_water_salinity", "units": "1e-3", "long_name": "salt"}
-    fields = opened.assign(salinity=(opened.temperature.dims, salty)).load()
+    fields = opened.compute().assign(salinity=(opened.temperature.dims, salty))
     fields["salinity"] = fields.salinity.where(fields.ocean).assign_attrs(attributes)
     store = make(fields, tmp_path / "s", smoothing=0.0, floor=0.8)
     alone = make(opened, tmp_path / "t", smoothing=0.0, floor=0.8)

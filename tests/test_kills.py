@@ -5,21 +5,20 @@ A few on tiny notebooks with a real training; `benchmarks/kill.py` does twenty o
 
 import importlib.util
 import json
-import os
+import re
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import nbformat
-import psutil
 import pytest
 import torch
 from tiny import batches, densifier
 
 from ocean_lib.model import Densifier
-from ocean_lib.parameters import RunError
 from ocean_lib.processes import holding
 from ocean_lib.training import stages, train
 
@@ -49,12 +48,6 @@ for record in train(
     time.sleep(0.4)
 model.save(here.checkpoint)
 """
-BUSY = """\
-import os
-from ocean_lib.runs import open_run
-(open_run(run).folder / "kernel").write_text(str(os.getpid()))
-sum(range(10**13))  # the interpreter's lock is held: no thread of the kernel sees its runner end
-"""
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +60,13 @@ def kill():
 
 
 @pytest.fixture
-def begin(tmp_path, kill):
+def workspace(tmp_path):
+    (tmp_path / "a workspace").mkdir()
+    return tmp_path / "a workspace"
+
+
+@pytest.fixture
+def begin(tmp_path, workspace, kill):
     """Starts `python -m ocean_lib run tiny` on a chain of one notebook; ends it with the test."""
     started = []
     (tmp_path / "notebooks" / "parameters").mkdir(parents=True)
@@ -80,7 +79,7 @@ def begin(tmp_path, kill):
         notebook = nbformat.v4.new_notebook(cells=cells)
         nbformat.write(notebook, tmp_path / "notebooks" / "03_training.ipynb")
         command = [sys.executable, "-c", PROGRAM, str(tmp_path / "notebooks"), "run", "tiny"]
-        started.append(kill.start(command, tmp_path))
+        started.append(kill.start(command, workspace))
         return started[-1]
 
     yield begin
@@ -96,11 +95,13 @@ def wait_for(there, process, seconds=60.0):
         time.sleep(0.02)
 
 
-def test_killed_and_suspended_a_run_ends_in_the_same_bits(small_store, tmp_path, kill, begin):
+def test_killed_and_suspended_a_run_ends_in_the_same_bits(
+    small_store, workspace, tmp_path, kill, begin
+):
     threads = torch.get_num_threads()
     parameters = f"run: str = 'tiny'\nstore: str = {str(small_store.folder)!r}\n"
     parameters += f"threads: int = {threads}"
-    folder = tmp_path / "outputs" / "tiny"
+    folder = workspace / "outputs" / "tiny"
 
     def reach(step: int):
         process = begin(parameters, TRAINING)
@@ -110,25 +111,22 @@ def test_killed_and_suspended_a_run_ends_in_the_same_bits(small_store, tmp_path,
     kill.kill_tree(reach(2))
     assert kill.where(folder) == "03_training after step 2"
 
-    process = reach(6)
-    (folder / "stop").touch()
-    assert process.wait(60) == 75
-
-    process = reach(10)
+    # The signal makes the stop file, which training obeys.
+    process = reach(8)
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == 75
 
-    number, wrong = kill.partial_files(tmp_path)
+    number, wrong = kill.partial_files(workspace)
     assert number >= 6 and not wrong
     assert begin(parameters, TRAINING).wait(60) == 0
     step = json.loads((folder / "manifest.json").read_text())["steps"]["03_training"]
     assert step["status"] == "done"
-    assert [each["status"] for each in step["attempts"]] == ["killed", "suspended", "suspended"]
+    assert [each["status"] for each in step["attempts"]] == ["killed", "suspended"]
     names = sorted(path.name for path in (folder / "attempts").iterdir())
-    assert names == [f"03_training.{number}.ipynb" for number in (1, 2, 3)]
+    assert names == [f"03_training.{number}.ipynb" for number in (1, 2)]
     told = (folder / "attempts" / "03_training.2.ipynb").read_text()
-    assert "training is suspended after step 7 of 12" in told or "after step 8 of 12" in told
-    assert not (folder / "stop").exists() and not list(tmp_path.rglob("*.partial"))
+    assert re.search("training is suspended after step (9|10) of 12", told)
+    assert not (folder / "stop").exists() and not list(workspace.rglob("*.partial"))
 
     expected = densifier(small_store)
     records = train(
@@ -151,21 +149,22 @@ def test_killed_and_suspended_a_run_ends_in_the_same_bits(small_store, tmp_path,
         assert torch.equal(value, weights[name]), name
 
 
-def test_a_kernel_that_outlives_its_runner_is_ended_by_the_next(tmp_path, begin):
-    process = begin("n: int = 0\nrun: str = 'tiny'", BUSY)
-    folder = tmp_path / "outputs" / "tiny"
-    wait_for((folder / "kernel").exists, process)
-    with pytest.raises(RunError, match=f"under way in process {process.pid}"):
-        with holding(folder):
-            pass
-    time.sleep(0.5)
-    kernel = psutil.Process(int((folder / "kernel").read_text()))
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    with pytest.raises(psutil.TimeoutExpired):
-        kernel.wait(2.5)  # busy, it does not notice
-    with holding(folder):
-        assert not kernel.is_running() or kernel.status() == psutil.STATUS_ZOMBIE
+def test_what_outlives_its_runner_is_ended_by_the_next(tmp_path):
+    """Also what cannot notice that its runner is gone: this one never lets go of Python's lock."""
+    code = "print(flush=True); sum(range(10**13))"
+    with holding(tmp_path):
+        left = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
+    another = tmp_path / "another run"
+    another.mkdir()
+    try:
+        left.stdout.readline()
+        with holding(another):
+            assert left.poll() is None
+        with holding(tmp_path):
+            assert left.poll() is not None
+    finally:
+        left.kill()
+        left.communicate()
 
 
 def test_what_is_not_whole_is_found(tmp_path, kill):

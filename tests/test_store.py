@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from ocean_lib import blocks
 from ocean_lib.anomalies import climatology, harmonics
+from ocean_lib.splits import choose_split
 from ocean_lib.store import STEP, Store, build, existing
 
 
@@ -248,6 +250,23 @@ def test_one_level_works(small_ocean, tmp_path):
     np.testing.assert_allclose(back, small_ocean.temperature[50:, 2], atol=1e-2)
 
 
+def test_many_blocks_give_the_same_store(small_ocean, tmp_path, small_store, monkeypatch):
+    """A field so large that a block is a part of it, and few dates are read at once."""
+    monkeypatch.setattr(blocks, "MEMORY", 3e5)
+    monkeypatch.setattr(blocks, "READ", 1e5)
+    totals = []
+
+    def progress(records, total):
+        totals.append(total)
+        return records
+
+    store = small(small_ocean, tmp_path / "s", progress=progress)
+    assert totals[0] > 10
+    np.testing.assert_array_equal(store.climatology, small_store.climatology)
+    np.testing.assert_array_equal(store.deviation, small_store.deviation)
+    np.testing.assert_array_equal(store.anomaly, small_store.anomaly)
+
+
 # Files
 
 
@@ -266,6 +285,9 @@ def test_a_build_that_is_interrupted_leaves_the_store_as_it_was(small_ocean, tmp
         warmer = small_ocean.assign(temperature=small_ocean.temperature + 1)
         small(warmer, tmp_path / "s", progress=stop)
     np.testing.assert_array_equal(Store(tmp_path / "s").anomaly, before)
+    # What was begun with other values is not gone on with.
+    np.testing.assert_array_equal(small(small_ocean, tmp_path / "s").anomaly, before)
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
 
 
 def test_building_again_replaces_the_store(small_ocean, tmp_path):
@@ -323,3 +345,54 @@ def test_statistics_hold_what_restoring_needs(small_store):
     np.testing.assert_array_equal(statistics.deviation[2], small_store.deviation[..., 2])
     np.testing.assert_array_equal(statistics.harmonic[3, 2], small_store.climatology[3, ..., 2])
     np.testing.assert_array_equal(statistics.wet[5], small_store.ocean[..., 5])
+    assert statistics.attrs["variables"] == ["temperature"] == small_store.variables
+    assert statistics.attrs["units"] == {"temperature": "degrees_C"}
+    assert statistics.attrs["months"] == list(range(1, 13))
+    assert statistics.attrs["first"] == "1993-01-16" and statistics.attrs["last"] == "1995-12-16"
+    json.dumps(statistics.attrs)  # plain Python, fit for a checkpoint that is loaded safely
+
+
+def test_statistics_and_the_store_are_views_of_files(small_store):
+    statistics = small_store.statistics()
+    for array in (statistics.harmonic, statistics.deviation, statistics.wet, small_store.anomaly):
+        owner = np.asarray(array)
+        while isinstance(owner, np.ndarray) and not isinstance(owner, np.memmap):
+            owner = owner.base
+        assert isinstance(owner, np.memmap)
+
+
+def test_some_dates_of_a_part_are_those_of_the_whole(small_store):
+    whole, some = small_store.fields("test"), small_store.fields("test", dates=[7, 2])
+    xr.testing.assert_identical(some, whole.isel(time=[7, 2]))
+    np.testing.assert_array_equal(
+        small_store.standardised("test", slice(1, 4)), small_store.standardised("test")[1:4]
+    )
+
+
+# Splits in months
+
+
+@pytest.mark.parametrize("days", [1, 7, 30.4375, 91.3125])
+def test_lengths_are_months_whatever_the_spacing_of_the_dates(days):
+    step = np.timedelta64(round(86400 * days), "s")
+    times = np.datetime64("1993-01-01", "s") + np.arange(round(3652.5 / days)) * step
+    split = choose_split(times, 40, validation=18, test=24, gap=3, gap_cells=6)
+    assert split["kind"] == "time" and split["test"][1] == len(times)
+    ends = [*split["train"], *split["validation"], *split["test"]]
+    gap, validation, other_gap, test = np.diff(ends[1:]) * days / 30.4375
+    for months, asked in ((gap, 3), (other_gap, 3), (validation, 18), (test, 24)):
+        assert asked <= months + 0.1 < asked + 0.2 + days / 30.4375
+
+
+def test_a_record_is_long_by_its_months_and_not_by_its_dates(small_ocean, tmp_path):
+    daily = np.datetime64("1993-01-01", "D") + np.arange(200)
+    choices = {"validation": 2, "test": 2, "gap": 1, "gap_cells": 6}
+    assert choose_split(daily, 40, **choices)["kind"] == "space"
+    assert choose_split(daily[:1], 40, **choices)["kind"] == "space"
+    with pytest.raises(ValueError, match="200 dates leave 16 .*limit 366.*61 for.*gaps of 31"):
+        choose_split(daily, 40, "time", **choices)
+    # Some 600 days are no two years, though they are more than 24 dates: a mean alone is fitted.
+    days = np.datetime64("1993-01-01") + 10 * np.arange(60)
+    short = small_ocean.assign_coords(time=days.astype("M8[ns]"))
+    store = small(short, tmp_path / "s", split="time", validation=2, test=2, gap=1)
+    assert len(store.climatology) == 1 and store.split["train"] == [0, 60 - 7 - 7 - 2 * 3]
