@@ -142,7 +142,6 @@ class Store:
                 "surfaces": self.surfaces,
                 "variables": self.variables,
                 "units": {name: self._attributes(name)["units"] for name in self.variables},
-                "units": {name: self._attributes(name).get("units", "") for name in self.variables},
                 "standard_name": self._attributes("temperature")["standard_name"],
                 "months": months.tolist(),
                 "first": str(learnt.min()),

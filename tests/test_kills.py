@@ -38,14 +38,14 @@ from ocean_lib.store import Store
 from ocean_lib.training import stages, train
 
 torch.set_num_threads(threads)
-here, data = open_run(run), Store(store)
+here, data = open_run(run), Store(built)
 model = densifier(data)
 for record in train(
     model, batches(data, seed=1), batches(data, "validation"), steps=stages("residual", 6, 6),
     folder=here.checkpoints, metrics=here.metrics, batch=2, every=2, warmup=2, cases=1,
     stop=here.stop,
 ):
-    time.sleep(0.4)
+    time.sleep(0.3)
 model.save(here.checkpoint)
 """
 
@@ -99,7 +99,7 @@ def test_killed_and_suspended_a_run_ends_in_the_same_bits(
     small_store, workspace, tmp_path, kill, begin
 ):
     threads = torch.get_num_threads()
-    parameters = f"run: str = 'tiny'\nstore: str = {str(small_store.folder)!r}\n"
+    parameters = f"run: str = 'tiny'\nbuilt: str = {str(small_store.folder)!r}\n"
     parameters += f"threads: int = {threads}"
     folder = workspace / "outputs" / "tiny"
 
@@ -118,16 +118,7 @@ def test_killed_and_suspended_a_run_ends_in_the_same_bits(
 
     number, wrong = kill.partial_files(workspace)
     assert number >= 6 and not wrong
-    assert begin(parameters, TRAINING).wait(60) == 0
-    step = json.loads((folder / "manifest.json").read_text())["steps"]["03_training"]
-    assert step["status"] == "done"
-    assert [each["status"] for each in step["attempts"]] == ["killed", "suspended"]
-    names = sorted(path.name for path in (folder / "attempts").iterdir())
-    assert names == [f"03_training.{number}.ipynb" for number in (1, 2)]
-    told = (folder / "attempts" / "03_training.2.ipynb").read_text()
-    assert re.search("training is suspended after step (9|10) of 12", told)
-    assert not (folder / "stop").exists() and not list(workspace.rglob("*.partial"))
-
+    process = begin(parameters, TRAINING)
     expected = densifier(small_store)
     records = train(
         expected,
@@ -142,11 +133,21 @@ def test_killed_and_suspended_a_run_ends_in_the_same_bits(
         cases=1,
     )
     records = [record | {"seconds": 0} for record in records]
+    assert process.wait(60) == 0
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line) | {"seconds": 0} for line in lines] == records
     weights = Densifier.load(folder / "checkpoint.pt").state_dict()
     for name, value in expected.state_dict().items():
         assert torch.equal(value, weights[name]), name
+
+    step = json.loads((folder / "manifest.json").read_text())["steps"]["03_training"]
+    assert step["status"] == "done"
+    assert [each["status"] for each in step["attempts"]] == ["killed", "suspended"]
+    names = sorted(path.name for path in (folder / "attempts").iterdir())
+    assert names == [f"03_training.{number}.ipynb" for number in (1, 2)]
+    told = (folder / "attempts" / "03_training.2.ipynb").read_text()
+    assert re.search("training is suspended after step (9|10) of 12", told)
+    assert not (folder / "stop").exists() and not list(workspace.rglob("*.partial"))
 
 
 def test_what_outlives_its_runner_is_ended_by_the_next(tmp_path):

@@ -1,4 +1,4 @@
-"""Files of observations with gaps on a model's levels: values by hand, refusals, what is left out."""
+"""Files of observations with gaps on a model's levels: by hand, refusals, what is left out."""
 
 import numpy as np
 import pytest
