@@ -11,7 +11,7 @@ demo: $(INSTALLED)
 	$(VENV) -m ocean_lib run demo $(ARGS)
 
 test: $(INSTALLED)
-	$(VENV) -m pytest -q $(ARGS)
+	OMP_NUM_THREADS=1 $(VENV) -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 lab: $(INSTALLED)
 	$(VENV) -m jupyterlab --notebook-dir=. $(ARGS)
