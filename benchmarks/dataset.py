@@ -24,7 +24,7 @@ import torch
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
-from ocean_lib.baselines import covariance
+from ocean_lib.regression import covariance
 from ocean_lib.dataset import Batches, seeded
 from ocean_lib.interpolation import Background
 from ocean_lib.model import Densifier

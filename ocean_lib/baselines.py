@@ -2,24 +2,26 @@
 
     method(observations, statistics) -> Dataset of `mean` and `error` (°C)
 
-`climatology` ignores the observations, `linear` interpolates their anomalies within each level,
-`OptimalInterpolation` weighs them by covariances in space, depth and towards the surface seen from
-above.  What is tunable is tuned on validation months by `tune`, which also fits the background of
-the networks.
+`climatology` ignores the observations; `linear` interpolates their anomalies within each level;
+`OptimalInterpolation` weighs them by their covariance in space, depth and time, after a regression
+on the surface where that is seen; `ReducedSpace` conditions the training months' own patterns on
+them.  `tuning.fit` gives all of them, tuned on validation months.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 import torch
 import xarray as xr
+from torch import Tensor
 
 from .anomalies import climatology as climatology_at
-from .dataset import Batches, named, select_statistics, standardise
-from .interpolation import Background
-from .store import STEP, Store
+from .dataset import named, select_statistics, standardise
+from .local import complete, interpolate
+from .reduced import reduced_space
+from .regression import nearest
+from .splits import months
+from .store import Store
 
-__all__ = ["OptimalInterpolation", "climatology", "covariance", "linear", "restore", "tune"]
+__all__ = ["OptimalInterpolation", "ReducedSpace", "climatology", "linear", "restore"]
 
 
 def restore(
@@ -95,133 +97,149 @@ def linear(observations: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
 
 
 class OptimalInterpolation:
-    """Optimal interpolation of anomalies over the whole field, all levels and the surface at once.
+    """Local optimal interpolation of what a regression on the surface leaves.
+
+    Where the surface is seen on a date, its regression is the prior and what remains has the
+    covariance `left`; on other dates climatology is, with `plain`.  Values of a month help those
+    before and after it.  Surface under cloud is interpolated first.
 
     Args:
-        background: covariance and settings, from `tune`.
-    Reference: Bretherton, Davis & Fandry 1976, doi 10.1016/0011-7471(76)90001-2.
+        regression: `FromCovariance`, which makes it the optimal interpolation of levels and surface
+            together, or `Regression`.
+        scales: `lengths` (months, rows, columns), `noise` (relative variance of what the field has
+            that its neighbours do not) and `kernel` of `local.interpolate`.
+        factor: (D,) on the error, from `tune`.
     """
 
-    def __init__(self, background: Background, device: str = "cpu"):
-        self.background, self.device = background.to(device), device
+    def __init__(
+        self, regression, scales: dict, neighbours: int = 32, factor: Tensor | float = 1.0
+    ):
+        self.regression, self.scales = regression, scales
+        self.neighbours, self.factor = neighbours, factor
+
+    def prior(self, batch: dict[str, Tensor], grid: xr.Dataset) -> tuple[Tensor, Tensor]:
+        """Regression on the surface, (T, D, H, W), and which dates (T,) have one."""
+        seen = batch["surface_observed"]
+        dates = seen.flatten(1).any(1)
+        surface = batch["surface"]
+        cloudy = batch["ocean"].any(1, keepdim=True) & ~seen & dates[:, None, None, None]
+        if cloudy.any():
+            surface = self._filled(surface, seen, cloudy)
+        if not dates.any():
+            return torch.zeros_like(batch["value"]), dates
+        return self.regression(surface, grid) * dates[:, None, None, None], dates
+
+    def _filled(self, surface: Tensor, seen: Tensor, cloudy: Tensor) -> Tensor:
+        surface = surface.clone()
+        for channel in range(surface.shape[1]):
+            have, lack = seen[:, channel].nonzero(), cloudy[:, 0].nonzero()
+            value = surface[:, channel][seen[:, channel]][:, None]
+            # A date's own sky comes long before another's.
+            scales = self.scales | {"lengths": (1e-3, *self.scales["lengths"][1:])}
+            places = have.double().cpu().numpy(), lack.double().cpu().numpy()
+            exact = torch.zeros_like(value)
+            mean, _ = interpolate(
+                places[0], value, exact, places[1], neighbours=self.neighbours, **scales
+            )
+            surface[lack[:, 0], channel, lack[:, 1], lack[:, 2]] = mean[:, 0]
+        return surface
+
+    def at(self, batch, prior, dates, when, targets) -> tuple[Tensor, Tensor]:
+        """Posterior mean and variance, (n, D), of targets (n, 3): date, row, column.
+
+        Args:
+            batch: of `dataset.standardise`.    prior, dates: of `prior`.    when: (T,) months.
+        """
+        levels = batch["value"].shape[1]
+        mean = batch["value"].new_zeros(len(targets), levels)
+        variance = torch.ones_like(mean)
+        for group in (True, False):
+            own = dates == group
+            mine = own[targets[:, 0]]
+            if not mine.any():
+                continue
+            matrix = (self.regression.left if group else self.regression.plain).to(mean)
+            scale = matrix.diagonal()
+            columns = (batch["observed"].any(1) & own[:, None, None]).nonzero()
+            t, y, x = columns.T
+            departure = (batch["value"] - prior)[t, :, y, x]
+            seen = batch["observed"][t, :, y, x]
+            uncertain = batch["error"][t, :, y, x] ** 2 / scale
+            value, uncertain = complete(departure, seen, uncertain, matrix)
+            places = (
+                np.concatenate([when[each[:, 0].cpu()][:, None], each[:, 1:].cpu()], 1)
+                for each in (columns, targets[mine])
+            )
+            found, left = interpolate(
+                next(places),
+                value,
+                uncertain,
+                next(places),
+                neighbours=self.neighbours,
+                **self.scales,
+            )
+            t, y, x = targets[mine].T
+            mean[mine], variance[mine] = prior[t, :, y, x] + found, left * scale
+        return mean, variance
 
     def __call__(self, observations: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
         local = select_statistics(statistics, observations)
-        means, errors = [], []
-        for month in range(observations.sizes["time"]):
-            batch = standardise(observations.isel(time=[month]), local, self.device)
-            names = ("value", "observed", "error", "ocean", "surface", "surface_observed")
-            mean, error = self.background(*(batch[name] for name in names))
-            error = torch.where(batch["observed"], error.minimum(batch["error"]), error)
-            means.append(mean.cpu().numpy())
-            errors.append(error.cpu().numpy())
-        return _result(np.concatenate(means), np.concatenate(errors), observations, statistics)
+        batch = standardise(observations, local)
+        prior, dates = self.prior(batch, observations)
+        exact = batch["observed"] & (batch["error"] == 0)
+        targets = (batch["ocean"] & ~exact).any(1).nonzero()
+        when = months(observations.time.values)
+        mean, variance = self.at(batch, prior, dates, when, targets)
+        field, error = torch.zeros_like(prior), torch.ones_like(prior)
+        t, y, x = targets.T
+        field[t, :, y, x], error[t, :, y, x] = mean, variance.sqrt() * self.factor
+        field = torch.where(exact, batch["value"], field)
+        error = torch.where(exact, 0.0, error)
+        return _result(field.numpy(), error.numpy(), observations, statistics)
 
 
-def covariance(store: Store) -> torch.Tensor:
-    """(C, C) covariance of the channels' anomalies over the training block, wet cells.
+class ReducedSpace:
+    """Conditioning on the shrunk covariance of the training months, all cells and levels at once.
 
-    Reads one date and a few rows at a time.
-    """
-    times, columns = store.block("train")
-    anomaly, ocean = store.anomaly[times, :, columns], store.ocean[:, columns]
-    channels = ocean.shape[-1]
-    step = max(1, 2**22 // ocean[0].size)
-    pairs, total = np.zeros((channels, channels)), np.zeros((channels, channels))
-    for first in range(0, len(ocean), step):
-        rows = slice(first, first + step)
-        wet = ocean[rows].reshape(-1, channels).astype(np.float64)
-        pairs += wet.T @ wet
-        for month in anomaly[:, rows]:
-            values = month.reshape(-1, channels).astype(np.float64) * STEP
-            total += values.T @ values
-    # One level below the shallowest sea floor must not pull its partners' variance down.
-    matrix = total / (len(anomaly) * np.maximum(pairs, 1))
-    values, vectors = np.linalg.eigh(matrix)
-    return torch.tensor((vectors * np.maximum(values, 1e-4)) @ vectors.T, dtype=torch.float32)
-
-
-def tune(
-    store: Store,
-    specifications: list[dict],
-    *,
-    iterations: int,
-    patch: int = 64,
-    samples: int = 12,
-    seed: int = 0,
-    show: Callable[[str], None] | None = None,
-) -> Background:
-    """The background with the least error over hidden ocean on validation months.
-
-    Searches length scale (cells) and noise in turn, with the same observations for every
-    candidate.  With several patterns the geometric mean of their errors decides, so that an easy
-    one counts as much as a hard one.
+    In proportion to °C, so that cells count as scores count them.
 
     Args:
-        specifications: the observation patterns to tune for.
-        iterations: of the conjugate gradient: few for a network's background, 300 for a baseline.
-        samples: patches a pattern.
+        store: split in time, since its places need a past.
+        shrinkage: of the covariance.    noise: variance of what an observation shares with its
+            neighbours but the patterns do not hold.    factor: (D,) on the error.
     """
-    patch = min(patch, *store.shape("validation"))
-    matrix = covariance(store)
-    batches = [
-        Batches(store, "validation", patch=patch, specifications=[each], seed=seed).draw(0, samples)
-        for each in specifications
-    ]
-    names = ("value", "observed", "error", "ocean", "surface", "surface_observed")
 
-    def built(**settings) -> Background:
-        return Background(matrix, store.surfaces, iterations=iterations, **settings)
-
-    def error(**settings) -> float:
-        candidate, total = built(**settings), 0.0
-        for batch in batches:
-            mean, _ = candidate(*(batch[name] for name in names))
-            hidden = batch["ocean"] & ~batch["observed"]
-            square = ((mean - batch["field"]) ** 2)[hidden].sum() / hidden.sum().clamp(min=1)
-            total += 0.5 * float((square + 1e-12).log())
-        return float(np.exp(total / len(batches)))
-
-    # Matérn alone: a Gaussian covariance is so ill-conditioned that what is best on patches may
-    # fail on the whole field.
-    chosen = {"length": 7.0, "noise": 0.03}
-    score = error(**chosen)
-    for name, factors in (
-        ("length", (0.4, 0.6, 1.5, 2.3, 3.5)),
-        ("noise", (0.1, 0.3, 3.0, 10.0)),
-        ("length", (0.8, 1.25)),
-        ("noise", (0.6, 1.7)),
-    ):
-        start = chosen[name]
-        for factor in factors:
-            candidate = chosen | {name: start * factor}
-            tried = error(**candidate)
-            if tried < score:
-                score, chosen = tried, candidate
-    if show is not None:
-        show(
-            f"optimal interpolation: length {chosen['length']:.1f} cells, noise "
-            f"{chosen['noise']:.3g}, error {score:.3f} standard deviations on validation"
+    def __init__(self, store: Store, shrinkage: float, noise: float, factor: Tensor | float = 1.0):
+        self.shrinkage, self.noise, self.factor = shrinkage, noise, factor
+        columns = store.block("train")[1]
+        self.places = store.latitude, store.longitude[columns]
+        wet, deviation = (
+            torch.from_numpy(np.moveaxis(each[:, columns], -1, 0).copy())
+            for each in (store.ocean, store.deviation)
         )
-    return built(**chosen, **_error_amid_observations(built(**chosen), batches))
+        self.scale = deviation / deviation[wet].square().mean().sqrt()
+        self.states = torch.from_numpy(store.standardised("train")) * self.scale
 
+    def at(self, batch, grid: xr.Dataset, month: int, cells=slice(None)) -> tuple[Tensor, Tensor]:
+        """Posterior mean and variance of one date, (S + D) H W, or of some `cells` of it."""
+        rows, columns = nearest(self.places, grid)
+        states, scale = (
+            each[..., rows[:, None], columns].flatten(-3) for each in (self.states, self.scale)
+        )
+        value = torch.cat([batch["surface"], batch["value"]], 1)[month].flatten()
+        seen = torch.cat([batch["surface_observed"], batch["observed"]], 1)[month].flatten()
+        error = torch.cat([torch.zeros_like(batch["surface"]), batch["error"]], 1)[month].flatten()
+        variance = self.noise + (scale * error) ** 2
+        mean, left = reduced_space(states, scale * value, seen, variance, self.shrinkage, cells)
+        return mean / scale[cells], left / scale[cells] ** 2
 
-def _error_amid_observations(background: Background, batches: list[dict]) -> dict[str, float]:
-    """`floor` and `decay` of a background, fitted to its errors in ever denser neighbourhoods."""
-    counts, squares = [], []
-    for batch in batches:
-        names = ("value", "observed", "error", "ocean", "surface", "surface_observed")
-        mean, _ = background(*(batch[name] for name in names))
-        number = background.neighbours(batch["observed"], batch["error"])
-        amid = batch["ocean"] & ~batch["observed"] & (number > 0.99)
-        counts.append(number[amid].double())
-        squares.append(((mean - batch["field"]) ** 2)[amid].double())
-    counts, squares = torch.cat(counts), torch.cat(squares)
-    if len(counts) < 100:
-        return {"floor": background.noise, "decay": 0.0}
-    parts = torch.tensor_split(counts.argsort(), 10)
-    x = np.array([float(counts[part].mean().log()) for part in parts])
-    y = np.array([float((squares[part].mean() + 1e-8).log()) for part in parts])
-    slope = np.polyfit(x, y, 1)[0] if np.ptp(x) > 0.5 else 0.0
-    decay = float(np.clip(-slope, 0.0, 1.0))
-    return {"floor": float(np.exp((y + decay * x).mean()).clip(1e-4, 1.0)), "decay": decay}
+    def __call__(self, observations: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+        batch = standardise(observations, select_statistics(statistics, observations))
+        number, surfaces, *shape = batch["surface"].shape
+        each = zip(*(self.at(batch, observations, month) for month in range(number)))
+        mean, variance = (torch.stack(part).view(number, -1, *shape) for part in each)
+        exact = batch["observed"] & (batch["error"] == 0)
+        mean = torch.where(exact, batch["value"], mean[:, surfaces:])
+        error = variance[:, surfaces:].sqrt() * torch.as_tensor(self.factor).view(-1, 1, 1)
+        error = torch.where(exact, 0.0, error)
+        return _result(mean.numpy(), error.numpy(), observations, statistics)

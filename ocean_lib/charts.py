@@ -16,19 +16,51 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocat
 from ocean_lib.drawing import STYLE, depth_axis, new_figure
 from ocean_lib.labels import metres, month, select
 
-__all__ = ["error_by_depth", "loss_curve", "spectra"]
+__all__ = ["error_by_depth", "line_styles", "loss_curve", "score_label", "spectra"]
 
 BLACK, BLUE, ORANGE, GREEN, GREY = "#000000", "#0072b2", "#d55e00", "#009e73", "#777777"
-OTHERS = ["#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#777777", "#f0e442", "#000000"]
+OTHERS = ["#777777", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000"]
+NAMES = {"rmse": "RMSE", "mae": "MAE", "crps": "CRPS", "psnr": "PSNR", "ssim": "SSIM"}
+UNITS = {"psnr": " (dB)"} | dict.fromkeys(
+    ("ssim", "skill", "anomaly_correlation", "spread_skill", "coverage"), ""
+)
+
+
+def line_styles(methods, ours):
+    """{method: what its line is drawn with}: `ours` blue and in front, climatology grey.
+
+    The others in their order, so that a chart without climatology draws them alike.
+    """
+    others = [method for method in methods if method not in (ours, "climatology")]
+    others = ["climatology", *others]
+    styles = {
+        method: {
+            "color": OTHERS[i % 7],
+            "marker": "s^vDPX*"[i % 7],
+            "linestyle": ("-", "--", ":")[i // 7 % 3],
+            "linewidth": 1.0,
+            "zorder": 2,
+        }
+        for i, method in enumerate(others)
+    }
+    front = {"color": BLUE, "marker": "o", "linestyle": "-", "linewidth": 2.0, "zorder": 3}
+    return {method: styles.get(method, front) | {"markersize": 3} for method in methods}
+
+
+def score_label(metric):
+    """The words for a metric and its unit: `RMSE (°C)`, `Anomaly correlation`."""
+    metric = metric.removesuffix("_all_pixels")
+    name = NAMES.get(metric, metric.replace("_", " ").capitalize())
+    return name.replace("Spread skill", "Spread–skill") + UNITS.get(metric, " (°C)")
 
 
 @mpl.rc_context(STYLE)
 def error_by_depth(scores, *, metric="rmse", ours="reconstruction", reference=None):
     """One panel a case: a metric by depth, a line a method, `ours` in front with its interval.
 
-    `scores` has the columns of scores.csv; rows whose depth is no number ("all") are left out.
-    `reference` chooses what was scored against, by default the first in the table. Returns the
-    figure. Raises ValueError where no row holds the metric by depth.
+    `scores` has the columns of scores.csv; rows whose depth is no level ("all", a layer as
+    "100-300") are left out. `reference` chooses what was scored against, by default the first in
+    the table. Returns the figure. Raises ValueError where no row holds the metric by depth.
     """
     reference = scores["reference"].iloc[0] if reference is None else reference
     table = scores[(scores["metric"] == metric) & (scores["reference"] == reference)]
@@ -42,35 +74,26 @@ def error_by_depth(scores, *, metric="rmse", ours="reconstruction", reference=No
     cases = list(dict.fromkeys(scores["case"][scores["case"].isin(table["case"])]))
     methods = [m for m in dict.fromkeys(scores["method"]) if m in set(table["method"])]
     methods.sort(key=lambda method: method == ours)
+    styles = line_styles(methods, ours)
     figure = new_figure(min(1.2 + 2.9 * len(cases), 7.2), 3.4)
     figure.set_layout_engine("constrained")
     grid = figure.subplots(1, len(cases), sharey=True, squeeze=False)[0]
     for axes, case in zip(grid, cases, strict=True):
-        for i, method in enumerate(methods):
+        for method in methods:
             rows = table[(table["case"] == case) & (table["method"] == method)]
-            colour = BLUE if method == ours else OTHERS[i % len(OTHERS)]
-            axes.plot(
-                rows["value"],
-                rows["depth"],
-                color=colour,
-                label=method.replace("_", " "),
-                marker="o" if method == ours else "s^vDPX*"[i % 7],
-                markersize=3,
-                linewidth=2.0 if method == ours else 1.0,
-                zorder=3 if method == ours else 2,
-            )
+            label = method.replace("_", " ")
+            axes.plot(rows["value"], rows["depth"], label=label, **styles[method])
             if method == ours:
                 axes.fill_betweenx(
                     rows["depth"],
                     rows["low"].astype(float),
                     rows["high"].astype(float),
-                    color=colour,
+                    color=styles[method]["color"],
                     alpha=0.2,
                     linewidth=0,
                 )
         axes.set_title(case)
-        name = metric.capitalize() if metric in ("bias", "spread") else metric.upper()
-        axes.set_xlabel(name + {"psnr": " (dB)", "ssim": ""}.get(metric, " (°C)"))
+        axes.set_xlabel(score_label(metric))
         axes.grid(alpha=0.3, linewidth=0.4)
         depth_axis(axes, 1.04 * table["depth"], label=axes is grid[0])
         if metric in ("rmse", "mae", "crps", "spread"):
@@ -81,7 +104,7 @@ def error_by_depth(scores, *, metric="rmse", ours="reconstruction", reference=No
         labels[::-1],
         loc="outside lower center",
         frameon=False,
-        ncols=min(len(methods), 5),
+        ncols=min(len(methods), 1 + len(cases), 4),
     )
     return figure
 

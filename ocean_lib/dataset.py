@@ -28,6 +28,7 @@ __all__ = [
     "Batches",
     "named",
     "observe",
+    "season",
     "seeded",
     "select_statistics",
     "sphere",
@@ -63,7 +64,8 @@ def sphere(latitude, longitude) -> np.ndarray:
     ).astype(np.float32)
 
 
-def _season(times) -> np.ndarray:
+def season(times: np.ndarray) -> np.ndarray:
+    """Sine and cosine of the day of the year, (T, 2), float32."""
     return harmonics(times, 3)[:, [2, 1]].astype(np.float32)
 
 
@@ -111,7 +113,7 @@ class Batches:
         self.anomaly = torch.from_numpy(store.anomaly[times, :, columns]).to(self.device)
         self.ocean = torch.from_numpy(store.ocean[:, columns]).to(self.device)
         self.depth = torch.tensor(store.depth, dtype=torch.float32, device=self.device)
-        self.season = torch.from_numpy(_season(store.times[times])).to(self.device)
+        self.season = torch.from_numpy(season(store.times[times])).to(self.device)
         latitude, longitude = np.meshgrid(
             np.convolve(store.latitude, np.ones(patch) / patch, "valid"),
             np.convolve(store.longitude[columns], np.ones(patch) / patch, "valid"),
@@ -274,5 +276,5 @@ def standardise(
         "surface": tensor(np.where(seen, surface, 0)),
         "surface_observed": tensor(seen, bool),
         "position": tensor(np.broadcast_to(middle, (len(normal), 3))),
-        "season": tensor(_season(observations.time.values)),
+        "season": tensor(season(observations.time.values)),
     }

@@ -9,10 +9,16 @@ import math
 
 import numpy as np
 
-__all__ = ["SPLITS", "choose_split", "records_a_month"]
+__all__ = ["SPLITS", "choose_split", "months", "records_a_month"]
 
 SPLITS = ("train", "validation", "test")
 MONTH = 30.4375  # days
+
+
+def months(times: np.ndarray) -> np.ndarray:
+    """Dates as a number of months of mean length, (T,), float64."""
+    days = (np.asarray(times) - np.datetime64("1970-01-01")) / np.timedelta64(1, "D")
+    return days / MONTH
 
 
 def records_a_month(times: np.ndarray) -> float:

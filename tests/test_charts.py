@@ -34,7 +34,7 @@ def make_scores():
             ("optimal", 0.8),
             ("reconstruction", 0.6),
         )
-        for depth, value in [("all", size)]
+        for depth, value in [("all", size), ("100-300", size), ("block 1", size)]
         + [(str(z), size * (0.2 + np.exp(-(((z - 120) / 200) ** 2)))) for z in DEPTHS]
     ]
     return pd.DataFrame(rows)

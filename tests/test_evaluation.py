@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from scipy.stats import norm
 
-from ocean_lib import evaluation
-from ocean_lib.evaluation import COLUMNS, compare, table, verdict
+from ocean_lib import evaluation, intervals
+from ocean_lib.evaluation import COLUMNS, LAYERS, compare
 
 GRID = ("time", "depth", "latitude", "longitude")
 DEPTH = np.array([0.5, 40.0, 200.0])
@@ -58,16 +59,30 @@ def pick(scores, method, metric, depth="all", reference="truth"):
 def three(dates=14, **choices):
     fields, observations, rng = ocean(dates, **choices)
     members = ensemble(fields, rng)
-    means = {
-        "ours": members.mean("member"),
-        "other": forecast(fields, rng, 0.8, bias=0.3),
-        "close": forecast(fields, rng, 0.01),
+    error = xr.full_like(fields.temperature, 0.6)
+    methods = {
+        "climatology": xr.Dataset({"mean": normal(fields)}),
+        "ours": xr.Dataset({"mean": members.mean("member"), "members": members}),
+        "other": xr.Dataset({"mean": forecast(fields, rng, 0.8, bias=0.3), "error": error}),
+        "close": xr.Dataset({"mean": forecast(fields, rng, 0.01)}),
     }
-    return fields, observations, means, {"ours": members}
+    return fields, observations, methods
 
 
-def score(fields, observations, means, ensembles=None, ours="ours"):
-    return compare(fields, observations, means, ensembles or {}, case="a case", ours=ours)
+def normal(fields):
+    """A climatology: 10.2 °C everywhere."""
+    return xr.full_like(fields.temperature, 10.2)
+
+
+def given(fields, **means):
+    """Methods that give one value, and climatology."""
+    return {name: xr.Dataset({"mean": mean}) for name, mean in means.items()} | {
+        "climatology": xr.Dataset({"mean": normal(fields)})
+    }
+
+
+def score(fields, observations, methods, ours="ours", **choices):
+    return compare(fields, observations, methods, case="a case", ours=ours, **choices)
 
 
 # --- values -----------------------------------------------------------------------------------
@@ -75,51 +90,74 @@ def score(fields, observations, means, ensembles=None, ours="ours"):
 
 @pytest.mark.parametrize("surface", [True, False])
 def test_scores_are_those_of_ten_lines_of_numpy(surface):
-    fields, observations, means, ensembles = three(surface=surface)
-    scores = score(fields, observations, means, ensembles)
+    fields, observations, methods = three(surface=surface)
+    scores = score(fields, observations, methods)
     truth = fields.temperature.values.astype(float)
-    members = ensembles["ours"].values.astype(float)
+    members = methods["ours"].members.values.astype(float)
     weight = np.cos(np.deg2rad(fields.latitude.values))[:, None] * np.ones(truth.shape)
     hidden = fields.ocean.values & ~observations.observed.values
     claimed = hidden & (DEPTH > 5.0)[:, None, None] if surface else hidden
-    levels = {f"{d:.1f}": hidden & (DEPTH == d)[:, None, None] for d in DEPTH}
-    for depth, where in {"all": claimed, **levels}.items():
+    picks = {f"{d:.1f}": hidden & (DEPTH == d)[:, None, None] for d in DEPTH}
+    picks |= {
+        f"{low}-{high}": hidden & ((DEPTH >= low) & (DEPTH < high))[:, None, None]
+        for low, high in LAYERS
+        if ((DEPTH >= low) & (DEPTH < high)).any()
+    }
+    assert set(scores.depth) == {"all", *picks}
+    for depth, where in {"all": claimed, **picks}.items():
         w, y = weight[where], truth[where]
-        for method, mean in means.items():
-            e = mean.values.astype(float)[where] - y
+        for method, result in methods.items():
+            f = result["mean"].values.astype(float)[where]
+            e, a, b = f - y, f - 10.2, y - 10.2
             expected = {
                 "rmse": np.sqrt((w * e**2).sum() / w.sum()),
                 "mae": (w * abs(e)).sum() / w.sum(),
                 "bias": (w * e).sum() / w.sum(),
+                "skill": 1 - (w * e**2).sum() / (w * b**2).sum(),
             }
+            expected["crps"] = expected["mae"]
+            if method != "climatology":
+                power = (w * a**2).sum() * (w * b**2).sum()
+                expected["anomaly_correlation"] = (w * a * b).sum() / power**0.5
             if method == "ours":
                 x = members[:, where]
                 pairs = abs(x[:, None] - x[None]).sum((0, 1)) / (2 * 4 * 3)
                 expected["crps"] = (w * (abs(x - y).mean(0) - pairs)).sum() / w.sum()
-                expected["spread"] = np.sqrt((w * x.var(0, ddof=1)).sum() / w.sum())
+                variance = x.var(0, ddof=1) * 5 / 4
+                inside = abs(e) <= 2.353363 * variance**0.5  # Student's t, 3 degrees of freedom
+            if method == "other":
+                z, variance = abs(e) / 0.6, np.full(e.shape, 0.36)
+                gaussian = z * (2 * norm.cdf(z) - 1) + 2 * norm.pdf(z) - np.pi**-0.5
+                expected["crps"] = (w * 0.6 * gaussian).sum() / w.sum()
+                inside = z <= 1.644854
+            if method in ("ours", "other"):
+                expected["spread"] = np.sqrt((w * variance).sum() / w.sum())
+                expected["spread_skill"] = expected["spread"] / expected["rmse"]
+                expected["coverage"] = (w * inside).sum() / w.sum()
             for metric, value in expected.items():
                 row = pick(scores, method, metric, depth)
                 assert row.value == pytest.approx(value, rel=1e-4, abs=1e-6), (depth, metric)
                 assert row.n == where.sum() and row.case == "a case"
-
-
-def test_one_certain_value_has_the_absolute_error_as_crps_and_no_spread():
-    scores = score(*three())
-    other = scores[scores.method == "other"]
-    assert pick(scores, "other", "crps").value == pick(scores, "other", "mae").value
-    assert "spread" not in set(other.metric)
+            rows = scores.query("method == @method and depth == @depth and reference == 'truth'")
+            images = (
+                {"psnr", "ssim", "psnr_all_pixels", "ssim_all_pixels"}
+                if "-" not in depth
+                else set()
+            )
+            assert set(rows.metric) == set(expected) | images
 
 
 def test_perfect_and_biased_methods_score_as_they_should():
-    fields, observations, means, ensembles = three()
-    means["perfect"] = fields.temperature.copy()
-    means["warm"] = fields.temperature + 0.25
-    scores = score(fields, observations, means, ensembles)
+    fields, observations, methods = three()
+    methods |= given(fields, perfect=fields.temperature, warm=fields.temperature + 0.25)
+    scores = score(fields, observations, methods)
     for metric in ("rmse", "mae", "bias", "crps"):
         assert pick(scores, "perfect", metric).value == 0
         assert pick(scores, "warm", metric).value == pytest.approx(0.25, abs=1e-5)
     warm = pick(scores, "warm", "bias")
     assert warm.low == pytest.approx(0.25, abs=1e-5) and warm.high == pytest.approx(0.25, abs=1e-5)
+    assert pick(scores, "perfect", "skill").value == 1
+    assert pick(scores, "climatology", "skill").value == 0
     assert pick(scores, "perfect", "ssim").value == pytest.approx(1)
     assert pick(scores, "perfect", "psnr").value == np.inf
     assert pick(scores, "other", "ssim").value < 0.9
@@ -127,9 +165,9 @@ def test_perfect_and_biased_methods_score_as_they_should():
 
 
 def test_the_original_scores_are_given_in_both_forms():
-    fields, observations, means, ensembles = three()
-    scores = score(fields, observations, means, ensembles)
-    truth, level = fields.temperature.values[:, 1], means["other"].values[:, 1]
+    fields, observations, methods = three()
+    scores = score(fields, observations, methods)
+    truth, level = fields.temperature.values[:, 1], methods["other"]["mean"].values[:, 1]
     every = np.isfinite(truth)
     for metric, where in (
         ("psnr", every & ~observations.observed.values[:, 1]),
@@ -142,16 +180,29 @@ def test_the_original_scores_are_given_in_both_forms():
         assert 0 < pick(scores, "other", metric, "40.0").value < 1
 
 
-def test_the_difference_is_ours_minus_theirs():
+def test_differences_are_of_ours_and_of_the_best_from_all_others():
     scores = score(*three())
-    for depth in ("all", "0.5", "40.0", "200.0"):
-        difference = pick(scores, "ours", "rmse_difference", depth, "other")
-        ours, other = (pick(scores, name, "rmse", depth).value for name in ("ours", "other"))
-        assert difference.value == pytest.approx(ours - other, rel=1e-6)
-        assert difference.low <= difference.value <= difference.high < 0
-        assert pick(scores, "ours", "rmse_difference", depth, "close").value > 0
-    assert set(scores[scores.metric == "rmse_difference"].method) == {"ours"}
     assert list(scores.columns) == COLUMNS
+    for score_ in ("rmse", "crps"):
+        rows = scores[scores.metric == f"{score_}_difference"]
+        assert set(rows.depth) == {"all", "5-100", "100-300"}  # 0-5 is too near a seen surface
+        for depth, part in rows.groupby("depth"):
+            pairs = set(zip(part.method, part.reference))
+            assert len(part) == 6 and pairs == {
+                (method, other)
+                for method in ("ours", "close")
+                for other in ("climatology", "ours", "other", "close")
+                if other != method
+            }
+            for row in part.itertuples():
+                one, two = (
+                    pick(scores, name, score_, depth).value for name in (row.method, row.reference)
+                )
+                assert row.value == pytest.approx(one - two, rel=1e-5)
+                assert row.low < row.value < row.high
+                assert (row.high < 0) == (row.value < 0) == (one < two)
+    at_all = scores[(scores.metric == "rmse_difference") & (scores.depth == "all")]
+    assert set(at_all.n) == {pick(scores, "ours", "rmse").n}
 
 
 # --- what counts ------------------------------------------------------------------------------
@@ -159,12 +210,11 @@ def test_the_difference_is_ours_minus_theirs():
 
 @pytest.mark.parametrize("garbage", [1e6, -300.0, np.nan])
 def test_observed_cells_and_land_never_count(garbage):
-    fields, observations, means, ensembles = three()
+    fields, observations, methods = three()
     hidden = fields.ocean & ~observations.observed
-    spoilt = {name: mean.where(hidden, garbage) for name, mean in means.items()}
-    spoilt_members = {name: one.where(hidden, garbage) for name, one in ensembles.items()}
-    before = score(fields, observations, means, ensembles)
-    after = score(fields, observations, spoilt, spoilt_members)
+    spoilt = {name: result.where(hidden, garbage) for name, result in methods.items()}
+    before = score(fields, observations, methods)
+    after = score(fields, observations, spoilt)
     # A window of SSIM, and all pixels, reach over observed cells by their definition.
     own = ~before.metric.str.contains("ssim|all_pixels")
     assert own.sum() > 60
@@ -172,18 +222,18 @@ def test_observed_cells_and_land_never_count(garbage):
 
 
 def test_what_was_said_at_observed_cells_is_not_asked_either():
-    fields, observations, means, ensembles = three()
+    fields, observations, methods = three()
     spoilt = observations.assign(value=observations.value + 100)
     pd.testing.assert_frame_equal(
-        score(fields, observations, means, ensembles), score(fields, spoilt, means, ensembles)
+        score(fields, observations, methods), score(fields, spoilt, methods)
     )
 
 
 def test_levels_near_a_surface_that_was_seen_are_left_out_of_the_overall_score():
-    fields, observations, means, ensembles = three()
+    fields, observations, methods = three()
     first = fields.depth < 5
-    bad = {name: mean + xr.where(first, 50.0, 0.0) for name, mean in means.items()}
-    good, spoilt = (score(fields, observations, m, ensembles) for m in (means, bad))
+    bad = {name: result + xr.where(first, 50.0, 0.0) for name, result in methods.items()}
+    good, spoilt = (score(fields, observations, each) for each in (methods, bad))
     whole = [score_.query("depth == 'all'").reset_index(drop=True) for score_ in (good, spoilt)]
     assert {"rmse", "psnr", "ssim", "rmse_difference"} <= set(whole[0].metric)
     pd.testing.assert_frame_equal(*whole)
@@ -193,43 +243,61 @@ def test_levels_near_a_surface_that_was_seen_are_left_out_of_the_overall_score()
         observations.drop_vars("surface_observed"),
         observations.assign(surface_observed=observations.surface_observed & False),
     ):
-        assert pick(score(fields, unseen, bad, ensembles), "other", "rmse").value > 20
+        assert pick(score(fields, unseen, bad), "other", "rmse").value > 20
 
 
 def test_one_level_below_a_seen_surface_has_no_overall_score():
-    fields, observations, means, _ = three()
+    fields, observations, methods = three()
     first = {"depth": [0]}
-    means = {name: mean.isel(first) for name, mean in means.items()}
-    scores = score(fields.isel(first), observations.isel(first), means)
-    assert set(scores.depth) == {"0.5"}
-    assert verdict(scores) == ""
+    methods = {name: result.isel(first) for name, result in methods.items()}
+    scores = score(fields.isel(first), observations.isel(first), methods)
+    assert set(scores.depth) == {"0.5", "0-5"} and set(scores.reference) == {"truth"}
 
 
-@pytest.mark.parametrize("where", ["mean", "member"])
-def test_no_value_at_a_hidden_cell_is_refused(where):
-    fields, observations, means, ensembles = three()
+@pytest.mark.parametrize("quantity", ["mean", "members", "error"])
+def test_no_value_at_a_hidden_cell_is_refused(quantity):
+    fields, observations, methods = three()
     hidden = np.argwhere((fields.ocean & ~observations.observed).transpose(*GRID).values)
-    at = dict(zip(GRID, hidden[5]))
-    if where == "mean":
-        means["ours"] = means["ours"].copy(deep=True)
-        means["ours"][at] = np.nan
-    else:
-        ensembles["ours"] = ensembles["ours"].copy(deep=True)
-        ensembles["ours"][{"member": 2, **at}] = np.nan
-    with pytest.raises(ValueError, match=f"ours has no value at 1 of {len(hidden)} hidden"):
-        score(fields, observations, means, ensembles)
+    at = dict(zip(GRID, hidden[5])) | ({"member": 2} if quantity == "members" else {})
+    name = "other" if quantity == "error" else "ours"
+    methods[name] = methods[name].copy(deep=True)
+    methods[name][quantity][at] = np.nan
+    with pytest.raises(ValueError, match=f"{name} has no value at 1 of {len(hidden)} hidden"):
+        score(fields, observations, methods)
+
+
+@pytest.mark.parametrize("missing", ["climatology", "ours"])
+def test_a_method_that_is_needed_is_named(missing):
+    fields, observations, methods = three()
+    del methods[missing]
+    with pytest.raises(ValueError, match=f"no method '{missing}' among .*'other', 'close'"):
+        score(fields, observations, methods)
 
 
 def test_the_order_of_dimensions_does_not_matter():
-    fields, observations, means, ensembles = three()
+    fields, observations, methods = three()
     turned = ("longitude", "time", "latitude", "depth")
     after = score(
         fields.assign(temperature=fields.temperature.transpose(*turned)),
         observations.transpose(*turned),
-        {name: mean.transpose(*turned) for name, mean in means.items()},
-        {name: one.transpose("latitude", ...) for name, one in ensembles.items()},
+        {name: result.transpose("latitude", ...) for name, result in methods.items()},
     )
-    pd.testing.assert_frame_equal(score(fields, observations, means, ensembles), after)
+    pd.testing.assert_frame_equal(score(fields, observations, methods), after)
+
+
+def test_hidden_is_ocean_that_was_not_observed():
+    fields, observations, _ = three()
+    where = evaluation.hidden(fields, observations)
+    assert where.dims == GRID and where.dtype == bool
+    for i in [
+        (0, 0, 0, 0),
+        (3, 1, 4, 5),
+        (2, 2, 3, 0),
+        *np.argwhere(observations.observed.values)[:9],
+    ]:
+        i = tuple(i)
+        expected = fields.ocean.values[i[1:]] and not observations.observed.values[i]
+        assert where.values[i] == expected
 
 
 def test_everything_observed_leaves_an_empty_table():
@@ -238,126 +306,148 @@ def test_everything_observed_leaves_an_empty_table():
 
 
 def test_a_level_without_hidden_cells_has_no_row():
-    fields, observations, means, ensembles = three()
+    fields, observations, methods = three()
     observations["observed"] = observations.observed | (fields.ocean & (fields.depth == 40.0))
-    scores = score(fields, observations, means, ensembles)
-    assert set(scores.depth) == {"all", "0.5", "200.0"}
+    scores = score(fields, observations, methods)
+    assert set(scores.depth) == {"all", "0.5", "200.0", "0-5", "100-300"}
 
 
 # --- intervals --------------------------------------------------------------------------------
 
 
-def test_the_interval_of_independent_errors_is_that_of_statistics():
+def by_date(fields, values):
+    return fields.temperature + xr.DataArray(values, {"time": fields.time}, "time")
+
+
+def test_the_interval_of_independent_dates_is_that_of_statistics():
     """A bias that each date draws anew: its mean has a standard error of 1/√dates."""
-    dates = 200
+    dates = 100
     fields, observations, rng = ocean(dates)
-    bias = xr.DataArray(rng.standard_normal(dates), {"time": fields.time}, "time")
-    scores = score(fields, observations, {"ours": fields.temperature + bias})
-    row = pick(scores, "ours", "bias")
-    width = 2 * 1.645 * float(bias.std()) / dates**0.5
-    assert row.high - row.low == pytest.approx(width, rel=0.2)
+    bias = rng.standard_normal(dates)
+    row = pick(
+        score(fields, observations, given(fields, ours=by_date(fields, bias))), "ours", "bias"
+    )
+    width = 2 * 1.645 * bias.std() / dates**0.5
+    assert row.high - row.low == pytest.approx(width, rel=0.25)
     assert row.low < row.value < row.high
-    assert (row.low + row.high) / 2 == pytest.approx(row.value, abs=0.15 * width)
 
 
-def test_intervals_of_a_mean_hold_it_nine_times_in_ten():
-    held = 0
-    for seed in range(60):
-        fields, observations, rng = ocean(40, rows=3, columns=5, seed=seed)
-        bias = xr.DataArray(rng.standard_normal(40), {"time": fields.time}, "time")
-        row = pick(score(fields, observations, {"ours": fields.temperature + bias}), "ours", "bias")
-        held += row.low <= 0 <= row.high
-    assert 45 <= held <= 60  # 54 expected; blocks of two out of 40 dates are a little short
-
-
-def test_pairs_of_dates_that_err_alike_widen_the_interval():
-    """Blocks of two dates see that half of the dates say nothing new."""
-    fields, observations, rng = ocean(120)
-    alone = rng.standard_normal(120)
-    paired = np.repeat(rng.standard_normal(60), 2)
+def test_dates_that_err_alike_widen_the_interval():
+    """Four dates in a row that say the same are one witness."""
+    fields, observations, rng = ocean(240, rows=3, columns=6)
     widths = []
-    for values in (alone, paired):
-        bias = xr.DataArray(values / values.std(), {"time": fields.time}, "time")
-        row = pick(score(fields, observations, {"ours": fields.temperature + bias}), "ours", "bias")
+    for values in (rng.standard_normal(240), np.repeat(rng.standard_normal(60), 4)):
+        biased = by_date(fields, values / values.std())
+        row = pick(score(fields, observations, given(fields, ours=biased)), "ours", "bias")
         widths.append(row.high - row.low)
-    assert widths[1] / widths[0] == pytest.approx(2**0.5, rel=0.25)
+    assert widths[1] / widths[0] == pytest.approx(2, rel=0.3)
 
 
 def test_a_paired_interval_keeps_what_the_methods_share():
     fields, observations, rng = ocean(60)
-    shared = xr.DataArray(1 + rng.random(60), {"time": fields.time}, "time")
-    means = {"ours": fields.temperature + shared, "theirs": fields.temperature + shared + 0.05}
-    scores = score(fields, observations, means)
+    shared = 1 + rng.random(60)
+    methods = given(fields, ours=by_date(fields, shared), theirs=by_date(fields, shared + 0.05))
+    scores = score(fields, observations, methods)
     difference = pick(scores, "ours", "rmse_difference", reference="theirs")
     ours = pick(scores, "ours", "rmse")
     assert difference.high < 0
     assert difference.high - difference.low < 0.1 * (ours.high - ours.low)
 
 
-@pytest.mark.parametrize(("dates", "claimed"), [(1, False), (10, False), (11, True), (14, True)])
-def test_too_few_dates_have_no_interval(dates, claimed):
-    scores = score(*three(dates))
+def test_a_difference_has_blocks_by_the_longer_lengths(monkeypatch):
+    """Ours errs alike over the whole field, theirs from date to date for long."""
+    fields, observations, rng = ocean(120, rows=5, columns=7, surface=False)
+    asked = []
+
+    def noted(shape, lengths, least):
+        asked.append(tuple(round(float(length), 1) for length in lengths))
+        return sizes(shape, lengths, least)
+
+    sizes = intervals.sizes
+    monkeypatch.setattr(intervals, "sizes", noted)
+    slow = np.repeat(rng.standard_normal(12), 10)[:, None, None, None]
+    theirs = fields.temperature + slow * rng.choice([-1, 1], fields.temperature.shape[1:])
+    score(fields, observations, given(fields, ours=by_date(fields, rng.random(120)), theirs=theirs))
+    assert any(time > 3 and (rows, columns) == (5, 7) for time, rows, columns in asked)
+
+
+@pytest.mark.parametrize(("dates", "claimed"), [(1, False), (18, False), (20, True)])
+def test_too_few_blocks_give_the_difference_of_every_block_and_claim_nothing(dates, claimed):
+    """The whole field errs alike on a date, and dates do not: a block is two dates."""
+    fields, observations, rng = ocean(dates, rows=4, columns=5)
+    ours, theirs = rng.standard_normal((2, dates)) + [[0], [3]]
+    methods = given(fields, ours=by_date(fields, ours), theirs=by_date(fields, theirs))
+    scores = score(fields, observations, methods, least=(2, 4, 5))
     row = pick(scores, "ours", "rmse")
-    difference = pick(scores, "ours", "rmse_difference", reference="other")
+    difference = pick(scores, "ours", "rmse_difference", reference="theirs")
     assert np.isfinite(row.value)
     for one in (row, difference):
         assert np.isfinite(one.low) == np.isfinite(one.high) == claimed
-    assert ("too few dates for a claim" in verdict(scores)) == (not claimed)
+    rows = scores[(scores.metric == "rmse_difference_block") & (scores.reference == "theirs")]
+    assert set(rows.method) == (set() if claimed else {"ours"})
+    if claimed:
+        return
+    number = max(dates // 2, 1)
+    names = [f"block {k}" for k in range(1, number + 1)]
+    assert list(rows.depth) == [
+        prefix + name for prefix in ("", "5-100, ", "100-300, ") for name in names
+    ]
+    hidden = evaluation.hidden(fields, observations).values & (DEPTH > 5)[:, None, None]
+    area = np.cos(np.deg2rad(fields.latitude.values))[:, None] * hidden
+    for k in range(number):
+        part = slice(2 * k, 2 * k + 2)
+        root = [
+            ((e[part, None, None, None] ** 2 * area[part]).sum() / area[part].sum()) ** 0.5
+            for e in (ours, theirs)
+        ]
+        row = rows.iloc[k]
+        assert row.value == pytest.approx(root[0] - root[1], rel=1e-3)
+        assert row.n == hidden[part].sum() and np.isnan(row.low)
+
+
+def test_sections_are_pooled_by_joining_them_along_longitude():
+    """Two regions, land between them, and blocks of six months that hold both."""
+    parts = [ocean(72, rows=1, columns=8, seed=seed, surface=False) for seed in (0, 1)]
+    rng = np.random.default_rng(2)
+
+    def joined(name):
+        both = [part[name == "observations"] for part in parts]
+        gap = xr.full_like(both[0].isel(longitude=slice(2)), False)
+        pieces = [both[0], gap, both[1]]
+        row = xr.concat(pieces, "longitude").assign_coords(longitude=np.arange(18.0))
+        return row.assign(ocean=row.ocean.astype(bool)) if "ocean" in row else row
+
+    fields, observations = joined("fields"), joined("observations")
+    observed = observations.observed.astype(bool)
+    fields["temperature"] = fields.temperature.where(fields.ocean)
+    methods = given(fields, ours=forecast(fields, rng, 0.3), theirs=forecast(fields, rng, 0.5))
+    scores = score(fields, observations.assign(observed=observed), methods, least=(6, 1, 99))
+    row = pick(scores, "ours", "rmse_difference", reference="theirs")
+    assert row.low < row.value < row.high < 0  # 12 blocks
+    squares = {"ours": 0.0, "theirs": 0.0}
+    for first, (field, seen, _) in zip((0, 10), parts):
+        where = field.ocean.values & ~seen.observed.values
+        for name in squares:
+            mean = methods[name]["mean"].values[..., first : first + 8]
+            squares[name] += ((mean - field.temperature.values)[where] ** 2).sum()
+    n = pick(scores, "ours", "rmse").n
+    assert n == sum(int(evaluation.hidden(*part[:2]).sum()) for part in parts)
+    expected = (squares["ours"] / n) ** 0.5 - (squares["theirs"] / n) ** 0.5
+    assert row.value == pytest.approx(expected, rel=1e-4)
+    few = score(
+        *(each.isel(time=slice(48)) for each in (fields, observations.assign(observed=observed))),
+        {name: result.isel(time=slice(48)) for name, result in methods.items()},
+        least=(6, 1, 99),
+    )
+    assert np.isnan(pick(few, "ours", "rmse_difference", reference="theirs").low)  # 8 blocks
 
 
 def test_the_same_scores_come_out_twice():
-    given = three()
-    pd.testing.assert_frame_equal(score(*given), score(*given))
+    given_ = three()
+    pd.testing.assert_frame_equal(score(*given_), score(*given_))
 
 
-# --- table, verdict, file ---------------------------------------------------------------------
-
-
-def rows(*differences):
-    return pd.DataFrame(
-        [("ours", name, "half", "all", "rmse_difference", *rest, 9) for name, *rest in differences],
-        columns=COLUMNS,
-    )
-
-
-@pytest.mark.parametrize(
-    ("numbers", "words"),
-    [
-        ((-0.2, -0.3, -0.1), "half · ours − rival: -0.200 °C [-0.300, -0.100], better"),
-        ((0.2, 0.1, 0.3), "half · ours − rival: +0.200 °C [+0.100, +0.300], worse"),
-        ((-0.1, -0.3, 0.1), "-0.100 °C [-0.300, +0.100], no difference beyond chance"),
-        ((0.1, -0.1, 0.3), "+0.100 °C [-0.100, +0.300], no difference beyond chance"),
-        ((-0.1, np.nan, np.nan), "-0.100 °C, better here; too few dates for a claim"),
-        ((0.1, np.nan, np.nan), "+0.100 °C, worse here; too few dates for a claim"),
-    ],
-)
-def test_the_verdict_claims_no_more_than_the_interval(numbers, words):
-    assert verdict(rows(("rival", *numbers))).endswith(words)
-
-
-def test_the_verdict_has_a_line_for_every_rival():
-    text = verdict(rows(("linear", -0.1, -0.2, -0.05), ("oi", 0.1, 0.05, 0.2)))
-    assert [line.split(",")[-1] for line in text.splitlines()] == [" better", " worse"]
-    scores = score(*three())
-    assert [line.split(" − ")[1].split(":")[0] for line in verdict(scores).splitlines()] == [
-        "other", "close"
-    ]  # fmt: skip
-
-
-def test_the_table_has_methods_by_cases_in_their_order():
-    fields, observations, means, ensembles = three()
-    parts = [
-        compare(fields, observations, means, ensembles, case=case, ours="ours")
-        for case in ("half", "argo")
-    ]
-    scores = pd.concat(parts)
-    shown = table(scores)
-    assert list(shown.index) == ["ours", "other", "close"]
-    assert set(shown.columns) == {"half", "argo"}
-    row = pick(parts[0], "ours", "rmse")
-    assert shown.loc["ours", "half"] == f"{row.value:.3f} [{row.low:.3f}, {row.high:.3f}]"
-    few = table(score(*three(4)), "crps")
-    assert few.loc["close", "a case"] == "0.008"
+# --- file -------------------------------------------------------------------------------------
 
 
 def test_scores_are_written_whole(tmp_path, monkeypatch):

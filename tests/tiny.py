@@ -2,7 +2,7 @@
 
 import torch
 
-from ocean_lib.baselines import covariance
+from ocean_lib.regression import covariance
 from ocean_lib.dataset import Batches
 from ocean_lib.diffusion import Diffusion
 from ocean_lib.interpolation import Background

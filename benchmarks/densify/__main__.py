@@ -1,0 +1,19 @@
+"""Verify the frozen cases and print the table of our methods: `python -m benchmarks.densify`.
+
+Scores of reconstructions that lie under `outputs/benchmark` are measured again; the others are
+those kept in git. The last column of a table says which.
+"""
+
+from .cases import CASES
+from .hashes import verify
+from .results import combined, measured, published, tables
+from .sections import SECTIONS
+
+names = verify(CASES / "SHA256SUMS", CASES)
+print(f"verified by SHA-256: {', '.join(names)}")
+if SECTIONS.is_dir():
+    print(f"verified: {', '.join(verify(CASES / 'sections.sha256', SECTIONS))}")
+else:
+    print(f"no sections at {SECTIONS}; their scores are as published")
+scores = combined(measured(), published())
+print(tables(scores) if len(scores) else "no scores yet: python -m benchmarks.densify.methods")

@@ -1,0 +1,196 @@
+"""The frozen cases: truth, climatology, surface and masks as files, each under its hash.
+
+    OCEANS      demo_1, on which `make demo` trains; demo_2 and demo_3, on which no network does
+    a file      truth (time, depth, latitude, longitude) · surface (time, latitude, longitude)
+                observed (case, time, depth, latitude, longitude) · surface_observed (case, …)
+                ocean (depth, latitude, longitude)
+                harmonic (term, depth, latitude, longitude): climatology of the training months, a
+                mean, then cosine and sine of the annual and of the semi-annual cycle
+                °C as int16 of 24/32767 °C a step, as GLORYS12 packs (harmonic: 0.001); masks int8
+
+The sections of `sections` are cases of the same form, made anew from their files on every reading.
+Whatever is read was verified before (`hashes`), and reading executes nothing.
+
+    python -m benchmarks.densify.cases OCEAN FOLDER
+
+writes what may be seen of an ocean, a file a case, as `python -m ocean_lib reconstruct` reads it.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from ocean_lib.anomalies import harmonics
+from ocean_lib.whole import whole
+
+from . import sections
+from .hashes import verify
+
+__all__ = [
+    "CASES",
+    "OCEANS",
+    "Ocean",
+    "export",
+    "normal",
+    "of_levels",
+    "open_ocean",
+    "pooled",
+    "read",
+    "write",
+]
+
+CASES = Path(__file__).resolve().parent / "cases"
+OCEANS = ("demo_1", "demo_2", "demo_3")
+GLORYS12 = {"scale_factor": 24 / 32767, "add_offset": 21.0}
+GRID = ("depth", "latitude", "longitude")
+
+
+@dataclass(frozen=True)
+class Ocean:
+    """What is scored against, and what methods are given.
+
+    Attributes:
+        name: one of `OCEANS`, of the sections, or of a pool.
+        fields: canonical truth of the test months.
+        observations: {case: as `dataset.observe` gives them}.
+        climatology: `mean` of the training months, at the test months.
+    """
+
+    name: str
+    fields: xr.Dataset
+    observations: dict[str, xr.Dataset]
+    climatology: xr.Dataset
+
+    @property
+    def is_section(self) -> bool:
+        return self.fields.sizes["latitude"] == 1
+
+
+def normal(harmonic: xr.DataArray, fields: xr.Dataset) -> xr.Dataset:
+    """Climatology at the dates of `fields`, as a method's result.
+
+    Args:
+        harmonic: (term, depth, latitude, longitude) °C.
+    """
+    basis = harmonics(fields.time.values, harmonic.sizes["term"])
+    values = np.tensordot(basis, harmonic.values, 1).astype(np.float32)
+    return xr.Dataset({"mean": fields.temperature.copy(data=values).where(fields.ocean)})
+
+
+def of_levels(statistics: xr.Dataset) -> xr.DataArray:
+    """Harmonics of temperature, (term, depth, latitude, longitude), of `Store.statistics`."""
+    first, levels = statistics.attrs["surfaces"], statistics.sizes["depth"]
+    inner = statistics.harmonic.isel(channel=slice(first, first + levels))
+    return inner.rename(channel="depth").assign_coords(depth=statistics.depth)
+
+
+def write(
+    fields: xr.Dataset, observations: dict[str, xr.Dataset], harmonic: xr.DataArray, path
+) -> None:
+    """Freeze an ocean: canonical `fields` with `surface`, and what is seen of them in each case."""
+    seen = xr.concat(observations.values(), xr.Variable("case", list(observations)))
+    frozen = xr.Dataset(
+        {
+            "truth": fields.temperature,
+            "surface": fields.surface,
+            "ocean": fields.ocean,
+            "observed": seen.observed,
+            "surface_observed": seen.surface_observed,
+            "harmonic": harmonic.where(fields.ocean),
+        },
+        attrs=fields.attrs,
+    ).drop_encoding()
+    encoding: dict = {"time": {"units": "days since 1950-01-01"}}
+    for name, array in frozen.data_vars.items():
+        packing = {"scale_factor": 1e-3} if name == "harmonic" else GLORYS12
+        packing = {"dtype": "int16", "_FillValue": -32767, **packing}
+        packing = {"dtype": "int8"} if array.dtype == bool else packing
+        # All levels of a date lie in one chunk, where masks and neighbours repeat.
+        chunk = [array.sizes[dim] if dim in GRID else 1 for dim in array.dims]
+        smallest = {"zlib": True, "complevel": 9, "shuffle": True, "chunksizes": chunk}
+        encoding[name] = packing | smallest
+    with whole(path) as beside:
+        frozen.to_netcdf(beside, encoding=encoding, engine="netcdf4")
+
+
+def read(path) -> Ocean:
+    """An ocean that `write` froze."""
+    frozen = xr.load_dataset(path, engine="netcdf4")
+    for mask in ("ocean", "observed", "surface_observed"):
+        frozen[mask] = frozen[mask].astype(bool)
+    truth = frozen.truth.astype(np.float32)
+    truth.attrs |= {"standard_name": "sea_water_potential_temperature", "units": "degrees_C"}
+    fields = frozen[["ocean", "surface"]].assign(temperature=truth)
+    observations = {}
+    for case in frozen.case.values:
+        seen = frozen[["ocean", "observed", "surface_observed"]].sel(case=case, drop=True)
+        observations[str(case)] = seen.assign(
+            value=truth.where(seen.observed),
+            error=xr.zeros_like(truth),
+            surface=frozen.surface.where(seen.surface_observed),
+        )
+    return Ocean(Path(path).stem, fields, observations, normal(frozen.harmonic, fields))
+
+
+def open_ocean(name: str, folder=sections.SECTIONS) -> Ocean:
+    """A frozen ocean, or a section, by its name.
+
+    Args:
+        folder: where the files of the sections lie.
+    Raises:
+        FileNotFoundError: a file is missing.    ValueError: a hash, or the name, is not known.
+    """
+    if name in OCEANS:
+        verify(CASES / "SHA256SUMS", CASES, f"{name}.nc")
+        return read(CASES / f"{name}.nc")
+    store, cases = sections.open_section(name, folder)
+    fields = store.fields("test")
+    seen = {case: observations for case, (_, observations) in cases.items()}
+    return Ocean(name, fields, seen, normal(of_levels(store.statistics()), fields))
+
+
+def pooled(each: list[Ocean]) -> Ocean:
+    """Oceans side by side, to be scored as one."""
+    return Ocean(
+        " + ".join(one.name for one in each),
+        sections.pool([one.fields for one in each]),
+        {
+            case: sections.pool([one.observations[case] for one in each])
+            for case in each[0].observations
+        },
+        sections.pool([one.climatology for one in each]),
+    )
+
+
+def export(ocean: Ocean, folder) -> list[Path]:
+    """Write what may be seen: `thetao` with fill where nobody measured, `surface`, `ocean`."""
+    paths = []
+    for case, seen in ocean.observations.items():
+        path = Path(folder) / f"{ocean.name} {case.replace(' %', '%')}.nc"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        given = seen[["value", "ocean"]].rename(value="thetao")
+        given.thetao.attrs.update(ocean.fields.temperature.attrs)
+        if seen.surface_observed.any():
+            given["surface"] = seen.surface
+        given = given.assign(ocean=given.ocean.astype("int8")).drop_encoding()
+        with whole(path) as beside:
+            given.to_netcdf(beside, encoding={"thetao": {"zlib": True}}, engine="netcdf4")
+        paths.append(path)
+    return paths
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("ocean", choices=(*OCEANS, *sections.NAMES))
+    parser.add_argument("folder", type=Path, help="where the files of observations go")
+    parser.add_argument("--sections", type=Path, default=sections.SECTIONS, help="their folder")
+    given = parser.parse_args()
+    for path in export(open_ocean(given.ocean, given.sections), given.folder):
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

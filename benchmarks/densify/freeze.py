@@ -1,0 +1,103 @@
+"""Make the frozen cases anew: `python -m benchmarks.densify.freeze`.
+
+The oceans of three seeds are built as notebook 01 builds them (`data/store/demo`, `demo_2`,
+`demo_3`; those that are there already are used), and the first test months of each are written to
+`cases/`, with the demo's two cases observed. The stations of the sections are drawn where the
+files of the sections lie beside the repository. The hashes of all of it go to `cases/SHA256SUMS`.
+
+A chaotic ocean does not repeat from machine to machine: run again elsewhere, this gives other
+cases, and scores that cannot be compared with those published.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from ocean_lib.dataset import observe
+from ocean_lib.runs import workspace
+from ocean_lib.store import Store
+from ocean_lib.whole import whole
+
+from . import hashes, sections
+from .cases import CASES, of_levels, write
+
+__all__ = ["DEMO", "demo_store", "freeze_demo", "freeze_stations"]
+
+NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "01_download.ipynb"
+SEEDS = (1, 2, 3)
+MONTHS = 16  # of 24 test months: what 8 MB hold
+DEMO = (
+    {"name": "50 % blocks", "pattern": "blocks", "observed": 0.5},
+    {
+        "name": "0.25 % profiles + surface",
+        "pattern": "profiles",
+        "observed": 0.0025,
+        "surface": 1.0,
+    },
+)
+MASKS = 100  # the first seed of the masks
+
+
+def demo_store(seed: int) -> Store:
+    """The store of the demo ocean of a seed, built by notebook 01 where there is none.
+
+    Raises:
+        ValueError: a store by that name holds another ocean.
+    """
+    name = "demo" if seed == 1 else f"demo_{seed}"
+    place = workspace() / "data" / "store" / name
+    if not (place / "store.json").is_file():
+        import papermill
+
+        choices = {"run": "freeze", "store": name, "source_seed": seed}
+        papermill.execute_notebook(
+            NOTEBOOK, None, choices, kernel_name="python3", progress_bar=False, cwd=NOTEBOOK.parent
+        )
+    store = Store(place)
+    if (found := store.description["request"].get("seed")) != seed:
+        raise ValueError(
+            f"{place} is of seed {found}, not {seed}; delete it, it is then built anew"
+        )
+    return store
+
+
+def freeze_demo(seed: int) -> None:
+    """Write the case file of a demo ocean."""
+    store = demo_store(seed)
+    fields = store.fields("test", range(MONTHS))
+    seen = {
+        case["name"]: observe(fields, case, MASKS + 10 * seed + index)
+        for index, case in enumerate(DEMO)
+    }
+    path = CASES / f"demo_{seed}.nc"
+    write(fields, seen, of_levels(store.statistics()), path)
+    print(f"{path.name}: {MONTHS} months, {path.stat().st_size / 1e6:.2f} MB")
+
+
+def freeze_stations(folder=sections.SECTIONS) -> None:
+    """Draw the stations of every section and month, and keep the hashes of the sections' files."""
+    tables = []
+    for seed, name in enumerate(sections.NAMES):
+        fields = sections.build(folder, name).fields("test")
+        drawn = sections.draw_stations(fields.ocean, fields.sizes["time"], seed)
+        table = pd.DataFrame(drawn, columns=[f"station_{k + 1}" for k in range(sections.SEEN)])
+        table.insert(0, "month", fields.time.dt.strftime("%Y-%m").values)
+        table.insert(0, "section", name)
+        tables.append(table)
+    with whole(CASES / "stations.csv") as beside:
+        pd.concat(tables).to_csv(beside, index=False)
+    files = [sections.section_file(folder, name) for name in sections.NAMES]
+    hashes.write(CASES / "sections.sha256", files)
+
+
+def main() -> None:
+    CASES.mkdir(exist_ok=True)
+    if sections.SECTIONS.is_dir():
+        freeze_stations()
+    for seed in SEEDS:
+        freeze_demo(seed)
+    hashes.write(CASES / "SHA256SUMS", [p for p in CASES.iterdir() if p.name != "SHA256SUMS"])
+
+
+if __name__ == "__main__":
+    main()

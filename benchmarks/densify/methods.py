@@ -1,0 +1,129 @@
+"""All our methods on all cases: `python -m benchmarks.densify.methods [OCEAN …]`.
+
+The classical methods are tuned on validation months of the ocean's own store (`tuning.fit`), which
+anyone builds from its seed: a trajectory of its own, the same statistics. The network is that of
+`outputs/demo`, trained on demo_1 alone; on the other demo oceans it keeps its weights, and takes
+climatology, standard deviation and background covariance from their stores. What each method makes
+of an ocean goes to `outputs/benchmark/OCEAN/METHOD.nc`, is left alone where it is there already,
+and is scored at the end; scores and table are written to `benchmarks/results` and the README.
+"""
+
+import argparse
+
+import xarray as xr
+
+from ocean_lib import calibration, netcdf, tuning
+from ocean_lib.background import covariance
+from ocean_lib.interpolation import Background
+from ocean_lib.model import Densifier
+from ocean_lib.reconstruction import reconstruct
+from ocean_lib.runs import device_name, workspace
+from ocean_lib.store import Store
+
+from . import freeze, results, sections
+from .cases import OCEANS, open_ocean
+
+__all__ = ["OURS", "classical", "moved", "network"]
+
+OURS = "network"
+MEMBERS, STEPS = 16, 8  # as notebook 04 draws
+
+
+def classical(
+    store: Store, cases: dict[str, tuple[dict, xr.Dataset]], show=print
+) -> dict[str, xr.Dataset]:
+    """{method: mean and error (case, time, depth, …)} of every method of `tuning.fit`.
+
+    Args:
+        cases: {case: (specification, observations)}.
+    """
+    found: dict[str, dict[str, xr.Dataset]] = {}
+    for case, (specification, observations) in cases.items():
+        for name, method in tuning.fit(store, specification, show=show).items():
+            found.setdefault(name, {})[case] = method(observations, store.statistics())
+    return {name: _by_case(each) for name, each in found.items()}
+
+
+def _by_case(each: dict[str, xr.Dataset]) -> xr.Dataset:
+    return xr.concat(each.values(), xr.Variable("case", list(each)))
+
+
+def moved(model: Densifier, store: Store) -> Densifier:
+    """The same networks on another ocean: with its climatology, deviation and covariance."""
+    settings = model.background.settings()
+    elsewhere = Densifier(
+        store.statistics(),
+        Background(covariance(store), **settings),
+        mode=model.mode,
+        diffusion=model.diffusion,
+        network=model.network,
+    )
+    elsewhere.regressor, elsewhere.denoiser = model.regressor, model.denoiser
+    return elsewhere.eval()
+
+
+def network(
+    model: Densifier, observations: dict[str, xr.Dataset], factor: xr.DataArray
+) -> dict[str, xr.Dataset]:
+    """{method: (case, time, …)}: the ensemble, the means that it starts from, calibrated members.
+
+    Args:
+        factor: (case, depth) on the spread, fitted on validation months of the model's own ocean.
+    """
+    found: dict[str, dict[str, xr.Dataset]] = {}
+    for case, seen in observations.items():
+        drawn = reconstruct(model, seen, members=MEMBERS, steps=STEPS, device=device_name())
+        ensemble = drawn[["mean", "members"]]
+        made = {
+            f"{OURS}'s {name}": drawn[[name]].rename({name: "mean"})
+            for name in ("background", "regression")
+            if name in drawn
+        }
+        factors = factor.sel(case=case, drop=True)
+        made[f"{OURS}, calibrated"] = calibration.apply(ensemble, factors)
+        for name, result in (made | {OURS: ensemble}).items():
+            found.setdefault(name, {})[case] = result
+    return {name: _by_case(each) for name, each in found.items()}
+
+
+def _keep(ocean: str, made: dict[str, xr.Dataset]) -> None:
+    # In this order: the last file says that all are there.
+    for name, each in made.items():
+        netcdf.write(each, results.file(ocean, name))
+
+
+def run(name: str) -> None:
+    """Whatever is missing of one ocean's methods."""
+    if name in OCEANS:
+        store, seen = freeze.demo_store(int(name[-1])), open_ocean(name).observations
+        cases = {each["name"]: (each, seen[each["name"]]) for each in freeze.DEMO}
+    else:
+        store, cases = sections.open_section(name)
+    if not results.file(name, "reduced space").exists():
+        print(f"{name}: tuning the classical methods")
+        _keep(name, classical(store, cases))
+    demo = workspace() / "outputs" / "demo"
+    if name not in OCEANS or results.file(name, OURS).exists():
+        return
+    if not (demo / "reconstruction.nc").exists():
+        print(f"{name}: no network in {demo}; make demo trains it")
+        return
+    print(f"{name}: drawing from the network")
+    model = Densifier.load(demo / "checkpoint.pt")
+    model = model if name == OCEANS[0] else moved(model, store)
+    with xr.open_dataset(demo / "reconstruction.nc") as own:
+        factor = own["calibration"].load()
+    _keep(name, network(model, seen, factor))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    known = [*OCEANS, *(sections.NAMES if sections.SECTIONS.is_dir() else ())]
+    parser.add_argument("oceans", nargs="*", metavar="OCEAN", help=f"of {known}; all by default")
+    for name in parser.parse_args().oceans or known:
+        run(name)
+    results.publish()
+
+
+if __name__ == "__main__":
+    main()

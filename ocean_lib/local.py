@@ -1,0 +1,129 @@
+"""Local optimal interpolation: every place from the observed columns most correlated with it.
+
+Values at scattered positions (time, row, column) are a Gaussian field of correlation
+
+    rho = kernel(|(rows / L_rows, columns / L_columns)|) exp(-|months| / L_time)
+
+seen with noise, of which a place takes its `neighbours` nearest in these scales, wherever in the
+domain and whenever in the record they lie.  Levels share the solution wherever their noise is the
+same.  What an observed column lacks of levels is first estimated from those it has, by the vertical
+covariance, and enters with the error of that estimate.
+
+Reference: Bretherton, Davis & Fandry 1976, doi 10.1016/0011-7471(76)90001-2; Rasmussen & Williams
+2006, Gaussian processes for machine learning, chapter 4 (kernels).
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+CHUNK = 512  # targets at a time: their matrices stay in the cache
+
+__all__ = ["KERNELS", "complete", "interpolate"]
+
+
+def _matern(distance: Tensor) -> Tensor:
+    scaled = 3**0.5 * distance
+    return (1 + scaled) * torch.exp(-scaled)
+
+
+def _gaussian(distance: Tensor) -> Tensor:
+    return torch.exp(-0.5 * distance**2)
+
+
+KERNELS = {"matern": _matern, "gaussian": _gaussian}
+
+
+def _correlation(here: Tensor, there: Tensor, kernel: str) -> Tensor:
+    """Correlation (..., n, m) of scaled positions (..., n, 3) and (..., m, 3)."""
+    apart = here[..., :, None, :] - there[..., None, :, :]
+    distance = (apart[..., 1] ** 2 + apart[..., 2] ** 2).sqrt()
+    return KERNELS[kernel](distance) * torch.exp(-apart[..., 0].abs())
+
+
+def interpolate(
+    position: np.ndarray,
+    value: Tensor,
+    variance: Tensor,
+    targets: np.ndarray,
+    *,
+    lengths: tuple[float, float, float],
+    noise: float = 0.0,
+    kernel: str = "matern",
+    neighbours: int = 32,
+) -> tuple[Tensor, Tensor]:
+    """Posterior mean (n, D) and variance, relative to the prior's, of targets; the prior mean is 0.
+
+    Args:
+        position: (N, 3), month, row and column of the observations.
+        value: (N, D).    variance: (N, D), of their errors, relative to the prior variance.
+        targets: (n, 3).    lengths: e-folding months, and scales in rows and columns.
+        noise: relative variance of what a value has that its neighbours have not.
+        kernel: `matern` (1 + √3 r) exp(-√3 r), smoothness 3/2, or `gaussian` exp(-r² / 2).
+        neighbours: observations a target, at most.
+    Raises:
+        ValueError: the kernel is not known.
+    """
+    from scipy.spatial import cKDTree
+
+    if kernel not in KERNELS:
+        raise ValueError(f"kernel {kernel!r} is not known; choose one of {[*KERNELS]}")
+    shape = (len(targets), value.shape[1])
+    mean, left = value.new_zeros(shape), value.new_ones(shape)
+    if not len(position):
+        return mean, left
+    points, places = position / np.asarray(lengths), targets / np.asarray(lengths)
+    count = min(neighbours, len(points))
+    _, index = cKDTree(points).query(places, k=[*range(1, count + 1)], workers=-1)
+    index = torch.from_numpy(index).to(value.device)
+    points, places = (
+        torch.tensor(each, dtype=value.dtype, device=value.device) for each in (points, places)
+    )
+    for first in range(0, len(places), CHUNK):
+        rows = slice(first, first + CHUNK)
+        near, chosen = points[index[rows]], index[rows]
+        among = _correlation(near, near, kernel)
+        cross = _correlation(near, places[rows][:, None], kernel)
+        values, noises = value[chosen], variance[chosen] + noise
+        weights = torch.zeros_like(cross)
+        for level in range(shape[1]):
+            fresh = torch.ones(len(near), dtype=torch.bool, device=value.device)
+            if level:
+                fresh = (noises[..., level] != noises[..., level - 1]).any(1)
+            if fresh.any():
+                matrix = among[fresh] + torch.diag_embed(noises[fresh][..., level])
+                weights[fresh] = torch.cholesky_solve(cross[fresh], torch.linalg.cholesky(matrix))
+            mean[rows, level] = (weights[..., 0] * values[..., level]).sum(1)
+            left[rows, level] = 1 - (weights * cross).sum((1, 2))
+    return mean, left.clamp(min=0)
+
+
+def complete(
+    value: Tensor, observed: Tensor, noise: Tensor, covariance: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Columns with every level: those not observed are estimated from those that are.
+
+    Args:
+        value: (N, D).    observed: bool, (N, D).
+        noise: (N, D), error variance of observed values, relative to the prior variance.
+        covariance: (D, D) prior covariance of the levels.
+    Returns:
+        Values and their error variance relative to the prior variance, both (N, D).
+    """
+    scale = covariance.diagonal()
+    value, noise = torch.where(observed, value, 0.0), torch.where(observed, noise, 0.0)
+    for part in (~observed).any(1).nonzero()[:, 0].split(CHUNK):
+        seen = observed[part]
+        both = seen[:, :, None] & seen[:, None, :]
+        own = torch.where(seen, noise[part] * scale, 1.0)
+        matrix = torch.where(both, covariance, 0.0) + torch.diag_embed(own)
+        cross = torch.where(seen[:, :, None], covariance, 0.0)
+        gain = torch.cholesky_solve(cross, torch.linalg.cholesky(matrix))
+        estimate = (gain * value[part][..., None]).sum(1)
+        left = 1 - (gain * cross).sum(1) / scale
+        # An estimate as uncertain as the prior says nothing; its weight stays finite.
+        left = left.clamp(1e-6, 1 - 1e-6)
+        # The estimate is drawn to 0 already, as the observation that stands for it will be.
+        value[part] = torch.where(seen, value[part], estimate / (1 - left))
+        noise[part] = torch.where(seen, noise[part], left / (1 - left))
+    return value, noise

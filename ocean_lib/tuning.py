@@ -1,0 +1,211 @@
+"""Every classical method, tuned on validation months for one case as hard as a network is trained.
+
+Validation months are observed by the case's own pattern, and methods are compared at hidden places
+drawn from them.  Scales and noise of an optimal interpolation are those under which the truth there
+is most likely, each error being stated up to one common factor, by Nelder and Mead's search; of
+kernels, windows of a regression, and shrinkage, those of the least error are taken.  At other
+hidden places the error is then compared with the one stated, and their ratio, level by level,
+becomes the factor on the latter.
+
+Reference: Rasmussen & Williams 2006, Gaussian processes for machine learning, section 5.4.2
+(predictive likelihood as the criterion of a validation).
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import xarray as xr
+
+from . import baselines
+from .dataset import observe, select_statistics, standardise
+from .local import KERNELS
+from .reduced import ledoit_wolf
+from .regression import FromCovariance, Regression, covariance
+from .splits import months
+from .store import Store
+
+COLUMNS = 800  # places at which errors are compared while searching, and once more for the factor
+VALUES = 2**22  # of the validation months at most, so that they fit into memory
+EVALUATIONS = 80  # of the search, a kernel
+FEW = 3  # dates at which candidates for the reduced space are compared
+WINDOWS = (4.0, 8.0, 16.0, 64.0)  # cells, of the regression
+START = (1.0, 6.0, 6.0, 0.003)  # months, rows, columns, noise
+LIMITS = ((0.05, 36.0), (0.5, 200.0), (0.5, 200.0), (1e-5, 1.0))
+SHRINKAGES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9)  # of the reduced space
+NOISES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # of its observations
+
+__all__ = ["Validation", "fit"]
+
+
+class Validation:
+    """Validation months under one case's pattern, and hidden places to compare methods at.
+
+    Attributes:
+        observations: as `dataset.observe` gives them.    batch: the same, standardised.
+        truth: (T, C, H, W), standardised, surface first.
+    """
+
+    def __init__(self, store: Store, case: dict, seed: int):
+        times, _ = store.block("validation")
+        cells = store.ocean[:, store.block("validation")[1]].size
+        dates = np.arange(min(times.stop - times.start, max(VALUES // cells, 6)))
+        fields = store.fields("validation", dates)
+        self.observations = observe(fields, case, seed)
+        self.statistics = select_statistics(store.statistics(), self.observations)
+        self.batch = standardise(self.observations, self.statistics)
+        self.truth = torch.from_numpy(store.standardised("validation", dates))[:, store.surfaces :]
+        self.hidden = self.batch["ocean"] & ~self.batch["observed"]
+        self.months = months(self.observations.time.values)
+        columns = self.hidden.any(1).nonzero()
+        generator = torch.Generator().manual_seed(seed)
+        columns = columns[torch.randperm(len(columns), generator=generator)]
+        number = min(COLUMNS, len(columns) // 2)
+        self.searched, self.kept = columns[:number], columns[number : 3 * number]
+
+    def error(self, mean: torch.Tensor, targets: torch.Tensor) -> float:
+        """Root mean square error over hidden cells of `targets` (n, 3), of a mean (n, D)."""
+        t, y, x = targets.T
+        square = (mean - self.truth[t, :, y, x]) ** 2
+        return float(square[self.hidden[t, :, y, x]].mean().sqrt())
+
+    def unlikely(self, mean: torch.Tensor, variance: torch.Tensor, targets: torch.Tensor) -> float:
+        """Negative logarithm of the truth's likelihood, a value, with the best factor on errors."""
+        t, y, x = targets.T
+        hidden = self.hidden[t, :, y, x]
+        square = ((mean - self.truth[t, :, y, x]) ** 2)[hidden]
+        stated = variance[hidden].clamp(min=1e-9)
+        return 0.5 * float(stated.log().mean() + (square / stated).mean().log())
+
+    def cells(self, targets: torch.Tensor) -> torch.Tensor:
+        """(n, D) places of the levels of `targets` in a date's flattened channels and cells."""
+        height, width = self.truth.shape[-2:]
+        surfaces = self.batch["surface"].shape[1]
+        channels = torch.arange(surfaces, surfaces + self.truth.shape[1])
+        return (channels * height + targets[:, 1:2]) * width + targets[:, 2:]
+
+    def factor(self, mean: torch.Tensor, variance: torch.Tensor, targets: torch.Tensor):
+        """(D,) root of the mean square error over the mean variance, at `targets`."""
+        t, y, x = targets.T
+        hidden = self.hidden[t, :, y, x]
+        square = torch.where(hidden, (mean - self.truth[t, :, y, x]) ** 2, 0.0).sum(0)
+        stated = torch.where(hidden, variance, 0.0).sum(0)
+        ratio = torch.where(stated > 0, square / stated.clamp(min=1e-12), 1.0)
+        return ratio.sqrt()
+
+
+def fit(
+    store: Store, case: dict, *, seed: int = 0, show: Callable[[str], None] | None = None
+) -> dict[str, Callable[[xr.Dataset, xr.Dataset], xr.Dataset]]:
+    """All methods of `baselines` by name, tuned for one case (see `masks.check`).
+
+    Regression and reduced space are there where they can be: where the case has a surface, and
+    where places have a past, in a store split in time.
+
+    Args:
+        seed: of the validation months' observations and of the places compared.
+        show: takes a line on what each tuning chose.
+    """
+    check = Validation(store, case, seed)
+    show = show or (lambda line: None)
+    found: dict[str, Callable] = {
+        "climatology": baselines.climatology,
+        "linear": baselines.linear,
+        "optimal interpolation": _interpolation(
+            check, FromCovariance(covariance(store), store.surfaces), "optimal interpolation", show
+        ),
+    }
+    if check.batch["surface_observed"].any():
+        best = min(
+            (Regression(store, window) for window in WINDOWS),
+            key=lambda each: _after_regression(check, each),
+        )
+        name = "regression + optimal interpolation"
+        found[name] = _interpolation(check, best, name, show)
+    if store.split["kind"] == "time":
+        found["reduced space"] = _reduced(check, store, show)
+    return found
+
+
+def _after_regression(check: Validation, regression) -> float:
+    method = baselines.OptimalInterpolation(regression, _scales(START, "matern"))
+    prior, _ = method.prior(check.batch, check.observations)
+    t, y, x = check.searched.T
+    return check.error(prior[t, :, y, x], check.searched)
+
+
+def _scales(values, kernel: str) -> dict:
+    lengths, noise = tuple(float(each) for each in values[:3]), float(values[3])
+    return {"lengths": lengths, "noise": noise, "kernel": kernel}
+
+
+def _interpolation(
+    check: Validation, regression, name: str, show
+) -> baselines.OptimalInterpolation:
+    from scipy.optimize import minimize
+
+    start = baselines.OptimalInterpolation(regression, _scales(START, "matern"))
+    given = check.batch, *start.prior(check.batch, check.observations), check.months
+    low, high = np.log(LIMITS).T
+
+    def method(logarithms, kernel) -> baselines.OptimalInterpolation:
+        values = np.exp(np.clip(logarithms, low, high))
+        return baselines.OptimalInterpolation(regression, _scales(values, kernel))
+
+    best = None
+    for kernel in KERNELS:
+
+        def unlikely(logarithms, kernel=kernel) -> float:
+            tried = method(logarithms, kernel).at(*given, check.searched)
+            return check.unlikely(*tried, check.searched)
+
+        simplex = np.log(START) + np.concatenate([np.zeros((1, 4)), 0.7 * np.eye(4)])
+        options = {"maxfev": EVALUATIONS, "initial_simplex": simplex, "xatol": 0.02, "fatol": 1e-5}
+        found = minimize(unlikely, np.log(START), method="Nelder-Mead", options=options)
+        chosen = method(found.x, kernel)
+        mean, variance = chosen.at(*given, check.kept)
+        score = check.error(mean, check.kept)
+        if best is None or score < best[0]:
+            chosen.factor = check.factor(mean, variance, check.kept)
+            best = score, chosen
+    score, chosen = best
+    lengths = chosen.scales["lengths"]
+    show(
+        f"{name}: {chosen.scales['kernel']}, {lengths[1]:.1f} rows, {lengths[2]:.1f} columns, "
+        f"{lengths[0]:.1f} months, noise {chosen.scales['noise']:.2g}, error {score:.3f} standard "
+        "deviations on validation"
+    )
+    return chosen
+
+
+def _reduced(check: Validation, store: Store, show) -> baselines.ReducedSpace:
+    def tried(targets, shrinkage, noise):
+        method, means, variances = baselines.ReducedSpace(store, shrinkage, noise), [], []
+        for month in targets[:, 0].unique().tolist():
+            cells = check.cells(targets[targets[:, 0] == month])
+            mean, variance = method.at(check.batch, check.observations, month, cells.flatten())
+            means.append(mean.view(cells.shape))
+            variances.append(variance.view(cells.shape))
+        return method, torch.cat(means), torch.cat(variances)
+
+    dates = check.searched[:, 0].unique()
+    some = dates[:: max(1, len(dates) // FEW)][:FEW]
+    few = check.searched[torch.isin(check.searched[:, 0], some)]
+    few = few[few[:, 0].argsort()]
+    states = baselines.ReducedSpace(store, 1.0, 0.0).states.flatten(1)
+    chosen = {"shrinkage": max(ledoit_wolf(states), 0.01), "noise": 0.0}
+    score = check.error(tried(few, **chosen)[1], few)
+    for name, values in (("noise", NOISES), ("shrinkage", SHRINKAGES), ("noise", NOISES)):
+        for value in values:
+            candidate = chosen | {name: value}
+            error = check.error(tried(few, **candidate)[1], few)
+            if error < score:
+                score, chosen = error, candidate
+    kept = check.kept[check.kept[:, 0].argsort()]
+    method, mean, variance = tried(kept, **chosen)
+    method.factor = check.factor(mean, variance, kept)
+    show(
+        f"reduced space: shrinkage {chosen['shrinkage']:.3g}, noise {chosen['noise']:.3g}, error "
+        f"{score:.3f} standard deviations on validation"
+    )
+    return method

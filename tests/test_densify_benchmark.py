@@ -1,0 +1,339 @@
+"""The frozen benchmark: its files, what refuses them, and scores against plain numpy."""
+
+import hashlib
+import runpy
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import xarray as xr
+
+from benchmarks.densify import cases, hashes, results, score, sections
+from ocean_lib.dataset import observe
+from ocean_lib.observations import count, open_observations
+
+PATTERNS = {
+    "half": {"pattern": "blocks", "observed": 0.5},
+    "profiles": {"pattern": "profiles", "observed": 0.02, "surface": 1.0},
+}
+TINY = {"width": 8, "multipliers": (1,), "blocks": 1}
+
+
+@pytest.fixture(scope="module")
+def frozen(small_store, tmp_path_factory):
+    """The small ocean frozen and read again, beside what was frozen."""
+    fields = small_store.fields("test")
+    seen = {name: observe(fields, pattern, 5) for name, pattern in PATTERNS.items()}
+    path = tmp_path_factory.mktemp("frozen") / "small.nc"
+    cases.write(fields, seen, cases.of_levels(small_store.statistics()), path)
+    return fields, seen, cases.read(path)
+
+
+@pytest.fixture
+def ocean(frozen):
+    return frozen[2]
+
+
+@pytest.fixture
+def guess(ocean):
+    """An ensemble for both cases, off by some noise."""
+    rng = np.random.default_rng(1)
+    truth = ocean.fields.temperature
+    noise = rng.standard_normal((2, 4, *truth.shape)).astype(np.float32)
+    members = truth + xr.DataArray(noise, dims=("case", "member", *truth.dims))
+    members = members.assign_coords(case=[*PATTERNS])
+    mean, spread = members.mean("member"), members.std("member", ddof=1)
+    return xr.Dataset({"members": members, "mean": mean, "spread": spread})
+
+
+def test_frozen_files_have_their_hashes_and_fit_in_8_megabytes():
+    lines = (cases.CASES / "SHA256SUMS").read_text().splitlines()
+    for line in lines:
+        digest, name = line.split("  ")
+        assert hashlib.sha256((cases.CASES / name).read_bytes()).hexdigest() == digest
+    names = {line.split("  ")[1] for line in lines} | {"SHA256SUMS"}
+    assert {path.name for path in cases.CASES.iterdir()} == names
+    assert sum(path.stat().st_size for path in cases.CASES.iterdir()) <= 8e6
+
+
+def test_a_case_that_differs_or_is_missing_is_refused(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "cases"
+    shutil.copytree(cases.CASES, folder)
+    monkeypatch.setattr(cases, "CASES", folder)
+    monkeypatch.setattr("sys.argv", ["score", "demo_2", "none.nc"])
+    content = bytearray((folder / "demo_2.nc").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "demo_2.nc").write_bytes(content)
+    with pytest.raises(ValueError, match="demo_2.nc has the hash .* the benchmark's is"):
+        cases.open_ocean("demo_2")
+    with pytest.raises(SystemExit):
+        score.main()
+    assert "demo_2.nc has the hash" in capsys.readouterr().err
+    (folder / "demo_2.nc").unlink()
+    with pytest.raises(FileNotFoundError, match="demo_2.nc is missing"):
+        cases.open_ocean("demo_2")
+    with pytest.raises(ValueError, match="atlantis"):
+        cases.open_ocean("atlantis")
+    with pytest.raises(ValueError, match="other.nc is not among"):
+        hashes.verify(folder / "SHA256SUMS", folder, "other.nc")
+
+
+def test_demo_cases_are_what_they_say():
+    ocean = cases.open_ocean("demo_3")
+    months = ocean.fields.time.values.astype("M8[M]")
+    assert (np.diff(months).astype(int) == 1).all() and len(months) >= 12
+    assert [*ocean.observations] == ["50 % blocks", "0.25 % profiles + surface"]
+    half, profiles = ocean.observations.values()
+    top = half.observed.isel(depth=0).values[:, ocean.fields.ocean.values[0]]
+    assert abs(top.mean() - 0.5) < 0.03 and not half.surface_observed.any()
+    columns = profiles.observed.any("depth").mean(("latitude", "longitude"))
+    assert (columns > 0.001).all() and (columns <= 0.0026).all()
+    assert profiles.surface_observed.values[:, ocean.fields.ocean.values[0]].all()
+    anomaly = (ocean.fields.temperature - ocean.climatology["mean"]).where(ocean.fields.ocean)
+    assert 0.3 < float(np.sqrt((anomaly**2).mean())) < 3
+
+
+def test_freezing_keeps_masks_exactly_and_values_to_half_a_step(frozen, small_store):
+    fields, seen, again = frozen
+    ocean = fields.ocean.values
+    away = np.abs(again.fields.temperature - fields.temperature).values[:, ocean]
+    assert away.max() <= 0.51 * 24 / 32767
+    assert np.isnan(again.fields.temperature.values[:, ~ocean]).all()
+    for name, given in seen.items():
+        got = again.observations[name]
+        assert (got.observed == given.observed).all()
+        assert (got.surface_observed == given.surface_observed).all()
+        there = got.observed.values
+        assert (got.value.values[there] == again.fields.temperature.values[there]).all()
+        assert np.isnan(got.value.values[~there]).all() and (got.error == 0).all()
+    for month in (0, 7):  # the climatology, term by term
+        date = fields.time.values[month]
+        year = date.astype("M8[Y]").astype("M8[s]")
+        length = (date.astype("M8[Y]") + 1).astype("M8[s]") - year
+        phase = 2 * np.pi * float((date.astype("M8[s]") - year) / length)
+        terms = [1, np.cos(phase), np.sin(phase), np.cos(2 * phase), np.sin(2 * phase)]
+        known = small_store.climatology[..., small_store.surfaces :]
+        expected = sum(term * known[k] for k, term in enumerate(terms)).transpose(2, 0, 1)
+        got = again.climatology["mean"].values[month]
+        np.testing.assert_allclose(got[ocean], expected[ocean], atol=3e-3)
+
+
+def test_scores_are_those_of_plain_numpy(ocean, guess):
+    methods = {case: {"mine": guess.sel(case=case)[["mean", "members"]]} for case in PATTERNS}
+    table = score.score(ocean, methods, "mine")
+    area = np.cos(np.deg2rad(ocean.fields.latitude.values))[:, None]
+    for case in PATTERNS:
+        hidden = ocean.fields.ocean.values & ~ocean.observations[case].observed.values
+        weight = np.where(hidden, area, 0)
+        truth = np.where(hidden, ocean.fields.temperature.values, 0)
+        for method, mean in (
+            ("mine", guess["mean"].sel(case=case)), ("climatology", ocean.climatology["mean"])
+        ):  # fmt: skip
+            square = np.where(hidden, mean.transpose(*truth_dims(ocean)).values - truth, 0) ** 2
+            expected = np.sqrt((square * weight).sum() / weight.sum())
+            row = table[(table.case == case) & (table.method == method) & (table.depth == "all")]
+            got = row[row.metric == "rmse"].value.item()
+            assert got == pytest.approx(expected, rel=1e-4)
+    assert (table.ocean == "small").all()
+
+
+def truth_dims(ocean):
+    return ocean.fields.temperature.dims
+
+
+def test_files_are_placed_by_their_coordinates(ocean, guess, tmp_path):
+    expected = guess.sel(case="half", drop=True)
+    path = tmp_path / "mine.nc"
+    # Upside down, in float32, with a month and a level too many.
+    more = guess.sel(case="half", drop=True).isel(latitude=slice(None, None, -1))
+    later = more.isel(time=[-1]).assign_coords(time=more.time[-1:] + np.timedelta64(31, "D"))
+    more = xr.concat([later, more], "time")
+    deeper = more.isel(depth=[-1]).assign_coords(depth=more.depth[-1:] + 500)
+    more = xr.concat([more, deeper], "depth")
+    more = more.assign_coords(longitude=more.longitude.astype("float32"))
+    more.to_netcdf(path)
+    got = score.open_result(path, ocean, "half")["half"]
+    assert set(got.data_vars) == {"mean", "members"}
+    order = ("time", "depth", "latitude", "longitude")
+    np.testing.assert_array_equal(got["mean"].transpose(*order), expected["mean"].transpose(*order))
+    more[["members"]].to_netcdf(tmp_path / "members.nc")
+    alone = score.open_result(tmp_path / "members.nc", ocean, "half")["half"]
+    xr.testing.assert_allclose(alone["mean"].transpose(*got["mean"].dims), got["mean"], atol=1e-5)
+    more[["mean", "spread"]].to_netcdf(tmp_path / "spread.nc")
+    spread = score.open_result(tmp_path / "spread.nc", ocean, "half")["half"]
+    assert set(spread.data_vars) == {"mean", "error"}
+
+
+def test_files_that_cannot_be_scored_are_refused(ocean, guess, tmp_path):
+    def refused(dataset, words, case=None):
+        path = tmp_path / "bad.nc"
+        path.unlink(missing_ok=True)
+        dataset.to_netcdf(path)
+        with pytest.raises(ValueError, match=words):
+            score.open_result(path, ocean, case)
+
+    one = guess[["mean"]].sel(case="half", drop=True)
+    refused(one, "give --case")
+    refused(one, "give --case", "quarter")
+    refused(guess.assign_coords(case=["half", "quarter"]), "quarter")
+    refused(one.rename(mean="thetao"), "neither mean nor members", "half")
+    refused(one.isel(time=slice(1, None)), "lacks time .* of 10 of the case", "half")
+    refused(one.isel(depth=0, drop=True), "no dimension 'depth'", "half")
+    with pytest.raises(FileNotFoundError, match="no reconstruction at"):
+        score.open_result(tmp_path / "none.nc", ocean)
+    assert set(score.open_result(_written(guess, tmp_path), ocean)) == set(PATTERNS)
+
+
+def _written(dataset, folder):
+    dataset.to_netcdf(folder / "both.nc")
+    return folder / "both.nc"
+
+
+def test_a_pool_is_scored_as_its_parts(ocean, guess):
+    one = {case: guess.sel(case=case, drop=True)[["mean"]] for case in PATTERNS}
+    twice = cases.pooled([ocean, ocean])
+    assert twice.fields.sizes["longitude"] == 2 * (ocean.fields.sizes["longitude"] + 1)
+    both = score.pool_results([one, one])
+    tables = [
+        score.score(place, {c: {"mine": r} for c, r in given.items()}, "mine")
+        for place, given in ((ocean, one), (twice, both))
+    ]
+    one, two = (t[(t.metric == "rmse") & (t.depth == "all")].reset_index() for t in tables)
+    np.testing.assert_allclose(two.value, one.value, rtol=1e-6)
+    assert (two.n == 2 * one.n).all()
+
+
+def test_what_is_exported_is_what_may_be_seen(ocean, small_store, tmp_path):
+    paths = cases.export(ocean, tmp_path / "seen")
+    for path, seen in zip(paths, ocean.observations.values()):
+        got, number = count(open_observations(path, small_store.statistics()))
+        assert number == int(seen.observed.sum())
+        for name in ("value", "observed", "ocean"):
+            np.testing.assert_array_equal(got[name].values, seen[name].values)
+        assert ("surface" in got) == bool(seen.surface_observed.any())
+
+
+def test_new_scores_replace_the_old_ones_of_the_same_method():
+    def rows(method, value):
+        given = {"ocean": "demo_1", "case": "half", "method": method, "reference": "truth"}
+        return {**given, "depth": "all", "metric": "rmse", "value": value}
+
+    new = pd.DataFrame([rows("linear", 1.0)])
+    old = pd.DataFrame([rows("linear", 2.0), rows("network", 3.0)])
+    table = results.combined(new, old).set_index("method")
+    assert table.value.to_dict() == {"linear": 1.0, "network": 3.0}
+    assert table.measured.to_dict() == {"linear": "now", "network": "as published"}
+    assert (results.combined(new.iloc[:0], old).measured == "as published").all()
+
+
+def test_the_command_verifies_and_prints(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("OCEAN_WORKSPACE", str(tmp_path))
+    runpy.run_module("benchmarks.densify", run_name="__main__")
+    said = capsys.readouterr().out
+    assert "verified by SHA-256: demo_1.nc, demo_2.nc, demo_3.nc" in said
+    if results.SCORES.exists():
+        assert "| reduced space |" in said and "as published" in said and "| now |" not in said
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory):
+    if not sections.SECTIONS.is_dir():
+        pytest.skip("no GLORYS12 sections beside the repository (../shared/data)")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OCEAN_WORKSPACE", str(tmp_path_factory.mktemp("workspace")))
+        yield sections.sections()
+
+
+def test_sections_see_three_stations_of_every_test_month(real):
+    assert [name for name, *_ in real] == ["Bonavista", "SealIsland", "WhiteBay"]
+    for _, store, found in real:
+        months = store.times.astype("M8[M]").astype(str)
+        ends = {part: months[slice(*store.split[part])][[0, -1]].tolist() for part in store.split
+                if part != "kind"}  # fmt: skip
+        assert ends == {
+            "train": ["1993-01", "2012-09"],
+            "validation": ["2013-01", "2015-09"],
+            "test": ["2016-01", "2019-12"],
+        }
+        without, with_surface = (seen for _, seen in found.values())
+        xr.testing.assert_identical(without.observed, with_surface.observed)
+        columns = without.observed.isel(latitude=0)
+        assert (columns.any("depth").sum("longitude") == 3).all()
+        # A station is seen at all its levels or at none.
+        wet = without.ocean.isel(latitude=0)
+        assert (columns == (wet & columns.any("depth"))).all()
+        assert not without.surface_observed.any()
+        assert (with_surface.surface_observed == wet.isel(depth=0)).all()
+
+
+def test_sections_are_scored_as_one_and_below_190_m(real):
+    oceans = [cases.open_ocean(name) for name, *_ in real]
+    ocean = cases.pooled(oceans)
+    case = "3 stations"
+    table = score.score(ocean, {case: {"copy": ocean.climatology}}, "copy")
+    table = table[(table.method == "copy") & (table.metric == "rmse")].set_index("depth")
+    for depth, least in (("all", 0), (score.BELOW, 190)):
+        total, number = 0.0, 0
+        for one in oceans:
+            error = (one.climatology["mean"] - one.fields.temperature).where(
+                one.fields.ocean & ~one.observations[case].observed
+            )
+            error = error.sel(depth=slice(least, None)).values
+            total, number = total + np.nansum(error**2), number + np.isfinite(error).sum()
+        assert table.value[depth] == pytest.approx(np.sqrt(total / number), rel=1e-5)
+        assert table.n[depth] == number
+
+
+def test_a_network_moved_to_its_own_ocean_is_itself(small_store, ocean):
+    from benchmarks.densify.methods import moved
+    from ocean_lib.background import covariance
+    from ocean_lib.interpolation import Background
+    from ocean_lib.model import Densifier
+    from ocean_lib.reconstruction import reconstruct
+
+    torch.manual_seed(0)
+    background = Background(covariance(small_store), small_store.surfaces, length=4.0)
+    model = Densifier(small_store.statistics(), background, network=TINY)
+    seen = ocean.observations["profiles"].isel(time=[0])
+    one, two = (
+        reconstruct(each, seen, members=2, steps=2) for each in (model, moved(model, small_store))
+    )
+    xr.testing.assert_equal(one, two)
+    # Elsewhere it keeps its weights and takes that ocean's climatology.
+    elsewhere = moved(model, small_store)
+    elsewhere.statistics["harmonic"] = elsewhere.statistics.harmonic + 1
+    assert elsewhere.regressor is model.regressor
+    away = reconstruct(elsewhere, seen, members=2, steps=2).climatology - one.climatology
+    assert float(away.mean()) > 0.5
+
+
+def test_the_networks_files_are_those_that_are_scored(small_store, ocean, tmp_path, monkeypatch):
+    from benchmarks.densify import methods
+    from ocean_lib.background import covariance
+    from ocean_lib.interpolation import Background
+    from ocean_lib.model import Densifier
+
+    monkeypatch.setenv("OCEAN_WORKSPACE", str(tmp_path))
+    monkeypatch.setattr(methods, "STEPS", 2)
+    monkeypatch.setattr(methods, "MEMBERS", 3)
+    monkeypatch.setattr(results, "GROUPS", {"small": ("small",)})
+    monkeypatch.setattr(results, "open_ocean", lambda name, folder: ocean)
+    background = Background(covariance(small_store), small_store.surfaces, length=4.0, floor=0.1)
+    model = Densifier(small_store.statistics(), background, network=TINY)
+    factor = xr.DataArray(
+        np.full((2, 5), 2.0), {"case": [*PATTERNS], "depth": ocean.fields.depth}, ("case", "depth")
+    )
+    made = methods.network(model, ocean.observations, factor)
+    methods._keep("small", made)
+    assert [*made][-1] == "network" and set(made) < set(results.ORDER)
+    table = results.measured(show=lambda line: None)
+    spread = table[(table.metric == "spread_skill") & (table.depth == "all")].set_index("method")
+    wide, narrow = (spread.value[name].values for name in ("network, calibrated", "network"))
+    np.testing.assert_allclose(wide, 2 * narrow, rtol=2e-3)
+    assert set(table.method[table.metric == "crps"]) == {*made, "climatology"}
+    text = results.markdown(results.combined(table, results.published()))
+    lines = text.splitlines()
+    assert len(lines) == 2 + 1 + len(made) and lines[2].startswith("| climatology | ")
+    assert "half: RMSE, °C" in lines[0] and "**" in text and "| now |" in text
