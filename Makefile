@@ -1,11 +1,11 @@
-# make demo | test | lab | doctor | figures | run P=name [ARGS="key=value --fresh"]
+# make demo | test | lab | doctor | figures | benchmark | run P=name [ARGS="key=value --fresh"]
 # PYTHON is the interpreter that .venv is created with: 3.11, 3.12 or 3.13.
 
 PYTHON ?= python3
 VENV = .venv/bin/python
 INSTALLED = .venv/.installed
 
-.PHONY: demo test lab doctor figures run
+.PHONY: demo test lab doctor figures benchmark run
 
 demo: $(INSTALLED)
 	$(VENV) -m ocean_lib run demo $(ARGS)
@@ -23,6 +23,9 @@ figures: # the pictures of README.md, from the demo's run
 	cp outputs/demo/figures/05_maps_2.png assets/reconstruction.png
 	cp outputs/demo/figures/05_error_by_depth.png assets/error_by_depth.png
 	cp outputs/demo/figures/02_occlusion.png assets/occlusion.png
+
+benchmark: $(INSTALLED) # verifies the frozen cases, prints the table of all methods
+	$(VENV) -m benchmarks.densify $(ARGS)
 
 run: $(INSTALLED)
 	@test -n "$(P)" || { echo 'which one? make run P=name; these are known:'; \

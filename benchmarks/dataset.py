@@ -24,10 +24,10 @@ import torch
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
-from ocean_lib.regression import covariance
 from ocean_lib.dataset import Batches, seeded
 from ocean_lib.interpolation import Background
 from ocean_lib.model import Densifier
+from ocean_lib.regression import covariance
 from ocean_lib.store import STEP, Store, build
 from ocean_lib.training import regression_loss, residual_loss
 

@@ -12,9 +12,10 @@ Reference: Fortin et al. 2014, doi 10.1175/JHM-D-14-0008.1 (error and spread of 
 import numpy as np
 import xarray as xr
 
+from .dataset import named
 from .evaluation import LAYERS, hidden
 
-__all__ = ["apply", "fit", "stated"]
+__all__ = ["apply", "fit", "fit_cases", "stated"]
 
 
 def stated(result: xr.Dataset) -> xr.DataArray:
@@ -68,6 +69,29 @@ def fit(
         {"depth": fields.depth},
         attrs={"long_name": "factor on the spread, fitted on validation", "units": "1"},
     )
+
+
+def fit_cases(
+    fields: xr.Dataset, seen: dict[str, xr.Dataset], drawn: dict[str, xr.Dataset]
+) -> xr.Dataset:
+    """`calibration` (case, depth), and so of further variables: the factors of reconstructions.
+
+    Args:
+        fields: truth of validation months.    seen: {case: observations}.
+        drawn: {case: reconstruction}, as `reconstruction.reconstruct` gives them.
+    """
+    cases = xr.Variable("case", list(drawn))
+    result = xr.Dataset()
+    for variable, field in fields.data_vars.items():
+        if field.dims != fields.temperature.dims:
+            continue
+        own = {named(variable, name): name for name in ("mean", "members")}
+        each = [
+            fit(fields, seen[case], one[list(own)].rename(own), variable)
+            for case, one in drawn.items()
+        ]
+        result[named(variable, "calibration")] = xr.concat(each, cases)
+    return result
 
 
 def apply(result: xr.Dataset, factor: xr.DataArray) -> xr.Dataset:

@@ -22,7 +22,7 @@ LEAST = {
     "demo_months": 1, "validation_months": 1, "test_months": 1, "gap_months": 0, "patch": 1,
     "width": 1, "blocks": 1, "stem": 1, "background_iterations": 1, "batch": 1, "every": 1,
     "regression_steps": 0, "diffusion_steps": 0, "members": 2, "dates": 1, "tile": 8,
-    "seed": 0, "case_seed": 0, "source_seed": 0,
+    "calibration_dates": 1, "tuning_evaluations": 1, "seed": 0, "case_seed": 0, "source_seed": 0,
 }  # fmt: skip
 CELLS = {"demo": 12, "glorys12": 12}  # a degree
 DEMO = 96, 128  # rows, columns

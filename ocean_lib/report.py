@@ -10,7 +10,7 @@ import pandas as pd
 
 from .evaluation import LAYERS
 
-__all__ = ["TIED", "summary", "table", "verdict"]
+__all__ = ["TIED", "markdown", "summary", "table", "verdict"]
 
 TIED = "≈"  # after a score that is not told apart from the best
 HIGHEST = ("skill", "anomaly_correlation", "psnr", "ssim")  # the best of these is the highest
@@ -171,7 +171,7 @@ def summary(
         ]
         text += f"{ours[:1].upper()}{ours[1:]}: {', '.join(given)}. "
         said.append(text + " ".join(_against(scores, truth, case, ours, unit)))
-    tables = [_markdown(table(scores, name), title, unit) for name, title in TITLES.items()]
+    tables = [markdown(table(scores, name), title, unit) for name, title in TITLES.items()]
     return "\n\n".join([*said, *tables])
 
 
@@ -187,7 +187,8 @@ def _against(scores, truth, case, ours, unit):
         yield f"{title} against {best}, the best rival: {_text(row, '+')} {unit}, {claim}."
 
 
-def _markdown(shown: pd.DataFrame, title: str, unit: str) -> str:
+def markdown(shown: pd.DataFrame, title: str, unit: str) -> str:
+    """A `table` in Markdown, its first column named by title and unit."""
     head = [f"{title} ({unit})", *shown.columns]
     rows = [head, ["---"] * len(head), *([name, *row] for name, *row in shown.itertuples())]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)

@@ -110,6 +110,12 @@ class Store:
         columns = self.block(part)[1]
         return len(self.latitude), columns.stop - columns.start
 
+    def evenly(self, part: str, number: int) -> np.ndarray:
+        """Indices within one part of `number` of its dates, evenly spread, or of all it has."""
+        times, _ = self.block(part)
+        last = len(self.times[times]) - 1
+        return np.unique(np.linspace(0, last, number).round().astype(int))
+
     def standardised(self, part: str, dates=None) -> np.ndarray:
         """(time, channel, latitude, longitude) float32 of one part, 0 outside the ocean.
 

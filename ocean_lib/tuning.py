@@ -27,7 +27,6 @@ from .store import Store
 
 COLUMNS = 800  # places at which errors are compared while searching, and once more for the factor
 VALUES = 2**22  # of the validation months at most, so that they fit into memory
-EVALUATIONS = 80  # of the search, a kernel
 FEW = 3  # dates at which candidates for the reduced space are compared
 WINDOWS = (4.0, 8.0, 16.0, 64.0)  # cells, of the regression
 START = (1.0, 6.0, 6.0, 0.003)  # months, rows, columns, noise
@@ -95,7 +94,12 @@ class Validation:
 
 
 def fit(
-    store: Store, case: dict, *, seed: int = 0, show: Callable[[str], None] | None = None
+    store: Store,
+    case: dict,
+    *,
+    evaluations: int = 80,
+    seed: int = 0,
+    show: Callable[[str], None] | None = None,
 ) -> dict[str, Callable[[xr.Dataset, xr.Dataset], xr.Dataset]]:
     """All methods of `baselines` by name, tuned for one case (see `masks.check`).
 
@@ -103,25 +107,33 @@ def fit(
     where places have a past, in a store split in time.
 
     Args:
+        evaluations: of each search for scales and noise, one for every kernel.
         seed: of the validation months' observations and of the places compared.
         show: takes a line on what each tuning chose.
     """
     check = Validation(store, case, seed)
     show = show or (lambda line: None)
     found: dict[str, Callable] = {
-        "climatology": baselines.climatology,
-        "linear": baselines.linear,
-        "optimal interpolation": _interpolation(
-            check, FromCovariance(covariance(store), store.surfaces), "optimal interpolation", show
-        ),
-    }
+        "climatology": baselines.climatology, "linear": baselines.linear
+    }  # fmt: skip
+
+    def interpolation(name: str, regression) -> None:
+        score, method = _interpolation(check, regression, evaluations)
+        lengths, noise = method.scales["lengths"], method.scales["noise"]
+        show(
+            f"{name}: {method.scales['kernel']}, {lengths[1]:.1f} rows, {lengths[2]:.1f} columns, "
+            f"{lengths[0]:.1f} months, noise {noise:.2g}, error {score:.3f} standard deviations on "
+            "validation"
+        )
+        found[name] = method
+
+    interpolation("optimal interpolation", FromCovariance(covariance(store), store.surfaces))
     if check.batch["surface_observed"].any():
         best = min(
             (Regression(store, window) for window in WINDOWS),
             key=lambda each: _after_regression(check, each),
         )
-        name = "regression + optimal interpolation"
-        found[name] = _interpolation(check, best, name, show)
+        interpolation("regression + optimal interpolation", best)
     if store.split["kind"] == "time":
         found["reduced space"] = _reduced(check, store, show)
     return found
@@ -140,8 +152,8 @@ def _scales(values, kernel: str) -> dict:
 
 
 def _interpolation(
-    check: Validation, regression, name: str, show
-) -> baselines.OptimalInterpolation:
+    check: Validation, regression, evaluations: int
+) -> tuple[float, baselines.OptimalInterpolation]:
     from scipy.optimize import minimize
 
     start = baselines.OptimalInterpolation(regression, _scales(START, "matern"))
@@ -160,7 +172,7 @@ def _interpolation(
             return check.unlikely(*tried, check.searched)
 
         simplex = np.log(START) + np.concatenate([np.zeros((1, 4)), 0.7 * np.eye(4)])
-        options = {"maxfev": EVALUATIONS, "initial_simplex": simplex, "xatol": 0.02, "fatol": 1e-5}
+        options = {"maxfev": evaluations, "initial_simplex": simplex, "xatol": 0.02, "fatol": 1e-5}
         found = minimize(unlikely, np.log(START), method="Nelder-Mead", options=options)
         chosen = method(found.x, kernel)
         mean, variance = chosen.at(*given, check.kept)
@@ -168,14 +180,7 @@ def _interpolation(
         if best is None or score < best[0]:
             chosen.factor = check.factor(mean, variance, check.kept)
             best = score, chosen
-    score, chosen = best
-    lengths = chosen.scales["lengths"]
-    show(
-        f"{name}: {chosen.scales['kernel']}, {lengths[1]:.1f} rows, {lengths[2]:.1f} columns, "
-        f"{lengths[0]:.1f} months, noise {chosen.scales['noise']:.2g}, error {score:.3f} standard "
-        "deviations on validation"
-    )
-    return chosen
+    return best
 
 
 def _reduced(check: Validation, store: Store, show) -> baselines.ReducedSpace:

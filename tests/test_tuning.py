@@ -16,7 +16,6 @@ CASE = {"name": "few", "pattern": "pixels", "observed": 0.12, "surface": 0.0}
 def brief(monkeypatch):
     """A short search, where what it finds does not matter."""
     monkeypatch.setattr(tuning, "COLUMNS", 100)
-    monkeypatch.setattr(tuning, "EVALUATIONS", 12)
 
 
 def gaussian_ocean(lengths, months=60, rows=28, columns=28, seed=0, noise=0.0):
@@ -71,7 +70,7 @@ def test_fitted_scales_are_those_of_the_field(tmp_path, lengths):
 
 
 def test_methods_and_their_order(brief, small_store):
-    names = [*tuning.fit(small_store, CASE | {"surface": 1.0})]
+    names = [*tuning.fit(small_store, CASE | {"surface": 1.0}, evaluations=12)]
     assert names == [
         "climatology",
         "linear",
@@ -79,7 +78,7 @@ def test_methods_and_their_order(brief, small_store):
         "regression + optimal interpolation",
         "reduced space",
     ]
-    assert "regression + optimal interpolation" not in tuning.fit(small_store, CASE)
+    assert "regression + optimal interpolation" not in tuning.fit(small_store, CASE, evaluations=12)
 
 
 def test_a_store_split_in_space_has_no_reduced_space(brief, small_ocean, tmp_path):
@@ -89,7 +88,7 @@ def test_a_store_split_in_space_has_no_reduced_space(brief, small_ocean, tmp_pat
         wide, tmp_path / "s", split="space", validation=1, test=1, gap=1, gap_cells=4,
         surface=wide["surface"],
     )  # fmt: skip
-    methods = tuning.fit(store, CASE | {"surface": 1.0})
+    methods = tuning.fit(store, CASE | {"surface": 1.0}, evaluations=12)
     assert "reduced space" not in methods
     seen = observe(store.fields("test"), CASE | {"surface": 1.0}, 1)
     for name, method in methods.items():
@@ -103,7 +102,7 @@ def test_tuning_repeats_and_reads_neither_test_nor_hidden_values(
     changed = small_ocean.copy(deep=True)
     changed.temperature[50:] = 5.0
     other = build(changed, tmp_path / "s", validation=8, test=10, gap=3, surface=changed["surface"])
-    first, second = (optimal(each) for each in (small_store, other))
+    first, second = (optimal(each, evaluations=12) for each in (small_store, other))
     assert first.scales == second.scales and torch.equal(first.factor, second.factor)
 
 
@@ -125,7 +124,7 @@ def test_the_regression_is_worth_its_while_where_places_differ(brief, tmp_path):
     fields = store.fields("test")
     seen = observe(fields, case, 1)
     errors = {}
-    for name, method in tuning.fit(store, case).items():
+    for name, method in tuning.fit(store, case, evaluations=30).items():
         difference = method(seen, store.statistics())["mean"] - fields.temperature
         errors[name] = float(np.sqrt((difference**2).where(~seen.observed).mean()))
     assert errors["regression + optimal interpolation"] < 0.6 * errors["optimal interpolation"]
@@ -134,7 +133,7 @@ def test_the_regression_is_worth_its_while_where_places_differ(brief, tmp_path):
 
 def test_baselines_know_a_cloudy_surface(brief, small_store):
     """Under cloud the surface is interpolated: between blind and sighted."""
-    methods = tuning.fit(small_store, CASE | {"surface": 1.0})
+    methods = tuning.fit(small_store, CASE | {"surface": 1.0}, evaluations=12)
     fields = small_store.fields("test")
     errors = []
     for surface, clouds in ((0.0, 0.0), (1.0, 0.5), (1.0, 0.0)):

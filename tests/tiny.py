@@ -2,11 +2,11 @@
 
 import torch
 
-from ocean_lib.regression import covariance
 from ocean_lib.dataset import Batches
 from ocean_lib.diffusion import Diffusion
 from ocean_lib.interpolation import Background
 from ocean_lib.model import Densifier
+from ocean_lib.regression import covariance
 
 NETWORK = {"width": 8, "multipliers": (1, 2), "blocks": 1}
 PATTERNS = [
