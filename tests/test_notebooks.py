@@ -17,6 +17,7 @@ from ocean_lib.runner import run
 GIOPS = NOTEBOOKS.parent.parent / "shared" / "data" / "giops" / "nemo_test.nc"
 STEPS = ["01_download", "02_masks", "03_training", "04_sampling", "05_evaluation"]
 SMALL = ["width=8", "multipliers=[1, 2]", "every=10", "members=2", "dates=2", "device=cpu"]
+SMALL += ["calibration_dates=1", "tuning_evaluations=5"]
 
 
 @pytest.fixture(scope="module")
