@@ -21,7 +21,7 @@ from .regression import nearest
 from .splits import months
 from .store import Store
 
-__all__ = ["OptimalInterpolation", "ReducedSpace", "climatology", "linear", "restore"]
+__all__ = ["OptimalInterpolation", "ReducedSpace", "climatology", "linear", "restore", "triangulate"]
 
 
 def restore(
@@ -69,31 +69,47 @@ def climatology(observations: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
     return _result(np.zeros(shape), np.ones(shape), observations, statistics)
 
 
-def linear(observations: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+def linear(
+    observations: xr.Dataset, statistics: xr.Dataset, factor: Tensor | float = 1.0
+) -> xr.Dataset:
     """Piecewise linear (Delaunay) interpolation of the anomalies at each level and date.
 
     Outside the hull of the observations the nearest one holds; a level without any keeps its
-    climatology.  The error is 0 at observations and 1 standard deviation elsewhere.
-    """
-    from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
-    from scipy.spatial import QhullError
+    climatology.
 
+    Args:
+        factor: (D,) error away from observations, standard deviations; at them it is 0.
+    """
     batch = standardise(observations, select_statistics(statistics, observations))
     value, observed = batch["value"].numpy(), batch["observed"].numpy()
+    error = np.asarray(factor).reshape(-1, 1, 1) * ~observed
+    return _result(triangulate(value, observed), error, observations, statistics)
+
+
+def triangulate(value: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Linear interpolation of (T, D, H, W) within each level; 0 where a level has no value."""
+    from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
+    from scipy.ndimage import binary_erosion
+    from scipy.spatial import QhullError
+
     height, width = value.shape[-2:]
     cells = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), -1)
-    mean = np.zeros_like(value)
+    mean = np.where(observed, value, 0.0).astype(value.dtype)
     for index in np.ndindex(value.shape[:2]):
-        points, values = cells[observed[index]], value[index][observed[index]]
-        if not len(points):
+        seen = observed[index]
+        if not seen.any() or seen.all():
             continue
-        mean[index] = NearestNDInterpolator(points, values)(cells)
+        # A point amid observed ones is a corner of no triangle that holds a hidden cell.
+        corner = seen & ~binary_erosion(seen, np.ones((3, 3)))
+        points, values, hidden = cells[corner], value[index][corner], cells[~seen]
         try:
-            inside = LinearNDInterpolator(points, values)(cells)
+            found = LinearNDInterpolator(points, values)(hidden)
         except QhullError:  # fewer than three points, or all on one line
-            continue
-        mean[index] = np.where(np.isfinite(inside), inside, mean[index])
-    return _result(mean, np.where(observed, 0.0, 1.0), observations, statistics)
+            found = np.full(len(hidden), np.nan)
+        outside = np.isnan(found)
+        found[outside] = NearestNDInterpolator(points, values)(hidden[outside])
+        mean[index][~seen] = found
+    return mean
 
 
 class OptimalInterpolation:
@@ -144,39 +160,41 @@ class OptimalInterpolation:
             surface[lack[:, 0], channel, lack[:, 1], lack[:, 2]] = mean[:, 0]
         return surface
 
-    def at(self, batch, prior, dates, when, targets) -> tuple[Tensor, Tensor]:
-        """Posterior mean and variance, (n, D), of targets (n, 3): date, row, column.
+    def given(self, batch: dict[str, Tensor], grid: xr.Dataset) -> tuple[Tensor, list]:
+        """What does not depend on the scales: the prior, and each kind of dates' columns in full.
 
         Args:
-            batch: of `dataset.standardise`.    prior, dates: of `prior`.    when: (T,) months.
+            batch: of `dataset.standardise`.    grid: its observations.
         """
-        levels = batch["value"].shape[1]
-        mean = batch["value"].new_zeros(len(targets), levels)
-        variance = torch.ones_like(mean)
-        for group in (True, False):
-            own = dates == group
-            mine = own[targets[:, 0]]
-            if not mine.any():
-                continue
-            matrix = (self.regression.left if group else self.regression.plain).to(mean)
-            scale = matrix.diagonal()
+        prior, dates = self.prior(batch, grid)
+        when, groups = months(grid.time.values), []
+        for own, matrix in ((dates, self.regression.left), (~dates, self.regression.plain)):
+            scale = matrix.to(prior).diagonal()
             columns = (batch["observed"].any(1) & own[:, None, None]).nonzero()
             t, y, x = columns.T
             departure = (batch["value"] - prior)[t, :, y, x]
             seen = batch["observed"][t, :, y, x]
             uncertain = batch["error"][t, :, y, x] ** 2 / scale
-            value, uncertain = complete(departure, seen, uncertain, matrix)
-            places = (
-                np.concatenate([when[each[:, 0].cpu()][:, None], each[:, 1:].cpu()], 1)
-                for each in (columns, targets[mine])
-            )
+            values = complete(departure, seen, uncertain, matrix.to(prior))
+            groups.append((own, scale, when, _places(columns, when), *values))
+        return prior, groups
+
+    def at(self, prior: Tensor, groups: list, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior mean and variance, (n, D), of targets (n, 3): date, row, column.
+
+        Args:
+            prior, groups: of `given`.
+        """
+        mean = prior.new_zeros(len(targets), prior.shape[1])
+        variance = torch.ones_like(mean)
+        for own, scale, when, places, value, uncertain in groups:
+            mine = own[targets[:, 0]]
+            if not mine.any():
+                continue
+            wanted = _places(targets[mine], when)
+            number = self.neighbours
             found, left = interpolate(
-                next(places),
-                value,
-                uncertain,
-                next(places),
-                neighbours=self.neighbours,
-                **self.scales,
+                places, value, uncertain, wanted, neighbours=number, **self.scales
             )
             t, y, x = targets[mine].T
             mean[mine], variance[mine] = prior[t, :, y, x] + found, left * scale
@@ -185,17 +203,21 @@ class OptimalInterpolation:
     def __call__(self, observations: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
         local = select_statistics(statistics, observations)
         batch = standardise(observations, local)
-        prior, dates = self.prior(batch, observations)
         exact = batch["observed"] & (batch["error"] == 0)
         targets = (batch["ocean"] & ~exact).any(1).nonzero()
-        when = months(observations.time.values)
-        mean, variance = self.at(batch, prior, dates, when, targets)
+        prior, groups = self.given(batch, observations)
+        mean, variance = self.at(prior, groups, targets)
         field, error = torch.zeros_like(prior), torch.ones_like(prior)
         t, y, x = targets.T
         field[t, :, y, x], error[t, :, y, x] = mean, variance.sqrt() * self.factor
         field = torch.where(exact, batch["value"], field)
         error = torch.where(exact, 0.0, error)
         return _result(field.numpy(), error.numpy(), observations, statistics)
+
+
+def _places(columns: Tensor, when: np.ndarray) -> np.ndarray:
+    """(n, 3) month, row and column of (n, 3) date, row and column."""
+    return np.concatenate([when[columns[:, 0].cpu()][:, None], columns[:, 1:].cpu()], 1)
 
 
 class ReducedSpace:
@@ -220,12 +242,20 @@ class ReducedSpace:
         self.scale = deviation / deviation[wet].square().mean().sqrt()
         self.states = torch.from_numpy(store.standardised("train")) * self.scale
 
-    def at(self, batch, grid: xr.Dataset, month: int, cells=slice(None)) -> tuple[Tensor, Tensor]:
-        """Posterior mean and variance of one date, (S + D) H W, or of some `cells` of it."""
+    def on(self, grid: xr.Dataset) -> tuple[Tensor, Tensor]:
+        """States (N, (S + D) H W) and scale of a grid's places."""
         rows, columns = nearest(self.places, grid)
         states, scale = (
             each[..., rows[:, None], columns].flatten(-3) for each in (self.states, self.scale)
         )
+        return states, scale
+
+    def at(self, batch, states, scale, month: int, cells=slice(None)) -> tuple[Tensor, Tensor]:
+        """Posterior mean and variance of one date, (S + D) H W, or of some `cells` of it.
+
+        Args:
+            states, scale: of `on`.
+        """
         value = torch.cat([batch["surface"], batch["value"]], 1)[month].flatten()
         seen = torch.cat([batch["surface_observed"], batch["observed"]], 1)[month].flatten()
         error = torch.cat([torch.zeros_like(batch["surface"]), batch["error"]], 1)[month].flatten()
@@ -236,7 +266,8 @@ class ReducedSpace:
     def __call__(self, observations: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
         batch = standardise(observations, select_statistics(statistics, observations))
         number, surfaces, *shape = batch["surface"].shape
-        each = zip(*(self.at(batch, observations, month) for month in range(number)))
+        places = self.on(observations)
+        each = zip(*(self.at(batch, *places, month) for month in range(number)))
         mean, variance = (torch.stack(part).view(number, -1, *shape) for part in each)
         exact = batch["observed"] & (batch["error"] == 0)
         mean = torch.where(exact, batch["value"], mean[:, surfaces:])

@@ -13,11 +13,13 @@ Reference: Bretherton, Davis & Fandry 1976, doi 10.1016/0011-7471(76)90001-2; Ra
 2006, Gaussian processes for machine learning, chapter 4 (kernels).
 """
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import torch
 from torch import Tensor
 
-CHUNK = 512  # targets at a time: their matrices stay in the cache
+CHUNK = 256  # targets at a time: their matrices stay in the cache
 
 __all__ = ["KERNELS", "complete", "interpolate"]
 
@@ -79,7 +81,8 @@ def interpolate(
     points, places = (
         torch.tensor(each, dtype=value.dtype, device=value.device) for each in (points, places)
     )
-    for first in range(0, len(places), CHUNK):
+
+    def solve(first: int) -> None:
         rows = slice(first, first + CHUNK)
         near, chosen = points[index[rows]], index[rows]
         among = _correlation(near, near, kernel)
@@ -95,6 +98,10 @@ def interpolate(
                 weights[fresh] = torch.cholesky_solve(cross[fresh], torch.linalg.cholesky(matrix))
             mean[rows, level] = (weights[..., 0] * values[..., level]).sum(1)
             left[rows, level] = 1 - (weights * cross).sum((1, 2))
+
+    # Many small factorisations: torch does those of a batch one after another.
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        list(pool.map(solve, range(0, len(places), CHUNK)))
     return mean, left.clamp(min=0)
 
 

@@ -12,6 +12,7 @@ Reference: Rasmussen & Williams 2006, Gaussian processes for machine learning, s
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import torch
@@ -22,12 +23,11 @@ from .dataset import observe, select_statistics, standardise
 from .local import KERNELS
 from .reduced import ledoit_wolf
 from .regression import FromCovariance, Regression, covariance
-from .splits import months
 from .store import Store
 
-COLUMNS = 800  # places at which errors are compared while searching, and once more for the factor
+COLUMNS = 512  # places at which errors are compared while searching, and once more for the factor
 VALUES = 2**22  # of the validation months at most, so that they fit into memory
-FEW = 3  # dates at which candidates for the reduced space are compared
+FEW = 3  # dates for the reduced space's candidates, and for the error of linear interpolation
 WINDOWS = (4.0, 8.0, 16.0, 64.0)  # cells, of the regression
 START = (1.0, 6.0, 6.0, 0.003)  # months, rows, columns, noise
 LIMITS = ((0.05, 36.0), (0.5, 200.0), (0.5, 200.0), (1e-5, 1.0))
@@ -55,7 +55,6 @@ class Validation:
         self.batch = standardise(self.observations, self.statistics)
         self.truth = torch.from_numpy(store.standardised("validation", dates))[:, store.surfaces :]
         self.hidden = self.batch["ocean"] & ~self.batch["observed"]
-        self.months = months(self.observations.time.values)
         columns = self.hidden.any(1).nonzero()
         generator = torch.Generator().manual_seed(seed)
         columns = columns[torch.randperm(len(columns), generator=generator)]
@@ -97,7 +96,7 @@ def fit(
     store: Store,
     case: dict,
     *,
-    evaluations: int = 80,
+    evaluations: int = 60,
     seed: int = 0,
     show: Callable[[str], None] | None = None,
 ) -> dict[str, Callable[[xr.Dataset, xr.Dataset], xr.Dataset]]:
@@ -114,8 +113,9 @@ def fit(
     check = Validation(store, case, seed)
     show = show or (lambda line: None)
     found: dict[str, Callable] = {
-        "climatology": baselines.climatology, "linear": baselines.linear
-    }  # fmt: skip
+        "climatology": baselines.climatology,
+        "linear": partial(baselines.linear, factor=_linear_error(check)),
+    }
 
     def interpolation(name: str, regression) -> None:
         score, method = _interpolation(check, regression, evaluations)
@@ -139,6 +139,16 @@ def fit(
     return found
 
 
+def _linear_error(check: Validation) -> torch.Tensor:
+    dates, date = check.kept[:, 0].unique()[:FEW], check.kept[:, 0]
+    some = check.kept[torch.isin(date, dates)]
+    value, observed = (check.batch[name][dates].numpy() for name in ("value", "observed"))
+    mean = torch.from_numpy(baselines.triangulate(value, observed))
+    t, y, x = some.T
+    mean = mean[torch.searchsorted(dates, t.contiguous()), :, y, x]
+    return check.factor(mean, torch.ones_like(mean), some)
+
+
 def _after_regression(check: Validation, regression) -> float:
     method = baselines.OptimalInterpolation(regression, _scales(START, "matern"))
     prior, _ = method.prior(check.batch, check.observations)
@@ -157,7 +167,7 @@ def _interpolation(
     from scipy.optimize import minimize
 
     start = baselines.OptimalInterpolation(regression, _scales(START, "matern"))
-    given = check.batch, *start.prior(check.batch, check.observations), check.months
+    given = start.given(check.batch, check.observations)
     low, high = np.log(LIMITS).T
 
     def method(logarithms, kernel) -> baselines.OptimalInterpolation:
@@ -184,33 +194,37 @@ def _interpolation(
 
 
 def _reduced(check: Validation, store: Store, show) -> baselines.ReducedSpace:
-    def tried(targets, shrinkage, noise):
-        method, means, variances = baselines.ReducedSpace(store, shrinkage, noise), [], []
+    method = baselines.ReducedSpace(store, 1.0, 0.0)
+    method.shrinkage = max(ledoit_wolf(method.states.flatten(1)), 0.01)
+    places = method.on(check.observations)
+
+    def tried(targets):
+        means, variances = [], []
         for month in targets[:, 0].unique().tolist():
             cells = check.cells(targets[targets[:, 0] == month])
-            mean, variance = method.at(check.batch, check.observations, month, cells.flatten())
+            mean, variance = method.at(check.batch, *places, month, cells.flatten())
             means.append(mean.view(cells.shape))
             variances.append(variance.view(cells.shape))
-        return method, torch.cat(means), torch.cat(variances)
+        return torch.cat(means), torch.cat(variances)
 
     dates = check.searched[:, 0].unique()
     some = dates[:: max(1, len(dates) // FEW)][:FEW]
     few = check.searched[torch.isin(check.searched[:, 0], some)]
     few = few[few[:, 0].argsort()]
-    states = baselines.ReducedSpace(store, 1.0, 0.0).states.flatten(1)
-    chosen = {"shrinkage": max(ledoit_wolf(states), 0.01), "noise": 0.0}
-    score = check.error(tried(few, **chosen)[1], few)
+    score = check.error(tried(few)[0], few)
     for name, values in (("noise", NOISES), ("shrinkage", SHRINKAGES), ("noise", NOISES)):
         for value in values:
-            candidate = chosen | {name: value}
-            error = check.error(tried(few, **candidate)[1], few)
+            before = getattr(method, name)
+            setattr(method, name, value)
+            error = check.error(tried(few)[0], few)
             if error < score:
-                score, chosen = error, candidate
+                score = error
+            else:
+                setattr(method, name, before)
     kept = check.kept[check.kept[:, 0].argsort()]
-    method, mean, variance = tried(kept, **chosen)
-    method.factor = check.factor(mean, variance, kept)
+    method.factor = check.factor(*tried(kept), kept)
     show(
-        f"reduced space: shrinkage {chosen['shrinkage']:.3g}, noise {chosen['noise']:.3g}, error "
+        f"reduced space: shrinkage {method.shrinkage:.3g}, noise {method.noise:.3g}, error "
         f"{score:.3f} standard deviations on validation"
     )
     return method
