@@ -6,7 +6,7 @@ that; `bootstrap` draws boxes with replacement and takes the score of every draw
 Two methods are compared on the same draws.  With fewer than `LEAST` blocks nothing is claimed.
 
 Neighbouring blocks still share a little: on squares of errors alike along all three axes a 90 %
-interval of 20 to 60 blocks holds the truth in about 80 to 85 cases of 100, where cells drawn one by
+interval of 20 to 60 blocks holds the truth in about 77 to 85 cases of 100, where cells drawn one by
 one hold it in 25.  More than `MOST` blocks are therefore made fewer and larger.
 
 References: Künsch 1989, doi 10.1214/aos/1176347265 (blocks); Wilks 1997,
