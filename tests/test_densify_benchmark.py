@@ -319,6 +319,7 @@ def test_the_networks_files_are_those_that_are_scored(small_store, ocean, tmp_pa
     monkeypatch.setattr(methods, "STEPS", 2)
     monkeypatch.setattr(methods, "MEMBERS", 3)
     monkeypatch.setattr(results, "GROUPS", {"small": ("small",)})
+    monkeypatch.setattr(results, "SCORES", tmp_path / "none.csv")
     monkeypatch.setattr(results, "open_ocean", lambda name, folder: ocean)
     background = Background(covariance(small_store), small_store.surfaces, length=4.0, floor=0.1)
     model = Densifier(small_store.statistics(), background, network=TINY)
