@@ -15,13 +15,14 @@ from torch import Tensor
 
 from .anomalies import climatology as climatology_at
 from .dataset import named, select_statistics, standardise
+from .interpolation import triangulate
 from .local import complete, interpolate
 from .reduced import reduced_space
 from .regression import nearest
 from .splits import months
 from .store import Store
 
-__all__ = ["OptimalInterpolation", "ReducedSpace", "climatology", "linear", "restore", "triangulate"]
+__all__ = ["OptimalInterpolation", "ReducedSpace", "climatology", "linear", "restore"]
 
 
 def restore(
@@ -86,32 +87,6 @@ def linear(
     return _result(triangulate(value, observed), error, observations, statistics)
 
 
-def triangulate(value: np.ndarray, observed: np.ndarray) -> np.ndarray:
-    """Linear interpolation of (T, D, H, W) within each level; 0 where a level has no value."""
-    from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
-    from scipy.ndimage import binary_erosion
-    from scipy.spatial import QhullError
-
-    height, width = value.shape[-2:]
-    cells = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), -1)
-    mean = np.where(observed, value, 0.0).astype(value.dtype)
-    for index in np.ndindex(value.shape[:2]):
-        seen = observed[index]
-        if not seen.any() or seen.all():
-            continue
-        # A point amid observed ones is a corner of no triangle that holds a hidden cell.
-        corner = seen & ~binary_erosion(seen, np.ones((3, 3)))
-        points, values, hidden = cells[corner], value[index][corner], cells[~seen]
-        try:
-            found = LinearNDInterpolator(points, values)(hidden)
-        except QhullError:  # fewer than three points, or all on one line
-            found = np.full(len(hidden), np.nan)
-        outside = np.isnan(found)
-        found[outside] = NearestNDInterpolator(points, values)(hidden[outside])
-        mean[index][~seen] = found
-    return mean
-
-
 class OptimalInterpolation:
     """Local optimal interpolation of what a regression on the surface leaves.
 
@@ -167,7 +142,7 @@ class OptimalInterpolation:
             batch: of `dataset.standardise`.    grid: its observations.
         """
         prior, dates = self.prior(batch, grid)
-        when, groups = months(grid.time.values), []
+        groups = []
         for own, matrix in ((dates, self.regression.left), (~dates, self.regression.plain)):
             scale = matrix.to(prior).diagonal()
             columns = (batch["observed"].any(1) & own[:, None, None]).nonzero()
@@ -176,25 +151,29 @@ class OptimalInterpolation:
             seen = batch["observed"][t, :, y, x]
             uncertain = batch["error"][t, :, y, x] ** 2 / scale
             values = complete(departure, seen, uncertain, matrix.to(prior))
-            groups.append((own, scale, when, _places(columns, when), *values))
+            groups.append((own, scale, columns, *values))
         return prior, groups
 
-    def at(self, prior: Tensor, groups: list, targets: Tensor) -> tuple[Tensor, Tensor]:
+    def at(
+        self, prior: Tensor, groups: list, when: np.ndarray, targets: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """Posterior mean and variance, (n, D), of targets (n, 3): date, row, column.
 
         Args:
-            prior, groups: of `given`.
+            prior, groups: of `given`.    when: (T,) months.
         """
         mean = prior.new_zeros(len(targets), prior.shape[1])
         variance = torch.ones_like(mean)
-        for own, scale, when, places, value, uncertain in groups:
+        for own, scale, columns, value, uncertain in groups:
             mine = own[targets[:, 0]]
             if not mine.any():
                 continue
-            wanted = _places(targets[mine], when)
-            number = self.neighbours
+            places, wanted = (
+                np.concatenate([when[each[:, 0].cpu()][:, None], each[:, 1:].cpu()], 1)
+                for each in (columns, targets[mine])
+            )
             found, left = interpolate(
-                places, value, uncertain, wanted, neighbours=number, **self.scales
+                places, value, uncertain, wanted, neighbours=self.neighbours, **self.scales
             )
             t, y, x = targets[mine].T
             mean[mine], variance[mine] = prior[t, :, y, x] + found, left * scale
@@ -205,19 +184,15 @@ class OptimalInterpolation:
         batch = standardise(observations, local)
         exact = batch["observed"] & (batch["error"] == 0)
         targets = (batch["ocean"] & ~exact).any(1).nonzero()
-        prior, groups = self.given(batch, observations)
-        mean, variance = self.at(prior, groups, targets)
+        given = self.given(batch, observations)
+        prior, when = given[0], months(observations.time.values)
+        mean, variance = self.at(*given, when, targets)
         field, error = torch.zeros_like(prior), torch.ones_like(prior)
         t, y, x = targets.T
         field[t, :, y, x], error[t, :, y, x] = mean, variance.sqrt() * self.factor
         field = torch.where(exact, batch["value"], field)
         error = torch.where(exact, 0.0, error)
         return _result(field.numpy(), error.numpy(), observations, statistics)
-
-
-def _places(columns: Tensor, when: np.ndarray) -> np.ndarray:
-    """(n, 3) month, row and column of (n, 3) date, row and column."""
-    return np.concatenate([when[columns[:, 0].cpu()][:, None], columns[:, 1:].cpu()], 1)
 
 
 class ReducedSpace:

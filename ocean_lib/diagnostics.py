@@ -20,6 +20,7 @@ __all__ = ["by_distance", "distance", "independent", "ranks", "reach", "reliabil
 
 RADIUS = 6371.0  # km, of the Earth
 FEWEST = 50  # cells of a bin of distances, below which it says nothing
+DATES = 3  # that a bin takes its cells from, at least
 ORDER = ("time", "depth", "latitude", "longitude")
 
 
@@ -100,6 +101,10 @@ def by_distance(
     area = np.cos(np.deg2rad(fields.latitude)).broadcast_like(grid).transpose(*ORDER).values[where]
     bins, number = np.digitize(away, edges) - 1, len(edges) - 1
     inside = (bins >= 0) & (bins < number)
+    date = np.nonzero(where)[ORDER.index("time")]
+    pairs = np.unique(np.stack([bins[inside], date[inside]]), axis=1)
+    dates = np.bincount(pairs[0], minlength=number)  # one month far from all floats is one eddy
+    enough = dates >= min(DATES, fields.sizes["time"])
 
     def total(values):
         return np.bincount(bins[inside], values[inside], minlength=number)
@@ -119,7 +124,7 @@ def by_distance(
             int(count[k]),
         )
         for method in methods
-        for k in np.nonzero(count >= FEWEST)[0]
+        for k in np.nonzero((count >= FEWEST) & enough)[0]
         if method != "climatology"
     ]
     return pd.DataFrame(rows, columns=["method", "case", "distance", "skill", "rmse", "n"])

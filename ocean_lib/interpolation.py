@@ -12,13 +12,16 @@ interior on it.  What a few steps leave at the observations is spread by normali
 decreasing width, so dense patterns keep their small scales.
 """
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 LONELY = 0.3  # weight of "no departure" beside the observations around a cell
 WIDTHS = (4.0, 2.0, 1.0)  # cells, of the convolutions that spread what is left
 
-__all__ = ["Background", "gaussian_smooth", "normalised_convolution", "optimal_interpolation"]
+__all__ = [
+    "Background", "gaussian_smooth", "normalised_convolution", "optimal_interpolation", "triangulate"
+]  # fmt: skip
 
 
 def _correlation(size: int, length: float, device, kernel: str = "matern") -> Tensor:
@@ -205,3 +208,29 @@ class Background(nn.Module):
         explained = (cross @ torch.linalg.inv(noisy) * cross).sum(1)
         seen = surface_observed.all(1, keepdim=True)
         return prior.view(1, -1, 1, 1) - seen * explained.view(1, -1, 1, 1)
+
+
+def triangulate(value: np.ndarray, observed: np.ndarray) -> np.ndarray:
+    """Linear interpolation of (T, D, H, W) within each level; 0 where a level has no value."""
+    from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
+    from scipy.ndimage import binary_erosion
+    from scipy.spatial import QhullError
+
+    height, width = value.shape[-2:]
+    cells = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij"), -1)
+    mean = np.where(observed, value, 0.0).astype(value.dtype)
+    for index in np.ndindex(value.shape[:2]):
+        seen = observed[index]
+        if not seen.any() or seen.all():
+            continue
+        # A point amid observed ones is a corner of no triangle that holds a hidden cell.
+        corner = seen & ~binary_erosion(seen, np.ones((3, 3)))
+        points, values, hidden = cells[corner], value[index][corner], cells[~seen]
+        try:
+            found = LinearNDInterpolator(points, values)(hidden)
+        except QhullError:  # fewer than three points, or all on one line
+            found = np.full(len(hidden), np.nan)
+        outside = np.isnan(found)
+        found[outside] = NearestNDInterpolator(points, values)(hidden[outside])
+        mean[index][~seen] = found
+    return mean

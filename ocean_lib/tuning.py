@@ -20,14 +20,17 @@ import xarray as xr
 
 from . import baselines
 from .dataset import observe, select_statistics, standardise
+from .interpolation import triangulate
 from .local import KERNELS
 from .reduced import ledoit_wolf
 from .regression import FromCovariance, Regression, covariance
+from .splits import months
 from .store import Store
 
 COLUMNS = 512  # places at which errors are compared while searching, and once more for the factor
 VALUES = 2**22  # of the validation months at most, so that they fit into memory
-FEW = 3  # dates for the reduced space's candidates, and for the error of linear interpolation
+FEW = 3  # dates at which candidates for the reduced space are compared
+DATES = 12  # dates that tell the error of linear interpolation
 WINDOWS = (4.0, 8.0, 16.0, 64.0)  # cells, of the regression
 START = (1.0, 6.0, 6.0, 0.003)  # months, rows, columns, noise
 LIMITS = ((0.05, 36.0), (0.5, 200.0), (0.5, 200.0), (1e-5, 1.0))
@@ -140,13 +143,17 @@ def fit(
 
 
 def _linear_error(check: Validation) -> torch.Tensor:
-    dates, date = check.kept[:, 0].unique()[:FEW], check.kept[:, 0]
-    some = check.kept[torch.isin(date, dates)]
+    dates = _some(torch.arange(len(check.truth)), DATES)
+    targets = check.hidden[dates].any(1).nonzero()
     value, observed = (check.batch[name][dates].numpy() for name in ("value", "observed"))
-    mean = torch.from_numpy(baselines.triangulate(value, observed))
-    t, y, x = some.T
-    mean = mean[torch.searchsorted(dates, t.contiguous()), :, y, x]
-    return check.factor(mean, torch.ones_like(mean), some)
+    number, y, x = targets.T
+    mean = torch.from_numpy(triangulate(value, observed))[number, :, y, x]
+    targets = torch.stack([dates[number], y, x], 1)
+    return check.factor(mean, torch.ones_like(mean), targets)
+
+
+def _some(dates: torch.Tensor, number: int) -> torch.Tensor:
+    return dates[:: max(1, len(dates) // number)][:number]
 
 
 def _after_regression(check: Validation, regression) -> float:
@@ -167,7 +174,8 @@ def _interpolation(
     from scipy.optimize import minimize
 
     start = baselines.OptimalInterpolation(regression, _scales(START, "matern"))
-    given = start.given(check.batch, check.observations)
+    when = months(check.observations.time.values)
+    given = *start.given(check.batch, check.observations), when
     low, high = np.log(LIMITS).T
 
     def method(logarithms, kernel) -> baselines.OptimalInterpolation:
@@ -207,8 +215,7 @@ def _reduced(check: Validation, store: Store, show) -> baselines.ReducedSpace:
             variances.append(variance.view(cells.shape))
         return torch.cat(means), torch.cat(variances)
 
-    dates = check.searched[:, 0].unique()
-    some = dates[:: max(1, len(dates) // FEW)][:FEW]
+    some = _some(check.searched[:, 0].unique(), FEW)
     few = check.searched[torch.isin(check.searched[:, 0], some)]
     few = few[few[:, 0].argsort()]
     score = check.error(tried(few)[0], few)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.interpolate import griddata
 
 from ocean_lib.interpolation import (
     LONELY,
@@ -10,6 +11,7 @@ from ocean_lib.interpolation import (
     gaussian_smooth,
     normalised_convolution,
     optimal_interpolation,
+    triangulate,
 )
 
 
@@ -297,3 +299,23 @@ def test_an_unknown_kernel_is_refused_by_name(device):
     batch = random_batch(1, 1, 3, 3, 0.5, device)
     with pytest.raises(ValueError, match="'cubic'.*'gaussian' or 'matern'"):
         Background(torch.eye(1), 0, kernel="cubic").to(device)(*batch)
+
+
+@pytest.mark.parametrize("seen", ["half in blocks", "9 of 10 pixels", "1 of 10 pixels"])
+def test_triangles_around_holes_are_those_of_all_points(seen):
+    """x² + y² has one Delaunay interpolant, even where points of a lattice lie on one circle."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:40, :50]
+    if seen == "half in blocks":
+        observed = np.kron(rng.random((8, 10)) < 0.5, np.ones((5, 5))).astype(bool)
+    else:
+        observed = rng.random((40, 50)) < int(seen[0]) / 10
+    value = (x - 20.0) ** 2 + (y - 11.0) ** 2
+    points = np.argwhere(observed)
+    expected = griddata(points, value[observed], (y, x), method="linear")
+    found = triangulate(value[None, None], observed[None, None])[0, 0]
+    inside = np.isfinite(expected)
+    np.testing.assert_allclose(found[inside], expected[inside], atol=1e-6)
+    for place in np.argwhere(~inside):
+        apart = np.hypot(*(points - place).T)
+        assert found[tuple(place)] in value[tuple(points[apart <= apart.min() + 1e-9].T)]

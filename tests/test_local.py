@@ -161,3 +161,20 @@ def test_completed_columns_say_what_the_observed_levels_say():
             weight = 1 / (1 + float(error[i, d]))
             assert weight * float(full[i, d]) == pytest.approx(mean, abs=1e-5)
             assert 1 - weight == pytest.approx(left, abs=1e-5)
+
+
+def test_one_core_and_two_give_the_same_bits():
+    rng = np.random.default_rng(0)
+    position, targets = (rng.uniform(0, 30, (each, 3)) for each in (200, 700))
+    value, variance = torch.from_numpy(rng.normal(size=(200, 2))), torch.rand(200, 2) * 0.1
+    given = position, value, variance.double(), targets
+    before = torch.get_num_threads()
+    try:
+        found = []
+        for number in (1, 2):
+            torch.set_num_threads(number)
+            found.append(interpolate(*given, lengths=(2.0, 5.0, 5.0), noise=0.01))
+    finally:
+        torch.set_num_threads(before)
+    for one, two in zip(*found, strict=True):
+        assert torch.equal(one, two)

@@ -57,15 +57,17 @@ def test_fitted_scales_are_those_of_the_field(tmp_path, lengths):
     ocean = gaussian_ocean(lengths, months=260)
     store = build(ocean, tmp_path / "s", validation=100, test=12, gap=3)
     shown = []
-    method = optimal(store, show=shown.append)
+    methods = tuning.fit(store, CASE, show=shown.append)
+    method = methods["optimal interpolation"]
     np.testing.assert_allclose(method.scales["lengths"], lengths, rtol=0.2)
     assert method.scales["kernel"] == "matern" and method.scales["noise"] < 0.01
     fields = store.fields("test")
     seen = observe(fields, CASE, 5)
-    result = method(seen, store.statistics())
     hidden = seen.ocean & ~seen.observed
-    square = float(((result["mean"] - fields.temperature) ** 2).where(hidden).mean())
-    assert float((result["error"] ** 2).where(hidden).mean()) == pytest.approx(square, rel=0.15)
+    for each in (method, methods["linear"]):
+        result = each(seen, store.statistics())
+        square = float(((result["mean"] - fields.temperature) ** 2).where(hidden).mean())
+        assert float((result["error"] ** 2).where(hidden).mean()) == pytest.approx(square, rel=0.15)
     assert "matern" in shown[0] and "columns" in shown[0]
 
 
