@@ -132,8 +132,10 @@ def on_scheduler(address: str):
         yield
         return
     from distributed import Client
+    from distributed.comm import get_address_host
 
     try:
+        get_address_host(address)  # first: a client that fails on it stays behind as the default
         client = Client(address, timeout=PATIENCE)
     except (OSError, ValueError) as error:
         raise ConnectionError(

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 
+import dask
 import dask.array as da
 import numpy as np
 import pytest
@@ -116,6 +117,7 @@ def test_a_scheduler_that_does_not_answer_is_named_at_once(monkeypatch):
         assert word in str(caught.value)
     with pytest.raises(ConnectionError, match="'nonsense'"), on_scheduler("nonsense://"):
         pass
+    assert dask.delayed(sum)([1, 2]).compute() == 3  # threads, as before
 
 
 def test_a_scheduler_without_workers_is_refused(monkeypatch):
