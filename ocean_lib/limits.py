@@ -20,7 +20,7 @@ __all__ = ["check"]
 
 LEAST = {
     "demo_months": 1, "validation_months": 1, "test_months": 1, "gap_months": 0, "patch": 1,
-    "width": 1, "blocks": 1, "stem": 1, "background_iterations": 1, "batch": 1, "every": 1,
+    "width": 1, "blocks": 1, "stem": 1, "background_evaluations": 1, "batch": 1, "every": 1,
     "regression_steps": 0, "diffusion_steps": 0, "members": 2, "dates": 1, "tile": 8,
     "calibration_dates": 1, "tuning_evaluations": 1, "seed": 0, "case_seed": 0, "source_seed": 0,
 }  # fmt: skip
@@ -133,6 +133,11 @@ def _patterns(patterns) -> list[str]:
 
     masks.check(patterns)
     return []
+
+
+def _scenes(patterns, scenes) -> Iterator[str]:
+    if len(scenes) != len(patterns) or min(scenes, default=0) < 1:
+        yield f"scenes is {scenes}; give a number, 1 or more, for each of {len(patterns)} patterns"
 
 
 def _cases(cases) -> Iterator[str]:

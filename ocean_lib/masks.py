@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["PATTERNS", "blocks", "check", "clouds", "draw", "pixels", "profiles", "tracks"]
+__all__ = ["PATTERNS", "between", "blocks", "check", "clouds", "draw", "pixels", "profiles", "tracks"]
 
 
 def _earliest(moment: Tensor, count: Tensor) -> Tensor:
@@ -203,7 +203,8 @@ def profiles(
 
 
 PATTERNS = {"blocks": blocks, "pixels": pixels, "tracks": tracks, "profiles": profiles}
-_DEFAULTS = {"pattern": None, "observed": None, "surface": 0.0, "clouds": 0.0, "name": None}
+_DEFAULTS = {"pattern": None, "observed": None, "surface": 0.0, "clouds": 0.0, "error": 0.0}
+_DEFAULTS |= {"name": None}
 
 
 def check(specifications: list[dict]) -> list[dict]:
@@ -211,7 +212,8 @@ def check(specifications: list[dict]) -> list[dict]:
 
     Keys: `pattern`; `observed`, the fraction of columns, a number or [low, high] (drawn
     log-uniformly); `surface`, the probability that the surface is seen; `clouds`, the fraction
-    of it under cloud, a number or [low, high]; `name`, for cases.
+    of it under cloud, a number or [low, high]; `error`, in standard deviations of the field, that
+    some of the training samples are observed with, a number or [low, high]; `name`, for cases.
     """
     if not specifications:
         raise ValueError("no observation pattern given; choose at least one of " + str([*PATTERNS]))
@@ -225,7 +227,8 @@ def check(specifications: list[dict]) -> list[dict]:
                 f"pattern {given.get('pattern')!r} is not known; choose one of {[*PATTERNS]}"
             )
         whole = _DEFAULTS | given
-        for key, ranged in (("observed", True), ("clouds", True), ("surface", False)):
+        for key in ("observed", "clouds", "error", "surface"):
+            ranged = key != "surface"
             value = whole[key]
             ends = value if ranged and isinstance(value, (list, tuple)) else [value, value]
             if (
@@ -242,7 +245,8 @@ def check(specifications: list[dict]) -> list[dict]:
     return complete
 
 
-def _between(value, number: int, generator, logarithmic: bool) -> Tensor:
+def between(value, number: int, generator, logarithmic: bool) -> Tensor:
+    """`number` draws of a number, or uniform ones of [low, high], or of its logarithm."""
     low, high = value if isinstance(value, (list, tuple)) else (value, value)
     u = torch.rand(number, generator=generator, device=generator.device, dtype=torch.float64)
     if logarithmic and low > 0:
@@ -251,19 +255,28 @@ def _between(value, number: int, generator, logarithmic: bool) -> Tensor:
 
 
 def draw(
-    specifications: list[dict], ocean: Tensor, depth: Tensor, surfaces: int, generator
+    specifications: list[dict],
+    ocean: Tensor,
+    depth: Tensor,
+    surfaces: int,
+    generator: torch.Generator,
+    dates: int = 1,
 ) -> tuple[Tensor, Tensor]:
     """Patterns for a batch, each sample drawing one of the specifications with equal chance.
 
     Args:
         ocean: bool, (B, D, H, W).    depth: (D,), metres.    surfaces: number S of surface fields.
+        dates: so many samples after one another are of one place: they share specification,
+            density and cover, and have a surface together or not at all.
     Returns:
         observed, bool (B, D, H, W), and surface_observed, bool (B, S, H, W); both within ocean.
     """
     specifications = check(specifications)
     batch, levels, *shape = ocean.shape
     device = generator.device
-    choice = torch.randint(len(specifications), (batch,), generator=generator, device=device)
+    choice = torch.randint(
+        len(specifications), (batch // dates,), generator=generator, device=device
+    ).repeat_interleave(dates)
     observed = torch.zeros(batch, levels, *shape, dtype=torch.bool, device=device)
     seen = torch.zeros(batch, surfaces, *shape, dtype=torch.bool, device=device)
     for index, spec in enumerate(specifications):
@@ -271,7 +284,9 @@ def draw(
         number = len(mine)
         if not number:
             continue
-        fraction = _between(spec["observed"], number, generator, logarithmic=True)
+        places = number // dates
+        fraction = between(spec["observed"], places, generator, logarithmic=True)
+        fraction = fraction.repeat_interleave(dates)
         wet = ocean[mine]
         if spec["pattern"] == "profiles":
             drawn = profiles(number, shape, fraction, generator, ocean=wet, depth=depth)
@@ -279,9 +294,10 @@ def draw(
             drawn = PATTERNS[spec["pattern"]](number, shape, fraction, generator)[:, None] & wet
         observed[mine] = drawn
         if surfaces and spec["surface"] > 0:
-            cover = _between(spec["clouds"], number, generator, logarithmic=False)
-            sky = clouds(number, shape, cover, generator)
-            shown = torch.rand(number, generator=generator, device=device) < spec["surface"]
+            cover = between(spec["clouds"], places, generator, logarithmic=False)
+            sky = clouds(number, shape, cover.repeat_interleave(dates), generator)
+            shown = torch.rand(places, generator=generator, device=device) < spec["surface"]
+            shown = shown.repeat_interleave(dates)
             seen[mine] = (sky & shown[:, None, None] & wet[:, 0])[:, None].expand(
                 -1, surfaces, -1, -1
             )

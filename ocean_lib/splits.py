@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-__all__ = ["SPLITS", "choose_split", "months", "records_a_month"]
+__all__ = ["SPLITS", "beside", "choose_split", "dates", "months", "records_a_month"]
 
 SPLITS = ("train", "validation", "test")
 MONTH = 30.4375  # days
@@ -19,6 +19,23 @@ def months(times: np.ndarray) -> np.ndarray:
     """Dates as a number of months of mean length, (T,), float64."""
     days = (np.asarray(times) - np.datetime64("1970-01-01")) / np.timedelta64(1, "D")
     return days / MONTH
+
+
+def dates(months: np.ndarray) -> np.ndarray:
+    """The inverse of `months`: datetime64, to the second."""
+    seconds = np.rint(np.asarray(months) * MONTH * 86400).astype("timedelta64[s]")
+    return (np.datetime64("1970-01-01", "s") + seconds).astype("datetime64[ns]")
+
+
+def beside(times: np.ndarray) -> np.ndarray:
+    """(T, 2) index of the date a month before and a month after each, -1 where there is none."""
+    position = months(times)
+    apart = position[None] - position[:, None]
+    found = []
+    for lag in (-1, 1):
+        off = np.abs(apart - lag)
+        found.append(np.where(off.min(1) < 0.25, off.argmin(1), -1))
+    return np.stack(found, 1)
 
 
 def records_a_month(times: np.ndarray) -> float:

@@ -20,7 +20,8 @@ from tiny import PATTERNS, densifier
 
 from ocean_lib import sources
 from ocean_lib.__main__ import main
-from ocean_lib.dataset import Batches, observe
+from ocean_lib.batches import Batches
+from ocean_lib.dataset import observe
 from ocean_lib.densify import densify
 from ocean_lib.fields import open_fields
 from ocean_lib.model import Densifier
@@ -350,7 +351,7 @@ CASES = {
     ),
     "another version": (
         loaded(lambda u: saved(u, format=1, version="0.0.9")),
-        ValueError, "format 1", "0.0.9", "reads 2", "train again",
+        ValueError, "format 1", "0.0.9", "reads 3", "train again",
     ),
     "incomplete checkpoint": (
         loaded(lambda u: {k: v for k, v in saved(u).items() if k != "statistics"}),
