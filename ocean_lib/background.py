@@ -1,103 +1,165 @@
-"""The networks' background, tuned on validation months for the patterns that training draws.
+"""The networks' background: a regression on the surface, then local optimal interpolation.
 
-Its covariance is that of the training months; length scale, noise and the error it leaves amid
-observations are fitted to validation patches (see `interpolation.Background`).
+It is the baselines' method with one set of coefficients for all places, so that it is small enough
+for a checkpoint and moves to other oceans; its scales are tuned on validation months for the
+patterns that training draws, and those of the pattern nearest in density serve.  Observations of
+the dates before and after enter where they are known.
+
+Where observations are sparse the interpolated departure is smoother than the grid: it is computed
+on every few rows and columns, and bilinear in between.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 import torch
+import torch.nn.functional as F
+import xarray as xr
+from torch import Tensor, nn
 
-from .dataset import Batches
-from .interpolation import Background
-from .regression import covariance
+from . import masks
+from .baselines import OptimalInterpolation
+from .regression import Regression, regress_everywhere
+from .splits import dates
 from .store import Store
+from .tuning import Validation, fit_interpolation
 
-__all__ = ["tune"]
+COARSE = 0.2  # of the mean distance of observed columns: the grid of the departure
+COARSEST = 4  # cells
+
+__all__ = ["Background", "tune"]
+
+
+class Background(nn.Module):
+    """The first guess and its error from observations and climatology alone.
+
+    A module, so that it moves with the network and lies in the checkpoint.
+
+    Args:
+        coefficients: (D, P, 1, 1), of the regression on the surface.
+        plain, left: (D, D) covariance of the levels before and after it.
+        factor: (N, D) on the errors, for each of the N densities.
+        scales: for each density `observed` (share of columns), and `lengths`, `noise`, `kernel` of
+            `baselines.OptimalInterpolation`.
+    """
+
+    BUFFERS = ("coefficients", "plain", "left", "factor")
+
+    def __init__(
+        self, coefficients: Tensor, plain: Tensor, left: Tensor, factor: Tensor, scales: list[dict]
+    ):
+        super().__init__()
+        for name, value in zip(self.BUFFERS, (coefficients, plain, left, factor)):
+            self.register_buffer(name, torch.as_tensor(value, dtype=torch.float32))
+        self.scales = [dict(each) for each in scales]
+
+    def method(self, share: float) -> OptimalInterpolation:
+        """The interpolation for a share of observed columns."""
+        nearest = min(
+            range(len(self.scales)),
+            key=lambda index: abs(np.log(max(share, 1e-6) / self.scales[index]["observed"])),
+        )
+        scales = {name: self.scales[nearest][name] for name in ("lengths", "noise", "kernel")}
+        regression = Regression(self.coefficients, self.plain, self.left)
+        return OptimalInterpolation(regression, scales, factor=self.factor[nearest])
+
+    @torch.no_grad()
+    def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Background and its error (standard deviation), both (B, D, H, W), standardised.
+
+        At exact observations they are the value and 0.
+
+        Args:
+            batch: as `dataset` describes it, with or without the dates beside.
+        """
+        each = [self._one(*_dates(batch, sample)) for sample in range(len(batch["value"]))]
+        mean, error = (torch.stack(part) for part in zip(*each))
+        return mean * batch["ocean"], error * batch["ocean"]
+
+    def _one(self, batch: dict[str, Tensor], grid: xr.Dataset, own: int) -> tuple[Tensor, Tensor]:
+        sea = batch["ocean"][own].any(0)
+        height, width = sea.shape
+        share = float(batch["observed"][own].any(0).sum() / sea.sum().clamp(min=1))
+        method = self.method(share)
+        apart = int(COARSE * (share + 1e-6) ** -0.5)
+        stride = max(1, min(apart, COARSEST))
+        exact = batch["observed"][own] & (batch["error"][own] == 0)
+        prior, groups = method.given(batch, grid)
+        when = grid["month"].values
+        rows, columns = (torch.arange(0, size + stride - 1, stride) for size in (height, width))
+        if stride == 1:
+            cells = (batch["ocean"][own] & ~exact).any(0).nonzero()
+        else:
+            cells = torch.cartesian_prod(rows, columns).to(sea.device)
+        targets = torch.cat([torch.full_like(cells[:, :1], own), cells], 1)
+        departure, variance = method.departure(groups, when, targets)
+        found = torch.cat([departure, variance.sqrt() * method.factor], 1).T
+        if stride == 1:
+            whole = torch.zeros(len(found), height, width, device=sea.device)
+            whole[:, cells[:, 0], cells[:, 1]] = found
+        else:
+            coarse = found.view(1, -1, len(rows), len(columns))
+            size = [(len(each) - 1) * stride + 1 for each in (rows, columns)]
+            whole = F.interpolate(coarse, size, mode="bilinear", align_corners=True)[0]
+            whole = whole[:, :height, :width]
+        departure, error = whole.chunk(2)
+        mean = torch.where(exact, batch["value"][own], prior[own] + departure)
+        return mean, torch.where(exact, 0.0, error)
+
+
+def _dates(batch: dict[str, Tensor], sample: int) -> tuple[dict[str, Tensor], xr.Dataset, int]:
+    """The dates of one sample in order, (T, ...), when they are, and which is the sample's own."""
+    names = ("value", "observed", "error", "surface", "surface_observed")
+    when = batch["when"][sample].cpu().numpy()
+    there = np.isfinite(when)
+    there[1] = True
+    if "beside_value" not in batch:
+        there[[0, 2]] = False
+
+    def stacked(name: str) -> Tensor:
+        own = batch[name][sample]
+        if not there[[0, 2]].any():
+            return own[None]
+        before, after = batch[f"beside_{name}"][sample]
+        return torch.stack([each for each, here in zip((before, own, after), there) if here])
+
+    several = {name: stacked(name) for name in names}
+    several["ocean"] = batch["ocean"][sample].expand_as(several["observed"])
+    grid = xr.Dataset(coords={"time": dates(when[there]), "month": ("time", when[there])})
+    return several, grid, int(there[0])
 
 
 def tune(
     store: Store,
     specifications: list[dict],
     *,
-    iterations: int,
-    patch: int = 64,
-    samples: int = 12,
+    evaluations: int = 40,
     seed: int = 0,
     show: Callable[[str], None] | None = None,
 ) -> Background:
-    """The background with the least error over hidden ocean on validation months.
-
-    Searches length scale (cells) and noise in turn, with the same observations for every
-    candidate.  With several patterns the geometric mean of their errors decides, so that an easy
-    one counts as much as a hard one.
+    """The background of a store, its scales tuned on validation months for each pattern.
 
     Args:
-        specifications: the observation patterns to tune for.
-        iterations: of the conjugate gradient: few for a network's background, 300 for a baseline.
-        samples: patches a pattern.
+        specifications: the observation patterns that training draws, each tuned for amid its range.
+        evaluations: of each search, one for every kernel.
     """
-    patch = min(patch, *store.shape("validation"))
-    matrix = covariance(store)
-    batches = [
-        Batches(store, "validation", patch=patch, specifications=[each], seed=seed).draw(0, samples)
-        for each in specifications
-    ]
-    names = ("value", "observed", "error", "ocean", "surface", "surface_observed")
-
-    def built(**settings) -> Background:
-        return Background(matrix, store.surfaces, iterations=iterations, **settings)
-
-    def error(**settings) -> float:
-        candidate, total = built(**settings), 0.0
-        for batch in batches:
-            mean, _ = candidate(*(batch[name] for name in names))
-            hidden = batch["ocean"] & ~batch["observed"]
-            square = ((mean - batch["field"]) ** 2)[hidden].sum() / hidden.sum().clamp(min=1)
-            total += 0.5 * float((square + 1e-12).log())
-        return float(np.exp(total / len(batches)))
-
-    # Matérn alone: a Gaussian covariance is so ill-conditioned that what is best on patches may
-    # fail on the whole field.
-    chosen = {"length": 7.0, "noise": 0.03}
-    score = error(**chosen)
-    for name, factors in (
-        ("length", (0.4, 0.6, 1.5, 2.3, 3.5)),
-        ("noise", (0.1, 0.3, 3.0, 10.0)),
-        ("length", (0.8, 1.25)),
-        ("noise", (0.6, 1.7)),
-    ):
-        start = chosen[name]
-        for factor in factors:
-            candidate = chosen | {name: start * factor}
-            tried = error(**candidate)
-            if tried < score:
-                score, chosen = tried, candidate
-    if show is not None:
-        show(
-            f"optimal interpolation: length {chosen['length']:.1f} cells, noise "
-            f"{chosen['noise']:.3g}, error {score:.3f} standard deviations on validation"
-        )
-    return built(**chosen, **_error_amid_observations(built(**chosen), batches))
-
-
-def _error_amid_observations(background: Background, batches: list[dict]) -> dict[str, float]:
-    """`floor` and `decay` of a background, fitted to its errors in ever denser neighbourhoods."""
-    counts, squares = [], []
-    for batch in batches:
-        names = ("value", "observed", "error", "ocean", "surface", "surface_observed")
-        mean, _ = background(*(batch[name] for name in names))
-        number = background.neighbours(batch["observed"], batch["error"])
-        amid = batch["ocean"] & ~batch["observed"] & (number > 0.99)
-        counts.append(number[amid].double())
-        squares.append(((mean - batch["field"]) ** 2)[amid].double())
-    counts, squares = torch.cat(counts), torch.cat(squares)
-    if len(counts) < 100:
-        return {"floor": background.noise, "decay": 0.0}
-    parts = torch.tensor_split(counts.argsort(), 10)
-    x = np.array([float(counts[part].mean().log()) for part in parts])
-    y = np.array([float((squares[part].mean() + 1e-8).log()) for part in parts])
-    slope = np.polyfit(x, y, 1)[0] if np.ptp(x) > 0.5 else 0.0
-    decay = float(np.clip(-slope, 0.0, 1.0))
-    return {"floor": float(np.exp((y + decay * x).mean()).clip(1e-4, 1.0)), "decay": decay}
+    regression = regress_everywhere(store)
+    scales, factors = [], []
+    for specification in masks.check(specifications):
+        case = specification | {"error": 0.0, "surface": float(specification["surface"] > 0.5)}
+        for name, logarithmic in (("observed", True), ("clouds", False)):
+            ends = np.broadcast_to(specification[name], 2).astype(float)
+            middle = np.sqrt(ends.prod()) if logarithmic else ends.mean()
+            case[name] = float(middle)
+        error, method = fit_interpolation(Validation(store, case, seed), regression, evaluations)
+        scales.append({"observed": max(case["observed"], 1e-6)} | method.scales)
+        factors.append(method.factor)
+        if show is not None:
+            months, rows, columns = method.scales["lengths"]
+            show(
+                f"background for {case['observed']:.2%} {case['pattern']}: {rows:.1f} rows, "
+                f"{columns:.1f} columns, {months:.1f} months, noise {method.scales['noise']:.2g}, "
+                f"error {error:.3f} standard deviations on validation"
+            )
+    given = regression.coefficients, regression.plain, regression.left, torch.stack(factors)
+    return Background(*given, scales)

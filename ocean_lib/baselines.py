@@ -22,6 +22,8 @@ from .regression import nearest
 from .splits import months
 from .store import Store
 
+NOTHING = 1e4  # error variance, of the prior's, above which an observation says nothing
+
 __all__ = ["OptimalInterpolation", "ReducedSpace", "climatology", "linear", "restore"]
 
 
@@ -145,11 +147,12 @@ class OptimalInterpolation:
         groups = []
         for own, matrix in ((dates, self.regression.left), (~dates, self.regression.plain)):
             scale = matrix.to(prior).diagonal()
-            columns = (batch["observed"].any(1) & own[:, None, None]).nonzero()
+            error = batch["error"] ** 2 / scale[:, None, None]
+            telling = batch["observed"] & (error < NOTHING)
+            columns = (telling.any(1) & own[:, None, None]).nonzero()
             t, y, x = columns.T
             departure = (batch["value"] - prior)[t, :, y, x]
-            seen = batch["observed"][t, :, y, x]
-            uncertain = batch["error"][t, :, y, x] ** 2 / scale
+            seen, uncertain = telling[t, :, y, x], error[t, :, y, x]
             values = complete(departure, seen, uncertain, matrix.to(prior))
             groups.append((own, scale, columns, *values))
         return prior, groups
@@ -162,36 +165,47 @@ class OptimalInterpolation:
         Args:
             prior, groups: of `given`.    when: (T,) months.
         """
-        mean = prior.new_zeros(len(targets), prior.shape[1])
-        variance = torch.ones_like(mean)
+        departure, variance = self.departure(groups, when, targets)
+        t, y, x = targets.T
+        return prior[t, :, y, x] + departure, variance
+
+    def departure(
+        self, groups: list, when: np.ndarray, targets: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The same of the departure from the prior; targets may lie outside the grid."""
+        mean, variance = (groups[0][1].new_ones(len(targets), len(groups[0][1])) for _ in range(2))
         for own, scale, columns, value, uncertain in groups:
             mine = own[targets[:, 0]]
             if not mine.any():
                 continue
             places, wanted = (
-                np.concatenate([when[each[:, 0].cpu()][:, None], each[:, 1:].cpu()], 1)
-                for each in (columns, targets[mine])
+                np.concatenate([when[each[:, :1]], each[:, 1:]], 1)
+                for each in (columns.cpu().numpy(), targets[mine].cpu().numpy())
             )
             found, left = interpolate(
                 places, value, uncertain, wanted, neighbours=self.neighbours, **self.scales
             )
-            t, y, x = targets[mine].T
-            mean[mine], variance[mine] = prior[t, :, y, x] + found, left * scale
+            mean[mine], variance[mine] = found, left * scale
         return mean, variance
 
-    def __call__(self, observations: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
-        local = select_statistics(statistics, observations)
-        batch = standardise(observations, local)
+    def analyse(self, batch: dict[str, Tensor], grid: xr.Dataset) -> tuple[Tensor, Tensor]:
+        """Field and its error, (T, D, H, W), of all dates; the value and 0 at exact observations.
+
+        Args:
+            batch: of `dataset.standardise`.    grid: its observations.
+        """
         exact = batch["observed"] & (batch["error"] == 0)
         targets = (batch["ocean"] & ~exact).any(1).nonzero()
-        given = self.given(batch, observations)
-        prior, when = given[0], months(observations.time.values)
-        mean, variance = self.at(*given, when, targets)
-        field, error = torch.zeros_like(prior), torch.ones_like(prior)
+        given = self.given(batch, grid)
+        mean, variance = self.at(*given, months(grid.time.values), targets)
+        field, error = torch.zeros_like(given[0]), torch.ones_like(given[0])
         t, y, x = targets.T
         field[t, :, y, x], error[t, :, y, x] = mean, variance.sqrt() * self.factor
-        field = torch.where(exact, batch["value"], field)
-        error = torch.where(exact, 0.0, error)
+        return torch.where(exact, batch["value"], field), torch.where(exact, 0.0, error)
+
+    def __call__(self, observations: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+        batch = standardise(observations, select_statistics(statistics, observations))
+        field, error = self.analyse(batch, observations)
         return _result(field.numpy(), error.numpy(), observations, statistics)
 
 

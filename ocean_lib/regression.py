@@ -16,13 +16,16 @@ from torch import Tensor
 
 from .dataset import season
 from .interpolation import gaussian_smooth
-from .splits import months
+from .splits import beside
 from .store import STEP, Store
 
 AROUND = 4.0  # cells, of the mean around
+FEATURES = 6  # of each surface field
 RIDGE = 0.01  # of the mean square of the features: keeps twins among them apart
 
-__all__ = ["FromCovariance", "Regression", "covariance", "nearest"]
+__all__ = [
+    "FromCovariance", "Regression", "covariance", "nearest", "regress", "regress_everywhere"
+]  # fmt: skip
 
 
 def covariance(store: Store) -> Tensor:
@@ -84,75 +87,120 @@ class FromCovariance:
 
 
 class Regression:
-    """Regression with coefficients of each place, from the cells around it.
-
-    Where the store is split in space, no place has a past and all share one set of coefficients.
+    """Regression on the surface around, its season, and the months before and after.
 
     Args:
-        store: its training block is fitted.
-        window: standard deviation, cells, of the weights of the cells around.
-
-    Attributes:
+        coefficients: (D, P, H, W) at `places`, or (D, P, 1, 1) for all places.
         plain, left: (D, D) covariance of the levels before and after the regression.
+        places: latitudes and longitudes of the coefficients.
     """
 
-    def __init__(self, store: Store, window: float):
-        times, columns = store.block("train")
-        s, dates = store.surfaces, store.times[times]
-        anomaly = torch.from_numpy(store.standardised("train"))
-        wet = torch.from_numpy(np.moveaxis(store.ocean[:, columns], -1, 0)).float()
-        levels = anomaly[:, s:]
-        features = _features(anomaly[:, :s], dates)
-        number = features.shape[1]
-        products = torch.einsum("tphw,tqhw->pqhw", features, features)
-        cross = torch.einsum("tphw,tdhw->pdhw", features, levels)
-        ridge = RIDGE * torch.einsum("pphw->", products) / (number * wet[0].sum())
-        everywhere = store.split["kind"] == "space"
-
-        def around(field: Tensor) -> Tensor:
-            if everywhere:
-                return field.mean((-2, -1), keepdim=True)
-            return gaussian_smooth(field, window)
-
-        each = []
-        for level, ocean in enumerate(wet[s:]):
-            matrix = around(products * ocean).permute(2, 3, 0, 1)
-            matrix = matrix + ridge * (around(ocean)[..., None, None] + 1e-6) * torch.eye(number)
-            right = around(cross[:, level] * ocean).permute(1, 2, 0)
-            each.append(torch.linalg.solve(matrix, right[..., None])[..., 0].permute(2, 0, 1))
-        self.coefficients = torch.stack(each)
-        self.places = None if everywhere else (store.latitude, store.longitude[columns])
-        self.plain = covariance(store)[s:, s:]
-        left = (levels - self._apply(features, self.coefficients)) * wet[s:]
-        pairs = torch.einsum("dhw,ehw->de", wet[s:], wet[s:]) * len(left)
-        left = torch.einsum("tdhw,tehw->de", left, left) / pairs.clamp(min=1)
-        self.left = _positive(left.double().numpy())
-
-    @staticmethod
-    def _apply(features: Tensor, coefficients: Tensor) -> Tensor:
-        shape = (*coefficients.shape[:2], *features.shape[-2:])
-        return torch.einsum("dphw,tphw->tdhw", coefficients.expand(shape).to(features), features)
+    def __init__(
+        self,
+        coefficients: Tensor,
+        plain: Tensor,
+        left: Tensor,
+        places: tuple[np.ndarray, np.ndarray] | None = None,
+    ):
+        self.coefficients, self.plain, self.left = coefficients, plain, left
+        self.places = places
 
     def __call__(self, surface: Tensor, grid: xr.Dataset) -> Tensor:
-        """Levels (T, D, H, W) from the surface's anomalies (T, S, H, W) on a grid."""
+        """Levels (T, D, H, W) from the surface's anomalies (T, S, H, W) on a grid.
+
+        Args:
+            grid: of which the dates are read, and where coefficients have places, these.
+        """
         coefficients = self.coefficients
         if self.places is not None:
             rows, columns = nearest(self.places, grid)
             coefficients = coefficients[:, :, rows[:, None], columns]
-        return self._apply(_features(surface, grid.time.values), coefficients)
+        features = _features(surface, grid.time.values)
+        shape = (*coefficients.shape[:2], *features.shape[-2:])
+        return torch.einsum("dphw,tphw->tdhw", coefficients.expand(shape).to(features), features)
 
 
-def _features(surface: Tensor, dates: np.ndarray) -> Tensor:
+def regress(store: Store, window: float) -> Regression:
+    """The regression of the training block with coefficients of each place.
+
+    Where the store is split in space, no place has a past and all share one set of coefficients.
+
+    Args:
+        window: standard deviation, cells, of the weights of the cells around.
+    """
+    if store.split["kind"] == "space":
+        return regress_everywhere(store)
+    times, columns = store.block("train")
+    s, dates = store.surfaces, store.times[times]
+    anomaly = torch.from_numpy(store.standardised("train"))
+    wet = torch.from_numpy(np.moveaxis(store.ocean[:, columns], -1, 0)).float()
+    levels, features = anomaly[:, s:], _features(anomaly[:, :s], dates)
+    number = features.shape[1]
+    products = torch.einsum("tphw,tqhw->pqhw", features, features)
+    cross = torch.einsum("tphw,tdhw->pdhw", features, levels)
+    ridge = RIDGE * torch.einsum("pphw->", products) / (number * wet[0].sum())
+    each = []
+    for level, ocean in enumerate(wet[s:]):
+        matrix = gaussian_smooth(products * ocean, window).permute(2, 3, 0, 1)
+        weight = gaussian_smooth(ocean, window)[..., None, None] + 1e-6
+        matrix = matrix + ridge * weight * torch.eye(number)
+        right = gaussian_smooth(cross[:, level] * ocean, window).permute(1, 2, 0)
+        each.append(torch.linalg.solve(matrix, right[..., None])[..., 0].permute(2, 0, 1))
+    coefficients = torch.stack(each)
+    left = (levels - torch.einsum("dphw,tphw->tdhw", coefficients, features)) * wet[s:]
+    pairs = torch.einsum("dhw,ehw->de", wet[s:], wet[s:]) * len(left)
+    left = torch.einsum("tdhw,tehw->de", left, left) / pairs.clamp(min=1)
+    places = store.latitude, store.longitude[columns]
+    plain = covariance(store)[s:, s:]
+    return Regression(coefficients, plain, _positive(left.double().numpy()), places)
+
+
+def regress_everywhere(store: Store) -> Regression:
+    """The regression of the training block with one set of coefficients for all places.
+
+    Reads three dates at a time, however long the record.
+    """
+    times, columns = store.block("train")
+    s, dates = store.surfaces, store.times[times]
+    wet = torch.from_numpy(np.moveaxis(store.ocean[:, columns], -1, 0)[s:].copy())
+    number = FEATURES * s
+    products = torch.zeros(len(wet), number, number, dtype=torch.float64)
+    cross = torch.zeros(len(wet), number, dtype=torch.float64)
+
+    def months_of_training():
+        for month in range(len(dates)):
+            near = np.arange(max(month - 1, 0), min(month + 2, len(dates)))
+            anomaly = torch.from_numpy(store.standardised("train", near))
+            own = month - near[0]
+            features = _features(anomaly[:, :s], dates[near], slice(own, own + 1))[0]
+            yield features, anomaly[own, s:]
+
+    for features, levels in months_of_training():
+        for level, ocean in enumerate(wet):
+            inside = features[:, ocean]
+            products[level] += inside @ inside.T
+            cross[level] += inside @ levels[level, ocean]
+    ridge = RIDGE * products.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] * torch.eye(number)
+    matrix = products + ridge + 1e-9 * torch.eye(number)
+    coefficients = torch.linalg.solve(matrix, cross[..., None])[..., 0].float()
+    left = torch.zeros(len(wet), len(wet), dtype=torch.float64)
+    for features, levels in months_of_training():
+        rest = (levels - torch.einsum("dp,phw->dhw", coefficients, features)) * wet
+        left += torch.einsum("dhw,ehw->de", rest, rest)
+    pairs = torch.einsum("dhw,ehw->de", wet.float(), wet.float()).double() * len(dates)
+    left = _positive((left / pairs.clamp(min=1)).numpy())
+    return Regression(coefficients[..., None, None], covariance(store)[s:, s:], left)
+
+
+def _features(surface: Tensor, dates: np.ndarray, wanted: slice = slice(None)) -> Tensor:
     """(T, 6 S, H, W): the surface, its mean around, its seasons, the months before and after."""
-    around = gaussian_smooth(surface, AROUND)
+    own = surface[wanted]
+    around = gaussian_smooth(own, AROUND)
     around = around / gaussian_smooth(torch.ones_like(surface[:1]), AROUND)
-    waves = torch.from_numpy(season(dates)).to(surface)
-    seasons = [surface * wave[:, None, None, None] for wave in waves.T]
-    position = months(dates)
-    apart = position[None] - position[:, None]
-    beside = []
-    for lag in (-1, 1):
-        off = np.abs(apart - lag)
-        there = torch.from_numpy(off.min(1) < 0.25).to(surface.device)[:, None, None, None]
-        beside.append(surface[torch.from_numpy(off.argmin(1)).to(surface.device)] * there)
-    return torch.cat([surface, around, *seasons, *beside], 1)
+    waves = torch.from_numpy(season(dates[wanted])).to(surface)
+    seasons = [own * wave[:, None, None, None] for wave in waves.T]
+    lagged = []
+    for index in beside(dates)[wanted].T:
+        there = torch.from_numpy(index >= 0).to(surface.device)[:, None, None, None]
+        lagged.append(surface[torch.from_numpy(index).to(surface.device)] * there)
+    return torch.cat([own, around, *seasons, *lagged], 1)

@@ -23,7 +23,7 @@ from .dataset import observe, select_statistics, standardise
 from .interpolation import triangulate
 from .local import KERNELS
 from .reduced import ledoit_wolf
-from .regression import FromCovariance, Regression, covariance
+from .regression import FromCovariance, covariance, regress
 from .splits import months
 from .store import Store
 
@@ -37,7 +37,7 @@ LIMITS = ((0.05, 36.0), (0.5, 200.0), (0.5, 200.0), (1e-5, 1.0))
 SHRINKAGES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9)  # of the reduced space
 NOISES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # of its observations
 
-__all__ = ["Validation", "fit"]
+__all__ = ["Validation", "fit", "fit_interpolation"]
 
 
 class Validation:
@@ -121,7 +121,7 @@ def fit(
     }
 
     def interpolation(name: str, regression) -> None:
-        score, method = _interpolation(check, regression, evaluations)
+        score, method = fit_interpolation(check, regression, evaluations)
         lengths, noise = method.scales["lengths"], method.scales["noise"]
         show(
             f"{name}: {method.scales['kernel']}, {lengths[1]:.1f} rows, {lengths[2]:.1f} columns, "
@@ -133,7 +133,7 @@ def fit(
     interpolation("optimal interpolation", FromCovariance(covariance(store), store.surfaces))
     if check.batch["surface_observed"].any():
         best = min(
-            (Regression(store, window) for window in WINDOWS),
+            (regress(store, window) for window in WINDOWS),
             key=lambda each: _after_regression(check, each),
         )
         interpolation("regression + optimal interpolation", best)
@@ -168,9 +168,10 @@ def _scales(values, kernel: str) -> dict:
     return {"lengths": lengths, "noise": noise, "kernel": kernel}
 
 
-def _interpolation(
+def fit_interpolation(
     check: Validation, regression, evaluations: int
 ) -> tuple[float, baselines.OptimalInterpolation]:
+    """The interpolation under which the validation truth is most likely, and its error there."""
     from scipy.optimize import minimize
 
     start = baselines.OptimalInterpolation(regression, _scales(START, "matern"))

@@ -1,12 +1,15 @@
-"""The networks' background: covariance against numpy, tuning on fields of known covariance."""
+"""The networks' background: covariance against numpy, the baseline's equal, known covariances."""
 
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 
-from ocean_lib import background
-from ocean_lib.regression import covariance
+from tiny import background
+
+from ocean_lib import background as module
+from ocean_lib.dataset import BESIDE, observe, select_statistics, standardise
+from ocean_lib.regression import covariance, regress_everywhere
 from ocean_lib.store import build
 
 
@@ -71,31 +74,133 @@ def test_the_covariance_is_of_the_training_block_alone(small_ocean, small_store,
     assert torch.equal(covariance(other), covariance(small_store))
 
 
+@pytest.fixture
+def seen(small_store):
+    """Three months in a row of the validation block, by blocks, with their surface."""
+    fields = small_store.fields("validation", [1, 2, 3])
+    return observe(fields, {"pattern": "blocks", "observed": 0.5, "surface": 1.0}, 4)
+
+
+def in_a_row(observations, store):
+    """The middle one of three months as a batch, with the others beside it."""
+    several = standardise(observations, select_statistics(store.statistics(), observations))
+    batch = {name: values[1:2] for name, values in several.items()}
+    for name in BESIDE:
+        batch[f"beside_{name}"] = several[name][None, ::2]
+    batch["when"] = several["when"][None, :, 1]
+    return several, batch
+
+
+def test_it_is_the_baseline_with_the_months_beside(small_store, seen):
+    guess = background(small_store)
+    several, batch = in_a_row(seen, small_store)
+    mean, error = guess(batch)
+    method = guess.method(0.5)
+    expected, spread = method.analyse(several, seen)
+    ocean = batch["ocean"]
+    torch.testing.assert_close(mean, expected[1:2] * ocean, atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(error, spread[1:2] * ocean, atol=2e-5, rtol=1e-4)
+
+
+def test_the_months_beside_help_and_are_left_out_where_there_are_none(small_store, seen):
+    guess = background(small_store)
+    several, batch = in_a_row(seen, small_store)
+    nothing = batch | {"when": torch.where(torch.tensor([[False, True, False]]), batch["when"], torch.nan)}
+    alone = {name: part for name, part in batch.items() if not name.startswith("beside")}
+    (mean, error), (bare, wide), (least, most) = (guess(each) for each in (batch, nothing, alone))
+    assert torch.equal(bare, least) and torch.equal(wide, most)
+    hidden = batch["ocean"] & ~batch["observed"]
+    assert not torch.allclose(mean[hidden], bare[hidden]) and error[hidden].mean() < wide[hidden].mean()
+
+
+def test_sparse_observations_are_interpolated_on_a_coarser_grid(small_store, monkeypatch):
+    fields = small_store.fields("validation", [2])
+    seen = observe(fields, {"pattern": "profiles", "observed": 0.005, "surface": 1.0}, 1)
+    batch = standardise(seen, select_statistics(small_store.statistics(), seen))
+    guess = background(small_store)
+    assert guess.method(0.005).scales["lengths"] == (1.0, 4.0, 4.0)
+    coarse, wide = guess(batch)
+    monkeypatch.setattr(module, "COARSEST", 1)
+    fine, narrow = guess(batch)
+    assert not torch.equal(coarse, fine)
+    assert float((coarse - fine).square().mean().sqrt()) < 0.08 * float(narrow.max())
+    exact = batch["observed"]
+    assert exact.any() and torch.equal(coarse[exact], batch["value"][exact])
+    assert not wide[exact].any()
+
+
+@pytest.mark.parametrize("surface", [0.0, 1.0])
+def test_without_observations_it_is_the_regression_with_its_error(small_store, surface):
+    fields = small_store.fields("validation", [2])
+    seen = observe(fields, {"pattern": "pixels", "observed": 0.0, "surface": surface}, 1)
+    batch = standardise(seen, select_statistics(small_store.statistics(), seen))
+    guess = background(small_store)
+    mean, error = guess(batch)
+    regression = regress_everywhere(small_store)
+    expected = surface * regression(batch["surface"], seen) * batch["ocean"]
+    torch.testing.assert_close(mean, expected, atol=1e-5, rtol=1e-4)
+    left = (regression.left if surface else regression.plain).diagonal().sqrt()
+    torch.testing.assert_close(
+        error, left[None, :, None, None] * batch["ocean"], atol=1e-5, rtol=1e-4
+    )
+
+
+def test_uncertain_observations_are_weighed_and_hopeless_ones_ignored(small_store):
+    fields = small_store.fields("validation", [2])
+    seen = observe(fields, {"pattern": "pixels", "observed": 0.3}, 1)
+    batch = standardise(seen, select_statistics(small_store.statistics(), seen))
+    guess, means = background(small_store), []
+    none = batch | {"observed": torch.zeros_like(batch["observed"])}
+    for error in (0.0, 0.5, 5.0, 1e3, torch.inf):
+        means.append(guess(batch | {"error": error * torch.ones_like(batch["value"])})[0])
+        if error == 1e3:
+            torch.testing.assert_close(means[-1], guess(none)[0], atol=1e-5, rtol=0)
+    seen = batch["observed"]
+    away = [float((mean - batch["value"])[seen].square().mean().sqrt()) for mean in means]
+    assert away[0] == 0 and all(first < second for first, second in zip(away[:3], away[1:4]))
+    assert torch.equal(means[-1], means[-2])
+
+
+def test_the_scales_of_the_nearest_density_serve(small_store):
+    guess = background(small_store)
+    dense = guess.scales[0] | {"observed": 0.5, "noise": 0.5}
+    given = (getattr(guess, name) for name in ("coefficients", "plain", "left"))
+    factor = torch.tensor([[1.0] * 5, [2.0] * 5])
+    two = module.Background(*given, factor, [guess.scales[0], dense])
+    assert two.method(0.5).scales["noise"] == 0.5 and two.method(0.01).scales["noise"] == 0.01
+    assert two.method(0.0).scales["noise"] == 0.01
+    assert float(two.method(0.3).factor[0]) == 2
+
+
 @pytest.mark.parametrize("length", [2.5, 6.0])
 def test_tuning_finds_the_length_of_a_known_covariance(tmp_path, length):
     ocean = random_ocean(90, 30, 30, [10], length, np.eye(1), seed=3)
     store = build(ocean, tmp_path / "s", validation=24, test=12)
     shown = []
-    found = background.tune(
-        store,
-        [{"pattern": "pixels", "observed": 0.06}],
-        iterations=40,
-        patch=64,
-        samples=6,
-        show=shown.append,
-    )
-    assert found.kernel == "matern"
-    assert 0.65 * length < found.length < 1.35 * length
-    assert found.noise <= 0.03 and found.iterations == 40
-    assert len(shown) == 1 and f"length {found.length:.1f} cells" in shown[0]
-    torch.testing.assert_close(found.covariance, covariance(store))
+    patterns = [{"pattern": "pixels", "observed": [0.03, 0.12], "error": 0.2}]
+    found = module.tune(store, patterns, show=shown.append)
+    (scales,) = found.scales
+    assert scales["observed"] == pytest.approx(0.06) and scales["kernel"] == "matern"
+    rows, columns = scales["lengths"][1:]
+    assert 0.6 * length < (rows * columns) ** 0.5 < 1.5 * length
+    assert len(shown) == 1 and f"{rows:.1f} rows" in shown[0]
+    # The errors that it states come true on months that it has not seen.
+    fields = store.fields("test")
+    seen = observe(fields, {"pattern": "pixels", "observed": 0.06}, 5)
+    batch = standardise(seen, select_statistics(store.statistics(), seen))
+    mean, error = found(batch)
+    hidden = ~batch["observed"]
+    truth = torch.from_numpy(store.standardised("test"))
+    ratio = ((mean - truth)[hidden].square().mean() / error[hidden].square().mean()).sqrt()
+    assert 0.85 < float(ratio) < 1.15
 
 
 def test_tuning_repeats_and_never_reads_the_test_months(small_ocean, small_store, tmp_path):
     changed = small_ocean.copy(deep=True)
     changed.temperature[50:] = 5.0
     other = build(changed, tmp_path / "s", validation=8, test=10, gap=3, surface=changed["surface"])
-    choices = {"iterations": 4, "patch": 16, "samples": 2}
     patterns = [{"pattern": "blocks", "observed": 0.5, "surface": 0.5}]
-    first, second = (background.tune(s, patterns, **choices) for s in (small_store, other))
-    assert first.settings() == second.settings()
+    first, second = (module.tune(s, patterns, evaluations=8) for s in (small_store, other))
+    assert first.scales == second.scales
+    for name in first.BUFFERS:
+        assert torch.equal(getattr(first, name), getattr(second, name))

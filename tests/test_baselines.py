@@ -7,7 +7,7 @@ from scipy.interpolate import griddata
 
 from ocean_lib import baselines
 from ocean_lib.dataset import observe
-from ocean_lib.regression import FromCovariance, Regression, covariance
+from ocean_lib.regression import FromCovariance, covariance, regress
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def methods(store):
         "climatology": baselines.climatology,
         "linear": baselines.linear,
         "optimal": baselines.OptimalInterpolation(FromCovariance(covariance(store), 1), SCALES),
-        "regression": baselines.OptimalInterpolation(Regression(store, 6.0), SCALES),
+        "regression": baselines.OptimalInterpolation(regress(store, 6.0), SCALES),
         "reduced": baselines.ReducedSpace(store, 0.2, 0.1),
     }
 

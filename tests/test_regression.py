@@ -5,7 +5,7 @@ import pytest
 import torch
 import xarray as xr
 
-from ocean_lib.regression import FromCovariance, Regression, covariance, nearest
+from ocean_lib.regression import FromCovariance, covariance, nearest, regress
 from ocean_lib.store import build
 
 
@@ -51,8 +51,8 @@ def surface_and_truth(store):
 def test_coefficients_follow_the_place(store):
     """Local coefficients explain what a single one for all places cannot."""
     fields, surface, truth = surface_and_truth(store)
-    local = Regression(store, 1.5)(surface, fields)
-    single = Regression(store, 1000.0)(surface, fields)
+    local = regress(store, 1.5)(surface, fields)
+    single = regress(store, 1000.0)(surface, fields)
     explained = [
         float(1 - ((each - truth)[:, 0] ** 2).mean() / (truth[:, 0] ** 2).mean())
         for each in (local, single)
@@ -62,7 +62,7 @@ def test_coefficients_follow_the_place(store):
 
 
 def test_what_is_left_is_the_covariance_of_the_residuals(store):
-    regression = Regression(store, 1.5)
+    regression = regress(store, 1.5)
     times, _ = store.block("train")
     anomaly = torch.from_numpy(store.standardised("train"))
     train = store.fields("train")
@@ -94,7 +94,7 @@ def test_the_month_before_enters(tmp_path):
     fields["temperature"][1:, 0] = fields.surface.values[:-1]
     store = build(fields, tmp_path / "s", validation=12, test=12, gap=3, surface=fields.surface)
     test, surface, truth = surface_and_truth(store)
-    guess = Regression(store, 6.0)(surface, test)
+    guess = regress(store, 6.0)(surface, test)
     rest = ((guess - truth)[1:, 0] ** 2).mean() / (truth[1:, 0] ** 2).mean()
     assert float(rest) < 0.1
     assert float((guess[0, 0] ** 2).mean()) < 0.1 * float((truth[0, 0] ** 2).mean())
@@ -102,7 +102,7 @@ def test_the_month_before_enters(tmp_path):
 
 def test_a_part_of_the_region_has_its_own_coefficients(store):
     fields, surface, _ = surface_and_truth(store)
-    regression = Regression(store, 1000.0)
+    regression = regress(store, 1000.0)
     regression.coefficients = torch.arange(16.0).expand(*regression.coefficients.shape).clone()
     part = {"latitude": slice(3, 8), "longitude": slice(5, 11)}
     whole = regression(torch.ones_like(surface), fields)
@@ -123,7 +123,7 @@ def test_a_store_split_in_space_shares_one_set(tmp_path):
         fields, tmp_path / "s", split="space", gap_cells=4, surface=fields.surface,
         validation=1, test=1, gap=1,
     )  # fmt: skip
-    regression = Regression(store, 4.0)
+    regression = regress(store, 4.0)
     assert regression.coefficients.shape[-2:] == (1, 1)
     test, surface, truth = surface_and_truth(store)
     assert regression(surface, test).shape == truth.shape
@@ -133,5 +133,5 @@ def test_the_test_months_are_never_read(store, tmp_path):
     fields = tied()
     fields["temperature"][108:] = 100.0
     other = build(fields, tmp_path / "s", validation=12, test=12, gap=3, surface=fields.surface)
-    first, second = (Regression(each, 3.0).coefficients for each in (store, other))
+    first, second = (regress(each, 3.0).coefficients for each in (store, other))
     assert torch.equal(first, second)
