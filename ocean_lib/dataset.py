@@ -1,18 +1,21 @@
-"""Store + masks → the batch a network sees, and observations → the same batch.
+"""The batch a network sees: what is in it, and how observations become one.
 
 D levels (of temperature, then of each further variable), S surface fields, H×W cells, standardised
 anomalies, bool where a mask is meant:
 
     field, value, observed, error, ocean        (B, D, H, W)
     surface, surface_observed                   (B, S, H, W)
+    beside_…                                    (B, 2, …)    the same observations a month before
+                                                             and after; `ocean` is theirs, too
     background, background_error                (B, D, H, W)      added by `with_background`
     position (B, 3) unit sphere · season (B, 2) sine and cosine of the day of the year
+    when (B, 3) months of the dates before, own and after, NaN where there is none
 
-`Batches` cuts patches out of memory and draws their masks by vectorised code, without worker
-processes; where the store fits, all of it lives on the device.  A step's batch follows from
-(seed, step) alone, so a resumed run sees the same batches.  `observe` draws the fixed cases of an
-evaluation on whole fields, and `standardise` turns any observations into a batch.
+`observe` draws the fixed cases of an evaluation on whole fields, and `standardise` turns any
+observations into a batch; `batches.Batches` draws those of training.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -21,11 +24,12 @@ from torch import Tensor
 
 from . import masks
 from .anomalies import climatology, harmonics
-from .interpolation import Background
-from .store import STEP, Store
+from .splits import months
+
+BESIDE = ("value", "observed", "error", "surface", "surface_observed")
 
 __all__ = [
-    "Batches",
+    "BESIDE",
     "named",
     "observe",
     "season",
@@ -69,105 +73,10 @@ def season(times: np.ndarray) -> np.ndarray:
     return harmonics(times, 3)[:, [2, 1]].astype(np.float32)
 
 
-def with_background(batch: dict[str, Tensor], background: Background) -> dict[str, Tensor]:
+def with_background(batch: dict[str, Tensor], background: Callable) -> dict[str, Tensor]:
     """The batch with `background` and `background_error` beside it."""
-    names = ("value", "observed", "error", "ocean", "surface", "surface_observed")
-    guess, spread = background(*(batch[name] for name in names))
+    guess, spread = background(batch)
     return batch | {"background": guess, "background_error": spread}
-
-
-class Batches:
-    """Random training patches of one part of a store.
-
-    Args:
-        patch: cells; `ValueError` if larger than the part's rows or columns.
-        specifications: observation patterns, as `masks.check` takes them.
-        wet: least fraction of ocean at the first level for a patch to be drawn.
-        seed: with the step, decides every draw.
-    """
-
-    def __init__(
-        self,
-        store: Store,
-        part: str,
-        *,
-        patch: int,
-        specifications: list[dict],
-        background: Background | None = None,
-        device: str = "cpu",
-        wet: float = 0.1,
-        seed: int = 0,
-    ):
-        self.specifications = masks.check(specifications)
-        times, columns = store.block(part)
-        rows, width = store.shape(part)
-        if patch > min(rows, width):
-            raise ValueError(
-                f"patch {patch} exceeds the {rows} rows or {width} columns of the {part} field; "
-                f"choose patch <= {min(rows, width)} or a wider region"
-            )
-        self.patch, self.seed, self.device = patch, seed, torch.device(device)
-        self.surfaces, self.background = store.surfaces, background
-        self.variables = len(store.variables)
-        # On a CPU the map is read in place; on a device the whole part is copied there once.
-        self.anomaly = torch.from_numpy(store.anomaly[times, :, columns]).to(self.device)
-        self.ocean = torch.from_numpy(store.ocean[:, columns]).to(self.device)
-        self.depth = torch.tensor(store.depth, dtype=torch.float32, device=self.device)
-        self.season = torch.from_numpy(season(store.times[times])).to(self.device)
-        latitude, longitude = np.meshgrid(
-            np.convolve(store.latitude, np.ones(patch) / patch, "valid"),
-            np.convolve(store.longitude[columns], np.ones(patch) / patch, "valid"),
-            indexing="ij",
-        )
-        self.position = torch.from_numpy(sphere(latitude, longitude)).to(self.device)
-        self.corners = self._wet_corners(wet)
-
-    def _wet_corners(self, wet: float) -> Tensor:
-        """(N, 2) upper left corners of patches with enough ocean."""
-        ocean = self.ocean[..., self.surfaces :][..., 0].double()
-        total = torch.nn.functional.pad(ocean.cumsum(0).cumsum(1), (1, 0, 1, 0))
-        p = self.patch
-        inside = total[p:, p:] - total[:-p, p:] - total[p:, :-p] + total[:-p, :-p]
-        corners = (inside >= wet * p * p).nonzero()
-        if not len(corners):
-            raise ValueError(
-                f"no patch of {p}×{p} cells is at least {wet:.0%} ocean; choose a smaller patch "
-                "or another region"
-            )
-        return corners
-
-    def draw(self, step: int, size: int) -> dict[str, Tensor]:
-        """The batch of a step; the same step always gives the same batch."""
-        generator = seeded(self.device, self.seed, step)
-        time = torch.randint(len(self.anomaly), (size,), generator=generator, device=self.device)
-        chosen = torch.randint(len(self.corners), (size,), generator=generator, device=self.device)
-        corner = self.corners[chosen]
-        cuts = torch.stack([time, *corner.T], 1).tolist()
-        p = self.patch
-        anomaly = torch.stack([self.anomaly[t, y : y + p, x : x + p] for t, y, x in cuts])
-        wet = torch.stack([self.ocean[y : y + p, x : x + p] for _, y, x in cuts])
-        # The store's order puts channels last in memory, as the convolutions want them.
-        field = (anomaly * STEP).permute(0, 3, 1, 2)
-        wet = wet.permute(0, 3, 1, 2)
-        ocean = wet[:, self.surfaces :]
-        # Every instrument measures all variables where it measures one.
-        observed, seen = masks.draw(
-            self.specifications, ocean[:, : len(self.depth)], self.depth, self.surfaces, generator
-        )
-        observed = observed.repeat(1, self.variables, 1, 1)
-        truth, surface = field[:, self.surfaces :], field[:, : self.surfaces]
-        batch = {
-            "field": truth,
-            "value": truth * observed,
-            "observed": observed,
-            "error": torch.zeros_like(truth),
-            "ocean": ocean,
-            "surface": surface * seen,
-            "surface_observed": seen,
-            "position": self.position[corner[:, 0], corner[:, 1]],
-            "season": self.season[time],
-        }
-        return batch if self.background is None else with_background(batch, self.background)
 
 
 def observe(fields: xr.Dataset, specification: dict, seed: int) -> xr.Dataset:
@@ -237,7 +146,7 @@ def select_statistics(statistics: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
 def standardise(
     observations: xr.Dataset, statistics: xr.Dataset, device: str = "cpu"
 ) -> dict[str, Tensor]:
-    """The batch of all dates of `observations` (see `observe`), without `field`.
+    """The batch of all dates of `observations` (see `observe`), without `field`, each alone.
 
     Args:
         statistics: at the same cells, from `select_statistics`.
@@ -277,4 +186,10 @@ def standardise(
         "surface_observed": tensor(seen, bool),
         "position": tensor(np.broadcast_to(middle, (len(normal), 3))),
         "season": tensor(season(observations.time.values)),
+        "when": torch.tensor(_alone(observations.time.values)),
     }
+
+
+def _alone(times: np.ndarray) -> np.ndarray:
+    nothing = np.full(len(times), np.nan)
+    return np.stack([nothing, months(times), nothing], 1)

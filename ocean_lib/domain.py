@@ -16,9 +16,10 @@ import xarray as xr
 from torch import Tensor
 
 from .anomalies import climatology
-from .dataset import seeded, select_statistics, sphere, standardise, with_background
+from .dataset import BESIDE, seeded, select_statistics, sphere, standardise, with_background
 from .model import Densifier, exact
 from .sampling import clamped, first, trajectory
+from .splits import beside
 from .tiles import PIECE, Tile, Tiles, canvas, is_ring
 
 __all__ = ["Domain", "Noise"]
@@ -48,30 +49,50 @@ class Domain:
     """One date made ready: its batch and first guess over the domain, the networks on its tiles.
 
     Args:
-        observations: of one date.    tile: cells.
-        folder: where arrays as large as the domain are laid; in memory where None.
+        observations: of any dates.    number: of the date; those a month before and after help.
+        tile: cells.    folder: where arrays as large as the domain are laid; in memory where None.
     """
 
-    def __init__(self, model: Densifier, observations: xr.Dataset, tile: int, device: str, folder):
-        self.model, self.observations, self.device = model, observations, device
-        self.folder = folder
+    def __init__(
+        self,
+        model: Densifier,
+        observations: xr.Dataset,
+        number: int,
+        tile: int,
+        device: str,
+        folder,
+    ):
+        near = beside(observations.time.values)[number]
+        self.model, self.device, self.folder = model, device, folder
+        self.observations = observations.isel(time=[number])
         latitude, longitude = (observations[name].values for name in ("latitude", "longitude"))
         self.places = latitude, np.unwrap(longitude, period=360)
         self.shape = len(latitude), len(longitude)
         self.tiles = Tiles(*self.shape, tile, ring=is_ring(longitude))
         self.batch: dict[str, np.ndarray] = {}
+        dates = [number, *(int(index) for index in near if index >= 0)]
         for rows in self.tiles.pieces():
-            piece = observations.isel(latitude=rows)
-            standard = standardise(piece, select_statistics(model.statistics, piece))
-            self.season = standard.pop("season").to(device)
-            del standard["position"]  # each tile has its own
-            for name, values in standard.items():
+            piece = observations.isel(latitude=rows, time=dates)
+            several = standardise(piece, select_statistics(model.statistics, piece))
+            own = {name: values[:1] for name, values in several.items()}
+            self.season, self.when = own.pop("season").to(device), own.pop("when")
+            del own["position"]  # each tile has its own
+            for name in BESIDE:
+                pair = torch.zeros_like(own[name]).expand(2, *own[name].shape[1:]).clone()
+                for lag, index in enumerate(near):
+                    if index >= 0:
+                        pair[lag] = several[name][dates.index(index)]
+                own[f"beside_{name}"] = pair[None]
+            for lag, index in enumerate(near):
+                if index >= 0:
+                    self.when[0, 2 * lag] = several["when"][dates.index(index), 1]
+            for name, values in own.items():
                 self._write(self.batch, name, rows, values)
         self.guess: dict[str, np.ndarray] = {}
 
     def _write(self, arrays: dict[str, np.ndarray], name: str, rows: slice, values: Tensor):
         if name not in arrays:
-            shape = (*values.shape[:2], *self.shape)
+            shape = (*values.shape[:-2], *self.shape)
             arrays[name] = canvas(shape, values.numpy().dtype, self.folder)
         arrays[name][..., rows, :] = values
 
@@ -89,6 +110,7 @@ class Domain:
         part = self._part(tile, self.batch, members)
         part["position"] = torch.from_numpy(middle).to(self.device).expand(members, 3)
         part["season"] = self.season.expand(members, 2)
+        part["when"] = self.when.expand(members, 3)
         return part
 
     def make_guess(self) -> Iterator[slice]:

@@ -1,0 +1,170 @@
+"""Store + masks → the batches of training (see `dataset` for what is in them).
+
+`Batches` cuts patches out of memory and draws their masks by vectorised code, without worker
+processes; where the store fits, all of it lives on the device.  A step's batch follows from
+(seed, step) alone, so a resumed run sees the same batches.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from . import masks
+from .dataset import season, seeded, sphere, with_background
+from .splits import beside, months
+from .store import STEP, Store
+
+UNCERTAIN = 0.25  # share of samples whose observations have errors
+ALONE = 0.2  # of the dates before and after, the share that is not known
+
+__all__ = ["Batches", "wet_corners"]
+
+
+class Batches:
+    """Random training patches of one part of a store.
+
+    Args:
+        patch: cells, or (rows, columns); `ValueError` if larger than the part.
+        specifications: observation patterns, as `masks.check` takes them.
+        background: of `with_background`, where it is wanted.
+        wet: least fraction of ocean at the first level for a patch to be drawn.
+        seed: with the step, decides every draw.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        part: str,
+        *,
+        patch: int | tuple[int, int],
+        specifications: list[dict],
+        background: Callable | None = None,
+        device: str = "cpu",
+        wet: float = 0.1,
+        seed: int = 0,
+    ):
+        self.specifications = masks.check(specifications)
+        times, columns = store.block(part)
+        rows, width = store.shape(part)
+        self.patch = (patch, patch) if isinstance(patch, int) else tuple(patch)
+        if self.patch[0] > rows or self.patch[1] > width:
+            raise ValueError(
+                f"patch {patch} exceeds the {rows} rows or {width} columns of the {part} field; "
+                f"choose patch <= {min(rows, width)} or a wider region"
+            )
+        self.seed, self.device = seed, torch.device(device)
+        self.surfaces, self.background = store.surfaces, background
+        self.variables = len(store.variables)
+        # On a CPU the map is read in place; on a device the whole part is copied there once.
+        self.anomaly = torch.from_numpy(store.anomaly[times, :, columns]).to(self.device)
+        self.ocean = torch.from_numpy(store.ocean[:, columns]).to(self.device)
+        self.depth = torch.tensor(store.depth, dtype=torch.float32, device=self.device)
+        self.season = torch.from_numpy(season(store.times[times])).to(self.device)
+        self.when = torch.from_numpy(months(store.times[times])).to(self.device)
+        self.latitude, self.longitude = store.latitude, store.longitude[columns]
+        self.beside = torch.from_numpy(beside(store.times[times])).to(self.device)
+        self.wet = wet_corners(self.ocean[..., self.surfaces], self.patch, wet)
+        self.corners = self.wet.nonzero()
+
+    def position(self, rows, columns, patch: tuple[int, int]) -> Tensor:
+        """(B, 3), the middle of patches with these upper rows and left columns, (B,) each."""
+        middle = [
+            np.stack([axis[start : start + size].mean() for start in starts.tolist()])
+            for axis, starts, size in zip((self.latitude, self.longitude), (rows, columns), patch)
+        ]
+        return torch.from_numpy(sphere(*middle)).to(self.device)
+
+    def draw(self, step: int, size: int) -> dict[str, Tensor]:
+        """The batch of a step; the same step always gives the same batch."""
+        return self.draw_at(step, size)[0]
+
+    def draw_at(self, step: int, size: int) -> tuple[dict[str, Tensor], Tensor]:
+        """The batch of a step, and date, row and column (B, 3) of its patches' upper left."""
+        generator = seeded(self.device, self.seed, step)
+        time = torch.randint(len(self.anomaly), (size,), generator=generator, device=self.device)
+        chosen = torch.randint(len(self.corners), (size,), generator=generator, device=self.device)
+        cuts = torch.cat([time[:, None], self.corners[chosen]], 1)
+        alone = torch.rand(size, 2, generator=generator, device=self.device) < ALONE
+        before, after = self.beside[time].T
+        dates = torch.stack([before, time, after], 1)
+        there = dates >= 0
+        there[:, ::2] &= ~alone
+        height, width = self.patch
+        anomaly = torch.stack(
+            [
+                self.anomaly[t, y : y + height, x : x + width]
+                for (_, y, x), three in zip(cuts.tolist(), dates.tolist())
+                for t in three
+            ]
+        )
+        wet = torch.stack(
+            [self.ocean[y : y + height, x : x + width] for _, y, x in cuts.tolist()]
+        )
+        # The store's order puts channels last in memory, as the convolutions want them.
+        field = (anomaly * STEP).permute(0, 3, 1, 2)
+        ocean = wet.permute(0, 3, 1, 2)[:, self.surfaces :]
+        every = ocean.repeat_interleave(3, 0)
+        # Every instrument measures all variables where it measures one.
+        levels = len(self.depth)
+        observed, seen = masks.draw(
+            self.specifications, every[:, :levels], self.depth, self.surfaces, generator, dates=3
+        )
+        known = there.flatten()[:, None, None, None]
+        observed, seen = observed.repeat(1, self.variables, 1, 1) & known, seen & known
+        truth, surface = field[:, self.surfaces :], field[:, : self.surfaces]
+        error = self._errors(size, truth.shape, generator) * observed
+        noise = torch.randn(truth.shape, generator=generator, device=self.device)
+        given = {
+            "value": (truth + error * noise) * observed,
+            "observed": observed,
+            "error": error,
+            "surface": surface * seen,
+            "surface_observed": seen,
+        }
+        batch = {"field": truth[1::3], "ocean": ocean, "season": self.season[time]}
+        for name, values in given.items():
+            batch[name] = values[1::3]
+            batch[f"beside_{name}"] = torch.stack([values[0::3], values[2::3]], 1)
+        batch["when"] = torch.where(there, self.when[dates], torch.nan)
+        batch["position"] = self.position(cuts[:, 1], cuts[:, 2], self.patch)
+        if self.background is not None:
+            batch = with_background(batch, self.background)
+        return batch, cuts
+
+    def _errors(self, size: int, shape: torch.Size, generator) -> Tensor:
+        """Standard deviations (3 B, D, H, W) of observations, alike within a column."""
+        largest = max(np.max(each["error"]) for each in self.specifications)
+        if not largest:
+            return torch.zeros(shape, device=self.device)
+        some = torch.rand(size, generator=generator, device=self.device) < UNCERTAIN
+        drawn = masks.between(
+            [min(np.min(each["error"]) or largest for each in self.specifications), largest],
+            shape[0] * shape[2] * shape[3],
+            generator,
+            logarithmic=True,
+        )
+        error = drawn.float().view(shape[0], 1, *shape[2:])
+        return (error * some.repeat_interleave(3)[:, None, None, None]).expand(shape)
+
+
+def wet_corners(ocean: Tensor, patch: tuple[int, int], wet: float) -> Tensor:
+    """(H - h + 1, W - w + 1): upper left corners of the patches with enough ocean.
+
+    Args:
+        ocean: (H, W), of the first level.
+    Raises:
+        ValueError: there are none.
+    """
+    total = F.pad(ocean.double().cumsum(0).cumsum(1), (1, 0, 1, 0))
+    h, w = patch
+    inside = total[h:, w:] - total[:-h, w:] - total[h:, :-w] + total[:-h, :-w]
+    enough = inside >= wet * h * w
+    if not enough.any():
+        raise ValueError(
+            f"no patch of {h}×{w} cells is at least {wet:.0%} ocean; choose a smaller patch "
+            "or another region"
+        )
+    return enough

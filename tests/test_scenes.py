@@ -1,0 +1,106 @@
+"""Scenes: what is cut from them is what was observed, at its place."""
+
+import numpy as np
+import pytest
+import torch
+from tiny import PATTERNS, background
+
+from ocean_lib.batches import Batches
+from ocean_lib.scenes import Scenes
+from ocean_lib.store import STEP
+
+ERRORS = [each | {"error": [0.05, 0.3]} for each in PATTERNS]
+
+
+def whole(store, part="train"):
+    guess, extent = background(store), store.shape(part)
+    return [
+        Batches(
+            store, part, patch=extent, specifications=[each], background=guess, seed=3 + kind
+        )
+        for kind, each in enumerate(ERRORS)
+    ]
+
+
+def made_of(store, numbers, patch=11, **choices):
+    return Scenes(
+        store, "train", ERRORS, numbers, patch=patch, background=background(store), **choices
+    )
+
+
+@pytest.fixture(scope="module")
+def scenes(small_store, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scenes")
+    made = made_of(small_store, [5, 7], seed=3, folder=folder)
+    records = list(made.build())
+    assert records[-1] == {"step": 12, "steps": 12} and not any(folder.iterdir())
+    return made
+
+
+def test_a_batch_has_what_a_network_sees(scenes, small_store):
+    drawn, other = scenes.draw(0, 6), whole(small_store)[0].draw(0, 2)
+    lacking = {"when", "beside_value", "beside_observed", "beside_error"}  # only the background's
+    assert set(other) - set(drawn) == lacking
+    for name, part in drawn.items():
+        assert part.dtype == other[name].dtype and part.shape[2:-2] == other[name].shape[2:-2], name
+        assert len(part) == 6 and torch.isfinite(part.float()).all()
+
+
+def test_patches_are_the_scenes_own_values_at_their_place(scenes, small_store):
+    """Every sample is found again, whole, in the scene that it must come from."""
+    first, second = whole(small_store)
+    sources = [(first if index < 5 else second).draw_at(index, 1)[0] for index in range(12)]
+    drawn, found = scenes.draw(1, 12), []
+    names = ("value", "background", "background_error", "surface", "beside_surface", "error")
+    for sample in range(12):
+        for index, scene in enumerate(sources):
+            windows = scene["field"][0].unfold(1, 11, 1).unfold(2, 11, 1)
+            off = (windows - drawn["field"][sample][:, None, None]).abs()
+            for y, x in (off < 1e-6).all(0).all(-1).all(-1).nonzero().tolist():
+                inside = (0, ..., slice(y, y + 11), slice(x, x + 11))
+                same = all(
+                    torch.allclose(drawn[name][sample], scene[name][inside], atol=6e-4, rtol=1e-3)
+                    for name in names
+                )
+                if same and torch.equal(scene["observed"][inside], drawn["observed"][sample]):
+                    assert torch.equal(drawn["ocean"][sample], scene["ocean"][inside])
+                    found.append((sample, index))
+    assert {sample for sample, _ in found} == {*range(12)}
+    assert len({index for _, index in found}) >= 6
+
+
+def test_exact_observations_stay_exact(scenes):
+    drawn = scenes.draw(2, 16)
+    exact = drawn["observed"] & (drawn["error"] == 0)
+    assert exact.any() and (drawn["observed"] & ~exact).any()
+    torch.testing.assert_close(drawn["value"][exact], drawn["field"][exact], atol=1e-6, rtol=0)
+    away = (drawn["value"] - drawn["field"])[drawn["observed"] & ~exact]
+    ratio = away / drawn["error"][drawn["observed"] & ~exact]
+    assert 0.9 < float(ratio.std()) < 1.1
+
+
+def test_a_step_is_a_batch_and_a_seed_a_run(small_store, scenes):
+    again = made_of(small_store, [5, 7], seed=3)
+    list(again.build())
+    for name, part in scenes.draw(4, 5).items():
+        assert torch.equal(part, again.draw(4, 5)[name])
+    assert not torch.equal(scenes.draw(4, 5)["field"], scenes.draw(5, 5)["field"])
+
+
+def test_both_patterns_are_drawn_alike(scenes):
+    dense = [
+        float(each.float().mean() > 0.2) for step in range(30)
+        for each in scenes.draw(step, 8)["observed"].any(1)
+    ]  # fmt: skip
+    assert 0.35 < np.mean(dense) < 0.65
+
+
+@pytest.mark.parametrize("numbers", [[5], [5, 0]])
+def test_every_pattern_has_scenes(small_store, numbers):
+    with pytest.raises(ValueError, match="give each at least one"):
+        made_of(small_store, numbers)
+
+
+def test_a_patch_larger_than_a_scene_is_refused(small_store):
+    with pytest.raises(ValueError, match="patch 21 exceeds the 20×28 cells of a scene.*<= 20"):
+        made_of(small_store, [1, 1], patch=21)
