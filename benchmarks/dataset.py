@@ -6,8 +6,9 @@ Drawing: 128×128 patches of one level, half hidden by rectangles, one process a
 in memory, without background, by `Batches.draw` and by a plain loop that stamps one rectangle after
 another into each sample.  Both hide exactly half.
 
-Background: its share of a training step at batch 8, 64×64, 8 levels with the surface, by the
-residual mode of width 48: drawing with it minus drawing without it, over the whole step.
+Background: what it adds to a training step at batch 8, 64×64, 8 levels with the surface, by the
+residual mode of width 48: computed for each patch (`Batches`), or once for whole scenes that patches
+are cut from (`Scenes`).
 
 Prints a table and writes it, with device and cores, to `benchmarks/results/dataset.md`.
 """
@@ -24,10 +25,11 @@ import torch
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
-from ocean_lib.dataset import Batches, seeded
-from ocean_lib.interpolation import Background
+from ocean_lib.background import tune
+from ocean_lib.batches import Batches
+from ocean_lib.dataset import seeded
 from ocean_lib.model import Densifier
-from ocean_lib.regression import covariance
+from ocean_lib.scenes import Scenes
 from ocean_lib.store import STEP, Store, build
 from ocean_lib.training import regression_loss, residual_loss
 
@@ -113,16 +115,21 @@ def drawing(folder: str, device: torch.device, repeats: int) -> list[str]:
 
 def background_share(folder: str, device: torch.device, repeats: int) -> list[str]:
     data = store(f"{folder}/eight", 8, 96, 128)
-    background = Background(covariance(data), data.surfaces, length=6.0).to(device)
+    background = tune(data, [BLOCKS, ARGO], evaluations=5).to(device)
     torch.manual_seed(0)
-    model = Densifier(data.statistics(), background, mode="residual", network={"width": 48}).to(
-        device
+    model = Densifier(data.statistics(), background, mode="residual", network={"width": 48})
+    model = model.to(device)
+    choices = {"patch": 64, "device": device}
+    bare = Batches(data, "train", specifications=[BLOCKS, ARGO], **choices)
+    full = Batches(
+        data, "train", specifications=[BLOCKS, ARGO], background=background, **choices
     )
-    choices = {"patch": 64, "specifications": [BLOCKS, ARGO], "device": device}
-    bare = Batches(data, "train", **choices)
-    full = Batches(data, "train", background=background, **choices)
+    scenes = Scenes(data, "train", [BLOCKS, ARGO], [8, 8], background=background, **choices)
+    once = clock(lambda: [*scenes.build()], device) / 16
     lines = [
-        "| step of 8 × 8 levels × 64×64, ms | draw | with background | whole step | share |",
+        f"One scene of {scenes.extent[0]}×{scenes.extent[1]} cells, made once: {1e3 * once:.0f} ms.",
+        "",
+        "| step of 8 × 8 levels × 64×64, ms | draw | with background | from scenes | learn |",
         "| :-- | --: | --: | --: | --: |",
     ]
     losses = {
@@ -145,16 +152,14 @@ def background_share(folder: str, device: torch.device, repeats: int) -> list[st
 
         times = []
         for step in range(repeats + 2):
-            without = clock(lambda s=step: bare.draw(s, 8), device)
-            among = clock(lambda s=step: full.draw(s, 8), device)
-            batch = full.draw(step, 8)
-            times.append((without, among, clock(lambda b=batch, s=step: learn(b, s), device)))
-        without, among, rest = (statistics.median(part) for part in zip(*times[2:], strict=True))
-        share = (among - without) / (among + rest)
-        lines.append(
-            f"| {stage} | {1e3 * without:.1f} | {1e3 * among:.1f} | {1e3 * (among + rest):.0f} | "
-            f"{share:.1%} |"
-        )
+            drawn = [
+                clock(lambda s=step, d=source: d.draw(s, 8), device)
+                for source in (bare, full, scenes)
+            ]
+            batch = scenes.draw(step, 8)
+            times.append([*drawn, clock(lambda b=batch, s=step: learn(b, s), device)])
+        each = [f"{1e3 * statistics.median(part):.1f}" for part in zip(*times[2:], strict=True)]
+        lines.append(f"| {stage} | {' | '.join(each)} |")
     return lines
 
 

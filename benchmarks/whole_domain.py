@@ -22,7 +22,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ocean_lib.interpolation import Background
+from ocean_lib.background import Background
 from ocean_lib.model import Densifier
 
 RESULT = Path(__file__).resolve().parent / "results" / "whole_domain.md"
@@ -62,7 +62,9 @@ def prepare(folder: Path, rows: int, columns: int, levels: int) -> None:
     """The checkpoint, and profiles of one month as a user would grid them."""
     known = statistics(rows, columns, levels)
     shape = np.exp(-abs(np.subtract.outer(np.arange(levels), np.arange(levels))) / 4)
-    background = Background(torch.tensor(shape), 0, length=8.0, iterations=4, floor=0.1)
+    scales = [{"observed": 1e-3, "lengths": (1.0, 8.0, 8.0), "noise": 0.01, "kernel": "matern"}]
+    none = torch.zeros(levels, 0, 1, 1)
+    background = Background(none, shape, shape, torch.ones(1, levels), scales)
     network = {"width": 16, "multipliers": (1, 2), "blocks": 1, "attention": False}
     Densifier(known, background, network=network).save(folder / "checkpoint.pt")
     rng = np.random.default_rng(0)

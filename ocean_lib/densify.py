@@ -22,11 +22,12 @@ from .netcdf import blank, join
 from .observations import count, open_observations
 from .reconstruction import check_choices, reconstruct_date, rows_to_do
 from .resumable import Construction, construction
+from .splits import beside
 from .trust import everywhere, outside_training, self_check
 
 __all__ = ["densify"]
 
-IN_MEMORY = 2e8  # bytes of one date's observations that are read at once
+IN_MEMORY = 6e8  # bytes of three dates' observations that are read at once
 CHUNK = 4  # members at a time
 GRID = ("depth", "latitude", "longitude")
 
@@ -127,11 +128,14 @@ def _dates(model, observations, folder, members, drawing, device) -> Iterator[di
     variables, choices = attributes["variables"], {"device": device, "chunk": CHUNK, **drawing}
     units = {named(v, name): attributes["units"][v] for v in variables for name in names}
     each = _rows(model, observations.isel(time=[0]), members, drawing["steps"])
+    beside_each = beside(observations.time.values)
     for month in range(observations.sizes["time"]):
         path = folder / f"date_{month:05d}.nc"
         if not path.exists():
             one = observations.isel(time=[month])
-            one = one.load() if one.nbytes < IN_MEMORY else one
+            near = sorted({month, *(int(date) for date in beside_each[month] if date >= 0)})
+            some = observations.isel(time=near)
+            some = some.load() if some.nbytes < IN_MEMORY else some
             part = path.with_suffix(".part")
             with blank(part, one, list(units), members, units) as file:
                 out = {
@@ -139,8 +143,8 @@ def _dates(model, observations, folder, members, drawing, device) -> Iterator[di
                     for v in variables
                     for source, name in zip(sources, names)
                 }
-                given = {"number": month, "members": members, "folder": folder}
-                for done in reconstruct_date(model, one, out, **given, **choices):
+                given = {"number": near.index(month), "noise": month, "members": members}
+                for done in reconstruct_date(model, some, out, folder=folder, **given, **choices):
                     yield {"step": month * each + done}
                 file["observed"][:] = one.observed.values[0]
             os.replace(part, path)
@@ -172,4 +176,4 @@ def _check_output(output: Path) -> None:
 def _bytes(observations: xr.Dataset, members: int) -> int:
     """What the disk has to hold: the fields of all dates twice, and what one date needs."""
     field = 4 * int(np.prod([observations.sizes[name] for name in GRID]))
-    return field * (2 * (members + 4) * observations.sizes["time"] + 16)
+    return field * (2 * (members + 4) * observations.sizes["time"] + 24)

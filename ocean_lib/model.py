@@ -15,21 +15,46 @@ import pickle
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
 import xarray as xr
 from torch import Tensor, nn
 
 from . import __version__
+from .background import Background
 from .diffusion import Diffusion
-from .interpolation import Background
 from .unet import UNet
 from .whole import whole
 
 __all__ = ["MODES", "Densifier", "exact"]
 
 MODES = ("regression", "diffusion", "residual")
-KIND, FORMAT = "ocean_lib densifier", 2
+KIND, FORMAT = "ocean_lib densifier", 3
 CONTENT = {"mode", "network", "diffusion", "background", "statistics", "attributes", "state"}
 LIMIT = 8.0  # standard deviations; no predicted clean value lies farther out
+LEAST = 1e-2  # error of a background, below which a departure is not magnified any more
+ROUGHNESS = 5.0  # brings its size to that of the other inputs
+
+
+def _roughness(field: Tensor, ocean: Tensor) -> Tensor:
+    """Sum of the differences from the four neighbours, (B, D, H, W); 0 where one of them is land.
+
+    The smallest scales of a background lie far below the size of its values, and say most about
+    what is missing amid dense observations.
+    """
+    around, wet = (
+        F.pad(each, (1, 1, 1, 1), mode="replicate") for each in (field, ocean.to(field.dtype))
+    )
+    total, whole = -4 * field, ocean.to(field.dtype)
+    height, width = field.shape[-2:]
+    for y, x in ((0, 1), (2, 1), (1, 0), (1, 2)):
+        total = total + around[..., y : y + height, x : x + width]
+        whole = whole * wet[..., y : y + height, x : x + width]
+    return total * whole
+
+
+def _weight(batch: dict[str, Tensor]) -> Tensor:
+    """1 at exact observations, towards 0 the more uncertain they are, (B, D, H, W)."""
+    return batch["observed"] / (1 + batch["error"] ** 2)
 
 
 def exact(batch: dict[str, Tensor]) -> Tensor:
@@ -42,7 +67,7 @@ class Densifier(nn.Module):
 
     Args:
         statistics: of the store, `Store.statistics`: levels, climatology, standard deviation.
-        background: the first guess, `interpolation.Background`.
+        background: the first guess, `background.Background`.
         mode: one of `MODES`.    diffusion: the noise process (not used by `regression`).
         network: arguments of `UNet` but its inputs and outputs.
     Raises:
@@ -67,34 +92,43 @@ class Densifier(nn.Module):
         surfaces = statistics.attrs["surfaces"]
         levels = statistics.sizes["channel"] - surfaces
         self.levels, self.surfaces = levels, surfaces
-        inputs = 6 * levels + 2 * surfaces
+        inputs = 6 * levels + 6 * surfaces
         self.regressor = self.denoiser = None
         if mode != "diffusion":
-            self.regressor = UNet(inputs, 2 * levels, **self.network)
+            self.regressor = UNet(inputs, 2 * levels, conditions=6, **self.network)
         if mode != "regression":
             extra = 3 * levels if mode == "residual" else levels
-            self.denoiser = UNet(inputs + extra, levels, **self.network)
+            self.denoiser = UNet(inputs + extra, levels, conditions=6, **self.network)
 
-    def _inputs(self, batch: dict[str, Tensor]) -> list[Tensor]:
-        # What an observation adds to the background, in the units in which departures are asked
-        # for: as raw values, small innovations would drown in the anomalies' own size.
-        innovation = (batch["value"] - batch["background"]) / batch["background_error"].clamp(1e-2)
-        innovation = innovation.clamp(-LIMIT, LIMIT) * batch["observed"]
-        names = ("observed", "error", "ocean", "background", "background_error")
-        known = [batch[name].float() for name in names]
-        return [innovation, *known, batch["surface"], batch["surface_observed"].float()]
+    def _inputs(self, batch: dict[str, Tensor]) -> Tensor:
+        background, spread = batch["background"], batch["background_error"].clamp(min=LEAST)
+        weight = _weight(batch)
+        # What an observation adds to the background, by its weight and in the units in which
+        # departures are asked for: the more uncertain it is, the less is seen of it.
+        gain = spread / (spread**2 + batch["error"] ** 2)
+        innovation = ((batch["value"] - background) * gain).clamp(-LIMIT, LIMIT) * weight
+        parts = [innovation, weight, batch["ocean"].float(), background, batch["background_error"]]
+        parts.append(ROUGHNESS * _roughness(background, batch["ocean"]))
+        for name in ("surface", "surface_observed"):
+            own = batch[name].float()
+            beside = batch.get(f"beside_{name}")
+            lacking = own.new_zeros(len(own), 2 * own.shape[1], *own.shape[2:])
+            parts += [own, lacking if beside is None else beside.float().flatten(1, 2)]
+        return torch.cat(parts, 1)
 
     @staticmethod
     def _conditions(batch: dict[str, Tensor]) -> Tensor:
-        return torch.cat([batch["position"], batch["season"]], 1)
+        density = _weight(batch).mean((1, 2, 3))[:, None].clamp(min=1e-4).log10()
+        return torch.cat([batch["position"], batch["season"], density], 1)
 
     def regress(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (B, D, H, W); the value and 0 at exact observations."""
         level = torch.zeros(len(batch["value"]), device=batch["value"].device)
-        out = self.regressor(torch.cat(self._inputs(batch), 1), level, self._conditions(batch))
+        out = self.regressor(self._inputs(batch), level, self._conditions(batch))
         departure, logarithm = out.float().chunk(2, 1)
-        mean = batch["background"] + batch["background_error"] * departure
-        deviation = batch["background_error"] * logarithm.clamp(-4, 2).exp()
+        unit = batch["background_error"].clamp(min=LEAST)
+        mean = batch["background"] + unit * departure
+        deviation = unit * logarithm.clamp(-4, 2).exp()
         sure = exact(batch)
         mean = torch.where(sure, batch["value"], mean)
         deviation = torch.where(sure, 0.0, deviation)
@@ -110,7 +144,7 @@ class Densifier(nn.Module):
         """
         extra = [x] if guess is None else [x, guess[0], guess[1]]
         level = t.float() / self.diffusion.steps
-        inputs = torch.cat([*self._inputs(batch), *extra], 1)
+        inputs = torch.cat([self._inputs(batch), *extra], 1)
         return self.denoiser(inputs, level, self._conditions(batch)).float()
 
     def denoise(self, batch, x: Tensor, t: Tensor, guess) -> Tensor:
@@ -128,7 +162,7 @@ class Densifier(nn.Module):
             "mode": self.mode,
             "network": self.network,
             "diffusion": self.diffusion.settings(),
-            "background": self.background.settings(),
+            "background": self.background.scales,
             "statistics": {n: torch.tensor(self.statistics[n].values) for n in names},
             "attributes": dict(self.statistics.attrs),
             "state": self.state_dict(),
@@ -160,7 +194,8 @@ class Densifier(nn.Module):
             content["attributes"],
         )
         state = content["state"]
-        background = Background(state["background.covariance"], **content["background"])
+        buffers = (state[f"background.{name}"] for name in Background.BUFFERS)
+        background = Background(*buffers, content["background"])
         model = cls(
             statistics,
             background,

@@ -2,8 +2,8 @@
 
     truth (time, depth, latitude, longitude) · ocean (depth, latitude, longitude)
     observed, value, error (case, time, depth, latitude, longitude) · surface, surface_observed
-    members (case, time, member, depth, latitude, longitude) · mean, spread
-    background, climatology and, where the model has one, regression
+    members (case, time, member, depth, latitude, longitude) · mean, spread, background, climatology
+    deviation, the error that the first stage states of its mean, where the model has one
     calibration (case, depth), the factor on the spread that validation months ask for
     of further variables the same with their name in front, such as salinity_mean
 
@@ -32,8 +32,9 @@ ATTRIBUTES = {
 TIME = {"units": "days since 1950-01-01", "dtype": "float64"}
 LONG_NAMES = {
     "members": "equally likely fields",
-    "mean": "mean of the members",
+    "mean": "expected field",
     "spread": "standard deviation of the members",
+    "deviation": "standard deviation of the mean's error, as the first stage states it",
     "background": "optimal interpolation that the networks start from",
     "background_error": "standard deviation of the background's error",
     "observed": "whether a value was observed here",

@@ -24,7 +24,7 @@ DIMS = ("time", "member", "depth", "latitude", "longitude")
 def names(model: Densifier) -> list[str]:
     """What `reconstruct` gives for every variable of a model."""
     given = ["members", "mean", "spread", "background", "climatology"]
-    return given + (["regression"] if model.regressor is not None else [])
+    return given + (["deviation"] if model.regressor is not None else [])
 
 
 def rows_to_do(model: Densifier, height: int, members: int, steps: int, chunk: int) -> int:
@@ -42,6 +42,7 @@ def reconstruct_date(
     out: MutableMapping[str, np.ndarray],
     *,
     number: int = 0,
+    noise: int | None = None,
     members: int = 16,
     steps: int = 10,
     sampler: str = "ddim",
@@ -54,10 +55,12 @@ def reconstruct_date(
     """Fill `out` with one date; yield the rows done so far, up to `rows_to_do`.
 
     Args:
+        observations: of any dates, of which those a month before and after help.
         out: {name: array (D, H, W), for `members` (M, D, H, W)}: numpy arrays or variables of an
             open NetCDF file, of those among `names` and `background_error` that are wanted; of
             further variables with their name in front (`dataset.named`).
-        number: the date's place in its file, part of what decides the noise.
+        number: the date's place among the observations.
+        noise: its place in the file, part of what decides the noise, where that is another.
         members: 0 for the background alone.
         folder: where arrays as large as the domain are laid; in memory where None.
         others: as for `reconstruct`.
@@ -75,20 +78,21 @@ def reconstruct_date(
                 else:
                     out[whole][first : first + len(part), :, rows, :] = part
 
-    ready = Domain(model, observations, tile, device, folder)
+    ready = Domain(model, observations, number, tile, device, folder)
     for rows in ready.make_guess():
         done += rows.stop - rows.start
         yield done
     for rows in ready.tiles.pieces():
-        for name, source in (("background", "background"), ("regression", "mean")):
-            if source in ready.guess:
-                put(name, ready.celsius(ready.rows(source, rows), rows), rows)
-        error = ready.rows("background_error", rows)
-        put("background_error", ready.celsius(error, rows, error=True), rows)
-        put("climatology", ready.celsius(torch.zeros_like(error), rows), rows)
+        for name in ("background", "mean", "background_error", "deviation"):
+            if name in ready.guess:
+                error = name in ("background_error", "deviation")
+                put(name, ready.celsius(ready.rows(name, rows), rows, error=error), rows)
+        nothing = torch.zeros_like(ready.rows("background", rows))
+        put("climatology", ready.celsius(nothing, rows), rows)
     for start in range(0, members, chunk):
         own = range(start, min(start + chunk, members))
-        x, walk = ready.draw(own, (seed, number, 2), steps, sampler)
+        key = (seed, number if noise is None else noise, 2)
+        x, walk = ready.draw(own, key, steps, sampler)
         for _, rows in walk:
             done += rows.stop - rows.start
             yield done
@@ -98,7 +102,8 @@ def reconstruct_date(
         ensemble = out[named(variable, "members")]
         for rows in ready.tiles.pieces():
             drawn = np.asarray(np.ma.filled(ensemble[:, :, rows, :], np.nan), np.float64)
-            out[named(variable, "mean")][:, rows, :] = drawn.mean(0)
+            if "mean" not in ready.guess:
+                out[named(variable, "mean")][:, rows, :] = drawn.mean(0)
             out[named(variable, "spread")][:, rows, :] = drawn.std(0, ddof=1)
 
 
@@ -136,9 +141,10 @@ def reconstruct(
             members depend neither on `chunk` nor on how many there are.
         progress: wraps the records of rows done, as `runs.progress` does.
     Returns:
-        `members`, `mean`, `spread`, `background`, `climatology` and, where the model has one,
-        the `regression` mean, on the observations' grid, °C, NaN outside the ocean; for further
-        variables the same with their name in front.
+        On the observations' grid, °C, NaN outside the ocean: `members`, their `spread`, `mean`,
+        `background`, `climatology`.  The mean is that of the first stage, which a few draws of
+        the second could only blur, and with it comes `deviation`, the error that it states; in
+        mode `diffusion` it is the members'.  Of further variables the same, name in front.
     Raises:
         ValueError: fewer than 2 members; observations outside the model's region or levels.
     """
@@ -162,7 +168,7 @@ def reconstruct(
             choices = {"members": members, "steps": steps, "sampler": sampler, "seed": seed}
             choices |= {"tile": tile, "device": device, "chunk": chunk, "number": month}
             out = {name: array.values[month] for name, array in result.data_vars.items()}
-            for rows in reconstruct_date(model, observations.isel(time=[month]), out, **choices):
+            for rows in reconstruct_date(model, observations, out, **choices):
                 yield {"step": done + rows}
             done += rows
 
@@ -191,7 +197,7 @@ def denoising(
     if model.denoiser is None:
         raise ValueError("mode regression has no denoising; train mode 'residual' or 'diffusion'")
     one = observations.isel(time=[0])
-    ready = Domain(model.to(device).eval(), one, tile, device, None)
+    ready = Domain(model.to(device).eval(), observations, 0, tile, device, None)
     for _ in ready.make_guess():
         pass
     level = int(abs(one.depth.values - depth).argmin())

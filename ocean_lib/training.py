@@ -20,9 +20,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from .dataset import Batches, seeded
+from .batches import Batches
+from .dataset import seeded
 from .diffusion import masked_mean
-from .model import Densifier, exact
+from .model import LEAST, Densifier, exact
+from .scenes import Scenes
 from .whole import whole
 
 __all__ = ["Suspended", "regression_loss", "residual_loss", "stages", "train"]
@@ -51,8 +53,8 @@ def regression_loss(model: Densifier, batch: dict[str, Tensor]) -> Tensor:
     much as sparse ones.
     """
     mean, deviation = model.regress(batch)
-    hidden = batch["ocean"] & ~batch["observed"]
-    unit = batch["background_error"].clamp(min=1e-2)
+    hidden = batch["ocean"] & ~exact(batch)
+    unit = batch["background_error"].clamp(min=LEAST)
     departure, deviation = (batch["field"] - mean) / unit, (deviation / unit).clamp(min=1e-3)
     likelihood = 0.5 * (departure / deviation) ** 2 + deviation.log()
     return masked_mean(deviation.detach() * likelihood, hidden)
@@ -71,7 +73,7 @@ def residual_loss(model: Densifier, batch: dict[str, Tensor], generator: torch.G
     )
     noise = torch.randn(clean.shape, generator=generator, device=generator.device)
     prediction = model.predict(batch, model.diffusion.add_noise(clean, noise, t), t, guess)
-    hidden = batch["ocean"] & ~batch["observed"]
+    hidden = batch["ocean"] & ~exact(batch)
     return model.diffusion.loss(prediction, clean, noise, t, hidden)
 
 
@@ -129,8 +131,8 @@ def _records(metrics: Path, step: int) -> list[str]:
 
 def train(
     model: Densifier,
-    batches: Batches,
-    validation: Batches,
+    batches: Scenes | Batches,
+    validation: Scenes | Batches,
     *,
     steps: dict[str, int],
     folder,
@@ -170,7 +172,7 @@ def train(
         "mode": model.mode,
         "network": dict(model.network),
         "diffusion": model.diffusion.settings(),
-        "iterations": model.background.iterations,
+        "background": model.background.scales,
         "patterns": batches.specifications,
         "patch": batches.patch,
         "steps": dict(steps),

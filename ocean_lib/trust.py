@@ -17,7 +17,8 @@ from .anomalies import climatology
 from .dataset import select_statistics
 from .model import Densifier
 from .observations import at_cells
-from .reconstruction import reconstruct
+from .reconstruction import reconstruct_date
+from .splits import beside
 
 __all__ = ["SelfCheck", "everywhere", "outside_training", "self_check", "withhold"]
 
@@ -82,7 +83,7 @@ def _departures(model: Densifier, statistics: xr.Dataset, observations: xr.Datas
     """Lines on levels whose values, or their differences to the next level, are out of the way."""
     surfaces, levels = statistics.attrs["surfaces"], statistics.sizes["depth"]
     inner = slice(surfaces, surfaces + levels)
-    matrix = model.background.covariance.cpu().numpy()[inner, inner]
+    matrix = model.background.plain.cpu().numpy()[:levels, :levels]
     value, pair = (np.zeros((2, n)) for n in (levels, max(levels - 1, 0)))
     for part in at_cells(observations):
         seen = part.observed.values[0]
@@ -214,53 +215,70 @@ def self_check(
 ) -> SelfCheck:
     """Withhold, reconstruct, compare: on at most six dates, in one tile of each.
 
+    The dates a month before and after keep all their observations, as they do in use.
+
     Args:
         observations: as `reconstruct` takes them, inside the model's statistics.
-        members: of the ensemble whose mean is judged; four are drawn.
+        members: of the ensemble whose mean is judged in mode `diffusion`; four are drawn.
         others: as for `reconstruct`.
     """
     number = observations.sizes["time"]
     dates = np.unique(np.linspace(0, number - 1, RUNS).round().astype(int))
+    near = beside(observations.time.values)
+    drawn_members = MEMBERS if model.regressor is None else 0
     choices = {"steps": steps, "sampler": sampler, "tile": tile, "device": device}
+    choices["members"] = drawn_members
     parts = []
     for run in range(RUNS):
         generator = np.random.default_rng([seed, run])
         date = int(dates[run % len(dates)])
-        window = _window(observations.isel(time=[date]), tile, generator)
+        three = sorted({date, *(int(index) for index in near[date] if index >= 0)})
+        own = three.index(date)
+        window = _window(observations.isel(time=three), own, tile, generator)
         if window is None:
             continue
-        held = withhold(window.observed.values[0], generator)
-        given = window.assign(observed=window.observed & xr.DataArray(held < 0, dims=GRID[1:]))
-        if not given.observed.any():
+        held = withhold(window.observed.values[own], generator)
+        kept = np.ones(window.observed.shape, bool)
+        kept[own] = held < 0
+        given = window.assign(observed=window.observed & kept)
+        if not given.observed[own].any():
             continue
-        drawn = reconstruct(model, given, members=MEMBERS, seed=seed + run, **choices).isel(time=0)
-        level, y, x = np.nonzero(window.observed.values[0] & (held >= 0))
-        truth = window.value.values[0][level, y, x]
+        shape = window.observed.shape[1:]
+        names = ("mean", "background", "climatology", "spread")
+        drawn = {name: np.full(shape, np.nan, np.float32) for name in names}
+        drawn["members"] = np.full((drawn_members, *shape), np.nan, np.float32)
+        for _ in reconstruct_date(model, given, drawn, number=own, seed=seed + run, **choices):
+            pass
+        level, y, x = np.nonzero(window.observed.values[own] & (held >= 0))
+        truth = window.value.values[own][level, y, x]
         part = {"group": [f"{date} {label}" for label in held[y, x]], "n": 1}
         part["depth"] = window.depth.values[level].round(1)
         for method in METHODS:
             name = "mean" if method == "reconstruction" else method
-            part[method] = (drawn[name].values[level, y, x] - truth) ** 2.0
-        # The mean of few members errs by more than that of many: by their variance over M.
-        excess = drawn.spread.values[level, y, x] ** 2.0 * (1 / MEMBERS - 1 / max(members, 2))
-        part["reconstruction"] = part["reconstruction"] - excess
+            part[method] = (drawn[name][level, y, x] - truth) ** 2.0
+        if model.regressor is None:
+            # The mean of few members errs by more than that of many: by their variance over M.
+            excess = drawn["spread"][level, y, x] ** 2.0 * (1 / MEMBERS - 1 / max(members, 2))
+            part["reconstruction"] = part["reconstruction"] - excess
         parts.append(pd.DataFrame(part))
     if not parts:
         return SelfCheck(pd.DataFrame(columns=["group", "depth", "n", *METHODS]))
     return SelfCheck(pd.concat(parts).groupby(["group", "depth"], as_index=False).sum())
 
 
-def _window(date: xr.Dataset, tile: int, generator: np.random.Generator) -> xr.Dataset | None:
-    """One tile around an observed column of one date, in memory; None where nothing is observed."""
-    tops = [part for part in range(0, date.sizes["latitude"], tile)]
+def _window(
+    dates: xr.Dataset, own: int, tile: int, generator: np.random.Generator
+) -> xr.Dataset | None:
+    """One tile around a column observed on the date `own`, in memory; None where there is none."""
+    tops = [part for part in range(0, dates.sizes["latitude"], tile)]
     for top in generator.permutation(tops):
-        band = date.observed.isel(latitude=slice(top, top + tile)).values[0].any(0)
+        band = dates.observed.isel(time=own, latitude=slice(top, top + tile)).values.any(0)
         if band.any():
             y, x = generator.choice(np.argwhere(band))
             middle = {"latitude": int(top + y), "longitude": int(x)}
             cut = {}
             for name, cell in middle.items():
-                start = min(max(cell - tile // 2, 0), max(date.sizes[name] - tile, 0))
+                start = min(max(cell - tile // 2, 0), max(dates.sizes[name] - tile, 0))
                 cut[name] = slice(start, start + tile)
-            return date.isel(cut).load()
+            return dates.isel(cut).load()
     return None

@@ -80,10 +80,10 @@ def test_a_call_that_was_cut_short_goes_on_where_it_was(given, monkeypatch, fail
     whole, number = module.reconstruct_date, []
 
     def breaks(*arguments, **choices):
-        number.append(choices["number"])
+        number.append(choices["noise"])
         for done in whole(*arguments, **choices):
             yield done
-            if choices["number"] == fails and len(number) == fails + 1:
+            if choices["noise"] == fails and len(number) == fails + 1:
                 raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "reconstruct_date", breaks)

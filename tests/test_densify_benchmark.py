@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import torch
 import xarray as xr
+from tiny import background
 
 from benchmarks.densify import cases, hashes, results, score, sections
 from ocean_lib.dataset import observe
@@ -288,21 +289,18 @@ def test_sections_are_scored_as_one_and_below_190_m(real):
 
 def test_a_network_moved_to_its_own_ocean_is_itself(small_store, ocean):
     from benchmarks.densify.methods import moved
-    from ocean_lib.background import covariance
-    from ocean_lib.interpolation import Background
+    from ocean_lib.background import tune
     from ocean_lib.model import Densifier
     from ocean_lib.reconstruction import reconstruct
 
     torch.manual_seed(0)
-    background = Background(covariance(small_store), small_store.surfaces, length=4.0)
-    model = Densifier(small_store.statistics(), background, network=TINY)
+    tuned = tune(small_store, [PATTERNS["profiles"]], evaluations=3)
+    model = Densifier(small_store.statistics(), tuned, network=TINY)
     seen = ocean.observations["profiles"].isel(time=[0])
-    one, two = (
-        reconstruct(each, seen, members=2, steps=2) for each in (model, moved(model, small_store))
-    )
+    elsewhere = moved(model, small_store, [PATTERNS["profiles"]], evaluations=3)
+    one, two = (reconstruct(each, seen, members=2, steps=2) for each in (model, elsewhere))
     xr.testing.assert_equal(one, two)
     # Elsewhere it keeps its weights and takes that ocean's climatology.
-    elsewhere = moved(model, small_store)
     elsewhere.statistics["harmonic"] = elsewhere.statistics.harmonic + 1
     assert elsewhere.regressor is model.regressor
     away = reconstruct(elsewhere, seen, members=2, steps=2).climatology - one.climatology
@@ -311,8 +309,6 @@ def test_a_network_moved_to_its_own_ocean_is_itself(small_store, ocean):
 
 def test_the_networks_files_are_those_that_are_scored(small_store, ocean, tmp_path, monkeypatch):
     from benchmarks.densify import methods
-    from ocean_lib.background import covariance
-    from ocean_lib.interpolation import Background
     from ocean_lib.model import Densifier
 
     monkeypatch.setenv("OCEAN_WORKSPACE", str(tmp_path))
@@ -321,8 +317,7 @@ def test_the_networks_files_are_those_that_are_scored(small_store, ocean, tmp_pa
     monkeypatch.setattr(results, "GROUPS", {"small": ("small",)})
     monkeypatch.setattr(results, "SCORES", tmp_path / "none.csv")
     monkeypatch.setattr(results, "open_ocean", lambda name, folder: ocean)
-    background = Background(covariance(small_store), small_store.surfaces, length=4.0, floor=0.1)
-    model = Densifier(small_store.statistics(), background, network=TINY)
+    model = Densifier(small_store.statistics(), background(small_store), network=TINY)
     factor = xr.DataArray(
         np.full((2, 5), 2.0), {"case": [*PATTERNS], "depth": ocean.fields.depth}, ("case", "depth")
     )

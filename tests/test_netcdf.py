@@ -145,13 +145,13 @@ def test_writing_again_replaces_a_file_that_was_read(whole, path, tmp_path):
     np.testing.assert_allclose(netcdf.read(target)["mean"], first["mean"] + 1, atol=2 * STEP)
 
 
-def test_without_surface_and_regression(fields, seen, drawn, tmp_path):
+def test_without_surface_and_deviation(fields, seen, drawn, tmp_path):
     bare = {name: one.drop_vars(["surface", "surface_observed"]) for name, one in seen.items()}
-    result = {name: one.drop_vars("regression") for name, one in drawn.items()}
+    result = {name: one.drop_vars("deviation") for name, one in drawn.items()}
     again = netcdf.read(
         netcdf.write(netcdf.assemble(fields, bare, result), tmp_path / "reconstruction.nc")
     )
-    assert "surface" not in again and "regression" not in again
+    assert "surface" not in again and "deviation" not in again
     assert set(netcdf.observations(again, "half").data_vars) == {
         "ocean", "value", "observed", "error"
     }  # fmt: skip

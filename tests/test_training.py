@@ -9,7 +9,7 @@ import torch
 from tiny import batches, densifier
 
 from ocean_lib import training
-from ocean_lib.dataset import Batches
+from ocean_lib.batches import Batches
 from ocean_lib.model import Densifier, exact
 from ocean_lib.training import Suspended, regression_loss, residual_loss, stages, train
 

@@ -2,11 +2,11 @@
 
 import torch
 
-from ocean_lib.dataset import Batches
+from ocean_lib.background import Background
+from ocean_lib.batches import Batches
 from ocean_lib.diffusion import Diffusion
-from ocean_lib.interpolation import Background
 from ocean_lib.model import Densifier
-from ocean_lib.regression import covariance
+from ocean_lib.regression import regress_everywhere
 
 NETWORK = {"width": 8, "multipliers": (1, 2), "blocks": 1}
 PATTERNS = [
@@ -16,7 +16,10 @@ PATTERNS = [
 
 
 def background(store) -> Background:
-    return Background(covariance(store), store.surfaces, length=4.0, iterations=4, floor=0.3)
+    regression = regress_everywhere(store)
+    given = regression.coefficients, regression.plain, regression.left
+    scales = [{"observed": 0.1, "lengths": (1.0, 4.0, 4.0), "noise": 0.01, "kernel": "matern"}]
+    return Background(*given, torch.ones(1, len(regression.plain)), scales)
 
 
 def densifier(store, mode: str = "residual", seed: int = 0, **diffusion) -> Densifier:

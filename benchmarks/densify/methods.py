@@ -3,7 +3,7 @@
 The classical methods are tuned on validation months of the ocean's own store (`tuning.fit`), which
 anyone builds from its seed: a trajectory of its own, the same statistics. The network is that of
 `outputs/demo`, trained on demo_1 alone; on the other demo oceans it keeps its weights, and takes
-climatology, standard deviation and background covariance from their stores. What each method makes
+climatology, standard deviation and background from their stores, tuned on validation months. What each method makes
 of an ocean goes to `outputs/benchmark/OCEAN/METHOD.nc`, is left alone where it is there already,
 and is scored at the end; scores and table are written to `benchmarks/results` and the README.
 """
@@ -12,9 +12,7 @@ import argparse
 
 import xarray as xr
 
-from ocean_lib import calibration, netcdf, tuning
-from ocean_lib.background import covariance
-from ocean_lib.interpolation import Background
+from ocean_lib import background, calibration, netcdf, tuning
 from ocean_lib.model import Densifier
 from ocean_lib.reconstruction import reconstruct
 from ocean_lib.runs import device_name, workspace
@@ -48,12 +46,17 @@ def _by_case(each: dict[str, xr.Dataset]) -> xr.Dataset:
     return xr.concat(each.values(), xr.Variable("case", list(each)))
 
 
-def moved(model: Densifier, store: Store) -> Densifier:
-    """The same networks on another ocean: with its climatology, deviation and covariance."""
-    settings = model.background.settings()
+def moved(
+    model: Densifier, store: Store, specifications: list[dict], evaluations: int = 40
+) -> Densifier:
+    """The same networks on another ocean: with its climatology, deviation and background.
+
+    Args:
+        specifications: for which the background is tuned, on the ocean's validation months.
+    """
     elsewhere = Densifier(
         store.statistics(),
-        Background(covariance(store), **settings),
+        background.tune(store, specifications, evaluations=evaluations),
         mode=model.mode,
         diffusion=model.diffusion,
         network=model.network,
@@ -74,11 +77,10 @@ def network(
     for case, seen in observations.items():
         drawn = reconstruct(model, seen, members=MEMBERS, steps=STEPS, device=device_name())
         ensemble = drawn[["mean", "members"]]
-        made = {
-            f"{OURS}'s {name}": drawn[[name]].rename({name: "mean"})
-            for name in ("background", "regression")
-            if name in drawn
-        }
+        made = {f"{OURS}'s background": drawn[["background"]].rename(background="mean")}
+        if "deviation" in drawn:
+            stated = drawn[["mean", "deviation"]].rename(deviation="error")
+            made[f"{OURS}'s regression"] = stated
         factors = factor.sel(case=case, drop=True)
         made[f"{OURS}, calibrated"] = calibration.apply(ensemble, factors)
         for name, result in (made | {OURS: ensemble}).items():
@@ -110,7 +112,8 @@ def run(name: str) -> None:
         return
     print(f"{name}: drawing from the network")
     model = Densifier.load(demo / "checkpoint.pt")
-    model = model if name == OCEANS[0] else moved(model, store)
+    if name != OCEANS[0]:
+        model = moved(model, store, [specification for specification, _ in cases.values()])
     with xr.open_dataset(demo / "reconstruction.nc") as own:
         factor = own["calibration"].load()
     _keep(name, network(model, seen, factor))
