@@ -164,6 +164,8 @@ class Domain:
                 yield rows, x0
 
         choices = {"steps": steps, "sampler": sampler, "draw": noise}
+        if sampler == "dpm++":
+            choices["kept"] = torch.from_numpy(canvas(shape, folder=self.folder))
         return x, trajectory(x, denoise, model.diffusion, **choices)
 
     def celsius(self, standard: Tensor, rows: slice, error: bool = False) -> np.ndarray:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ocean_lib.diffusion import PARAMETRISATIONS, Diffusion
-from ocean_lib.sampling import SAMPLERS, clamped, first, step, timesteps, trajectory
+from ocean_lib.sampling import SAMPLERS, clamped, extrapolation, first, step, timesteps, trajectory
 
 every = pytest.mark.parametrize("name", PARAMETRISATIONS)
 both = pytest.mark.parametrize("sampler", [*SAMPLERS])
@@ -176,6 +176,73 @@ def test_ddim_equals_diffusers_from_noise_to_field(name):
     torch.testing.assert_close(ours, x, atol=1e-3, rtol=1e-3)
 
 
+@every
+@pytest.mark.parametrize("steps", [4, 9, 25])
+def test_dpm_solver_equals_diffusers(name, steps):
+    from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+
+    # Theirs has no log(a / s) in pure noise, so the process ends short of it.
+    whole, shape = Diffusion(name, 1000), (2, 3, 5, 7)
+    diffusion = Diffusion(name, 1000)
+    diffusion.signal, diffusion.noise = whole.signal[:900], whole.noise[:900]
+    diffusion.steps = 900
+    product = diffusion.signal.double() ** 2
+    previous = torch.cat([torch.ones(1, dtype=torch.float64), product[:-1]])
+    theirs = DPMSolverMultistepScheduler(
+        num_train_timesteps=900,
+        trained_betas=(1 - product / previous).tolist(),
+        prediction_type=PREDICTION[name],
+        solver_order=2,
+        algorithm_type="dpmsolver++",
+        lower_order_final=True,
+        final_sigmas_type="zero",
+    )
+    theirs.set_timesteps(timesteps=timesteps(900, steps))
+    start = torch.randn(shape, generator=seeded())
+    x = start.clone()
+    for time in theirs.timesteps:
+        x = theirs.step(opinion(x, time.repeat(2)), time, x).prev_sample
+
+    def denoise(x, t):
+        yield slice(0, shape[-2]), diffusion.x0(opinion(x, t), x, t)
+
+    ours = start.clone()
+    for _ in trajectory(ours, denoise, diffusion, steps=steps, sampler="dpm++"):
+        pass
+    torch.testing.assert_close(ours, x, atol=1e-3, rtol=1e-3)
+
+
+def test_extrapolation_begins_once_both_steps_are_finite():
+    times = timesteps(1000, 5)
+    c = [extrapolation(Diffusion(), *times[k - 1 : k + 2]) for k in (1, 2, 3)]
+    assert c[0] == 0 and c[1] > 0.3 and c[2] > 0.3
+    assert extrapolation(Diffusion(), 500, 250, -1) == 0
+
+
+@pytest.mark.parametrize("steps", [8, 12])
+def test_the_second_order_comes_closer_with_as_many_evaluations(steps):
+    """To the exact map from noise to a Gaussian, x = mean + scale · noise."""
+    diffusion, scale = Diffusion(), torch.tensor([0.05, 0.3, 1.0, 3.0])
+    denoise = posterior(diffusion, torch.zeros(4), torch.diag(scale**2))
+    noise = torch.randn(500, 1, 2, 2, generator=seeded())
+    off = {}
+    for sampler in ("dpm++", "ddim"):
+        x = noise.clone()
+        whole = [(slice(0, 2), None)]
+        walk = trajectory(
+            x,
+            lambda x, t: [(rows, denoise(x, t)) for rows, _ in whole],
+            diffusion,
+            steps=steps,
+            sampler=sampler,
+        )
+        for _ in walk:
+            pass
+        exact = noise.flatten(1) * scale
+        off[sampler] = float(((x.flatten(1) - exact) ** 2).mean().sqrt())
+    assert off["dpm++"] < 0.7 * off["ddim"], off
+
+
 # --- Gaussians --------------------------------------------------------------------------------
 
 
@@ -306,7 +373,7 @@ def test_known_cells_carry_their_value_noised_to_the_step(name, sampler, device)
     given = {"steps": 7, "sampler": sampler, "generator": seeded(device)}
     seen = frames(denoise, diffusion, shape, known=known, value=value, **given)
     for noise in noises[1:]:
-        if sampler == "ddim":
+        if not SAMPLERS[sampler]:
             torch.testing.assert_close(noise[known], noises[0][known], atol=2e-3, rtol=0)
         assert abs(float(noise[known].mean())) < 0.4 and 0.7 < float(noise[known].std()) < 1.3
     shared = known[0] & known[1]
@@ -386,7 +453,7 @@ def test_rows_handed_over_in_turn_give_the_whole_field_in_place(sampler, tall):
 
 
 @both
-def test_the_generator_decides_and_ddim_draws_once(sampler):
+def test_the_generator_decides_and_the_others_draw_once(sampler):
     shape, diffusion = (2, 1, 4, 4), Diffusion()
     choices = {"steps": 5, "sampler": sampler}
     one, two, other = (
@@ -397,7 +464,7 @@ def test_the_generator_decides_and_ddim_draws_once(sampler):
     sample(opinion, diffusion, shape, generator=generator, **choices)
     torch.randn(shape, generator=once)
     drawn_once = torch.equal(generator.get_state(), once.get_state())
-    assert drawn_once == (sampler == "ddim")
+    assert drawn_once == (sampler != "ddpm")
 
 
 # --- refusals ---------------------------------------------------------------------------------
@@ -406,7 +473,7 @@ def test_the_generator_decides_and_ddim_draws_once(sampler):
 def test_what_does_not_fit_is_refused_never_skipped():
     x, diffusion = torch.zeros(2, 1, 3, 5), Diffusion()
     for choices, words in (
-        ({"sampler": "euler", "steps": 3}, "'euler'.*ddim.*ddpm"),
+        ({"sampler": "euler", "steps": 3}, "'euler'.*dpm.*ddim.*ddpm"),
         ({"sampler": "ddpm", "steps": 3}, "'ddpm' adds noise.*draw="),
         ({"steps": 1001}, "1001 sampling steps"),
     ):
