@@ -7,8 +7,8 @@ in memory, without background, by `Batches.draw` and by a plain loop that stamps
 another into each sample.  Both hide exactly half.
 
 Background: what it adds to a training step at batch 8, 64×64, 8 levels with the surface, by the
-residual mode of width 48: computed for each patch (`Batches`), or once for whole scenes that patches
-are cut from (`Scenes`).
+residual mode of width 48: computed for each patch (`Batches`), or once for whole scenes that
+patches are cut from (`Scenes`).
 
 Prints a table and writes it, with device and cores, to `benchmarks/results/dataset.md`.
 """
@@ -121,13 +121,11 @@ def background_share(folder: str, device: torch.device, repeats: int) -> list[st
     model = model.to(device)
     choices = {"patch": 64, "device": device}
     bare = Batches(data, "train", specifications=[BLOCKS, ARGO], **choices)
-    full = Batches(
-        data, "train", specifications=[BLOCKS, ARGO], background=background, **choices
-    )
+    full = Batches(data, "train", specifications=[BLOCKS, ARGO], background=background, **choices)
     scenes = Scenes(data, "train", [BLOCKS, ARGO], [8, 8], background=background, **choices)
     once = clock(lambda: [*scenes.build()], device) / 16
     lines = [
-        f"One scene of {scenes.extent[0]}×{scenes.extent[1]} cells, made once: {1e3 * once:.0f} ms.",
+        f"A scene of {scenes.extent[0]}×{scenes.extent[1]} cells, made once: {1e3 * once:.0f} ms.",
         "",
         "| step of 8 × 8 levels × 64×64, ms | draw | with background | from scenes | learn |",
         "| :-- | --: | --: | --: | --: |",

@@ -62,7 +62,15 @@ def prepare(folder: Path, rows: int, columns: int, levels: int) -> None:
     """The checkpoint, and profiles of one month as a user would grid them."""
     known = statistics(rows, columns, levels)
     shape = np.exp(-abs(np.subtract.outer(np.arange(levels), np.arange(levels))) / 4)
-    scales = [{"observed": 1e-3, "lengths": (1.0, 8.0, 8.0), "noise": 0.01, "kernel": "matern"}]
+    scales = [
+        {
+            "observed": 1e-3,
+            "lengths": (1.0, 8.0, 8.0),
+            "noise": 0.01,
+            "kernel": "matern",
+            "neighbours": 48,
+        }
+    ]
     none = torch.zeros(levels, 0, 1, 1)
     background = Background(none, shape, shape, torch.ones(1, levels), scales)
     network = {"width": 16, "multipliers": (1, 2), "blocks": 1, "attention": False}

@@ -18,7 +18,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from . import masks
-from .baselines import OptimalInterpolation
+from .baselines import BLOCK, OptimalInterpolation
 from .regression import Regression, regress_everywhere
 from .splits import dates
 from .store import Store
@@ -39,7 +39,7 @@ class Background(nn.Module):
         coefficients: (D, P, 1, 1), of the regression on the surface.
         plain, left: (D, D) covariance of the levels before and after it.
         factor: (N, D) on the errors, for each of the N densities.
-        scales: for each density `observed` (share of columns), and `lengths`, `noise`, `kernel` of
+        scales: for each density `observed` (share of columns), and those of
             `baselines.OptimalInterpolation`.
     """
 
@@ -59,7 +59,7 @@ class Background(nn.Module):
             range(len(self.scales)),
             key=lambda index: abs(np.log(max(share, 1e-6) / self.scales[index]["observed"])),
         )
-        scales = {name: self.scales[nearest][name] for name in ("lengths", "noise", "kernel")}
+        scales = {key: value for key, value in self.scales[nearest].items() if key != "observed"}
         regression = Regression(self.coefficients, self.plain, self.left)
         return OptimalInterpolation(regression, scales, factor=self.factor[nearest])
 
@@ -92,7 +92,7 @@ class Background(nn.Module):
         else:
             cells = torch.cartesian_prod(rows, columns).to(sea.device)
         targets = torch.cat([torch.full_like(cells[:, :1], own), cells], 1)
-        departure, variance = method.departure(groups, when, targets)
+        departure, variance = method.departure(groups, when, targets, BLOCK * stride)
         found = torch.cat([departure, variance.sqrt() * method.factor], 1).T
         if stride == 1:
             whole = torch.zeros(len(found), height, width, device=sea.device)

@@ -23,6 +23,7 @@ from .splits import months
 from .store import Store
 
 NOTHING = 1e4  # error variance, of the prior's, above which an observation says nothing
+BLOCK = 8  # rows and columns interpolated from the same observations
 
 __all__ = ["OptimalInterpolation", "ReducedSpace", "climatology", "linear", "restore"]
 
@@ -100,15 +101,12 @@ class OptimalInterpolation:
         regression: `FromCovariance`, which makes it the optimal interpolation of levels and surface
             together, or `Regression`.
         scales: `lengths` (months, rows, columns), `noise` (relative variance of what the field has
-            that its neighbours do not) and `kernel` of `local.interpolate`.
+            that its neighbours do not), `kernel` and `neighbours` of `local.interpolate`.
         factor: (D,) on the error, from `tune`.
     """
 
-    def __init__(
-        self, regression, scales: dict, neighbours: int = 32, factor: Tensor | float = 1.0
-    ):
-        self.regression, self.scales = regression, scales
-        self.neighbours, self.factor = neighbours, factor
+    def __init__(self, regression, scales: dict, factor: Tensor | float = 1.0):
+        self.regression, self.scales, self.factor = regression, scales, factor
 
     def prior(self, batch: dict[str, Tensor], grid: xr.Dataset) -> tuple[Tensor, Tensor]:
         """Regression on the surface, (T, D, H, W), and which dates (T,) have one."""
@@ -131,9 +129,7 @@ class OptimalInterpolation:
             scales = self.scales | {"lengths": (1e-3, *self.scales["lengths"][1:])}
             places = have.double().cpu().numpy(), lack.double().cpu().numpy()
             exact = torch.zeros_like(value)
-            mean, _ = interpolate(
-                places[0], value, exact, places[1], neighbours=self.neighbours, **scales
-            )
+            mean, _ = interpolate(places[0], value, exact, places[1], block=BLOCK, **scales)
             surface[lack[:, 0], channel, lack[:, 1], lack[:, 2]] = mean[:, 0]
         return surface
 
@@ -158,19 +154,20 @@ class OptimalInterpolation:
         return prior, groups
 
     def at(
-        self, prior: Tensor, groups: list, when: np.ndarray, targets: Tensor
+        self, prior: Tensor, groups: list, when: np.ndarray, targets: Tensor, block: int = 1
     ) -> tuple[Tensor, Tensor]:
         """Posterior mean and variance, (n, D), of targets (n, 3): date, row, column.
 
         Args:
             prior, groups: of `given`.    when: (T,) months.
+            block: of `local.interpolate`.
         """
-        departure, variance = self.departure(groups, when, targets)
+        departure, variance = self.departure(groups, when, targets, block)
         t, y, x = targets.T
         return prior[t, :, y, x] + departure, variance
 
     def departure(
-        self, groups: list, when: np.ndarray, targets: Tensor
+        self, groups: list, when: np.ndarray, targets: Tensor, block: int = 1
     ) -> tuple[Tensor, Tensor]:
         """The same of the departure from the prior; targets may lie outside the grid."""
         mean, variance = (groups[0][1].new_ones(len(targets), len(groups[0][1])) for _ in range(2))
@@ -182,9 +179,7 @@ class OptimalInterpolation:
                 np.concatenate([when[each[:, :1]], each[:, 1:]], 1)
                 for each in (columns.cpu().numpy(), targets[mine].cpu().numpy())
             )
-            found, left = interpolate(
-                places, value, uncertain, wanted, neighbours=self.neighbours, **self.scales
-            )
+            found, left = interpolate(places, value, uncertain, wanted, block=block, **self.scales)
             mean[mine], variance[mine] = found, left * scale
         return mean, variance
 
@@ -197,7 +192,7 @@ class OptimalInterpolation:
         exact = batch["observed"] & (batch["error"] == 0)
         targets = (batch["ocean"] & ~exact).any(1).nonzero()
         given = self.given(batch, grid)
-        mean, variance = self.at(*given, months(grid.time.values), targets)
+        mean, variance = self.at(*given, months(grid.time.values), targets, BLOCK)
         field, error = torch.zeros_like(given[0]), torch.ones_like(given[0])
         t, y, x = targets.T
         field[t, :, y, x], error[t, :, y, x] = mean, variance.sqrt() * self.factor

@@ -100,9 +100,7 @@ class Batches:
                 for t in three
             ]
         )
-        wet = torch.stack(
-            [self.ocean[y : y + height, x : x + width] for _, y, x in cuts.tolist()]
-        )
+        wet = torch.stack([self.ocean[y : y + height, x : x + width] for _, y, x in cuts.tolist()])
         # The store's order puts channels last in memory, as the convolutions want them.
         field = (anomaly * STEP).permute(0, 3, 1, 2)
         ocean = wet.permute(0, 3, 1, 2)[:, self.surfaces :]

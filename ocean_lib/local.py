@@ -5,9 +5,10 @@ Values at scattered positions (time, row, column) are a Gaussian field of correl
     rho = kernel(|(rows / L_rows, columns / L_columns)|) exp(-|months| / L_time)
 
 seen with noise, of which a place takes its `neighbours` nearest in these scales, wherever in the
-domain and whenever in the record they lie.  Levels share the solution wherever their noise is the
-same.  What an observed column lacks of levels is first estimated from those it has, by the vertical
-covariance, and enters with the error of that estimate.
+domain and whenever in the record they lie.  Places side by side share theirs, and so one
+factorisation; levels do wherever their noise is the same.  What an observed column lacks of levels
+is first estimated from those it has, by the vertical covariance, and enters with the error of that
+estimate.
 
 Reference: Bretherton, Davis & Fandry 1976, doi 10.1016/0011-7471(76)90001-2; Rasmussen & Williams
 2006, Gaussian processes for machine learning, chapter 4 (kernels).
@@ -19,7 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-CHUNK = 256  # targets at a time: their matrices stay in the cache
+CHUNK = 256  # matrices of 32 × 32 at a time: they stay in the cache
+ROUNDING = 1e-5  # of the prior variance, beyond what single precision does to a matrix
 
 __all__ = ["KERNELS", "complete", "interpolate"]
 
@@ -53,6 +55,7 @@ def interpolate(
     noise: float = 0.0,
     kernel: str = "matern",
     neighbours: int = 32,
+    block: int = 1,
 ) -> tuple[Tensor, Tensor]:
     """Posterior mean (n, D) and variance, relative to the prior's, of targets; the prior mean is 0.
 
@@ -63,6 +66,7 @@ def interpolate(
         noise: relative variance of what a value has that its neighbours have not.
         kernel: `matern` (1 + √3 r) exp(-√3 r), smoothness 3/2, or `gaussian` exp(-r² / 2).
         neighbours: observations a target, at most.
+        block: rows and columns whose targets share the neighbours of their middle.
     Raises:
         ValueError: the kernel is not known.
     """
@@ -74,19 +78,24 @@ def interpolate(
     mean, left = value.new_zeros(shape), value.new_ones(shape)
     if not len(position):
         return mean, left
-    points, places = position / np.asarray(lengths), targets / np.asarray(lengths)
-    count = min(neighbours, len(points))
-    _, index = cKDTree(points).query(places, k=[*range(1, count + 1)], workers=-1)
-    index = torch.from_numpy(index).to(value.device)
+    middles, members = _blocks(targets, block)
+    scale = np.asarray(lengths)
+    count = min(neighbours, len(position))
+    tree = cKDTree(position / scale)
+    _, index = tree.query(middles / scale, k=[*range(1, count + 1)], workers=-1)
+    index, members = (torch.from_numpy(each).to(value.device) for each in (index, members))
     points, places = (
-        torch.tensor(each, dtype=value.dtype, device=value.device) for each in (points, places)
+        torch.tensor(each / scale, dtype=value.dtype, device=value.device)
+        for each in (position, targets)
     )
+    together = max(1, CHUNK * 32**2 // max(count, 32) ** 2)
 
     def solve(first: int) -> None:
-        rows = slice(first, first + CHUNK)
-        near, chosen = points[index[rows]], index[rows]
+        rows = slice(first, first + together)
+        near, chosen, own = points[index[rows]], index[rows], members[rows]
+        there = own >= 0
         among = _correlation(near, near, kernel)
-        cross = _correlation(near, places[rows][:, None], kernel)
+        cross = _correlation(near, places[own], kernel)
         values, noises = value[chosen], variance[chosen] + noise
         weights = torch.zeros_like(cross)
         for level in range(shape[1]):
@@ -95,14 +104,39 @@ def interpolate(
                 fresh = (noises[..., level] != noises[..., level - 1]).any(1)
             if fresh.any():
                 matrix = among[fresh] + torch.diag_embed(noises[fresh][..., level])
-                weights[fresh] = torch.cholesky_solve(cross[fresh], torch.linalg.cholesky(matrix))
-            mean[rows, level] = (weights[..., 0] * values[..., level]).sum(1)
-            left[rows, level] = 1 - (weights * cross).sum((1, 2))
+                weights[fresh] = _solve(matrix, cross[fresh])
+            found = (weights * values[..., level, None]).sum(1)
+            mean[own[there], level] = found[there]
+            left[own[there], level] = 1 - (weights * cross).sum(1)[there]
 
     # Many small factorisations: torch does those of a batch one after another.
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        list(pool.map(solve, range(0, len(places), CHUNK)))
+        list(pool.map(solve, range(0, len(middles), together)))
     return mean, left.clamp(min=0)
+
+
+def _blocks(targets: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
+    """Middles (n, 3) of blocks of targets, and the targets in each, (n, most), -1 where fewer."""
+    key = np.concatenate([targets[:, :1], targets[:, 1:] // block], 1)
+    if block == 1:
+        key = targets
+    _, owner, count = np.unique(key, axis=0, return_inverse=True, return_counts=True)
+    owner = owner.ravel()
+    order = np.argsort(owner, kind="stable")
+    slot = np.arange(len(targets)) - np.repeat(count.cumsum() - count, count)
+    members = np.full((len(count), count.max(initial=0)), -1)
+    members[owner[order], slot] = order
+    total = np.stack([np.bincount(owner, each, len(count)) for each in targets.T], 1)
+    return total / count[:, None], members
+
+
+def _solve(matrix: Tensor, right: Tensor) -> Tensor:
+    """Solution of positive definite systems, with some more noise where rounding asks for it."""
+    factor, failed = torch.linalg.cholesky_ex(matrix)
+    if failed.any():
+        more = ROUNDING * torch.eye(matrix.shape[-1], dtype=torch.float64, device=matrix.device)
+        factor = torch.linalg.cholesky(matrix.double() + more)
+    return torch.cholesky_solve(right.to(factor), factor).to(right)
 
 
 def complete(

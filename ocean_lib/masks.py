@@ -17,7 +17,17 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-__all__ = ["PATTERNS", "between", "blocks", "check", "clouds", "draw", "pixels", "profiles", "tracks"]
+__all__ = [
+    "PATTERNS",
+    "between",
+    "blocks",
+    "check",
+    "clouds",
+    "draw",
+    "pixels",
+    "profiles",
+    "tracks",
+]
 
 
 def _earliest(moment: Tensor, count: Tensor) -> Tensor:

@@ -24,8 +24,11 @@ __all__ = ["SAMPLERS", "clamped", "extrapolation", "first", "step", "timesteps",
 SAMPLERS = {"dpm++": 0.0, "ddim": 0.0, "ddpm": 1.0}
 
 
-def timesteps(total: int, number: int) -> list[int]:
-    """`number` times from total - 1 down to 0, evenly spaced; all of them where number = total.
+def timesteps(total: int, number: int, sampler: str = "ddim") -> list[int]:
+    """The times at which the denoiser is asked, from total - 1 down; all where number = total.
+
+    Evenly spaced down to 0; for `dpm++` as if its last step ended at -1, the clean field: in
+    log(a / s) time 0 lies so far from the one before that its parabola would overshoot.
 
     Raises:
         ValueError: fewer than 1 or more than `total` are asked for.
@@ -34,6 +37,8 @@ def timesteps(total: int, number: int) -> list[int]:
         raise ValueError(f"{number} sampling steps asked; choose 1 to {total}")
     if number == 1:
         return [total - 1]
+    if sampler == "dpm++":
+        return [round(total * left / number) - 1 for left in range(number, 0, -1)]
     return torch.linspace(total - 1, 0, number, dtype=torch.float64).round().long().tolist()
 
 
@@ -114,7 +119,7 @@ def trajectory(
     eta = SAMPLERS[sampler]
     if eta and draw is None:
         raise ValueError(f"sampler {sampler!r} adds noise at every step; give it by draw=…")
-    times = timesteps(diffusion.steps, steps)
+    times = timesteps(diffusion.steps, steps, sampler)
     two = sampler == "dpm++"
     if two and kept is None:
         kept = torch.empty_like(x)

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-
 from tiny import background
 
 from ocean_lib import background as module
@@ -105,12 +104,17 @@ def test_it_is_the_baseline_with_the_months_beside(small_store, seen):
 def test_the_months_beside_help_and_are_left_out_where_there_are_none(small_store, seen):
     guess = background(small_store)
     several, batch = in_a_row(seen, small_store)
-    nothing = batch | {"when": torch.where(torch.tensor([[False, True, False]]), batch["when"], torch.nan)}
+    nothing = batch | {
+        "when": torch.where(torch.tensor([[False, True, False]]), batch["when"], torch.nan)
+    }
     alone = {name: part for name, part in batch.items() if not name.startswith("beside")}
     (mean, error), (bare, wide), (least, most) = (guess(each) for each in (batch, nothing, alone))
     assert torch.equal(bare, least) and torch.equal(wide, most)
     hidden = batch["ocean"] & ~batch["observed"]
-    assert not torch.allclose(mean[hidden], bare[hidden]) and error[hidden].mean() < wide[hidden].mean()
+    assert (
+        not torch.allclose(mean[hidden], bare[hidden])
+        and error[hidden].mean() < wide[hidden].mean()
+    )
 
 
 def test_sparse_observations_are_interpolated_on_a_coarser_grid(small_store, monkeypatch):

@@ -39,7 +39,7 @@ def normal_and_deviation(store, times):
 # Each method
 
 
-SCALES = {"lengths": (0.5, 4.0, 4.0), "noise": 0.02, "kernel": "matern"}
+SCALES = {"lengths": (0.5, 4.0, 4.0), "noise": 0.02, "kernel": "matern", "neighbours": 128}
 
 
 def methods(store):

@@ -87,7 +87,7 @@ def test_profiles_of_temperature_alone_still_tell_of_salinity(salty, model):
     seen = observe(test, {"pattern": "profiles", "observed": 0.1}, seed=3)
     seen["salinity_observed"] = xr.zeros_like(seen.salinity_observed)
     statistics = salty.statistics()
-    scales = {"lengths": (0.5, 4.0, 4.0), "noise": 0.02, "kernel": "matern"}
+    scales = {"lengths": (0.5, 4.0, 4.0), "noise": 0.02, "kernel": "matern", "neighbours": 128}
     guess = baselines.OptimalInterpolation(
         FromCovariance(covariance(salty), salty.surfaces), scales
     )(seen, statistics)

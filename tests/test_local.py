@@ -35,8 +35,9 @@ def conditioned(position, value, variance, targets, lengths, kernel):
     return weights.T @ value, 1 - (weights * cross).sum(0)
 
 
+@pytest.mark.parametrize("block", [1, 3, 4])
 @pytest.mark.parametrize("kernel", ["matern", "gaussian"])
-def test_with_all_observations_it_is_the_posterior(kernel, device):
+def test_with_all_observations_it_is_the_posterior(kernel, block, device):
     rng = np.random.default_rng(0)
     everywhere = places(MONTHS, 7)
     position = everywhere[rng.choice(len(everywhere), 40, replace=False)]
@@ -51,6 +52,7 @@ def test_with_all_observations_it_is_the_posterior(kernel, device):
         noise=0.03,
         kernel=kernel,
         neighbours=40,
+        block=block,
     )
     for level in range(2):
         expected = conditioned(
@@ -69,8 +71,8 @@ def drawn(kernel, lengths, number, months=1, seed=0):
 
 
 @pytest.mark.parametrize("kernel", ["matern", "gaussian"])
-@pytest.mark.parametrize("number", [12, 120])
-def test_the_error_is_the_theoretical_posterior_error(kernel, number):
+@pytest.mark.parametrize(("number", "block"), [(12, 1), (120, 1), (120, 3)])
+def test_the_error_is_the_theoretical_posterior_error(kernel, number, block):
     """Within 3 % on fields of known covariance, from few profiles and from many values."""
     lengths, noise = (1.0, 3.0, 5.0), 0.02
     rng = np.random.default_rng(1)
@@ -88,6 +90,8 @@ def test_the_error_is_the_theoretical_posterior_error(kernel, number):
         lengths=lengths,
         noise=noise,
         kernel=kernel,
+        neighbours=32 * block,
+        block=block,
     )
     _, exact = conditioned(
         grid[chosen], values[0], np.full(number, noise), grid[hidden], lengths, kernel
@@ -109,6 +113,27 @@ def test_other_months_help_where_they_are_correlated():
         )
         assert float(mean) == pytest.approx(expected, abs=2e-3)
         assert float(left) == pytest.approx(1 - expected**2, abs=5e-3)
+
+
+def test_places_of_a_block_share_its_neighbours():
+    """Of two values 6 columns apart with one neighbour, all of a block take the nearer."""
+    position = np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 6.0]])
+    value = torch.tensor([[1.0], [2.0]], dtype=torch.float64)
+    targets = np.array([[0.0, 0.0, column] for column in range(4)])
+    choices = {"lengths": (1.0, 1e6, 1e6), "neighbours": 1}
+    alone, _ = interpolate(position, value, 0 * value, targets, **choices)
+    together, _ = interpolate(position, value, 0 * value, targets, block=4, **choices)
+    np.testing.assert_allclose(together[:, 0], 1, atol=1e-4)
+    np.testing.assert_allclose(alone[[0, 2], 0], 1, atol=1e-4)
+
+
+def test_what_single_precision_cannot_factorise_is_solved_all_the_same():
+    line = np.stack([np.zeros(100), np.zeros(100), np.linspace(0, 1, 100)], 1)
+    value = torch.from_numpy(line[:, 2:]).float()
+    mean, left = interpolate(
+        line, value, 0 * value + 1e-8, line, lengths=(1, 1, 5), kernel="gaussian", neighbours=100
+    )
+    assert float((mean - value).abs().max()) < 1e-2 and (left >= 0).all()
 
 
 def test_nothing_observed_leaves_the_prior():

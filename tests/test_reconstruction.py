@@ -79,7 +79,15 @@ class Wiener(Densifier):
 
 def unknowing():
     """The background of one level that nothing is known of."""
-    scales = [{"observed": 0.1, "lengths": (1.0, 4.0, 4.0), "noise": 0.01, "kernel": "matern"}]
+    scales = [
+        {
+            "observed": 0.1,
+            "lengths": (1.0, 4.0, 4.0),
+            "noise": 0.01,
+            "kernel": "matern",
+            "neighbours": 128,
+        }
+    ]
     one = torch.ones(1, 1)
     return Background(torch.zeros(1, 0, 1, 1), one, one, one, scales)
 

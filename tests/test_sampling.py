@@ -54,6 +54,15 @@ def test_five_steps_of_a_thousand_span_all_noise_levels():
     assert timesteps(1000, 5) == [999, 749, 500, 250, 0]
 
 
+def test_times_of_dpm_solver_leave_room_for_its_last_step():
+    assert timesteps(1000, 5, "dpm++") == [999, 799, 599, 399, 199]
+    assert timesteps(1000, 1, "dpm++") == [999]
+    for number in (2, 3, 7, 333, 997, 1000):
+        times = timesteps(1000, number, "dpm++")
+        gaps = {one - two for one, two in zip(times, [*times[1:], -1])}
+        assert len(times) == number and times[0] == 999 and max(gaps) - min(gaps) <= 1
+
+
 def test_times_of_any_number_of_steps():
     assert timesteps(1000, 1) == [999]
     assert timesteps(7, 7) == [6, 5, 4, 3, 2, 1, 0]
@@ -83,7 +92,7 @@ def test_the_denoiser_is_asked_for_those_times(sampler, device):
         return torch.zeros_like(x)
 
     sample(denoise, Diffusion(), (3, 2, 5, 7), steps=5, sampler=sampler, generator=seeded(device))
-    assert asked == [999, 749, 500, 250, 0]
+    assert asked == timesteps(1000, 5, sampler)
 
 
 # --- diffusers --------------------------------------------------------------------------------
@@ -197,7 +206,7 @@ def test_dpm_solver_equals_diffusers(name, steps):
         lower_order_final=True,
         final_sigmas_type="zero",
     )
-    theirs.set_timesteps(timesteps=timesteps(900, steps))
+    theirs.set_timesteps(timesteps=timesteps(900, steps, "dpm++"))
     start = torch.randn(shape, generator=seeded())
     x = start.clone()
     for time in theirs.timesteps:
@@ -213,33 +222,28 @@ def test_dpm_solver_equals_diffusers(name, steps):
 
 
 def test_extrapolation_begins_once_both_steps_are_finite():
-    times = timesteps(1000, 5)
+    times = timesteps(1000, 5, "dpm++")
     c = [extrapolation(Diffusion(), *times[k - 1 : k + 2]) for k in (1, 2, 3)]
     assert c[0] == 0 and c[1] > 0.3 and c[2] > 0.3
     assert extrapolation(Diffusion(), 500, 250, -1) == 0
 
 
-@pytest.mark.parametrize("steps", [8, 12])
+@pytest.mark.parametrize("steps", [5, 8, 12])
 def test_the_second_order_comes_closer_with_as_many_evaluations(steps):
-    """To the exact map from noise to a Gaussian, x = mean + scale · noise."""
-    diffusion, scale = Diffusion(), torch.tensor([0.05, 0.3, 1.0, 3.0])
-    denoise = posterior(diffusion, torch.zeros(4), torch.diag(scale**2))
+    """To the exact map from noise to a Gaussian, x = scale · noise."""
+    diffusion, scale = Diffusion(), torch.tensor([0.3, 0.7, 1.0, 1.5])
+    conditional = posterior(diffusion, torch.zeros(4), torch.diag(scale**2))
     noise = torch.randn(500, 1, 2, 2, generator=seeded())
+
+    def denoise(x, t):
+        yield slice(0, 2), conditional(x, t)
+
     off = {}
     for sampler in ("dpm++", "ddim"):
         x = noise.clone()
-        whole = [(slice(0, 2), None)]
-        walk = trajectory(
-            x,
-            lambda x, t: [(rows, denoise(x, t)) for rows, _ in whole],
-            diffusion,
-            steps=steps,
-            sampler=sampler,
-        )
-        for _ in walk:
+        for _ in trajectory(x, denoise, diffusion, steps=steps, sampler=sampler):
             pass
-        exact = noise.flatten(1) * scale
-        off[sampler] = float(((x.flatten(1) - exact) ** 2).mean().sqrt())
+        off[sampler] = float((x.flatten(1) - scale * noise.flatten(1)).square().mean().sqrt())
     assert off["dpm++"] < 0.7 * off["ddim"], off
 
 
@@ -444,7 +448,7 @@ def test_rows_handed_over_in_turn_give_the_whole_field_in_place(sampler, tall):
     whole, _ = walk(lambda x, t: [(slice(0, 5), denoise(x, t))])
     x, done = walk(parts)
     assert torch.equal(x, whole)
-    times = [*timesteps(1000, 6)[1:], -1]
+    times = [*timesteps(1000, 6, sampler)[1:], -1]
     assert [time for time, _ in done] == [time for time in times for _ in range(-(-5 // tall))]
     assert sum(rows.stop - rows.start for _, rows in done) == 6 * 5
 

@@ -7,7 +7,6 @@ from tiny import PATTERNS, background
 
 from ocean_lib.batches import Batches
 from ocean_lib.scenes import Scenes
-from ocean_lib.store import STEP
 
 ERRORS = [each | {"error": [0.05, 0.3]} for each in PATTERNS]
 
@@ -15,9 +14,7 @@ ERRORS = [each | {"error": [0.05, 0.3]} for each in PATTERNS]
 def whole(store, part="train"):
     guess, extent = background(store), store.shape(part)
     return [
-        Batches(
-            store, part, patch=extent, specifications=[each], background=guess, seed=3 + kind
-        )
+        Batches(store, part, patch=extent, specifications=[each], background=guess, seed=3 + kind)
         for kind, each in enumerate(ERRORS)
     ]
 

@@ -18,7 +18,15 @@ PATTERNS = [
 def background(store) -> Background:
     regression = regress_everywhere(store)
     given = regression.coefficients, regression.plain, regression.left
-    scales = [{"observed": 0.1, "lengths": (1.0, 4.0, 4.0), "noise": 0.01, "kernel": "matern"}]
+    scales = [
+        {
+            "observed": 0.1,
+            "lengths": (1.0, 4.0, 4.0),
+            "noise": 0.01,
+            "kernel": "matern",
+            "neighbours": 128,
+        }
+    ]
     return Background(*given, torch.ones(1, len(regression.plain)), scales)
 
 

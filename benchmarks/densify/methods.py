@@ -3,9 +3,10 @@
 The classical methods are tuned on validation months of the ocean's own store (`tuning.fit`), which
 anyone builds from its seed: a trajectory of its own, the same statistics. The network is that of
 `outputs/demo`, trained on demo_1 alone; on the other demo oceans it keeps its weights, and takes
-climatology, standard deviation and background from their stores, tuned on validation months. What each method makes
-of an ocean goes to `outputs/benchmark/OCEAN/METHOD.nc`, is left alone where it is there already,
-and is scored at the end; scores and table are written to `benchmarks/results` and the README.
+climatology, standard deviation and background from their stores, tuned on validation months. What
+each method makes of an ocean goes to `outputs/benchmark/OCEAN/METHOD.nc`, is left alone where it is
+there already, and is scored at the end; scores and table are written to `benchmarks/results` and
+the README.
 """
 
 import argparse
