@@ -74,7 +74,7 @@ def _reconstruct_options(commands) -> None:
     command.add_argument("output", help="the NetCDF file to write")
     command.add_argument("--members", type=int, default=16, help="ensemble size (16)")
     command.add_argument("--steps", type=int, default=10, help="network evaluations a member (10)")
-    command.add_argument("--sampler", default="ddim", help="dpm++, ddim or ddpm (ddim)")
+    command.add_argument("--sampler", default="dpm++", help="dpm++, ddim or ddpm (dpm++)")
     command.add_argument("--seed", type=int, default=0, help="of the noise (0)")
     command.add_argument("--tile", type=int, default=160, help="cells of a tile (160)")
     command.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")

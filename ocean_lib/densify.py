@@ -39,7 +39,7 @@ def densify(
     *,
     members: int = 16,
     steps: int = 10,
-    sampler: str = "ddim",
+    sampler: str = "dpm++",
     seed: int = 0,
     tile: int = 160,
     device: str = "cpu",

@@ -27,8 +27,9 @@ SAMPLERS = {"dpm++": 0.0, "ddim": 0.0, "ddpm": 1.0}
 def timesteps(total: int, number: int, sampler: str = "ddim") -> list[int]:
     """The times at which the denoiser is asked, from total - 1 down; all where number = total.
 
-    Evenly spaced down to 0; for `dpm++` as if its last step ended at -1, the clean field: in
-    log(a / s) time 0 lies so far from the one before that its parabola would overshoot.
+    Evenly spaced down to 0.  For `dpm++` the closer the higher the noise, where the widest scales
+    of a field form, which hold most of its variance; and its last step begins above 0, since in
+    log(a / s) time 0 lies so far from the one before that the second order would overshoot.
 
     Raises:
         ValueError: fewer than 1 or more than `total` are asked for.
@@ -38,7 +39,10 @@ def timesteps(total: int, number: int, sampler: str = "ddim") -> list[int]:
     if number == 1:
         return [total - 1]
     if sampler == "dpm++":
-        return [round(total * left / number) - 1 for left in range(number, 0, -1)]
+        times = [total - 1]
+        for k in range(1, number):
+            times.append(min(round(total * (1 - (k / number) ** 2)), times[-1]) - 1)
+        return times
     return torch.linspace(total - 1, 0, number, dtype=torch.float64).round().long().tolist()
 
 

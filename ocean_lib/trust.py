@@ -208,7 +208,7 @@ def self_check(
     *,
     members: int,
     steps: int,
-    sampler: str = "ddim",
+    sampler: str = "dpm++",
     seed: int = 0,
     tile: int = 160,
     device: str = "cpu",

@@ -54,13 +54,15 @@ def test_five_steps_of_a_thousand_span_all_noise_levels():
     assert timesteps(1000, 5) == [999, 749, 500, 250, 0]
 
 
-def test_times_of_dpm_solver_leave_room_for_its_last_step():
-    assert timesteps(1000, 5, "dpm++") == [999, 799, 599, 399, 199]
+def test_times_of_dpm_solver_lie_closer_the_higher_the_noise():
+    assert timesteps(1000, 5, "dpm++") == [999, 959, 839, 639, 359]
     assert timesteps(1000, 1, "dpm++") == [999]
-    for number in (2, 3, 7, 333, 997, 1000):
-        times = timesteps(1000, number, "dpm++")
-        gaps = {one - two for one, two in zip(times, [*times[1:], -1])}
-        assert len(times) == number and times[0] == 999 and max(gaps) - min(gaps) <= 1
+    assert timesteps(1000, 1000, "dpm++") == list(range(999, -1, -1))
+    for total, number in ((1000, 2), (1000, 50), (1000, 333), (1000, 997), (7, 5), (7, 7)):
+        times = timesteps(total, number, "dpm++")
+        gaps = [one - two for one, two in zip(times, [*times[1:], -1])]
+        assert len(times) == number and times[0] == total - 1 and min(gaps) >= 1
+        assert gaps[0] <= gaps[-1]
 
 
 def test_times_of_any_number_of_steps():
@@ -231,7 +233,7 @@ def test_extrapolation_begins_once_both_steps_are_finite():
 @pytest.mark.parametrize("steps", [5, 8, 12])
 def test_the_second_order_comes_closer_with_as_many_evaluations(steps):
     """To the exact map from noise to a Gaussian, x = scale · noise."""
-    diffusion, scale = Diffusion(), torch.tensor([0.3, 0.7, 1.0, 1.5])
+    diffusion, scale = Diffusion(), torch.tensor([0.7, 1.0, 2.0, 4.0])
     conditional = posterior(diffusion, torch.zeros(4), torch.diag(scale**2))
     noise = torch.randn(500, 1, 2, 2, generator=seeded())
 
