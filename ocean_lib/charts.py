@@ -16,7 +16,7 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocat
 from ocean_lib.drawing import STYLE, depth_axis, new_figure
 from ocean_lib.labels import metres, month, select
 
-__all__ = ["error_by_depth", "line_styles", "loss_curve", "score_label", "spectra"]
+__all__ = ["by_evaluations", "error_by_depth", "line_styles", "loss_curve", "score_label", "spectra"]
 
 BLACK, BLUE, ORANGE, GREEN, GREY = "#000000", "#0072b2", "#d55e00", "#009e73", "#777777"
 OTHERS = ["#777777", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000"]
@@ -144,6 +144,34 @@ def loss_curve(records):
         axes.set(title=str(stage).capitalize(), xlabel="Training step", ylabel="Loss")
         axes.grid(alpha=0.3, linewidth=0.4)
         axes.legend(frameon=False)
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def by_evaluations(table):
+    """Scores by the number of the network's evaluations, one panel a score, a line a case.
+
+    `table` is of `convergence.by_evaluations`. Returns the figure.
+    """
+    scores = ("rmse", "crps", "spread_skill")
+    numbers = sorted(table["evaluations"].unique())
+    figure = new_figure(7.2, 2.6)
+    figure.set_layout_engine("constrained")
+    for axes, score in zip(figure.subplots(1, len(scores)), scores, strict=True):
+        for (case, rows), colour, dash in zip(table.groupby("case", sort=False), OTHERS[4:], "os^"):
+            rows = rows.sort_values("evaluations")
+            axes.plot(rows["evaluations"], rows[score], f"{dash}-", color=colour, markersize=3)
+            last = rows[score].iloc[-1]
+            axes.annotate(
+                case, (numbers[-1], last), (0, 4), textcoords="offset points", ha="right", fontsize=6
+            )
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(FixedLocator(numbers))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        axes.set(xlabel="Evaluations a member", ylabel=score_label(score))
+        axes.set_ylim(0, 1.15 * table[score].max())
+        axes.grid(alpha=0.3, linewidth=0.4)
     return figure
 
 

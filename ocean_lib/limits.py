@@ -175,13 +175,14 @@ def _budget(mode, regression_steps, diffusion_steps) -> Iterator[str]:
             yield f"{stage}_steps is 0, but mode {mode} trains that stage; choose 1 or more"
 
 
-def _sampling(sampler, sampling_steps) -> Iterator[str]:
+def _sampling(sampler, sampling_steps, evaluations) -> Iterator[str]:
     from ocean_lib.diffusion import Diffusion
     from ocean_lib.sampling import SAMPLERS, timesteps
 
     if sampler not in SAMPLERS:
         yield f"sampler is {sampler!r}; choose one of {', '.join(SAMPLERS)}"
-    timesteps(Diffusion().steps, sampling_steps)
+    for number in (sampling_steps, *evaluations):
+        timesteps(Diffusion().steps, number)
 
 
 RULES = _names, _place, _time, _patterns, _cases, _network, _budget, _sampling

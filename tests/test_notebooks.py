@@ -77,7 +77,7 @@ def test_the_original_experiment_runs_at_reduced_length_on_the_demo_ocean(worksp
         shutil.copytree(made, workspace / "data" / "raw" / "fifty")
     reduced = ["source=demo", "store=fifty", "region=[]", "demo_months=52", "diffusion_steps=20"]
     reduced += ["validation_months=8", "test_months=10", "patch=64", "sampling_steps=20"]
-    reduced += ["scenes=[6]", "background_evaluations=5"]
+    reduced += ["scenes=[6]", "background_evaluations=5", "evaluations=[2]"]
     assert run("glorys12_50pct", [*reduced, *SMALL]) == 0
     result = complete(workspace / "outputs" / "glorys12_50pct")
     assert result.sizes["depth"] == 1
@@ -89,7 +89,7 @@ def test_the_original_experiment_runs_at_reduced_length_on_the_demo_ocean(worksp
 @pytest.mark.skipif(not GIOPS.exists(), reason=f"no real data at {GIOPS}")
 def test_a_users_own_file_goes_through_all_notebooks(workspace):
     small = ["regression_steps=10", "diffusion_steps=10", "sampling_steps=2"]
-    small += ["scenes=[6, 6]", "background_evaluations=5"]
+    small += ["scenes=[6, 6]", "background_evaluations=5", "evaluations=[2]"]
     assert run("own_netcdf", [f"path={GIOPS}", *small, *SMALL]) == 0
     result = complete(workspace / "outputs" / "own_netcdf")
     # The tropical Pacific: warm at the top, cold at 900 m, the mean between what is possible.

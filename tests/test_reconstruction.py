@@ -165,7 +165,7 @@ def test_averaged_finished_tiles_would_fail_that_test():
     def finished(tile):
         part = statistics.isel(latitude=tile.rows, longitude=tile.columns)
         model.statistics, seed = part, tile.columns.start
-        choices = {"members": 8, "steps": 8, "seed": seed, "tile": 200}
+        choices = {"members": 24, "steps": 8, "seed": seed, "tile": 200}
         drawn = reconstruct(model, nothing_seen(part), **choices).members.values[0]
         return (torch.from_numpy(drawn),)
 

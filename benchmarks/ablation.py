@@ -1,0 +1,256 @@
+"""What each part of the densifier is worth: one factor at a time, from the default.
+
+    python benchmarks/ablation.py [--seeds 0 1] [--steps 700] [--device cpu]
+
+Takes the demo's store (`make demo` leaves it). A small network is trained for every variant on as
+many samples, then draws the validation months of both cases; the test months are not looked at.
+Seeds run beside each other. Every row is appended to `outputs/ablation/SEED.csv` as it comes, and
+what stands there is not done again; the table goes to `benchmarks/results/ablation.md`.
+"""
+
+import argparse
+import contextlib
+import os
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from unittest import mock
+
+import pandas as pd
+import torch
+
+from ocean_lib import domain, metrics, training
+from ocean_lib.background import Background, tune
+from ocean_lib.dataset import observe
+from ocean_lib.diffusion import Diffusion
+from ocean_lib.evaluation import hidden
+from ocean_lib.model import Densifier, exact
+from ocean_lib.reconstruction import reconstruct
+from ocean_lib.runs import workspace
+from ocean_lib.scenes import Scenes
+from ocean_lib.store import Store
+from ocean_lib.whole import whole
+
+RESULT = Path(__file__).resolve().parent / "results" / "ablation.md"
+SCENES, PATCH, BATCH, DATES, MEMBERS = [120, 240], 48, 8, 6, 8
+NETWORK = {"width": 32, "multipliers": (1, 2, 4), "blocks": 1}
+ERROR = {"error": [0.01, 0.3]}
+PATTERNS = [
+    {"pattern": "blocks", "observed": [0.3, 0.7], "surface": 0.3} | ERROR,
+    {"pattern": "profiles", "observed": [0.001, 0.01], "surface": 0.8} | ERROR,
+]
+CASES = [
+    {"name": "50 % blocks", "pattern": "blocks", "observed": 0.5},
+    {
+        "name": "0.25 % profiles + surface",
+        "pattern": "profiles",
+        "observed": 0.0025,
+        "surface": 1.0,
+    },
+]
+VARIANTS = {
+    "default": "residual of a regression, 8 evaluations",
+    "no background": "climatology and its deviation in its place",
+    "no σ-standardisation": "residual in units of one deviation a level",
+    "mode regression": "no second stage; members scatter cell by cell",
+    "mode diffusion": "the anomaly from noise, no first stage",
+    "no surface": "neither in training nor in the case",
+    "no clamping": "known cells are free while sampling",
+    "no min-SNR": "every noise level weighs alike",
+    "3 evaluations": "of the second stage, of the default's weights",
+    "20 evaluations": "the same",
+}
+
+
+class Climatology(Background):
+    """0 and its deviation 1 wherever nothing exact is known."""
+
+    def forward(self, batch):
+        sure = exact(batch)
+        mean = torch.where(sure, batch["value"], 0.0)
+        return mean * batch["ocean"], torch.where(sure, 0.0, 1.0) * batch["ocean"]
+
+
+class OneScale(Densifier):
+    """Its second stage works on the residual in units of one deviation a level."""
+
+    fixed = None
+
+    def regress(self, batch):
+        mean, deviation = super().regress(batch)
+        if self.fixed is not None:
+            deviation = self.fixed.view(1, -1, 1, 1) * (batch["ocean"] & ~exact(batch))
+        return mean, deviation
+
+
+def without(specification: dict) -> dict:
+    """A pattern or case whose surface is never seen."""
+    return specification | {"surface": 0.0}
+
+
+class Laboratory:
+    """Store, background and scenes that the variants of one seed share."""
+
+    def __init__(self, seed: int, steps: int, device: str):
+        self.seed, self.device, self.steps = seed, device, steps
+        self.store = Store(workspace() / "data" / "store" / "demo")
+        self.background = tune(self.store, PATTERNS, evaluations=20).to(device)
+        buffers = [getattr(self.background, name) for name in Background.BUFFERS]
+        self.climatology = Climatology(*buffers, self.background.scales).to(device)
+        self.made, self.trained = {}, {}
+
+    def scenes(self, name: str) -> tuple[Scenes, Scenes]:
+        """Training and validation scenes: of the default, `no background` or `no surface`."""
+        if name not in self.made:
+            background = self.climatology if name == "no background" else self.background
+            patterns = [without(p) for p in PATTERNS] if name == "no surface" else PATTERNS
+            choices = {"patch": PATCH, "background": background, "device": self.device}
+            self.made[name] = tuple(
+                Scenes(self.store, part, patterns, numbers, seed=self.seed + add, **choices)
+                for part, numbers, add in (("train", SCENES, 1), ("validation", [4, 4], 1001))
+            )
+            for each in self.made[name]:
+                for _ in each.build():
+                    pass
+        return self.made[name]
+
+    def model(self, name: str) -> Densifier:
+        """The trained model of a variant; where the first stage is the default's, with its own."""
+        if name in self.trained:
+            return self.trained[name]
+        torch.manual_seed(self.seed)
+        mode = name.removeprefix("mode ") if name.startswith("mode ") else "residual"
+        kind = OneScale if name == "no σ-standardisation" else Densifier
+        background = self.climatology if name == "no background" else self.background
+        noise = Diffusion(gamma=1e9) if name == "no min-SNR" else Diffusion()
+        model = kind(
+            self.store.statistics(), background, mode=mode, diffusion=noise, network=NETWORK
+        ).to(self.device)
+        first = self.steps * 3 // 5
+        budget = {"regression": first, "diffusion": self.steps - first}
+        if mode != "residual":
+            budget = {mode: self.steps}
+        elif name in ("no σ-standardisation", "no min-SNR"):
+            model.regressor = self.model("default").regressor
+            del budget["regression"]
+        if isinstance(model, OneScale):
+            batch = self.scenes(name)[0].draw(0, 64)
+            with torch.no_grad():
+                deviation = model.regress(batch)[1]
+            where = batch["ocean"] & ~exact(batch)
+            model.fixed = deviation.sum((0, 2, 3)) / where.sum((0, 2, 3)).clamp(min=1)
+        with tempfile.TemporaryDirectory() as folder:
+            records = training.train(
+                model,
+                *self.scenes(name if name in ("no background", "no surface") else "default"),
+                steps=budget,
+                folder=folder,
+                metrics=Path(folder) / "metrics.jsonl",
+                batch=BATCH,
+                learning_rate=2e-3,
+                seed=self.seed,
+                every=self.steps,
+                cases=1,
+            )
+            for _ in records:
+                pass
+        self.trained[name] = model
+        return model
+
+    def rows(self, name: str) -> list[dict]:
+        """Scores of a variant on both cases."""
+        model = self.model("default" if "evaluations" in name or name == "no clamping" else name)
+        evaluations = int(name.split()[0]) if "evaluations" in name else 8
+        fields = self.store.fields("validation", self.store.evenly("validation", DATES))
+        free = mock.patch.object(domain, "clamped", lambda x0, known, value: x0)
+        found = []
+        for index, case in enumerate(CASES):
+            seen = without(case) if name == "no surface" else case
+            observations = observe(fields, seen, 200 + index)
+            choices = {"members": MEMBERS, "steps": evaluations, "device": self.device}
+            with free if name == "no clamping" else contextlib.nullcontext():
+                drawn = reconstruct(model, observations, **choices)
+            truth, where = fields.temperature, {"where": hidden(fields, observations)}
+            found.append(
+                {
+                    "variant": name,
+                    "case": case["name"],
+                    "seed": self.seed,
+                    "rmse": float(metrics.rmse(drawn["mean"], truth, **where)),
+                    "crps": float(metrics.crps(drawn.members, truth, **where)),
+                    "spread_skill": float(metrics.spread_skill(drawn.members, truth, **where)),
+                }
+            )
+        return found
+
+
+def one_seed(seed: int, steps: int, device: str, threads: int) -> pd.DataFrame:
+    """All variants of a seed, each row written as it comes."""
+    torch.set_num_threads(threads)
+    path = workspace() / "outputs" / "ablation" / f"{seed}_{steps}.csv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    table = pd.read_csv(path) if path.exists() else pd.DataFrame({"variant": []})
+    laboratory = None
+    for name in VARIANTS:
+        if name in set(table["variant"]):
+            continue
+        laboratory = laboratory or Laboratory(seed, steps, device)
+        began = time.time()
+        table = pd.concat([table, pd.DataFrame(laboratory.rows(name))], ignore_index=True)
+        with whole(path) as beside:
+            table.to_csv(beside, index=False)
+        print(f"seed {seed}: {name}, {time.time() - began:.0f} s", flush=True)
+    return table
+
+
+def markdown(table: pd.DataFrame) -> list[str]:
+    """A row a variant: over the default of the same seed, the mean of the seeds and both values."""
+    lines = []
+    for case in table["case"].unique():
+        lines += ["", f"## {case}", "", "| | RMSE | RMSE / default | CRPS | CRPS / default |"]
+        lines[-1] += " spread–skill | what it is |"
+        lines.append("| :-- | --: | --: | --: | --: | --: | :-- |")
+        own = table[table["case"] == case].set_index(["variant", "seed"])
+        default = own.loc["default"]
+        for name, means in VARIANTS.items():
+            rows = own.loc[name]
+            cells = [name]
+            for score in ("rmse", "crps"):
+                ratio = rows[score] / default[score]
+                each = ", ".join(f"{value:.3f}" for value in ratio)
+                cells += [f"{rows[score].mean():.4f}", f"**{ratio.mean():.3f}** ({each})"]
+            cells += [f"{rows['spread_skill'].mean():.2f}", means]
+            lines.append(f"| {' | '.join(cells)} |")
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
+    parser.add_argument("--steps", type=int, default=700, help="of both stages together")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    asked = parser.parse_args()
+    threads = max(1, os.cpu_count() // len(asked.seeds))
+    given = [[each] * len(asked.seeds) for each in (asked.steps, asked.device, threads)]
+    with ProcessPoolExecutor(len(asked.seeds), mp_context=get_context("spawn")) as pool:
+        table = pd.concat(pool.map(one_seed, asked.seeds, *given))
+    lines = [
+        "# What each part is worth",
+        "",
+        f"`python benchmarks/ablation.py --steps {asked.steps}`: width {NETWORK['width']}, patches "
+        f"of {PATCH}², {asked.steps} steps of {BATCH} samples in all for every variant; {DATES} "
+        f"validation months of the demo ocean, {MEMBERS} members as drawn, not calibrated; RMSE of "
+        "the mean, fair CRPS, °C, over hidden ocean. In bold the ratio to the default of the same "
+        "seed, in brackets that of each seed. Above 1: the part is worth its place.",
+        *markdown(table),
+    ]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    with whole(RESULT) as beside:
+        beside.write_text(text)
+
+
+if __name__ == "__main__":
+    main()
