@@ -16,7 +16,14 @@ from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocat
 from ocean_lib.drawing import STYLE, depth_axis, new_figure
 from ocean_lib.labels import metres, month, select
 
-__all__ = ["by_evaluations", "error_by_depth", "line_styles", "loss_curve", "score_label", "spectra"]
+__all__ = [
+    "by_evaluations",
+    "error_by_depth",
+    "line_styles",
+    "loss_curve",
+    "score_label",
+    "spectra",
+]
 
 BLACK, BLUE, ORANGE, GREEN, GREY = "#000000", "#0072b2", "#d55e00", "#009e73", "#777777"
 OTHERS = ["#777777", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000"]
@@ -163,7 +170,12 @@ def by_evaluations(table):
             axes.plot(rows["evaluations"], rows[score], f"{dash}-", color=colour, markersize=3)
             last = rows[score].iloc[-1]
             axes.annotate(
-                case, (numbers[-1], last), (0, 4), textcoords="offset points", ha="right", fontsize=6
+                case,
+                (numbers[-1], last),
+                (0, 4),
+                textcoords="offset points",
+                ha="right",
+                fontsize=6,
             )
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(FixedLocator(numbers))

@@ -61,7 +61,7 @@ class Scenes:
             for kind, each in enumerate(specifications)
         ]
         self.patch, self.wet, self.seed, self.folder = patch, wet, seed, folder
-        self.ends, self.arrays = np.cumsum(numbers), {}
+        self.ends, self.arrays, self.corners = np.cumsum(numbers), {}, {}
         self.device = self.batches[0].device
         self.specifications = [each.specifications for each in self.batches]
         if patch > min(self.extent):
@@ -103,9 +103,11 @@ class Scenes:
     def _cut(self, kind: int, index: int, generator: np.random.Generator) -> dict[str, Tensor]:
         batches, (date, top, left) = self.batches[kind], self.arrays["cut"][index].tolist()
         height, width = self.extent
-        sea = batches.ocean[top : top + height, left : left + width]
-        corners = wet_corners(sea[..., batches.surfaces], (self.patch, self.patch), self.wet)
-        corners = corners.nonzero()
+        if (top, left) not in self.corners:
+            sea = batches.ocean[top : top + height, left : left + width, batches.surfaces]
+            wet = wet_corners(sea, (self.patch, self.patch), self.wet)
+            self.corners[top, left] = wet.nonzero()
+        corners = self.corners[top, left]
         y, x = corners[int(generator.integers(len(corners)))].tolist()
         rows, columns = slice(y, y + self.patch), slice(x, x + self.patch)
 
