@@ -185,4 +185,4 @@ def _sampling(sampler, sampling_steps, evaluations) -> Iterator[str]:
         timesteps(Diffusion().steps, number)
 
 
-RULES = _names, _place, _time, _patterns, _cases, _network, _budget, _sampling
+RULES = _names, _place, _time, _patterns, _scenes, _cases, _network, _budget, _sampling

@@ -136,6 +136,17 @@ def test_what_single_precision_cannot_factorise_is_solved_all_the_same():
     assert float((mean - value).abs().max()) < 1e-2 and (left >= 0).all()
 
 
+def test_conflicting_values_are_averaged_by_their_weights():
+    """1 and 3 at one place, the second with three times the variance: 1.5, drawn to the prior."""
+    position = np.zeros((2, 3))
+    value = torch.tensor([[1.0], [3.0]], dtype=torch.float64)
+    variance = torch.tensor([[0.1], [0.3]], dtype=torch.float64)
+    mean, left = interpolate(position, value, variance, position[:1], lengths=(1, 1, 1))
+    precision = 1 / 0.1 + 1 / 0.3
+    assert float(mean) == pytest.approx(1.5 * precision / (1 + precision), rel=1e-9)
+    assert float(left) == pytest.approx(1 / (1 + precision), rel=1e-9)
+
+
 def test_nothing_observed_leaves_the_prior():
     empty = torch.zeros(0, 3)
     mean, left = interpolate(np.zeros((0, 3)), empty, empty, places(1, 3), lengths=(1, 1, 1))

@@ -33,6 +33,32 @@ def ready(store, mode="residual", **diffusion):
     return astir(densifier(store, mode, **diffusion), size=0.05)
 
 
+# --- uncertain observations -------------------------------------------------------------------
+
+
+@every_mode
+def test_a_value_with_a_huge_error_changes_next_to_nothing(small_store, seen, mode):
+    """By less than 5 % of the spread, however far off the value is."""
+    model = ready(small_store, mode)
+    spoilt = seen.copy(deep=True)
+    order = ("time", "depth", "latitude", "longitude")
+    parts = ("observed", "value", "error")
+    observed, value, error = (spoilt[name].transpose(*order).values for name in parts)
+    ocean = seen.ocean.values
+    free = np.argwhere(ocean[0] & ~observed.any(1))
+    for time, row, column in free[:: len(free) // 7]:
+        wet = ocean[:, row, column]
+        observed[time, wet, row, column] = True
+        value[time, wet, row, column], error[time, wet, row, column] = 40.0, 1e3
+    assert int(spoilt.observed.sum()) > int(seen.observed.sum())
+    without, having = (reconstruct(model, each, **FAST) for each in (seen, spoilt))
+    hidden = seen.ocean.values & ~seen.observed.transpose(*order).values
+    spread = without.spread.values[hidden]
+    for name in ("mean", "spread"):
+        changed = abs(having[name] - without[name]).values[hidden]
+        assert changed.max() < 0.05 * np.median(spread)
+
+
 # --- tiles -----------------------------------------------------------------------------------
 
 
