@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
-from tiny import PATTERNS, astir, densifier
+from tiny import PATTERNS, SCALES, astir, densifier
 
 from ocean_lib.background import Background
 from ocean_lib.dataset import observe, standardise, with_background
@@ -105,17 +105,8 @@ class Wiener(Densifier):
 
 def unknowing():
     """The background of one level that nothing is known of."""
-    scales = [
-        {
-            "observed": 0.1,
-            "lengths": (1.0, 4.0, 4.0),
-            "noise": 0.01,
-            "kernel": "matern",
-            "neighbours": 128,
-        }
-    ]
     one = torch.ones(1, 1)
-    return Background(torch.zeros(1, 0, 1, 1), one, one, one, scales)
+    return Background(torch.zeros(1, 0, 1, 1), one, one, one, SCALES)
 
 
 def plain_statistics(height, width, ring=False):

@@ -232,7 +232,10 @@ def test_extrapolation_begins_once_both_steps_are_finite():
 
 @pytest.mark.parametrize("steps", [5, 8, 12])
 def test_the_second_order_comes_closer_with_as_many_evaluations(steps):
-    """To the exact map from noise to a Gaussian, x = scale · noise."""
+    """To the exact map from noise to a Gaussian, x = scale · noise, at scales that hold variance.
+
+    Below them, where few times lie, both are far off.
+    """
     diffusion, scale = Diffusion(), torch.tensor([0.7, 1.0, 2.0, 4.0])
     conditional = posterior(diffusion, torch.zeros(4), torch.diag(scale**2))
     noise = torch.randn(500, 1, 2, 2, generator=seeded())

@@ -8,6 +8,15 @@ from ocean_lib.diffusion import Diffusion
 from ocean_lib.model import Densifier
 from ocean_lib.regression import regress_everywhere
 
+SCALES = [
+    {
+        "observed": 0.1,
+        "lengths": (1.0, 4.0, 4.0),
+        "noise": 0.01,
+        "kernel": "matern",
+        "neighbours": 128,
+    }
+]
 NETWORK = {"width": 8, "multipliers": (1, 2), "blocks": 1}
 PATTERNS = [
     {"pattern": "blocks", "observed": 0.5},
@@ -18,16 +27,7 @@ PATTERNS = [
 def background(store) -> Background:
     regression = regress_everywhere(store)
     given = regression.coefficients, regression.plain, regression.left
-    scales = [
-        {
-            "observed": 0.1,
-            "lengths": (1.0, 4.0, 4.0),
-            "noise": 0.01,
-            "kernel": "matern",
-            "neighbours": 128,
-        }
-    ]
-    return Background(*given, torch.ones(1, len(regression.plain)), scales)
+    return Background(*given, torch.ones(1, len(regression.plain)), SCALES)
 
 
 def densifier(store, mode: str = "residual", seed: int = 0, **diffusion) -> Densifier:
