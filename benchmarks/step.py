@@ -27,7 +27,7 @@ from ocean_lib.unet import UNet
 from ocean_lib.whole import whole
 
 RESULTS = Path(__file__).resolve().parent / "results"
-WIDTH, MULTIPLIERS, GROUP = 64, (1, 2, 4, 8), 8
+WIDTH, MULTIPLIERS = 64, (1, 2, 4, 8)
 BATCH, SIDES, LEVELS = 8, (64, 128), (1, 8)
 STEPS, EVALUATIONS = 1000, 8
 DEMO = {"width": 48, "multipliers": (1, 2, 4), "conditions": 6}

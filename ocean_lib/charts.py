@@ -25,7 +25,7 @@ __all__ = [
     "spectra",
 ]
 
-BLACK, BLUE, ORANGE, GREEN, GREY = "#000000", "#0072b2", "#d55e00", "#009e73", "#777777"
+BLACK, BLUE, ORANGE, GREY = "#000000", "#0072b2", "#d55e00", "#777777"
 OTHERS = ["#777777", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000"]
 NAMES = {"rmse": "RMSE", "mae": "MAE", "crps": "CRPS", "psnr": "PSNR", "ssim": "SSIM"}
 UNITS = {"psnr": " (dB)"} | dict.fromkeys(
