@@ -172,7 +172,7 @@ def by_evaluations(table):
             axes.annotate(
                 case,
                 (numbers[-1], last),
-                (0, 4),
+                (0, 10),
                 textcoords="offset points",
                 ha="right",
                 fontsize=6,
