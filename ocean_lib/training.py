@@ -195,7 +195,9 @@ def train(
             first = last
             continue
         network = networks[stage]
-        optimiser = torch.optim.AdamW(network.parameters(), lr=learning_rate, weight_decay=1e-3)
+        optimiser = torch.optim.AdamW(
+            network.parameters(), lr=learning_rate, weight_decay=1e-3, fused=True
+        )
         averaged = copy.deepcopy(network).requires_grad_(False)
         losses = []  # since the last record
         if state is not None and state["stage"] == stage:

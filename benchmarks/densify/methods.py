@@ -19,7 +19,7 @@ from ocean_lib.reconstruction import reconstruct
 from ocean_lib.runs import device_name, workspace
 from ocean_lib.store import Store
 
-from . import freeze, results, sections
+from . import freeze, results, section_network, sections
 from .cases import OCEANS, open_ocean
 
 __all__ = ["OURS", "classical", "moved", "network"]
@@ -105,16 +105,23 @@ def run(name: str) -> None:
     if not results.file(name, "reduced space").exists():
         print(f"{name}: tuning the classical methods")
         _keep(name, classical(store, cases))
-    demo = workspace() / "outputs" / "demo"
-    if name not in OCEANS or results.file(name, OURS).exists():
+    if results.file(name, OURS).exists():
         return
+    specifications = [specification for specification, _ in cases.values()]
+    if name not in OCEANS:
+        print(f"{name}: training its network")
+        model = section_network.trained(store, specifications, results.file(name, OURS).parent)
+        factor = section_network.fitted(model, store, specifications, members=MEMBERS, steps=STEPS)
+        _keep(name, network(model, {case: seen for case, (_, seen) in cases.items()}, factor))
+        return
+    demo = workspace() / "outputs" / "demo"
     if not (demo / "reconstruction.nc").exists():
         print(f"{name}: no network in {demo}; make demo trains it")
         return
     print(f"{name}: drawing from the network")
     model = Densifier.load(demo / "checkpoint.pt")
     if name != OCEANS[0]:
-        model = moved(model, store, [specification for specification, _ in cases.values()])
+        model = moved(model, store, specifications)
     with xr.open_dataset(demo / "reconstruction.nc") as own:
         factor = own["calibration"].load()
     _keep(name, network(model, seen, factor))

@@ -1,0 +1,71 @@
+"""A network for a section: trained on its own months, one row of stations wide.
+
+A section's 237 training months are few, so the network is small, is trained for as long as its
+validation months gain, and is of the same make as the demo's: background, regression in units of
+the background's error, diffusion of what is left. Every draw of stations is as frozen ones are:
+three single columns, with and without the surface.
+"""
+
+from pathlib import Path
+
+import torch
+import xarray as xr
+
+from ocean_lib import background, calibration, training
+from ocean_lib.batches import Batches
+from ocean_lib.dataset import observe
+from ocean_lib.diffusion import Diffusion
+from ocean_lib.model import Densifier
+from ocean_lib.reconstruction import reconstruct
+from ocean_lib.runs import progress
+from ocean_lib.store import Store
+
+__all__ = ["fitted", "trained"]
+
+NETWORK = {"width": 48, "multipliers": [1, 2], "blocks": 1, "stem": 1, "attention": False}
+STEPS = {"regression": 600, "diffusion": 600}
+
+
+def trained(store: Store, specifications: list[dict], folder: Path, seed: int = 0) -> Densifier:
+    """The network of a section; finished, it is kept in `folder`, and so are its checkpoints."""
+    file = folder / "checkpoint.pt"
+    if file.exists():
+        return Densifier.load(file)
+    first = background.tune(store, specifications, evaluations=40, show=print)
+    torch.manual_seed(seed)
+    model = Densifier(
+        store.statistics(), first, mode="residual", diffusion=Diffusion("v"), network=NETWORK
+    )
+    train, validation = (
+        Batches(
+            store,
+            part,
+            patch=store.shape(part),
+            specifications=specifications,
+            background=first,
+            seed=seed + number,
+        )
+        for number, part in ((1, "train"), (1001, "validation"))
+    )
+    records = training.train(
+        model,
+        train,
+        validation,
+        steps=STEPS,
+        folder=folder / "checkpoints",
+        metrics=folder / "metrics.jsonl",
+        seed=seed,
+        batch=8,
+    )
+    for _ in progress(records, total=sum(STEPS.values()), label="section"):
+        pass
+    model.save(file)
+    return model.eval()
+
+
+def fitted(model: Densifier, store: Store, specifications: list[dict], **choices) -> xr.DataArray:
+    """(case, depth), the factor on the spread, from all validation months."""
+    fields = store.fields("validation")
+    trials = {each["name"]: observe(fields, each, 7 + k) for k, each in enumerate(specifications)}
+    drawn = {name: reconstruct(model, seen, **choices) for name, seen in trials.items()}
+    return calibration.fit_cases(fields, trials, drawn).calibration
