@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from importlib import metadata
 
 from ocean_lib.runs import workspace
-from ocean_lib.sources import copernicus_login
+from ocean_lib.service import login
 
 __all__ = ["doctor"]
 
@@ -111,7 +111,7 @@ def _disk() -> Findings:
 
 
 def _login() -> Findings:
-    where = copernicus_login()
+    where = login()
     if where:
         yield "ok", "Copernicus login", f"present: {where}"
     else:

@@ -24,7 +24,7 @@ LEAST = {
     "regression_steps": 0, "diffusion_steps": 0, "members": 2, "dates": 1, "tile": 8,
     "calibration_dates": 1, "tuning_evaluations": 1, "seed": 0, "case_seed": 0, "source_seed": 0,
 }  # fmt: skip
-CELLS = {"demo": 12, "glorys12": 12}  # a degree
+CELLS = {"demo": 12, "glorys12": 12, "glorys12_daily": 12, "armor3d": 8}  # a degree
 DEMO = 96, 128  # rows, columns
 SPLITS = "auto", "time", "space"
 
@@ -102,6 +102,19 @@ def _place(source, path, region, patch) -> Iterator[str]:
             )
 
 
+def _view(source, satellite, period, surface) -> Iterator[str]:
+    """A satellite, and the months that are to be fetched of it."""
+    from ocean_lib.sources import SOURCES
+
+    if source in SOURCES and SOURCES[source].sees:
+        yield f"source is {source}, a view from above; name it as satellite, and a field as source"
+    able = [name for name, each in SOURCES.items() if each.sees == "temperature"]
+    if satellite and satellite not in able:
+        yield f"satellite is {satellite!r}; choose one of {', '.join(able)}, or leave it empty"
+    elif satellite and not (surface and period):
+        yield f"satellite is {satellite}; set surface=true and period, first and last month"
+
+
 def _time(
     source, split, period, demo_months, validation_months, test_months, gap_months
 ) -> Iterator[str]:
@@ -120,7 +133,7 @@ def _time(
         except ValueError:
             yield f"period is {period}; give first and last month, such as ['1993-01', '2020-12']"
             return
-        if source == "glorys12":
+        if source in ("glorys12", "armor3d"):
             months = np.arange(first, last + 1)
     if len(months):
         parts = {"validation": validation_months, "test": test_months, "gap": gap_months}
@@ -185,4 +198,4 @@ def _sampling(sampler, sampling_steps, evaluations) -> Iterator[str]:
         timesteps(Diffusion().steps, number)
 
 
-RULES = _names, _place, _time, _patterns, _scenes, _cases, _network, _budget, _sampling
+RULES = _names, _place, _view, _time, _patterns, _scenes, _cases, _network, _budget, _sampling

@@ -27,6 +27,7 @@ __all__ = ["SUSPENDED", "foreign_kernel", "run", "scores_table"]
 SUSPENDED = 75  # exit code; EX_TEMPFAIL, which schedulers take for "run it again"
 GRACE = 20  # seconds that training has to suspend itself at a signal
 ROOM = 1.0  # GB that must be free
+ENDS = {"Suspended": "suspended", "Planned": "planned"}  # how a notebook may end on purpose
 _METRICS = ("rmse", "mae", "bias", "crps", "spread", "psnr", "ssim")
 
 
@@ -44,8 +45,9 @@ def run(
             that no earlier notebook declares may then differ from the run's.
 
     Returns:
-        0; 1 where a notebook failed, and `SUSPENDED` where the stop file `outputs/<run>/stop`
-        was found: the notebook is kept in `attempts/`, and the same call again resumes there.
+        0, also after a dry run, which leaves no run; 1 where a notebook failed, and `SUSPENDED`
+        where the stop file `outputs/<run>/stop` was found: the notebook is kept in `attempts/`,
+        and the same call again resumes there.
 
     Raises:
         RunError: nothing was started: a parameter, the device, the disk or the kernel does not
@@ -84,6 +86,9 @@ def run(
                 print(f"\nsuspended before {step}; the same command continues", flush=True)
                 return SUSPENDED
             status = _step(notebook, opened, manifest, parameters)
+            if status == "planned":  # nothing was done, so there is no run
+                _empty(opened.folder)
+                return 0
             if status != "done":
                 return SUSPENDED if status == "suspended" else 1
         opened.stop.unlink(missing_ok=True)
@@ -210,6 +215,8 @@ def _step(notebook: Path, opened: Run, manifest: Manifest, parameters: dict) -> 
         path = manifest.end(step, status)
     if status == "done":
         print(f"{step}: done in {manifest.steps[step]['seconds']:.0f} s", flush=True)
+    elif status == "planned":
+        print(f"\n{told}", flush=True)
     elif status == "suspended":
         print(f"\n{told}\nits notebook so far is {path}", flush=True)
     else:
@@ -267,8 +274,8 @@ def _execute(notebook: Path, executing: Path, parameters: dict) -> tuple[str, st
         )
         return "done", ""
     except papermill.PapermillExecutionError as error:
-        if error.ename == "Suspended":
-            return "suspended", error.evalue
+        if error.ename in ENDS:
+            return ENDS[error.ename], error.evalue
         lines = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback)).splitlines()
         return "failed", "\n".join(lines[-12:]) or f"{error.ename}: {error.evalue}"
     except DeadKernelError:

@@ -54,7 +54,7 @@ def choose_split(
     validation: float,
     test: float,
     gap: float,
-    gap_cells: int,
+    gap_cells: int = 6,
 ) -> dict:
     """`kind`, and first and last index (exclusive) of `train`, `validation` and `test`.
 

@@ -1,7 +1,6 @@
 """The five notebooks end to end by the runner, and what every stored notebook must be."""
 
 import json
-import shutil
 from pathlib import Path
 
 import nbformat
@@ -69,21 +68,6 @@ def test_the_chain_runs_on_the_demo_ocean_and_its_scores_are_those_of_its_file(w
     before = (workspace / "outputs" / "smoke" / "03_training.ipynb").stat().st_mtime_ns
     assert run("smoke", []) == 0
     assert (workspace / "outputs" / "smoke" / "03_training.ipynb").stat().st_mtime_ns == before
-
-
-def test_the_original_experiment_runs_at_reduced_length_on_the_demo_ocean(workspace):
-    made = workspace / "data" / "raw" / "smoke"
-    if made.exists():  # the same ocean: it need not be made twice
-        shutil.copytree(made, workspace / "data" / "raw" / "fifty")
-    reduced = ["source=demo", "store=fifty", "region=[]", "demo_months=52", "diffusion_steps=20"]
-    reduced += ["validation_months=8", "test_months=10", "patch=64", "sampling_steps=20"]
-    reduced += ["scenes=[6]", "background_evaluations=5", "evaluations=[2]"]
-    assert run("glorys12_50pct", [*reduced, *SMALL]) == 0
-    result = complete(workspace / "outputs" / "glorys12_50pct")
-    assert result.sizes["depth"] == 1
-    assert float(result.observed.where(result.ocean.astype(bool)).mean()) == pytest.approx(
-        0.5, abs=0.03
-    )
 
 
 @pytest.mark.skipif(not GIOPS.exists(), reason=f"no real data at {GIOPS}")

@@ -1,4 +1,4 @@
-"""The catalogue, and what it refuses before any long work; the real client is not called here."""
+"""Fetching, and what it refuses before any long work; `test_marine` calls the real client."""
 
 import subprocess
 import sys
@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ocean_lib import sources
-from ocean_lib.files import find_files
+from ocean_lib import marine, sources
 
 GLORYS12 = {"region": (-66, -62, 22, 26), "months": ["2020-11", "2021-02"]}
 
@@ -36,13 +35,6 @@ def no_login(monkeypatch, tmp_path):
         monkeypatch.delenv(f"COPERNICUSMARINE_SERVICE_{name}", raising=False)
     monkeypatch.setenv("COPERNICUSMARINE_CREDENTIALS_DIRECTORY", str(tmp_path))
     monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
-
-
-def test_every_source_names_its_licence_and_credit():
-    assert {"demo", "netcdf", "glorys12"} <= set(sources.SOURCES)
-    for source in sources.SOURCES.values():
-        assert source.title and source.licence and source.credit
-    assert "E.U. Copernicus Marine Service" in sources.SOURCES["glorys12"].credit
 
 
 def test_the_client_is_imported_only_to_download():
@@ -94,7 +86,7 @@ def test_the_demo_ocean_is_written_with_its_seed(monkeypatch, tmp_path):
         ({"months": None}, ["None", "['1993-01', '2020-12']"]),
         ({"months": ["2020", "yesterday"]}, ["yesterday", "['1993-01', '2020-12']"]),
         ({"months": ["2021-02", "2020-11"]}, ["2021-02", "backwards"]),
-        ({"max_depth": -5}, ["-5", "above 0", "leave it out"]),
+        ({"depths": [-5]}, ["-5", "0 m or more", "None for all"]),
     ],
 )
 def test_a_bad_request_is_refused_before_the_login(no_login, tmp_path, change, words):
@@ -106,63 +98,40 @@ def test_a_bad_request_is_refused_before_the_login(no_login, tmp_path, change, w
 
 
 def test_no_login_says_how_to_get_one(no_login, tmp_path):
-    assert sources.copernicus_login() is None
     with pytest.raises(PermissionError, match="register.*copernicusmarine login.*USERNAME"):
         sources.fetch("glorys12", tmp_path / "raw", **GLORYS12)
     assert not (tmp_path / "raw").exists()
 
 
-def test_a_login_is_found_and_not_read(no_login, monkeypatch, tmp_path):
-    (tmp_path / ".copernicusmarine").mkdir()
-    file = tmp_path / ".copernicusmarine" / ".copernicusmarine-credentials"
-    file.touch()
-    assert sources.copernicus_login() == str(file)
-    monkeypatch.setenv("COPERNICUSMARINE_SERVICE_USERNAME", "tester")
-    monkeypatch.setenv("COPERNICUSMARINE_SERVICE_PASSWORD", "secret")
-    assert sources.copernicus_login() == "environment variables"
+def test_months_that_are_all_there_need_no_login(no_login, tmp_path):
+    lines = []
+    request = marine.Request(
+        "glorys12", (), "", ("thetao",), tmp_path, region=(-66, -62, 22, 26),
+        months=("2020-11", "2021-02"), depths=[0.5],
+    )  # fmt: skip
+    names = [path.stem[-7:] for path in request.files.values()]
+    assert names == ["2020-11", "2020-12", "2021-01", "2021-02"]
+    for path in request.files.values():
+        path.touch()
+    asked = GLORYS12 | {"depths": [0.5]}
+    files = sources.fetch("glorys12", tmp_path, show=lines.append, **asked)
+    assert files == list(request.files.values()) and "all of 4 month(s) are there" in lines[0]
+    # Another region or other levels are other files: nothing is taken for what it is not.
+    for change in ({"depths": [0.5, 10.0]}, {"region": (-66, -61, 22, 26)}, {"shallowest": True}):
+        with pytest.raises(PermissionError):
+            sources.fetch("glorys12", tmp_path, **(asked | change))
 
 
-def test_months_that_are_there_are_kept_and_the_others_asked_for(no_login, monkeypatch, tmp_path):
-    asked = []
-    monkeypatch.setattr(sources, "copernicus_login", lambda: "somewhere")
-    monkeypatch.setattr(sources, "_download", lambda product, files, *rest: asked.append(files))
-    first = sources.fetch("glorys12", tmp_path, **GLORYS12)
-    assert [path.stem[-7:] for path in first] == ["2020-11", "2020-12", "2021-01", "2021-02"]
-    assert list(asked[0].values()) == first
-    first[0].touch()
-    first[2].touch()
-    sources.fetch("glorys12", tmp_path, **GLORYS12)
-    assert list(asked[1]) == ["2020-12", "2021-02"]
-    # Another region or depth is another file: nothing is taken for what it is not.
-    other = sources.fetch("glorys12", tmp_path, **GLORYS12, max_depth=500)
-    assert not set(other) & set(first)
+def test_the_last_months_of_a_period_are_within_it():
+    assert sources.last_months(["2005-01", "2020-12"], 66) == ("2015-07", "2020-12")
+    assert sources.last_months(["2020-11", "2020-12"], 66) == ("2020-11", "2020-12")
 
 
-def test_a_month_appears_whole_or_not_at_all(monkeypatch, tmp_path):
-    import copernicusmarine
-
-    product, file = sources.SOURCES["glorys12"], tmp_path / "glorys12_2020-02.nc"
-    asked = {}
-
-    def broken(output_directory, output_filename, **request):
-        asked.update(request)
-        (output_directory / output_filename).write_bytes(b"half")
-        with pytest.raises(FileNotFoundError):  # a half-written month is never picked up
-            find_files(tmp_path)
-        raise OSError("the line is cut")
-
-    monkeypatch.setattr(copernicusmarine, "subset", broken)
-    with pytest.raises(OSError, match="cut"):
-        sources._download_month(product, "2020-02", file, (170, -170, -5, 5), 500)
-    assert list(tmp_path.iterdir()) == []
-    assert asked["end_datetime"] == "2020-02-29T23:59:59" and asked["maximum_longitude"] == 190
-    assert asked["variables"] == ["thetao"] and asked["maximum_depth"] == 500
-    monkeypatch.setattr(
-        copernicusmarine,
-        "subset",
-        lambda output_directory, output_filename, **request: (
-            output_directory / output_filename
-        ).write_bytes(b"whole"),
-    )
-    sources._download_month(product, "2020-02", file, (170, -170, -5, 5), None)
-    assert [path.name for path in tmp_path.iterdir()] == [file.name]
+def test_who_is_credited_follows_from_what_was_used():
+    both = sources.credit("glorys12", "ostia")
+    assert "GLORYS12V1" in both["credit"] and "OSTIA" in both["credit"]
+    assert both["licence"].count("Copernicus Marine Service licence") == 1
+    own = sources.credit("netcdf", attributes={"credit": "A. Sailor"})
+    assert own == {"credit": "A. Sailor", "licence": "as stated by their owner"}
+    named = sources.credit("glorys12", attributes={"credit": "A. Sailor"})
+    assert "Mercator" in named["credit"]

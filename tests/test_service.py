@@ -1,0 +1,97 @@
+"""The login, and what is tried again; the service itself is stood in for by functions here."""
+
+import time
+
+import pytest
+
+from ocean_lib import service
+
+
+@pytest.fixture
+def home(monkeypatch, tmp_path):
+    for name in ("USERNAME", "PASSWORD"):
+        monkeypatch.delenv(f"COPERNICUSMARINE_SERVICE_{name}", raising=False)
+    monkeypatch.setenv("COPERNICUSMARINE_CREDENTIALS_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def quick(monkeypatch, home):
+    monkeypatch.setenv("COPERNICUSMARINE_SERVICE_USERNAME", "tester")
+    monkeypatch.setenv("COPERNICUSMARINE_SERVICE_PASSWORD", "secret")
+    monkeypatch.setattr(service, "WAIT", 0.0)
+    monkeypatch.setattr(service, "call_upon", lambda: None)
+
+
+def test_a_login_is_found_where_the_client_finds_it(home, monkeypatch):
+    assert service.login() is None
+    netrc = home / ".netrc"
+    netrc.write_text("machine example.org login somebody password else\n")
+    netrc.chmod(0o600)
+    assert service.login() is None  # of another host: the client would ask
+    netrc.write_text("machine auth.marine.copernicus.eu login somebody password else\n")
+    assert service.login() == str(netrc)
+    own = home / ".copernicusmarine" / ".copernicusmarine-credentials"
+    own.parent.mkdir()
+    own.touch()
+    assert service.login() == str(netrc)  # an empty file is none
+    own.write_text("…")
+    assert service.login() == str(own)
+    monkeypatch.setenv("COPERNICUSMARINE_SERVICE_USERNAME", "tester")
+    assert service.login() == str(own)
+    monkeypatch.setenv("COPERNICUSMARINE_SERVICE_PASSWORD", "secret")
+    assert service.login() == "environment variables"
+
+
+def test_without_a_login_the_client_is_not_called(home):
+    with pytest.raises(PermissionError, match="register"):
+        service.client()
+
+
+def test_what_fails_is_tried_three_times_and_then_named(quick):
+    failures = [OSError("at https://host/?user=tester"), TimeoutError("nothing for 1 s")]
+    left = list(failures)
+
+    def work():
+        if left:
+            raise left.pop(0)
+        return "done"
+
+    assert service.tried(work, "it") == "done"
+    left = [*failures, OSError("at https://host/?user=tester"), "too much"]
+    with pytest.raises(ConnectionError, match="it: tried 3 times, OSError; check") as caught:
+        service.tried(work, "it")
+    assert "tester" not in str(caught.value) and left == ["too much"]
+
+
+def test_a_mistake_is_not_tried_again(quick):
+    calls = []
+
+    def work():
+        calls.append(1)
+        raise KeyError("thetao")
+
+    with pytest.raises(KeyError):
+        service.tried(work, "it")
+    assert calls == [1]
+
+
+def test_work_that_makes_progress_is_waited_for_and_silence_is_not(monkeypatch):
+    monkeypatch.setattr(service, "PATIENCE", 0.7)
+    began = time.monotonic()
+
+    def slow():
+        time.sleep(2.0)
+        return "arrived"
+
+    assert service.arriving(slow, time.monotonic) == "arrived"  # more at every look
+    assert time.monotonic() - began >= 2.0
+    with pytest.raises(TimeoutError, match="nothing has arrived"):
+        service.arriving(slow, lambda: 0)
+
+    def broken():
+        raise LookupError("no")
+
+    with pytest.raises(LookupError):
+        service.arriving(broken, lambda: 0)
