@@ -70,7 +70,9 @@ def _reconstruct_options(commands) -> None:
         "reconstruct", help="dense fields from a checkpoint and a file of observations"
     )
     command.add_argument("checkpoint", help="a checkpoint.pt that training wrote")
-    command.add_argument("observations", help="gridded file, folder or glob, with gaps")
+    command.add_argument(
+        "observations", help="profiles (Argo, CSV, Parquet), or a gridded file with gaps"
+    )
     command.add_argument("output", help="the NetCDF file to write")
     command.add_argument("--members", type=int, default=16, help="ensemble size (16)")
     command.add_argument("--steps", type=int, default=10, help="network evaluations a member (10)")
@@ -87,12 +89,20 @@ def _reconstruct_options(commands) -> None:
 
 def _reconstruct(checkpoint, observations, output, device, **choices) -> int:
     from functools import partial
+    from pathlib import Path
 
+    from ocean_lib import floats, profiles
     from ocean_lib.densify import densify
+    from ocean_lib.model import Densifier
     from ocean_lib.runs import device_name, progress
 
     shown = partial(progress, label="rows")
     try:
+        if profiles.is_profiles(observations):
+            gridded = Path(output).with_suffix(".observations.nc")
+            observations = floats.prepare(
+                observations, Densifier.load(checkpoint).statistics, gridded
+            )
         path = densify(
             checkpoint, observations, output, device=device_name(device), progress=shown, **choices
         )

@@ -110,6 +110,7 @@ def densify(
         }
         whole = work.work / "whole.nc"
         join(sorted(work.work.glob("date_*.nc")), observations.ocean, whole, attributes)
+        _add_profiles(paths, whole)
         os.replace(whole, output)
         shutil.rmtree(beside)
     return output
@@ -149,6 +150,15 @@ def _dates(model, observations, folder, members, drawing, device) -> Iterator[di
                 file["observed"][:] = one.observed.values[0]
             os.replace(part, path)
         yield {"step": (month + 1) * each}
+
+
+def _add_profiles(paths, whole: Path) -> None:
+    """What a file of observations says of the profiles it was made from, beside the fields."""
+    for path in find_files(paths):
+        with xr.open_dataset(path, chunks={}) as given:
+            told = [name for name, array in given.data_vars.items() if array.dims == ("profile",)]
+            if told:
+                given[told].load().drop_attrs().to_netcdf(whole, mode="a", engine="netcdf4")
 
 
 def _fingerprint(path: Path) -> list:

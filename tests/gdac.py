@@ -1,0 +1,93 @@
+"""Files of profiles as Argo's global data centres write them, for the tests."""
+
+import netCDF4
+import numpy as np
+
+FILL = 99999.0
+
+
+def cast(platform="6900001", cycle=1, time="2005-03-10T06:00", latitude=34.0, longitude=-69.0, **v):
+    """A profile: pressure, temperature, salinity, each a list; flags and modes as given."""
+    pressure = np.asarray(v.pop("pressure", np.arange(5.0, 1000, 20)), float)
+    temperature = np.asarray(v.pop("temperature", 20 - 0.01 * pressure), float)
+    return {
+        "platform": platform,
+        "cycle": cycle,
+        "time": np.datetime64(time, "s") if time else None,
+        "latitude": latitude,
+        "longitude": longitude,
+        "pressure": pressure,
+        "temperature": temperature,
+        "salinity": np.full(len(pressure), 35.0),
+        "mode": "R",
+        "date_flag": "1",
+        "position_flag": "1",
+        "flags": "1" * len(pressure),
+        "pressure_flags": "1" * len(pressure),
+        "salinity_flags": "1" * len(pressure),
+        "offset": 0.0,  # of adjusted values
+        "error": FILL,
+        "direction": "A",
+    } | v
+
+
+def _text(values, length):
+    return np.array([list(f"{value:<{length}}"[:length]) for value in values], "S1")
+
+
+def write(path, casts, without=(), levels=None):
+    """A multi-profile file, or with one cast a mono-profile one; `without` some of its variables."""
+    number = len(casts)
+    levels = levels or max(len(one["pressure"]) for one in casts)
+
+    def padded(name, offset=0.0):
+        made = np.full((number, levels), FILL, np.float32)
+        for row, one in zip(made, casts):
+            values = np.broadcast_to(one[name], len(one["pressure"])) + offset * one["offset"]
+            row[: len(values)] = np.where(np.isfinite(values), values, FILL)
+        return made
+
+    def flags(name):
+        made = np.full((number, levels), b" ", "S1")
+        for row, one in zip(made, casts):
+            row[: len(one[name])] = list(one[name])
+        return made
+
+    start = np.datetime64("1950-01-01", "s")
+    juld = [
+        999999.0 if one["time"] is None else (one["time"] - start) / np.timedelta64(86400, "s")
+        for one in casts
+    ]
+    letters = {
+        "PLATFORM_NUMBER": _text([one["platform"] for one in casts], 8),
+        "DATA_MODE": np.array([one["mode"] for one in casts], "S1"),
+        "DIRECTION": np.array([one["direction"] for one in casts], "S1"),
+        "JULD_QC": np.array([one["date_flag"] for one in casts], "S1"),
+        "POSITION_QC": np.array([one["position_flag"] for one in casts], "S1"),
+    }
+    numbers = {
+        "CYCLE_NUMBER": (np.array([one["cycle"] for one in casts], np.int32), 99999),
+        "JULD": (np.array(juld), 999999.0),
+        "LATITUDE": (np.array([one["latitude"] for one in casts], float), FILL),
+        "LONGITUDE": (np.array([one["longitude"] for one in casts], float), FILL),
+    }
+    for short, name in (("PRES", "pressure"), ("TEMP", "temperature"), ("PSAL", "salinity")):
+        own = "flags" if name == "temperature" else f"{name}_flags"
+        numbers[short] = padded(name), FILL
+        numbers[f"{short}_ADJUSTED"] = padded(name, float(short == "TEMP")), FILL
+        letters[f"{short}_QC"] = letters[f"{short}_ADJUSTED_QC"] = flags(own)
+    errors = np.where(padded("pressure") < FILL, padded("error"), FILL)
+    numbers["TEMP_ADJUSTED_ERROR"] = errors.astype(np.float32), FILL
+    with netCDF4.Dataset(path, "w") as file:
+        for name, size in (("N_PROF", number), ("N_LEVELS", levels), ("STRING8", 8)):
+            file.createDimension(name, size)
+        for name, (values, fill) in numbers.items():
+            if name not in without:
+                dims = ("N_PROF", "N_LEVELS")[: values.ndim]
+                file.createVariable(name, values.dtype, dims, fill_value=fill)[:] = values
+        for name, values in letters.items():
+            if name not in without:
+                second = "STRING8" if name == "PLATFORM_NUMBER" else "N_LEVELS"
+                dims = ("N_PROF", second)[: values.ndim]
+                file.createVariable(name, "S1", dims, fill_value=b" ")[:] = values
+    return path
