@@ -91,7 +91,7 @@ def _reconstruct(checkpoint, observations, output, device, **choices) -> int:
     from functools import partial
     from pathlib import Path
 
-    from ocean_lib import floats, profiles
+    from ocean_lib import float_files, profiles
     from ocean_lib.densify import densify
     from ocean_lib.model import Densifier
     from ocean_lib.runs import device_name, progress
@@ -100,7 +100,7 @@ def _reconstruct(checkpoint, observations, output, device, **choices) -> int:
     try:
         if profiles.is_profiles(observations):
             gridded = Path(output).with_suffix(".observations.nc")
-            observations = floats.prepare(
+            observations = float_files.prepare(
                 observations, Densifier.load(checkpoint).statistics, gridded
             )
         path = densify(

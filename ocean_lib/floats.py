@@ -12,20 +12,16 @@ error of the average is that of independent errors.
 Reference: Oke & Sakov 2008, doi 10.1175/2007JTECHO558.1 (representation error).
 """
 
-from collections.abc import Callable
-from pathlib import Path
-
 import numpy as np
+import pandas as pd
 import xarray as xr
 from scipy.spatial import cKDTree
 
-from . import profiles
-from .anomalies import climatology
-from .dataset import named, sphere
+from .anomalies import harmonics
+from .dataset import sphere
 from .profiles import USED
-from .whole import whole
 
-__all__ = ["assemble", "beside", "cells", "observe", "prepare", "representativeness", "write"]
+__all__ = ["averages", "cells", "dense", "observe", "representativeness"]
 
 NEAR, SOON = 25.0, 31.0  # km, days
 PAIRS = 30  # of a level, at least
@@ -80,15 +76,15 @@ def _levels(statistics: xr.Dataset) -> slice:
 
 def _departures(table: xr.Dataset, statistics: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
     """Departures from the climatology, and the field's standard deviation, (P, D), °C."""
-    rows, columns = table.row.values, table.column.values
-    normal = np.empty(table.temperature.shape)
-    months, which = np.unique(table.month.values, return_inverse=True)
-    for number, month in enumerate(months):
-        own = which == number
-        field = climatology(statistics, [month])[0, _levels(statistics)]
-        normal[own] = field[:, rows[own], columns[own]].T
-    deviation = statistics.deviation.isel(channel=_levels(statistics)).values
-    return table.temperature.values - normal, deviation[:, rows, columns].T
+    places = {
+        "channel": _levels(statistics),
+        "latitude": xr.DataArray(table.row.values, dims="profile"),
+        "longitude": xr.DataArray(table.column.values, dims="profile"),
+    }
+    there = statistics[["harmonic", "deviation"]].isel(places)
+    basis = harmonics(table.month.values, statistics.sizes["term"])
+    normal = np.einsum("pk,kdp->pd", basis, there.harmonic.transpose("term", "channel", "profile"))
+    return table.temperature.values - normal, there.deviation.transpose("profile", ...).values
 
 
 def representativeness(table: xr.Dataset, statistics: xr.Dataset) -> tuple[xr.DataArray, list[int]]:
@@ -117,6 +113,39 @@ def representativeness(table: xr.Dataset, statistics: xr.Dataset) -> tuple[xr.Da
     return table.temperature.copy(data=found).drop_attrs(), numbers.tolist()
 
 
+def averages(table: xr.Dataset, statistics: xr.Dataset) -> pd.DataFrame:
+    """A row for every month, level and cell that holds a value: `value`, `error`, `count`.
+
+    Args:
+        table: of `cells`.
+    Returns:
+        Also `month` (datetime64), `level`, `row`, `column`; ascending in this order.
+    Raises:
+        ValueError: no profile is used.
+    """
+    used = np.flatnonzero(table.status.values == USED)
+    if not len(used):
+        raise ValueError("none of the profiles can be used; see why in their status")
+    spread = representativeness(table, statistics)[0].values[used]
+    temperature, error = table.temperature.values[used], table.error.values[used]
+    profile, level = np.nonzero(np.isfinite(temperature))
+    weight = 1 / (error[profile, level] ** 2 + spread[profile, level] ** 2)
+    rows = pd.DataFrame(
+        {
+            "month": table.month.values[used][profile],
+            "level": level,
+            "row": table.row.values[used][profile],
+            "column": table.column.values[used][profile],
+            "weight": weight,
+            "sum": weight * temperature[profile, level],
+            "count": 1,
+        }
+    )
+    found = rows.groupby(["month", "level", "row", "column"], as_index=False).sum()
+    found["value"], found["error"] = found["sum"] / found.weight, found.weight**-0.5
+    return found.drop(columns=["weight", "sum"])
+
+
 def observe(
     table: xr.Dataset, statistics: xr.Dataset, fields: xr.Dataset | None = None
 ) -> xr.Dataset:
@@ -130,39 +159,26 @@ def observe(
     Raises:
         ValueError: no profile is used.
     """
-    used = table.isel(profile=np.flatnonzero(table.status.values == USED))
-    if not used.sizes["profile"]:
-        raise ValueError("none of the profiles can be used; see why in their status")
-    spread, _ = representativeness(table, statistics)
-    spread = spread.isel(profile=np.flatnonzero(table.status.values == USED)).values
-    months, which = np.unique(used.month.values, return_inverse=True)
-    shape = tuple(statistics.sizes[name] for name in ("depth", "latitude", "longitude"))
-    weights, sums = np.zeros((2, len(months), *shape))
-    count = np.zeros((len(months), *shape), np.int16)
-    profile, level = np.nonzero(np.isfinite(used.temperature.values))
-    at = which[profile], level, used.row.values[profile], used.column.values[profile]
-    weight = 1 / (used.error.values**2 + spread**2)[profile, level]
-    np.add.at(weights, at, weight)
-    np.add.at(sums, at, weight * used.temperature.values[profile, level])
-    np.add.at(count, at, 1)
-    seen = count > 0
-    dims = ("time", "depth", "latitude", "longitude")
-    coordinates = {"time": months} | {name: statistics[name] for name in dims[1:]}
-    safe = np.where(seen, weights, 1.0)
-    wet = statistics.wet.isel(channel=_levels(statistics)).rename(channel="depth")
-    found = xr.Dataset(
-        {
-            "value": (dims, np.where(seen, sums / safe, np.nan).astype(np.float32)),
-            "observed": (dims, seen),
-            "error": (dims, np.where(seen, safe**-0.5, 0).astype(np.float32)),
-            "count": (dims, count),
-            "ocean": wet.drop_vars("channel", errors="ignore").assign_coords(
-                {name: statistics[name] for name in dims[1:]}
-            ),
-        },
-        coordinates,
-    )
+    found = dense(averages(table, statistics), statistics)
     return found if fields is None else _with_surface(found, fields)
+
+
+def dense(rows: pd.DataFrame, statistics: xr.Dataset) -> xr.Dataset:
+    """The rows of `averages` on the grid, in the months that they hold."""
+    months, which = np.unique(rows.month.values, return_inverse=True)
+    dims = ("time", "depth", "latitude", "longitude")
+    shape = (len(months), *(statistics.sizes[name] for name in dims[1:]))
+    at = which, rows.level.values, rows.row.values, rows.column.values
+    value, error = np.full(shape, np.nan, np.float32), np.zeros(shape, np.float32)
+    count = np.zeros(shape, np.int16)
+    value[at], error[at], count[at] = rows.value, rows.error, rows["count"]
+    grid = {name: statistics[name] for name in dims[1:]}
+    ocean = statistics.wet.isel(channel=_levels(statistics)).rename(channel="depth")
+    arrays = {"value": value, "observed": count > 0, "error": error, "count": count}
+    found = xr.Dataset(
+        {name: (dims, array) for name, array in arrays.items()}, {"time": months} | grid
+    )
+    return found.assign(ocean=ocean.assign_coords(grid))
 
 
 def _with_surface(found: xr.Dataset, fields: xr.Dataset) -> xr.Dataset:
@@ -176,70 +192,3 @@ def _with_surface(found: xr.Dataset, fields: xr.Dataset) -> xr.Dataset:
         found["surface"] = fields.surface
         found["surface_observed"] = fields.surface.notnull().drop_attrs()
     return found
-
-
-def assemble(table: xr.Dataset, observations: xr.Dataset, drawn: xr.Dataset) -> xr.Dataset:
-    """One dataset of what was observed, what was made of it, and the profiles themselves.
-
-    Args:
-        table: of `cells`.    observations: of `observe`.
-        drawn: of `reconstruction.reconstruct`, of the same dates.
-    """
-    kept = observations[["value", "observed", "error", "count", "ocean"]]
-    return xr.merge([drawn, kept, xr.Dataset(beside(table))], join="exact").assign_attrs(
-        title="Reconstruction from real profiles", profiles=profiles.told(table)
-    )
-
-
-def prepare(paths, statistics: xr.Dataset, path, show: Callable[[str], None] = print) -> Path:
-    """Files of profiles as a file of observations on a model's grid, which is kept if it is there.
-
-    Args:
-        path: of the file to write; one made from the same files is left as it is.
-    Raises:
-        FileExistsError: `path` is something else.    Others as `profiles.open_profiles`.
-    """
-    path = Path(path)
-    made_from = str([(str(each), each.stat().st_size) for each in profiles.files(paths)])
-    if path.exists():
-        with xr.open_dataset(path, engine="netcdf4") as there:
-            if there.attrs.get("made_from") != made_from:
-                raise FileExistsError(f"{path} exists, made from something else; move it away")
-        return path
-    kind = statistics.attrs["standard_name"]
-    table = cells(profiles.open_profiles(paths, statistics.depth.values, kind), statistics)
-    show(profiles.told(table))
-    write(table, observe(table, statistics), path, made_from=made_from)
-    return path
-
-
-def write(table: xr.Dataset, observations: xr.Dataset, path, **attributes: str) -> None:
-    """A file that `observations.open_observations` reads, with the profiles beside the grid.
-
-    Args:
-        table: of `cells`.    observations: of `observe`.
-    """
-    compressed = {"zlib": True, "complevel": 1}
-    kind = {key: table.temperature.attrs[key] for key in ("standard_name", "units")}
-    result = xr.Dataset(
-        {
-            "temperature": observations.value.assign_attrs(kind),
-            "error": observations.error.assign_attrs(
-                units="degrees_C", long_name="instrument and representativeness"
-            ),
-            "count": observations["count"].assign_attrs(units="1", long_name="profiles"),
-        }
-        | beside(table),
-        attrs=attributes | {"profiles": profiles.told(table)},
-    )
-    encoding = {name: compressed for name in ("temperature", "error", "count")}
-    with whole(path) as part:
-        result.to_netcdf(part, engine="netcdf4", encoding=encoding)
-
-
-def beside(table: xr.Dataset) -> dict[str, xr.DataArray]:
-    """What a file of results says of the profiles: which, where, when, and what became of them."""
-    names = ("platform", "station", "status", "time", "latitude", "longitude")
-    return {
-        named("profile", name): table[name].drop_vars("profile", errors="ignore") for name in names
-    }

@@ -141,6 +141,16 @@ def _time(
         choose_split(months.astype("M8[M]").astype("M8[ns]"), 10**6, split, gap_cells=0, **parts)
 
 
+def _observations(observations) -> Iterator[str]:
+    from ocean_lib.profiles import is_profiles
+
+    if observations not in ("", "argo") and not is_profiles(observations):
+        yield (
+            f"observations is {observations!r}, where no profiles are found; give argo, or a file, "
+            "folder or glob of Argo's files, CSV or Parquet"
+        )
+
+
 def _patterns(patterns) -> list[str]:
     from ocean_lib import masks
 
@@ -198,4 +208,16 @@ def _sampling(sampler, sampling_steps, evaluations) -> Iterator[str]:
         timesteps(Diffusion().steps, number)
 
 
-RULES = _names, _place, _view, _time, _patterns, _scenes, _cases, _network, _budget, _sampling
+RULES = (
+    _names,
+    _place,
+    _view,
+    _time,
+    _observations,
+    _patterns,
+    _scenes,
+    _cases,
+    _network,
+    _budget,
+    _sampling,
+)

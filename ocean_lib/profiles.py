@@ -112,7 +112,9 @@ def _rows(path: Path) -> Casts:
     vertical = next((name for name in ("depth", "pressure") if name in rows), "depth or pressure")
     if lacking := [name for name in (*COLUMNS, vertical) if name not in rows]:
         raise ValueError(f"{path} has no column {lacking}; it has {list(rows.columns)}")
-    rows["time"] = pd.to_datetime(rows["time"], errors="coerce", utc=True).dt.tz_localize(None)
+    rows["time"] = pd.to_datetime(
+        rows["time"], errors="coerce", utc=True, format="mixed"
+    ).dt.tz_localize(None)
     for name in ("latitude", "longitude", "temperature", vertical, "salinity", "error"):
         if name in rows:
             rows[name] = pd.to_numeric(rows[name], errors="coerce")

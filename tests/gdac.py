@@ -36,7 +36,7 @@ def _text(values, length):
 
 
 def write(path, casts, without=(), levels=None):
-    """A multi-profile file, or with one cast a mono-profile one; `without` some of its variables."""
+    """A multi-profile file, or with one cast a mono-profile one; `without` some variables."""
     number = len(casts)
     levels = levels or max(len(one["pressure"]) for one in casts)
 

@@ -163,7 +163,20 @@ def test_a_copy_of_a_data_centre_is_asked_by_region_and_period(tmp_path):
         stamp = str(one["time"]).replace("-", "").replace("T", "").replace(":", "")
         place = f"{one['latitude']:.3f},{one['longitude']:.3f}"
         lines.append(f"{name[4:]},{stamp},{place},A,846,IF,20240101000000")
-    head = "# Title : Profile directory file of the Argo Global Data Assembly Center\n# Description : The directory file describes all individual profile files of the argo GDAC ftp site.\n# Project : ARGO\n# Format version : 2.0\n# Date of update : 20240101000000\n# FTP root number 1 : ftp://ftp.ifremer.fr/ifremer/argo/dac\n# FTP root number 2 : ftp://usgodae.org/pub/outgoing/argo/dac\n# GDAC node : CORIOLIS\nfile,date,latitude,longitude,ocean,profiler_type,institution,date_update\n"
+    head = "".join(
+        f"# {line}\n"
+        for line in (
+            "Title : Profile directory file of the Argo Global Data Assembly Center",
+            "Description : The directory file describes all individual profile files of the argo",
+            "Project : ARGO",
+            "Format version : 2.0",
+            "Date of update : 20240101000000",
+            "FTP root number 1 : ftp://ftp.ifremer.fr/ifremer/argo/dac",
+            "FTP root number 2 : ftp://usgodae.org/pub/outgoing/argo/dac",
+            "GDAC node : CORIOLIS",
+        )
+    )
+    head += "file,date,latitude,longitude,ocean,profiler_type,institution,date_update\n"
     (centre / "ar_index_global_prof.txt").write_text(head + "\n".join(lines) + "\n")
     shown = []
     asked = ((-72.0, -65.0, 30.0, 38.0), ("2005-03", "2005-04"))

@@ -30,7 +30,7 @@ def casts(*profiles, pressure=True, salinity=35.0, latitude=30.0, **more):
 
 
 def test_pressure_becomes_depth_as_published():
-    # UNESCO 1983, 30° N: 9712.653 m at 10,000 dbar for the standard ocean; 4° N and 10 dbar, TEOS-10.
+    # UNESCO 1983: 9712.653 m at 10,000 dbar, 30° N; TEOS-10: 9.9446 m at 10 dbar, 4° N.
     deep = casts(([10.0, 10000.0], [10.0, 2.0]))
     assert deep.depth[1] == pytest.approx(9712.65, abs=2.5)
     low = casts(([10.0, 50.0], [28.0, 27.0]), latitude=4.0)

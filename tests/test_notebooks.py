@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import gdac
 import nbformat
 import numpy as np
 import pandas as pd
@@ -50,8 +51,24 @@ def by_hand(result: xr.Dataset, case: str) -> float:
 
 
 def test_the_chain_runs_on_the_demo_ocean_and_its_scores_are_those_of_its_file(workspace):
-    assert run("smoke", []) == 0
+    floats = [
+        gdac.cast(
+            platform=f"{n}",
+            cycle=m,
+            time=f"1996-{m:02d}-10",
+            latitude=33 + n,
+            longitude=-66 + n / 9,
+        )
+        for n in range(5)
+        for m in range(8, 11)
+    ]
+    command = [f"observations={gdac.write(workspace / 'floats.nc', floats)}"]
+    assert run("smoke", command) == 0
     result = complete(workspace / "outputs" / "smoke")
+    dense = xr.load_dataset(workspace / "outputs" / "smoke" / "floats.nc")
+    assert set(dense.profile_status.values.astype(str)) == {"used"} and "mean" in dense
+    withheld = pd.read_csv(workspace / "outputs" / "smoke" / "floats.csv")
+    assert set(withheld.withheld) == {"float", "time"} and (withheld.n <= 6).all()
     scores = pd.read_csv(workspace / "outputs" / "smoke" / "scores.csv")
     methods = {"climatology", "linear", "optimal interpolation", "regression", "reconstruction"}
     assert methods <= set(scores.method)
@@ -66,7 +83,7 @@ def test_the_chain_runs_on_the_demo_ocean_and_its_scores_are_those_of_its_file(w
         assert float(abs(one.members - one.value).where(seen).max()) < 1e-3
     # The same command again finds everything done and changes nothing.
     before = (workspace / "outputs" / "smoke" / "03_training.ipynb").stat().st_mtime_ns
-    assert run("smoke", []) == 0
+    assert run("smoke", command) == 0
     assert (workspace / "outputs" / "smoke" / "03_training.ipynb").stat().st_mtime_ns == before
 
 
