@@ -108,7 +108,13 @@ class Batches:
         # Every instrument measures all variables where it measures one.
         levels = len(self.depth)
         observed, seen = masks.draw(
-            self.specifications, every[:, :levels], self.depth, self.surfaces, generator, dates=3
+            self.specifications,
+            every[:, :levels],
+            self.depth,
+            self.surfaces,
+            generator,
+            dates=3,
+            places=self._places(cuts),
         )
         known = there.flatten()[:, None, None, None]
         observed, seen = observed.repeat(1, self.variables, 1, 1) & known, seen & known
@@ -131,6 +137,13 @@ class Batches:
         if self.background is not None:
             batch = with_background(batch, self.background)
         return batch, cuts
+
+    def _places(self, cuts: Tensor) -> tuple[Tensor, Tensor]:
+        """Latitudes (3 B, h) and longitudes (3 B, w) of patches, three dates of each."""
+        corners = cuts[:, 1:].cpu().numpy()
+        axes = zip((self.latitude, self.longitude), corners.T, self.patch)
+        each = [np.stack([axis[k : k + size] for k in first]) for axis, first, size in axes]
+        return tuple(torch.from_numpy(axis).repeat_interleave(3, 0) for axis in each)
 
     def _errors(self, size: int, shape: torch.Size, generator) -> Tensor:
         """Standard deviations (3 B, D, H, W) of observations, alike within a column."""

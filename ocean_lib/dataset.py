@@ -93,12 +93,14 @@ def observe(fields: xr.Dataset, specification: dict, seed: int) -> xr.Dataset:
     ocean = torch.tensor(fields.ocean.values)
     number = fields.sizes["time"]
     surfaces = int("surface" in fields)
+    places = [torch.tensor(fields[name].values) for name in ("latitude", "longitude")]
     drawn, seen = masks.draw(
         [specification],
         ocean.expand(number, *ocean.shape),
         torch.tensor(fields.depth.values, dtype=torch.float32),
         surfaces,
         generator,
+        places=tuple(axis.expand(number, -1) for axis in places),
     )
     observations = xr.Dataset({"ocean": fields.ocean})
     for variable, field in fields.data_vars.items():

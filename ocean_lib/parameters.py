@@ -115,8 +115,8 @@ def load_parameters(
         notebooks: the folder that holds the chain and its `parameters/`.
 
     Returns:
-        Name to value; `run` is the file's stem unless given. A relative `path` (or `*_path`)
-        that exists from the working directory becomes absolute.
+        Name to value; `run` is the file's stem unless given. A relative `path`, `observations` or
+        `*_path` that exists from the working directory becomes absolute.
 
     Raises:
         RunError: a name is unknown, a value does not fit, or a file is absent or not a mapping.
@@ -141,8 +141,13 @@ def load_parameters(
     for name, value in given.items():
         _check_name(name, every, source.name)
         resolved[name] = _checked(name, value, every[name])
-        if name == "path" or str(name).endswith("_path"):
+        if name in ("path", "observations") or str(name).endswith("_path"):
             resolved[name] = _absolute(resolved[name])
+        if name in ("patterns", "cases"):
+            resolved[name] = [
+                each | {"positions": _absolute(each["positions"])} if "positions" in each else each
+                for each in resolved[name]
+            ]
     return resolved
 
 

@@ -8,14 +8,14 @@ import torch
 from scipy.ndimage import label
 from scipy.spatial import cKDTree
 
-from ocean_lib import masks
+from ocean_lib import masks, patterns
 
 DEPTH = torch.tensor([2.0, 5, 9, 13, 18, 40, 100, 250, 400, 700, 1100, 1600, 1990, 2600])
 EXACT = {
-    "blocks": masks.blocks,
-    "pixels": masks.pixels,
-    "tracks": masks.tracks,
-    "clouds": masks.clouds,
+    "blocks": patterns.blocks,
+    "pixels": patterns.pixels,
+    "tracks": patterns.tracks,
+    "clouds": patterns.clouds,
 }
 
 
@@ -74,7 +74,7 @@ def test_a_seed_fixes_the_mask_and_samples_differ(pattern, seeded, device):
 def test_a_few_blocks_are_rectangles_of_three_to_nine_cells(seeded):
     """With one per cent hidden, separate pieces are whole rectangles but the one cut short."""
     whole, pieces, sides = 0, 0, set()
-    for hidden in ~masks.blocks(40, (121, 117), 0.99, seeded()).cpu().numpy():
+    for hidden in ~patterns.blocks(40, (121, 117), 0.99, seeded()).cpu().numpy():
         labels, number = label(hidden)
         for piece in range(1, number + 1):
             rows, columns = np.nonzero(labels == piece)
@@ -96,13 +96,13 @@ def test_runs_of_hidden_cells_are_as_long_as_rectangles_make_them(seeded):
         starts = hidden[:, :, 1:] & ~hidden[:, :, :-1]
         return hidden[:, :, 1:].sum() / starts.sum()
 
-    assert mean_run(masks.pixels(4, (64, 64), 0.5, seeded())) == pytest.approx(2, rel=0.1)
-    assert 5 < mean_run(masks.blocks(4, (64, 64), 0.5, seeded())) < 14
+    assert mean_run(patterns.pixels(4, (64, 64), 0.5, seeded())) == pytest.approx(2, rel=0.1)
+    assert 5 < mean_run(patterns.blocks(4, (64, 64), 0.5, seeded())) < 14
 
 
 def test_blocks_hide_every_place_alike(seeded):
     """Neither the middle nor the last rows are hidden more often: nothing is filled in order."""
-    hidden = (~masks.blocks(400, (30, 34), 0.5, seeded())).float().mean(0).cpu()
+    hidden = (~patterns.blocks(400, (30, 34), 0.5, seeded())).float().mean(0).cpu()
     assert float(hidden.std()) < 0.04
     assert float((hidden[:10].mean() - hidden[-10:].mean()).abs()) < 0.02
     assert 0.4 < float(hidden[0].mean()) < 0.6 and 0.4 < float(hidden[:, -1].mean()) < 0.6
@@ -125,8 +125,8 @@ def test_tracks_are_a_few_straight_lines(seeded):
             points, number = points[~near[best]], number + 1
         return number
 
-    tracks = masks.tracks(8, (65, 65), 0.02, seeded()).cpu().numpy()
-    pixels = masks.pixels(2, (65, 65), 0.02, seeded()).cpu().numpy()
+    tracks = patterns.tracks(8, (65, 65), 0.02, seeded()).cpu().numpy()
+    pixels = patterns.pixels(2, (65, 65), 0.02, seeded()).cpu().numpy()
     assert max(lines(observed) for observed in tracks) <= 4
     # One cell wide: four neighbours are all observed at crossings only.
     square = tracks[:, 1:, 1:] & tracks[:, 1:, :-1] & tracks[:, :-1, 1:] & tracks[:, :-1, :-1]
@@ -136,7 +136,7 @@ def test_tracks_are_a_few_straight_lines(seeded):
 
 def test_clouds_are_clustered(seeded):
     """A neighbour shares a cell's cloud far more often than chance."""
-    seen = masks.clouds(4, (64, 64), 0.5, seeded())
+    seen = patterns.clouds(4, (64, 64), 0.5, seeded())
     assert float((seen[:, 1:] == seen[:, :-1]).float().mean()) > 0.8
 
 
@@ -145,7 +145,7 @@ def test_clouds_are_clustered(seeded):
 
 def argo(seeded, device, seed=0, batch=8, shape=(96, 90), fraction=0.01, depth=DEPTH):
     ocean = sea(batch, shape, device, depth)
-    observed = masks.profiles(batch, shape, fraction, seeded(seed), ocean=ocean, depth=depth)
+    observed = patterns.profiles(batch, shape, fraction, seeded(seed), ocean=ocean, depth=depth)
     return observed.cpu().numpy(), ocean.cpu().numpy()
 
 
@@ -198,7 +198,7 @@ def test_floats_gather_where_currents_bring_them(seeded, device):
     """Counts of lone profiles in boxes vary more than those of independent places would."""
     ocean = torch.ones(20, 1, 90, 96, dtype=torch.bool, device=device)
     choices = {"ocean": ocean, "depth": torch.tensor([10.0]), "cycle": 1}
-    columns = masks.profiles(20, (90, 96), 0.02, seeded(), **choices)[:, 0].float()
+    columns = patterns.profiles(20, (90, 96), 0.02, seeded(), **choices)[:, 0].float()
     counts = columns.view(20, 3, 30, 3, 32).sum((2, 4)).flatten(1)
     dispersion = counts.var(1) / counts.mean(1)  # 1 of independent places
     assert float(dispersion.mean()) > 3
@@ -208,7 +208,7 @@ def test_a_single_level_below_sixteen_metres_is_still_reached(seeded, device):
     for metres in (0.5, 9.6, 97.0):
         depth = torch.tensor([metres])
         ocean = torch.ones(2, 1, 21, 33, dtype=torch.bool, device=device)
-        observed = masks.profiles(2, (21, 33), 0.1, seeded(), ocean=ocean, depth=depth)
+        observed = patterns.profiles(2, (21, 33), 0.1, seeded(), ocean=ocean, depth=depth)
         assert observed.any(), metres
 
 
@@ -218,13 +218,13 @@ def test_profiles_of_land_of_shelf_and_of_density_zero_are_empty(seeded, device)
     shelf[:, :6] = True
     sea_everywhere = torch.ones_like(land)
     for ocean, fraction in ((land, 0.2), (shelf, 0.2), (sea_everywhere, 0.0)):
-        observed = masks.profiles(2, (9, 11), fraction, seeded(), ocean=ocean, depth=DEPTH)
+        observed = patterns.profiles(2, (9, 11), fraction, seeded(), ocean=ocean, depth=DEPTH)
         assert observed.shape == land.shape and not observed.any()
 
 
 def test_profiles_everywhere_fill_most_of_a_small_sea(seeded, device):
     ocean = torch.ones(1, len(DEPTH), 7, 5, dtype=torch.bool, device=device)
-    columns = masks.profiles(1, (7, 5), 1.0, seeded(), ocean=ocean, depth=DEPTH).any(1)
+    columns = patterns.profiles(1, (7, 5), 1.0, seeded(), ocean=ocean, depth=DEPTH).any(1)
     assert 0.3 < float(columns.float().mean()) <= 1
 
 
@@ -327,7 +327,7 @@ def test_a_surface_is_never_seen_unless_asked_for_and_always_when_asked(seeded, 
 def test_draw_repeats_by_seed_and_stays_on_its_device(seeded, device):
     specifications = [
         {"pattern": pattern, "observed": [0.01, 0.5], "surface": 0.5, "clouds": [0, 1]}
-        for pattern in masks.PATTERNS
+        for pattern in patterns.PATTERNS
     ]
     ocean = sea(12, (19, 23), device)
     first, again, other = (
@@ -342,7 +342,7 @@ def test_draw_repeats_by_seed_and_stays_on_its_device(seeded, device):
 def test_an_ocean_of_land_is_never_observed(seeded, device):
     land = torch.zeros(8, len(DEPTH), 9, 7, dtype=torch.bool, device=device)
     specifications = [
-        {"pattern": pattern, "observed": 1.0, "surface": 1.0} for pattern in masks.PATTERNS
+        {"pattern": pattern, "observed": 1.0, "surface": 1.0} for pattern in patterns.PATTERNS
     ]
     observed, seen = masks.draw(specifications, land, DEPTH, 1, seeded())
     assert not observed.any() and not seen.any()
