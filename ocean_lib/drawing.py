@@ -28,6 +28,7 @@ __all__ = [
     "new_figure",
     "robust_limits",
     "cell_edges",
+    "coast_lines",
     "outline",
     "map_panels",
     "map_base",
@@ -110,8 +111,8 @@ def unit_label(field, kind):
     return f"{COLOURS[kind][1]} ({units})"
 
 
-def outline(axes, x, y, inside, **line):
-    """Draw the edge of a (y, x) mask along cell edges `x` (columns + 1), `y` (rows + 1)."""
+def coast_lines(x, y, inside):
+    """(n, 2, 2), the edge of a (y, x) mask along cell edges `x` (columns + 1), `y` (rows + 1)."""
     row, column = np.nonzero(inside[:, 1:] != inside[:, :-1])
     upright = np.stack(
         [np.stack([x[column + 1], y[row]], -1), np.stack([x[column + 1], y[row + 1]], -1)], 1
@@ -120,7 +121,12 @@ def outline(axes, x, y, inside, **line):
     level = np.stack(
         [np.stack([x[column], y[row + 1]], -1), np.stack([x[column + 1], y[row + 1]], -1)], 1
     )
-    axes.add_collection(LineCollection(np.concatenate([upright, level]), **line), autolim=False)
+    return np.concatenate([upright, level])
+
+
+def outline(axes, x, y, inside, **line):
+    """Draw the edge of a (y, x) mask along cell edges."""
+    axes.add_collection(LineCollection(coast_lines(x, y, inside), **line), autolim=False)
 
 
 def _projection(field):

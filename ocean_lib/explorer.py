@@ -1,18 +1,19 @@
 """Sliders over `maps`: look around in a mask, a reconstruction or a sampling run.
 
-Each function returns one widget for the last line of a notebook cell. A control that moves draws
-the figure anew and puts its PNG into an image widget, which any front end shows (JupyterLab, Voilà)
-and which holds nothing but the picture. The notebook draws a static figure first, by the same
-`maps` function, so that it also reads where widgets do not run.
+Each function returns one widget for the last line of a notebook cell. Of a reconstruction the
+picture is kept and changed (`views`), on an `ipympl` canvas that also tells of clicks; the others
+are drawn anew at every move of a control, as a PNG in an image widget. JupyterLab and Voilà show
+either. The notebook draws a static figure first, by the same `maps` function, so that it also reads
+where widgets do not run.
 """
 
 import io
 
 import ipywidgets as widgets
 
-from ocean_lib import maps
+from ocean_lib import maps, views
 from ocean_lib.drawing import robust_limits
-from ocean_lib.labels import metres, month, select
+from ocean_lib.labels import metres, month
 
 __all__ = ["explore_masks", "explore_reconstruction", "explore_denoising"]
 
@@ -34,9 +35,11 @@ def _explorer(draw, **controls):
     for control in controls.values():
         control.observe(redraw, names="value")
     redraw()
-    return widgets.VBox(
-        [widgets.HBox(list(controls.values()), layout=widgets.Layout(flex_flow="row wrap")), image]
-    )
+    return widgets.VBox([_row(controls), image])
+
+
+def _row(controls):
+    return widgets.HBox(list(controls.values()), layout=widgets.Layout(flex_flow="row wrap"))
 
 
 def _slider(description, options, value=None):
@@ -69,49 +72,45 @@ def explore_masks(draw, *, patterns=("blocks", "pixels", "profiles", "tracks"), 
 
 
 def explore_reconstruction(reconstruction):
-    """Two maps of a reconstruction side by side, by case, month and depth.
+    """Two maps of a reconstruction side by side, by case, month and depth, and what lies below.
 
     `reconstruction` is the dataset of reconstruction.nc. Either map shows the truth, the observed
     values, the mean, a member, the spread, the error (mean - truth), the background or the
-    climatology. Temperatures keep the limits of the truth at that depth over all months. Returns
-    the widget.
+    climatology. Temperatures keep the limits of the truth at that depth over all months. A click
+    opens the profile there, a second one the section between the two. Returns the widget.
     """
-    names = ["truth", "observed", "mean", "spread", "error", "background", "climatology"]
-    names += [f"member {i + 1}" for i in range(reconstruction.sizes["member"])]
+    from ipympl.backend_nbagg import Canvas, FigureManager
 
-    def shown(chosen, name):
-        if name == "observed":
-            field = chosen["value"].where(chosen["observed"])
-        elif name == "error":
-            field = chosen["mean"] - chosen["truth"]
-        elif name.startswith("member "):
-            field = chosen["members"].isel(member=int(name.split()[1]) - 1)
-        else:
-            field = chosen[name]
-        kind = {"error": "difference", "spread": "spread"}.get(name, "temperature")
-        return name.capitalize(), field.where(chosen["ocean"]), kind
-
-    def picture(case, time, depth, left, right):
-        chosen = select(reconstruction, case=case, time=time, depth=depth)
-        truth = reconstruction["truth"].sel(depth=depth, method="nearest")
-        limits = {"temperature": robust_limits(truth.where(chosen["ocean"]))}
-        return maps.small_multiples(
-            [shown(chosen, left), shown(chosen, right)],
-            ocean=chosen["ocean"],
-            limits=limits,
-            title=f"{case}, {month(time)}, {metres(depth)}",
-        )
-
-    return _explorer(
-        picture,
-        case=widgets.Dropdown(
+    view = views.ReconstructionView(reconstruction)
+    view.figure.set_dpi(100)
+    canvas = Canvas(view.figure)
+    FigureManager(canvas, 0)
+    canvas.header_visible = canvas.toolbar_visible = canvas.footer_visible = False
+    canvas.resizable = False
+    names = views.panels(reconstruction)
+    controls = {
+        "case": widgets.Dropdown(
             description="case", options=[str(name) for name in reconstruction["case"].values]
         ),
-        time=_slider("month", [(month(t), t) for t in reconstruction["time"].values]),
-        depth=_slider("depth", [(metres(z), float(z)) for z in reconstruction["depth"].values]),
-        left=widgets.Dropdown(description="left", options=names, value="truth"),
-        right=widgets.Dropdown(description="right", options=names, value="mean"),
-    )
+        "time": _slider("month", [(month(t), t) for t in reconstruction["time"].values]),
+        "depth": _slider("depth", [(metres(z), float(z)) for z in reconstruction["depth"].values]),
+        "left": widgets.Dropdown(description="left", options=names, value="truth"),
+        "right": widgets.Dropdown(description="right", options=names, value="mean"),
+    }
+
+    def redraw(change=None):
+        view.show(**{name: control.value for name, control in controls.items()})
+        canvas.draw()
+
+    def click(event):
+        if event.inaxes is not None and view.click(event.inaxes, event.xdata, event.ydata):
+            canvas.draw()
+
+    for control in controls.values():
+        control.observe(redraw, names="value")
+    canvas.mpl_connect("button_press_event", click)
+    redraw()
+    return widgets.VBox([_row(controls), canvas])
 
 
 def explore_denoising(steps, *, kind="temperature"):

@@ -4,6 +4,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray as xr
+from matplotlib.backend_bases import MouseEvent
 from test_maps import make_reconstruction, make_steps
 
 from ocean_lib import explorer, labels
@@ -48,17 +49,49 @@ def test_masks_follow_pattern_fraction_and_seed(reconstruction):
     assert asked[-1] == ("profiles", 0.01, 7) and len(asked) == 4
 
 
+def seen(canvas):
+    return np.asarray(canvas.buffer_rgba()).copy()
+
+
 def test_reconstruction_follows_case_month_depth_and_maps(reconstruction):
-    controls, image = parts(explorer.explore_reconstruction(reconstruction))
+    controls, canvas = parts(explorer.explore_reconstruction(reconstruction))
     assert list(controls) == ["case", "month", "depth", "left", "right"]
     assert [label for label, _ in controls["month"].options] == ["Apr 2015", "May 2015"]
-    assert moves(controls["month"], image, controls["month"].options[1][1])
-    assert moves(controls["depth"], image, controls["depth"].options[3][1])
-    assert moves(controls["case"], image, "profiles 1.2 %")
+
+    def moves(control, value):
+        before = seen(canvas)
+        control.value = value
+        return (seen(canvas) != before).any()
+
+    assert moves(controls["month"], controls["month"].options[1][1])
+    assert moves(controls["depth"], controls["depth"].options[3][1])
+    assert moves(controls["case"], "profiles 1.2 %")
     for name in controls["right"].options:
         if name != "mean":
-            assert moves(controls["right"], image, name), name
-    assert moves(controls["left"], image, "observed")
+            assert moves(controls["right"], name), name
+    assert moves(controls["left"], "observed")
+
+
+def test_a_click_opens_the_profile_and_a_second_the_section(reconstruction):
+    _, canvas = parts(explorer.explore_reconstruction(reconstruction))
+    left, right, below = (canvas.figure.axes[k] for k in (0, 1, -3))
+    below = next(axes for axes in canvas.figure.axes if not axes.axison or axes.texts)
+
+    def click(axes, share):
+        before = seen(canvas)
+        x, y = axes.transAxes.transform(share)
+        canvas.callbacks.process(
+            "button_press_event", MouseEvent("button_press_event", canvas, x, y, 1)
+        )
+        return (seen(canvas) != before).any()
+
+    assert click(left, (0.6, 0.4)) and below.get_ylabel() == "Depth (m)"
+    labels_shown = [text.get_text() for text in below.get_legend().get_texts()]
+    assert labels_shown[:3] == ["90 % of members", "mean", "truth"]
+    assert click(right, (0.8, 0.7)) and below.get_xlabel() == "km"
+    assert "Mean" in below.get_title() and " to " in below.get_title()
+    assert click(left, (0.3, 0.3)) and below.get_legend() is not None
+    assert not click(below, (0.5, 0.5))
 
 
 def test_denoising_follows_the_step(reconstruction):
