@@ -1,17 +1,24 @@
-# make demo | test | lab | doctor | figures | benchmark | run P=name [ARGS="key=value --fresh"]
+# make demo | test | test-browser | lab | app | doctor | figures | benchmark | run P=name [ARGS="key=value --fresh"]
 # PYTHON is the interpreter that .venv is created with: 3.11, 3.12 or 3.13.
 
 PYTHON ?= python3
 VENV = .venv/bin/python
 INSTALLED = .venv/.installed
 
-.PHONY: demo test lab doctor figures benchmark run
+.PHONY: demo test test-browser lab app doctor figures benchmark run
 
 demo: $(INSTALLED)
 	$(VENV) -m ocean_lib run demo $(ARGS)
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(VENV) -m pytest -q -n 2 --dist loadfile $(ARGS)
+
+test-browser: $(INSTALLED) # needs chromium and node
+	npm install --silent --no-save --prefix tests/browser playwright-core
+	$(VENV) tests/browser/run.py
+
+app: $(INSTALLED) # the reconstructions of all runs, for a colleague without code
+	$(VENV) -m voila notebooks/explore.ipynb $(ARGS)
 
 lab: $(INSTALLED)
 	$(VENV) -m jupyterlab --notebook-dir=. $(ARGS)

@@ -15,7 +15,7 @@ from ocean_lib import maps, views
 from ocean_lib.drawing import robust_limits
 from ocean_lib.labels import metres, month
 
-__all__ = ["explore_masks", "explore_reconstruction", "explore_denoising"]
+__all__ = ["explore_denoising", "explore_masks", "explore_reconstruction", "explore_runs"]
 
 
 def _png(figure, dpi=90):
@@ -134,3 +134,27 @@ def explore_denoising(steps, *, kind="temperature"):
             description="step", min=0, max=steps.sizes["step"] - 1, continuous_update=False
         ),
     )
+
+
+def explore_runs():
+    """Any run's reconstruction: a list of the runs that have one, and its explorer below.
+
+    Raises FileNotFoundError where no run has one.
+    """
+    from ocean_lib import netcdf
+    from ocean_lib.runs import workspace
+
+    files = {path.parent.name: path for path in workspace().glob("outputs/*/reconstruction.nc")}
+    if not files:
+        raise FileNotFoundError(
+            f"no run in {workspace() / 'outputs'} is sampled; `make demo` first"
+        )
+    chosen = widgets.Dropdown(description="run", options=sorted(files))
+    below = widgets.VBox()
+
+    def opened(change=None):
+        below.children = [explore_reconstruction(netcdf.read(files[chosen.value]))]
+
+    chosen.observe(opened, names="value")
+    opened()
+    return widgets.VBox([chosen, below])
