@@ -85,6 +85,7 @@ def explore_reconstruction(reconstruction):
     view.figure.set_dpi(100)
     canvas = Canvas(view.figure)
     FigureManager(canvas, 0)
+    canvas.syncing_data_url = False  # the picture it would keep is one that no browser reads
     canvas.header_visible = canvas.toolbar_visible = canvas.footer_visible = False
     canvas.resizable = False
     names = views.panels(reconstruction)
@@ -98,13 +99,17 @@ def explore_reconstruction(reconstruction):
         "right": widgets.Dropdown(description="right", options=names, value="mean"),
     }
 
+    def refresh():
+        canvas._force_full = True  # a page that comes late has not seen what a difference builds on
+        canvas.draw()
+
     def redraw(change=None):
         view.show(**{name: control.value for name, control in controls.items()})
-        canvas.draw()
+        refresh()
 
     def click(event):
         if event.inaxes is not None and view.click(event.inaxes, event.xdata, event.ydata):
-            canvas.draw()
+            refresh()
 
     for control in controls.values():
         control.observe(redraw, names="value")

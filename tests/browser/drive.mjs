@@ -65,6 +65,10 @@ async function click(page, name) {
 
 async function runNotebook(browser, name) {
   const page = await browser.newPage({ viewport: { width: 1400, height: 1000 } });
+  page.on("console", (message) => {
+    if (message.type() === "error") say(`${name}: ${message.text().slice(0, 300)}`);
+  });
+  page.on("pageerror", (error) => say(`${name}: ${error.message.slice(0, 200)}`));
   await page.goto(`${lab}/doc/tree/${name}?reset`, { waitUntil: "domcontentloaded" });
   await page.waitForSelector(".jp-Notebook .jp-CodeCell", { timeout: 60000 });
   const idle = () =>
@@ -107,6 +111,10 @@ try {
   await click(page, "voila");
   await page.screenshot({ path: `${shots}/voila.png` });
   say("voila: the reconstruction is served");
+} catch (error) {
+  for (const context of browser.contexts())
+    for (const page of context.pages()) await page.screenshot({ path: `${shots}/failed.png` });
+  throw error;
 } finally {
   await browser.close();
 }
