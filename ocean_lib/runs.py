@@ -26,7 +26,7 @@ __all__ = [
 ]
 
 
-# What the steps leave in a run's folder beside `figures/NN_*.png`.
+# What the steps leave in a run's folder beside `figures/NN_*`.
 _RESULTS = {
     "03_training": ("checkpoints", "checkpoint.pt", "metrics.jsonl"),
     "04_sampling": ("reconstruction.nc",),
@@ -73,7 +73,7 @@ class Run:
     def results(self, step: str) -> list[Path]:
         """What a step leaves in the run's folder; files that are not there yet among them."""
         paths = [self.folder / name for name in _RESULTS.get(step, ())]
-        return [*paths, *self.figures.glob(f"{step[:2]}_*.png")]
+        return [*paths, *self.figures.glob(f"{step[:2]}_*")]
 
     def raw(self, name: str) -> Path:
         """`data/raw/<name>`, where a source leaves its files as delivered; not created here."""
