@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from marine_store import MarineStore, archive
 from scipy.ndimage import gaussian_filter
 
 from ocean_lib.store import build
@@ -71,3 +72,11 @@ def small_store(small_ocean, tmp_path_factory):
     """`small_ocean` as a store: 36 months to train on, 8 for validation, 10 for test, gaps of 3."""
     folder = tmp_path_factory.mktemp("store") / "small"
     return build(small_ocean, folder, validation=8, test=10, gap=3, surface=small_ocean["surface"])
+
+
+@pytest.fixture(scope="session")
+def marine(tmp_path_factory):
+    """A Copernicus Marine store on 127.0.0.1."""
+    folder = tmp_path_factory.mktemp("marine store")
+    with MarineStore(folder, archive.write(folder / "archive")) as running:
+        yield running

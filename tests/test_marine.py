@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray as xr
-from marine_store import PASSWORD, USER, Fault, MarineStore, archive
+from marine_store import PASSWORD, USER, Fault, archive
 
 from ocean_lib import service, sources
 from ocean_lib.demo_ocean import simulate
@@ -24,10 +24,8 @@ CLIENT = Path(sys.executable).with_name("copernicusmarine")
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("marine store")
-    with MarineStore(folder, archive.write(folder / "archive")) as running:
-        yield running
+def store(marine):
+    return marine
 
 
 @pytest.fixture(scope="module")
@@ -322,7 +320,7 @@ def test_without_a_login_nothing_is_asked_for(store, tmp_path):
     assert store.requests == []
 
 
-# Other products, and the whole chain.
+# Other products.
 
 
 def test_a_state_of_in_situ_temperature_becomes_potential(pool, ocean, tmp_path):
@@ -343,52 +341,3 @@ def test_a_sea_level_comes_with_a_margin_for_another_grid(pool, tmp_path):
     opened = values(files)
     assert opened.longitude.min() < REGION[0] and opened.latitude.max() > REGION[3]
     assert opened.sla.attrs["units"] == "m"
-
-
-def run(store, folder, *arguments):
-    """The runner, as a user with credentials in the environment would call it."""
-    environment = store.environment() | {"OCEAN_WORKSPACE": str(folder), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [sys.executable, "-m", "ocean_lib", "run", *arguments],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
-SMALL = [
-    "region=[-71.5, -68.0, 32.3, 35.3]", 'period=["1993-01", "1997-04"]', "device=cpu",
-    "validation_months=8", "test_months=10", "gap_months=3", "patch=32", "width=8", "batch=4",
-    "multipliers=[1, 2]", "regression_steps=10", "diffusion_steps=10", "every=10", "members=2",
-    "sampling_steps=3", "dates=2", "calibration_dates=1", "tuning_evaluations=5", "scenes=[6]",
-    "background_evaluations=5", "evaluations=[2]",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("name", "depths"), [("glorys12_50pct", []), ("glorys12_argo_sst", ["depths=[9.6, 318.1]"])]
-)
-def test_the_experiments_go_from_the_service_through_all_five_notebooks(
-    store, tmp_path_factory, name, depths
-):
-    folder = tmp_path_factory.mktemp("work space")
-    for part in ("data", "outputs"):
-        (folder / part).mkdir()
-    if depths:
-        dry = run(store, folder, name, *SMALL, *depths, "dry_run=true")
-        assert dry.returncode == 0, dry.stderr
-        assert "52 month(s) to fetch" in dry.stdout and "ostia: 21 month(s)" in dry.stdout
-        assert not list(folder.rglob("*.nc"))
-    done = run(store, folder, name, *SMALL, *depths)
-    assert done.returncode == 0, done.stdout + done.stderr
-    with xr.open_dataset(folder / "outputs" / name / "reconstruction.nc") as result:
-        assert "Copernicus Marine" in result.credit and ("OSTIA" in result.credit) == bool(depths)
-        assert result.sizes["depth"] == (2 if depths else 1)
-        if not depths:  # half of the one level, in blocks
-            share = result.observed.where(result.ocean.astype(bool)).mean()
-            assert float(share) == pytest.approx(0.5, abs=0.05)
-    for path in [path for path in folder.rglob("*") if path.is_file()]:
-        content = path.read_bytes()
-        assert USER.encode() not in content and PASSWORD.encode() not in content, path
-    assert PASSWORD not in done.stdout + done.stderr and USER not in done.stdout + done.stderr
