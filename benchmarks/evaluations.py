@@ -1,0 +1,73 @@
+"""How many evaluations of the network a member needs, on the frozen cases of the demo ocean.
+
+    python -m benchmarks.evaluations [--dates 4] [--members 8]
+
+Takes the network of `make demo`; DPM-Solver++(2M) and DDIM with the same noise, on the test months
+of `demo_1`, evenly spread. The table goes to `results/evaluations.md`.
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ocean_lib.convergence import by_evaluations
+from ocean_lib.model import Densifier
+from ocean_lib.runs import device_name, progress, workspace
+from ocean_lib.whole import whole
+
+from .densify.cases import open_ocean
+
+RESULT = Path(__file__).resolve().parent / "results" / "evaluations.md"
+EVALUATIONS = [3, 5, 8, 12, 20, 50]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dates", type=int, default=4)
+    parser.add_argument("--members", type=int, default=8)
+    asked = parser.parse_args()
+    model = Densifier.load(workspace() / "outputs" / "demo" / "checkpoint.pt")
+    ocean = open_ocean("demo_1")
+    chosen = np.linspace(0, ocean.fields.sizes["time"] - 1, asked.dates).round().astype(int)
+    fields = ocean.fields.isel(time=chosen)
+    cases = {name: seen.isel(time=chosen) for name, seen in ocean.observations.items()}
+    tables = []
+    for sampler in ("dpm++", "ddim"):
+        choices = {"sampler": sampler, "members": asked.members, "device": device_name()}
+        shown = {"total": len(cases) * len(EVALUATIONS), "label": sampler}
+        table = by_evaluations(
+            model,
+            fields,
+            cases,
+            EVALUATIONS,
+            progress=lambda one: progress(one, **shown),
+            **choices,
+        )
+        tables.append(table.assign(sampler=sampler))
+    table = pd.concat(tables)
+    lines = [
+        "# Evaluations of the network for a member",
+        "",
+        f"`python -m benchmarks.evaluations`: demo_1, {asked.dates} test months, {asked.members} "
+        "members, uncalibrated, the same noise throughout; in brackets the ratio to 50 evaluations.",
+        "",
+        "| case | sampler | evaluations | RMSE, °C | CRPS, °C | spread–skill |",
+        "|---|---|---|---|---|---|",
+    ]
+    for (case, sampler), own in table.groupby(["case", "sampler"], sort=False):
+        most = own[own.evaluations == max(EVALUATIONS)].iloc[0]
+        for row in own.itertuples():
+            lines.append(
+                f"| {case} | {sampler} | {row.evaluations} | {row.rmse:.4f} "
+                f"({row.rmse / most.rmse:.3f}) | {row.crps:.4f} ({row.crps / most.crps:.3f}) | "
+                f"{row.spread_skill:.2f} |"
+            )
+    with whole(RESULT) as beside:
+        beside.write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
