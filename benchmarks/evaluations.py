@@ -7,6 +7,7 @@ of `demo_1`, evenly spread. The table goes to `results/evaluations.md`.
 """
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,22 +37,15 @@ def main() -> None:
     tables = []
     for sampler in ("dpm++", "ddim"):
         choices = {"sampler": sampler, "members": asked.members, "device": device_name()}
-        shown = {"total": len(cases) * len(EVALUATIONS), "label": sampler}
-        table = by_evaluations(
-            model,
-            fields,
-            cases,
-            EVALUATIONS,
-            progress=lambda one: progress(one, **shown),
-            **choices,
-        )
+        shown = partial(progress, total=len(cases) * len(EVALUATIONS), label=sampler)
+        table = by_evaluations(model, fields, cases, EVALUATIONS, progress=shown, **choices)
         tables.append(table.assign(sampler=sampler))
     table = pd.concat(tables)
     lines = [
         "# Evaluations of the network for a member",
         "",
-        f"`python -m benchmarks.evaluations`: demo_1, {asked.dates} test months, {asked.members} "
-        "members, uncalibrated, the same noise throughout; in brackets the ratio to 50 evaluations.",
+        f"`python -m benchmarks.evaluations`: demo_1, {asked.dates} test months, "
+        f"{asked.members} members, uncalibrated, with the same noise; in brackets the ratio to 50 evaluations.",
         "",
         "| case | sampler | evaluations | RMSE, °C | CRPS, °C | spread–skill |",
         "|---|---|---|---|---|---|",
