@@ -45,7 +45,7 @@ def main() -> None:
         "# Evaluations of the network for a member",
         "",
         f"`python -m benchmarks.evaluations`: demo_1, {asked.dates} test months, "
-        f"{asked.members} members, uncalibrated, with the same noise; in brackets the ratio to 50 evaluations.",
+        f"{asked.members} members, uncalibrated, with the same noise; in brackets the ratio to 50.",
         "",
         "| case | sampler | evaluations | RMSE, °C | CRPS, °C | spread–skill |",
         "|---|---|---|---|---|---|",
