@@ -266,7 +266,7 @@ def test_a_service_that_keeps_failing_is_named(pool, store, tmp_path):
 
 
 def test_a_silent_service_is_given_up_and_what_came_is_kept(pool, store, tmp_path):
-    store.faults.append(Fault("thetao/", times=99, delay=8, skip=6))
+    store.faults.append(Fault("thetao/", times=99, delay=4, skip=6))
     refused(pool, ConnectionError, "nothing has arrived for 1 s", folder=tmp_path, patience=1.0)
     assert 1 <= len(contents(tmp_path)) < 4 and not list(tmp_path.glob("*.partial"))
 

@@ -23,7 +23,7 @@ __all__ = ["HOST", "INTERIM", "MONTHS", "salinity", "sea_level", "sea_surface", 
 HOST = "s3.local.test"
 MONTHS, INTERIM, SATELLITE = 52, 8, 24  # all; of the interim dataset; seen by satellites
 SHAPE = 44, 56
-FILES = 20  # of each dataset as delivered
+FILES = 14  # of each dataset as delivered
 AXES = {
     "depth": {"units": "m", "positive": "down", "axis": "Z", "standard_name": "depth"},
     "elevation": {"units": "m", "positive": "up", "axis": "Z", "standard_name": "elevation"},
@@ -126,7 +126,7 @@ def _datasets(ocean: xr.Dataset) -> list[Dataset]:
             model.isel(time=slice(0, whole)),
             MODEL,
             model_name,
-            {"elevation": 5},
+            {"elevation": 10},
         ),
         Dataset(
             physics,
@@ -135,7 +135,7 @@ def _datasets(ocean: xr.Dataset) -> list[Dataset]:
             model.isel(time=slice(whole, None)),
             MODEL,
             model_name,
-            {"elevation": 5},
+            {"elevation": 10},
         ),
         Dataset(
             "MULTIOBS_GLO_PHY_TSUV_3D_MYNRT_015_012",
