@@ -93,16 +93,13 @@ def _reconstruct(checkpoint, observations, output, device, **choices) -> int:
 
     from ocean_lib import float_files, profiles
     from ocean_lib.densify import densify
-    from ocean_lib.model import Densifier
     from ocean_lib.runs import device_name, progress
 
     shown = partial(progress, label="rows")
     try:
         if profiles.is_profiles(observations):
             gridded = Path(output).with_suffix(".observations.nc")
-            observations = float_files.prepare(
-                observations, Densifier.load(checkpoint).statistics, gridded
-            )
+            observations = float_files.prepare(observations, checkpoint, gridded)
         path = densify(
             checkpoint, observations, output, device=device_name(device), progress=shown, **choices
         )

@@ -19,12 +19,13 @@ from .casts import Casts
 from .files import find_files
 from .whole import whole
 
-__all__ = ["fetch", "is_argo", "read"]
+__all__ = ["CREDIT", "fetch", "is_argo", "read"]
 
 CREDIT = (
     "These data were collected and made freely available by the International Argo Program and the "
     "national programs that contribute to it (https://argo.ucsd.edu). https://doi.org/10.17882/42182"
 )
+AGAIN = "check the network, then run the same again: files that are there are kept"
 HOST = "https://data-argo.ifremer.fr"
 GOOD = (b"1", b"2")
 PLACED = (*GOOD, b"5", b"8")  # changed, estimated: near enough for a month and a cell
@@ -55,19 +56,20 @@ def fetch(
         ValueError: there is no profile.    ConnectionError: the data centre is not reached.
     """
     import fsspec
+    from aiohttp import ClientError
     from argopy import ArgoIndex
+    from argopy.errors import GdacPathError
 
+    unreached = OSError, TimeoutError, ClientError, GdacPathError
+    remedy = f"the Argo data centre {host} cannot be reached"
     west, east, south, north = region
     ends = f"{months[0]}-01", str((np.datetime64(months[1], "M") + 1).astype("M8[D]"))
     try:
         index = ArgoIndex(host=str(host), index_file="core").load()
         found = index.query.box([west, east, south, north, *ends])
         names = found.to_dataframe()["file"].tolist() if found.N_MATCH else []
-    except (OSError, TimeoutError) as error:
-        raise ConnectionError(
-            f"the Argo data centre {host} cannot be reached ({type(error).__name__}); check the "
-            "network, then run the same again"
-        ) from error
+    except unreached as error:
+        raise ConnectionError(f"{remedy} ({type(error).__name__}); {AGAIN}") from error
     if not names:
         raise ValueError(
             f"no Argo profile lies in region {tuple(region)} from {months[0]} to {months[1]}; "
@@ -80,8 +82,13 @@ def fetch(
         if files[-1].exists():
             continue
         source = name if "://" in name or Path(name).exists() else f"{host}/dac/{name}"
-        with fsspec.open(source) as remote, whole(files[-1]) as beside:
-            beside.write_bytes(remote.read())
+        try:
+            with fsspec.open(source) as remote, whole(files[-1]) as beside:
+                beside.write_bytes(remote.read())
+        except unreached as error:
+            raise ConnectionError(
+                f"{remedy} for {name} ({type(error).__name__}); {AGAIN}"
+            ) from error
     show(f"{len(files)} Argo profile file(s). {CREDIT}")
     return sorted(files)
 
@@ -100,9 +107,9 @@ def _read(dataset: xr.Dataset) -> Casts:
     mode = _letters(dataset, "DATA_MODE", (number,), b"R")
     adjusted = np.isin(mode, (b"A", b"D"))
 
-    def values(name: str, kind: str = "") -> np.ndarray:
+    def values(name: str) -> np.ndarray:
         """(P, L), adjusted where the profile is; NaN where fill."""
-        each = [_numbers(dataset, f"{name}{part}{kind}", shape) for part in ("", "_ADJUSTED")]
+        each = [_numbers(dataset, f"{name}{part}", shape) for part in ("", "_ADJUSTED")]
         return np.where(adjusted[:, None], each[1], each[0])
 
     def good(name: str) -> np.ndarray:
@@ -121,17 +128,23 @@ def _read(dataset: xr.Dataset) -> Casts:
         "position is flagged": ~np.isin(_letters(dataset, "POSITION_QC", (number,)), PLACED),
         "no date": ~possible,
     }
+    time = np.datetime64("1950-01-01", "s") + seconds
+    latitude, longitude = (_numbers(dataset, n, (number,)) for n in ("LATITUDE", "LONGITUDE"))
     names = _letters(dataset, "PLATFORM_NUMBER", (number,), b"")
     cycle = _numbers(dataset, "CYCLE_NUMBER", (number,))
     direction = _letters(dataset, "DIRECTION", (number,), b"A")
     platform = np.char.decode(np.char.strip(names.astype("S")), "ascii", "replace")
     return Casts.from_padded(
         platform=platform,
-        station=[f"{p}/{c:.0f}{d.decode()}" for p, c, d in zip(platform, cycle, direction)],
+        station=[
+            # Without a number of its own a cast is told by its moment and place.
+            f"{p}/{c:.0f}{d.decode()}" if p and np.isfinite(c) else f"{p} {t} {y:.3f} {x:.3f}"
+            for p, c, d, t, y, x in zip(platform, cycle, direction, time, latitude, longitude)
+        ],
         rank=np.select([mode == b"D", mode == b"A"], [2, 1], 0),
-        time=np.datetime64("1950-01-01", "s") + seconds,
-        latitude=_numbers(dataset, "LATITUDE", (number,)),
-        longitude=_numbers(dataset, "LONGITUDE", (number,)),
+        time=time,
+        latitude=latitude,
+        longitude=longitude,
         pressure=values("PRES"),
         temperature=values("TEMP"),
         salinity=salinity,

@@ -5,7 +5,7 @@ hold, the service is asked (`marine`).  Footprint and error of OSTIA are about t
 2020, doi 10.3390/rs12040720; of DUACS, of Taburet et al. 2019, doi 10.5194/os-15-1207-2019.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 __all__ = ["SOURCES", "Source"]
 
@@ -38,6 +38,15 @@ class Source:
     error: float = 0.0
 
 
+GLORYS12 = Source(
+    title="GLORYS12V1, global ocean reanalysis, monthly means",
+    licence=COPERNICUS,
+    credit=CREDIT + "Mercator Ocean International, GLORYS12V1, https://doi.org/10.48670/moi-00021",
+    grid="1/12°, 50 levels, monthly, potential temperature",
+    product_id="GLOBAL_MULTIYEAR_PHY_001_030",
+    datasets=("cmems_mod_glo_phy_my_0.083deg_P1M-m", "cmems_mod_glo_phy_myint_0.083deg_P1M-m"),
+    variables=("thetao",),
+)
 SOURCES = {
     "demo": Source(
         title="Demo ocean: synthetic turbulence heaving a thermocline, written as GLORYS12 files",
@@ -50,25 +59,12 @@ SOURCES = {
         licence="as stated by their owner",
         credit="as stated by their owner",
     ),
-    "glorys12": Source(
-        title="GLORYS12V1, global ocean reanalysis, monthly means",
-        licence=COPERNICUS,
-        credit=CREDIT + "Mercator Ocean International, GLORYS12V1, "
-        "https://doi.org/10.48670/moi-00021",
-        grid="1/12°, 50 levels, monthly, potential temperature",
-        product_id="GLOBAL_MULTIYEAR_PHY_001_030",
-        datasets=("cmems_mod_glo_phy_my_0.083deg_P1M-m", "cmems_mod_glo_phy_myint_0.083deg_P1M-m"),
-        variables=("thetao",),
-    ),
-    "glorys12_daily": Source(
+    "glorys12": GLORYS12,
+    "glorys12_daily": replace(
+        GLORYS12,
         title="GLORYS12V1, global ocean reanalysis, daily means",
-        licence=COPERNICUS,
-        credit=CREDIT + "Mercator Ocean International, GLORYS12V1, "
-        "https://doi.org/10.48670/moi-00021",
         grid="1/12°, 50 levels, daily, potential temperature",
-        product_id="GLOBAL_MULTIYEAR_PHY_001_030",
         datasets=("cmems_mod_glo_phy_my_0.083deg_P1D-m", "cmems_mod_glo_phy_myint_0.083deg_P1D-m"),
-        variables=("thetao",),
     ),
     "armor3d": Source(
         title="ARMOR3D, observation-based temperature and salinity, monthly means",

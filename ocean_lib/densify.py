@@ -16,7 +16,7 @@ import xarray as xr
 
 from . import __version__
 from .dataset import named
-from .files import find_files
+from .files import find_files, open_file
 from .model import Densifier
 from .netcdf import blank, join
 from .observations import count, open_observations
@@ -25,7 +25,7 @@ from .resumable import Construction, construction
 from .splits import beside
 from .trust import everywhere, outside_training, self_check
 
-__all__ = ["densify"]
+__all__ = ["densify", "fingerprint"]
 
 IN_MEMORY = 6e8  # bytes of three dates' observations that are read at once
 CHUNK = 4  # members at a time
@@ -65,7 +65,7 @@ def densify(
     model = Densifier.load(checkpoint, device=device)
     check_choices(model, members, steps, sampler, tile)
     drawing = {"steps": steps, "sampler": sampler, "seed": seed, "tile": tile}
-    files = [_fingerprint(path) for path in (Path(checkpoint), *find_files(paths))]
+    files = [fingerprint(path) for path in (Path(checkpoint), *find_files(paths))]
     plan = {"version": __version__, "files": files, "fallback": fallback, "members": members}
     plan |= drawing
     if output.exists():
@@ -155,13 +155,16 @@ def _dates(model, observations, folder, members, drawing, device) -> Iterator[di
 def _add_profiles(paths, whole: Path) -> None:
     """What a file of observations says of the profiles it was made from, beside the fields."""
     for path in find_files(paths):
-        with xr.open_dataset(path, chunks={}) as given:
+        with open_file(path) as given:
             told = [name for name, array in given.data_vars.items() if array.dims == ("profile",)]
             if told:
-                given[told].load().drop_attrs().to_netcdf(whole, mode="a", engine="netcdf4")
+                of = {"profiles": given.attrs["profiles"], "profiles_credit": given.attrs["credit"]}
+                profiles = given[told].load().drop_attrs(deep=False).assign_attrs(of)
+                profiles.to_netcdf(whole, mode="a", engine="netcdf4")
 
 
-def _fingerprint(path: Path) -> list:
+def fingerprint(path: Path) -> list:
+    """What tells whether a file is still the one that it was."""
     told = path.stat()
     return [str(path.absolute()), told.st_size, told.st_mtime_ns]
 

@@ -12,6 +12,8 @@ import xarray as xr
 
 from . import floats, profiles
 from .dataset import named
+from .densify import fingerprint
+from .model import Densifier
 from .whole import whole
 
 __all__ = ["assemble", "prepare"]
@@ -19,34 +21,41 @@ __all__ = ["assemble", "prepare"]
 COMPRESSED = {"zlib": True, "complevel": 1}
 
 
-def assemble(table: xr.Dataset, observations: xr.Dataset, drawn: xr.Dataset) -> xr.Dataset:
+def assemble(
+    table: xr.Dataset, observations: xr.Dataset, drawn: xr.Dataset, statistics: xr.Dataset
+) -> xr.Dataset:
     """One dataset of what was observed, what was made of it, and the profiles themselves.
 
     Args:
         table: of `cells`.    observations: of `observe`.
-        drawn: of `reconstruction.reconstruct`, of the same dates.
+        drawn: of `reconstruction.reconstruct`, of the same dates, by a model of `statistics`.
     """
     kept = observations[["value", "observed", "error", "count", "ocean"]]
     return xr.merge([drawn, kept, _beside(table)], join="exact").assign_attrs(
-        title="Reconstruction from real profiles", profiles=profiles.told(table)
+        title="Reconstruction from real profiles",
+        profiles=profiles.told(table),
+        credit="; ".join(filter(None, (statistics.attrs["credit"], table.attrs["credit"]))),
+        licence=statistics.attrs["licence"],
     )
 
 
-def prepare(paths, statistics: xr.Dataset, path, show: Callable[[str], None] = print) -> Path:
+def prepare(paths, checkpoint, path, show: Callable[[str], None] = print) -> Path:
     """Files of profiles as a file of observations on a model's grid, which is kept if it is there.
 
     Args:
+        checkpoint: of the model.
         path: of the file to write; one made from the same files is left as it is.
     Raises:
         FileExistsError: `path` is something else.    Others as `profiles.open_profiles`.
     """
     path = Path(path)
-    made_from = str([(str(each), each.stat().st_size) for each in profiles.files(paths)])
+    made_from = str([fingerprint(each) for each in (Path(checkpoint), *profiles.files(paths))])
     if path.exists():
         with xr.open_dataset(path, engine="netcdf4") as there:
             if there.attrs.get("made_from") != made_from:
                 raise FileExistsError(f"{path} exists, made from something else; move it away")
         return path
+    statistics = Densifier.load(checkpoint).statistics
     kind = statistics.attrs["standard_name"]
     table = floats.cells(profiles.open_profiles(paths, statistics.depth.values, kind), statistics)
     show(profiles.told(table))
@@ -71,7 +80,7 @@ def _write(table: xr.Dataset, statistics: xr.Dataset, path: Path, attributes: di
             month.to_netcdf(parts[-1], engine="netcdf4", encoding=encoding)
         together = xr.open_mfdataset(parts, engine="netcdf4", combine="nested", concat_dim="time")
         with together, whole(path) as beside:
-            told = attributes | {"profiles": profiles.told(table)}
+            told = attributes | {"profiles": profiles.told(table), "credit": table.attrs["credit"]}
             together.assign_attrs(told).to_netcdf(beside, engine="netcdf4", encoding=encoding)
             _beside(table).to_netcdf(beside, engine="netcdf4", mode="a")
     finally:

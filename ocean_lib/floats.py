@@ -2,8 +2,9 @@
 
 A profile is a snapshot of one place, a cell of a monthly field a mean: what lies between is the
 error of *representativeness*, and for temperature it is far larger than the instrument's.  It is
-estimated from the profiles themselves, level by level: half of the mean square of the difference
-between two of them less than `NEAR` km and `SOON` days apart, of departures from the climatology.
+estimated from the profiles themselves, level by level: half of the square of the difference between
+two of them less than `NEAR` km and `SOON` days apart, of departures from the climatology, by the
+median, as of a normal distribution.
 Where there are too few such pairs it is `USUAL` of the field's own standard deviation there.
 
 In a cell the profiles of a month are averaged with the inverse of their variances as weights; the

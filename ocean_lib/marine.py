@@ -22,6 +22,7 @@ __all__ = ["RATE", "Request", "duration"]
 
 RATE = 3e6  # bytes a second, for an estimate
 MARGIN = 0.25  # degrees beyond the region, for a product that is brought to another grid
+WHOLE = 0.99  # of the values of other months: a little ice may come and go
 PACKING = ("dtype", "scale_factor", "add_offset", "_FillValue")
 
 
@@ -70,7 +71,8 @@ class Request:
         months: (first, last), such as ("1993-01", "2020-12").
         depths: m, each standing for its nearest level; all levels where None.
         shallowest: whether the shallowest level comes, too.
-        beyond: whether the region is exceeded by `MARGIN`, as far as there is something.
+        above: whether it is a view from above: the region is exceeded by `MARGIN`, as far as there
+            is something, and what is seen may change from month to month.
         attributes: written into every file.
     """
 
@@ -86,14 +88,14 @@ class Request:
         months: tuple[str, str],
         depths: list[float] | None = None,
         shallowest: bool = False,
-        beyond: bool = False,
+        above: bool = False,
         attributes: dict[str, str] | None = None,
     ):
         self.name, self.datasets, self.product_id = name, datasets, product_id
         self.variables, self.region = list(variables), region
-        self.depths, self.shallowest, self.beyond = depths, shallowest, beyond
+        self.depths, self.shallowest, self.above = depths, shallowest, above
         self.attributes, self.folder = attributes or {}, Path(folder)
-        self.most = 0  # values of a date
+        self.complete: np.ndarray | None = None  # values a level in months that are there
         west, east, south, north = region
         # Another region, or other levels, are other files.
         parts = f"{west:g}_{east:g}_{south:g}_{north:g}"
@@ -157,6 +159,9 @@ class Request:
         for left in self.folder.glob("*.partial"):  # of processes that were killed
             if not psutil.pid_exists(int(left.name.split(".")[-2])):
                 left.unlink()
+        if 0 < len(self.missing) < len(self.files):
+            there = next(month for month in self.files if month not in self.missing)
+            self.complete = _counts(self.files[there])[1]
         done = 0
         for dataset, months in self.sources.items():
             for month in months:
@@ -166,7 +171,7 @@ class Request:
 
     def _open(self, dataset: str, months: list[str]) -> xr.Dataset:
         west, east, south, north = self.region
-        more = MARGIN if self.beyond else 0.0
+        more = MARGIN if self.above else 0.0
         east = east if east > west else east + 360
         round_ = east - west + 2 * more >= 360
         opened = service.client().open_dataset(
@@ -221,26 +226,33 @@ class Request:
     def _verify(self, file: Path, month: str) -> None:
         """Refuse a month whose file cannot be read back, lacks dates, or lacks sea.
 
-        Where the service has no block, the client reads it as fill: then there is less ocean than
-        in the months before.
+        Where the service has no block, the client reads it as fill, as land is: then a level of a
+        field holds fewer values than in other months.
         """
-        with xr.open_dataset(file, engine="netcdf4") as back:
-            counts = np.concatenate(
-                [array.notnull().sum(array.dims[-2:]).values.ravel() for array in back.values()]
-            )
-            dates = back.sizes["time"]
+        dates, counts = _counts(file)
         if dates not in (1, _days(month)):
             raise ValueError(
                 f"{self.name} {month}: {dates} dates came, 1 or {_days(month)} are due; ask the "
                 "service's desk, or choose other months"
             )
-        values = int(counts.sum() / dates)
-        self.most = max(self.most, values)
-        if not counts[0] or values < 0.9 * self.most:
+        if self.complete is None or self.above:
+            self.complete = counts
+        if not counts.any() or (counts < WHOLE * self.complete).any():
             raise ConnectionError(
-                f"{self.name} {month}: {values} values came a date, {self.most} in other months; "
-                f"the service lacks a part of it: wait, {service.AGAIN}"
+                f"{self.name} {month}: {counts.tolist()} values came a level, "
+                f"{self.complete.tolist()} in other months; the service lacks a part of it: wait, "
+                f"{service.AGAIN}"
             )
+        self.complete = np.maximum(self.complete, counts)
+
+
+def _counts(file: Path) -> tuple[int, np.ndarray]:
+    """Dates of a file, and how many values each level of each variable has at least on a date."""
+    with xr.open_dataset(file, engine="netcdf4") as back:
+        each = [
+            array.notnull().sum(("latitude", "longitude")).min("time") for array in back.values()
+        ]
+        return back.sizes["time"], np.concatenate([np.atleast_1d(one.values) for one in each])
 
 
 def _days(month: str) -> int:

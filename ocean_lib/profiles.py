@@ -12,6 +12,7 @@ many values were not.
 
 from collections import Counter
 from collections.abc import Iterator
+from glob import glob
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ import xarray as xr
 from . import argo
 from .casts import Casts
 from .files import find_files
-from .names import POTENTIAL
+from .names import IN_SITU, POTENTIAL
 
 __all__ = ["USED", "is_profiles", "open_profiles", "told"]
 
@@ -43,16 +44,22 @@ def open_profiles(paths, levels, kind: str = POTENTIAL) -> xr.Dataset:
     """Profiles of files at levels (D,), m.
 
     Args:
-        kind: standard name of the temperature wanted; in-situ temperature stays as it is.
+        kind: standard name of the temperature wanted, potential or in situ.
     Returns:
         `temperature`, `error` (profile, depth) °C, NaN where a profile says nothing; `time`,
         `latitude`, `longitude`, `platform`, `station`, `status` (profile).
     Raises:
         FileNotFoundError: nothing lies there.
-        ValueError: a file holds no profiles, or a table lacks a column.
+        ValueError: a file holds no profiles, a table lacks a column, or another kind is wanted.
     """
-    parts, lost = [], Counter()
+    if kind not in (POTENTIAL, IN_SITU):
+        raise ValueError(
+            f"profiles become {POTENTIAL} or stay {IN_SITU}, the model holds {kind}; use a model "
+            "of one of these"
+        )
+    parts, lost, credits = [], Counter(), set()
     for path in files(paths):
+        credits |= {argo.CREDIT} if path.suffix not in TABLES else set()
         for casts in _casts(path):
             casts.clean()
             if kind == POTENTIAL:
@@ -64,7 +71,8 @@ def open_profiles(paths, levels, kind: str = POTENTIAL) -> xr.Dataset:
     nothing = table.temperature.isnull().all("depth").values & (table.status.values == USED)
     table.status.values[nothing] = "no level of the field within its range"
     table.temperature.attrs = {"standard_name": kind, "units": "degrees_C"}
-    return table.assign_attrs(lost={why: number for why, number in lost.items() if number})
+    lost = {why: number for why, number in lost.items() if number}
+    return table.assign_attrs(lost=lost, credit="; ".join(sorted(credits)))
 
 
 def told(table: xr.Dataset) -> str:
@@ -79,13 +87,16 @@ def told(table: xr.Dataset) -> str:
 
 def files(paths) -> list[Path]:
     """The files that a path, glob, folder or list of them stands for, tables among them."""
-    single = [paths] if isinstance(paths, (str, Path)) else list(paths)
-    if all(Path(path).suffix in TABLES for path in single):
-        lacking = [str(path) for path in single if not Path(path).is_file()]
-        if lacking:
-            raise FileNotFoundError(f"no file is found at {lacking[0]}; correct the path")
-        return [Path(path) for path in single]
-    return find_files(paths)
+    found = []
+    for path in [paths] if isinstance(paths, (str, Path)) else paths:
+        if Path(path).suffix not in TABLES:
+            found += find_files(path)
+            continue
+        tables = [Path(path)] if Path(path).is_file() else [Path(p) for p in glob(str(path))]
+        if not tables:
+            raise FileNotFoundError(f"no file is found at {path}; correct the path")
+        found += sorted(tables)
+    return found
 
 
 def _casts(path: Path) -> Iterator[Casts]:
@@ -118,6 +129,10 @@ def _rows(path: Path) -> Casts:
     for name in ("latitude", "longitude", "temperature", vertical, "salinity", "error"):
         if name in rows:
             rows[name] = pd.to_numeric(rows[name], errors="coerce")
+    if "error" in rows and (rows["error"] < 0).any():
+        raise ValueError(
+            f"{path} holds an error of {rows['error'].min():g} °C; give standard deviations >= 0"
+        )
     if "platform" not in rows:
         rows["platform"] = path.stem
     keys = ["platform", "time", "latitude", "longitude"]

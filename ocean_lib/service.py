@@ -120,7 +120,8 @@ def tried(work: Callable, what: str):
             call_upon()
         except OSError as error:
             told = f"the service cannot be reached: {_told(error)}"
-            if not getattr(error, "response", None) and attempt:
+            # An answer, though a bad one, may be better the next time; a dead line is not.
+            if getattr(error, "response", None) is None and attempt:
                 break
     raise ConnectionError(f"{what}: tried {attempt + 1} times, {told}; check the network, {AGAIN}")
 

@@ -125,7 +125,7 @@ def _copernicus(source, folder, asked, dry_run, show, progress):
         product.product_id,
         product.variables,
         folder,
-        beyond=bool(product.sees),
+        above=bool(product.sees),
         attributes={"credit": product.credit, "licence": product.licence},
         **asked,
     )

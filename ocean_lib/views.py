@@ -60,7 +60,7 @@ class _Map:
     """One map whose field, ocean, limits and title can be set again."""
 
     def __init__(self, figure, axes, field, ocean, left):
-        self.axes, self.figure = axes, figure
+        self.axes = axes
         self.x, self.y = map_base(axes, field, ocean, left=left)
         self.base, self.coast = axes.collections[-2:]
         empty = np.full(field.shape, np.nan)
@@ -183,14 +183,16 @@ class ReconstructionView:
         self.below.yaxis.set_label_position("right")
         self.below.tick_params(labelsize=STYLE["ytick.labelsize"])
 
-    def _place(self, row, column):
-        return {"latitude": row, "longitude": column}
-
     def _profile(self):
         """The fan of the ensemble, the truth, and observations within `NEAR`."""
         row, column = self.clicks[0]
-        here = self.chosen.isel(self._place(row, column))
+        here = self.chosen.isel(latitude=row, longitude=column)
+        here = here.isel(depth=np.flatnonzero(here["ocean"].values))
         depth = here.depth.values
+        self.below.set_title(self._words(row, column))
+        if not len(depth):
+            self.below.text(0.5, 0.5, "land", ha="center", transform=self.below.transAxes)
+            return
         low, high = np.nanquantile(here["members"].transpose("member", "depth"), (0.05, 0.95), 0)
         axes = self.below
         axes.fill_betweenx(
@@ -208,10 +210,9 @@ class ReconstructionView:
         near = self.chosen["observed"].values & (apart <= NEAR)
         if near.any():
             level, *_ = np.nonzero(near)
-            values = self.chosen["value"].values[near]
             axes.plot(
-                values,
-                depth[level],
+                self.chosen["value"].values[near],
+                self.chosen.depth.values[level],
                 "o",
                 ms=3,
                 color="#d55e00",
@@ -220,7 +221,6 @@ class ReconstructionView:
         depth_axis(axes, depth)
         axes.axhline(self.depth, color="#777777", lw=0.6, ls=":")
         axes.set_xlabel(unit_label(here["mean"], "temperature"))
-        axes.set_title(self._words(row, column))
         axes.legend(loc="lower right", fontsize=6)
 
     def _section(self):

@@ -15,6 +15,7 @@ import pandas as pd
 import xarray as xr
 
 from . import floats
+from .dataset import select_statistics
 from .model import Densifier
 from .profiles import USED
 from .reconstruction import reconstruct
@@ -62,8 +63,8 @@ def score(
 
     Args:
         table: of `floats.cells`.    withheld: (P,), of `choose`.
-        fields: a product's, canonical, on the same grid: it is scored, and what it holds of the
-            `surface` is seen.
+        fields: a product's, canonical, on the grid of the table: it is scored, and what it holds of
+            the `surface` is seen.
         choices: of `reconstruction.reconstruct`.
     Returns:
         method, metric (rmse, bias, coverage), depth (a level, m, or "all"), value, low, high, n:
@@ -73,7 +74,8 @@ def score(
     kept.status.values[withheld] = "withheld"
     months = np.unique(table.month.values[table.status.values == USED])
     every = xr.Dataset(coords={"time": months}) if fields is None else fields
-    seen = floats.observe(kept, model.statistics, every)
+    known = model.statistics if fields is None else select_statistics(model.statistics, fields)
+    seen = floats.observe(kept, known, every)
     drawn = reconstruct(model, seen, seed=seed, **choices)
     methods = {
         "reconstruction": drawn["mean"],
@@ -83,7 +85,7 @@ def score(
     if fields is not None:
         methods["product"] = fields.temperature
     profile, level = np.nonzero(np.isfinite(table.temperature.values) & withheld[:, None])
-    spread, _ = floats.representativeness(kept, model.statistics)
+    spread, _ = floats.representativeness(kept, known)
     place = {
         "time": table.month.values[profile].astype("datetime64[M]"),
         "depth": level,

@@ -80,3 +80,13 @@ def marine(tmp_path_factory):
     folder = tmp_path_factory.mktemp("marine store")
     with MarineStore(folder, archive.write(folder / "archive")) as running:
         yield running
+
+
+@pytest.fixture
+def no_login(monkeypatch, tmp_path):
+    """No login of Copernicus Marine anywhere; the folder in which one is looked for."""
+    for name in ("USERNAME", "PASSWORD"):
+        monkeypatch.delenv(f"COPERNICUSMARINE_SERVICE_{name}", raising=False)
+    monkeypatch.setenv("COPERNICUSMARINE_CREDENTIALS_DIRECTORY", str(tmp_path))
+    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
+    return tmp_path

@@ -134,6 +134,8 @@ FAULTS = {
     "TEMP": ({}, ("TEMP",), "no value"),
     "JULD": ({}, ("JULD",), "no date"),
     "DATA_MODE": ({}, ("DATA_MODE",), "used"),
+    "CYCLE_NUMBER": ({}, ("CYCLE_NUMBER",), "used"),
+    "PLATFORM_NUMBER": ({}, ("PLATFORM_NUMBER",), "used"),
     "DIRECTION": ({}, ("DIRECTION",), "used"),
 }
 
@@ -147,6 +149,18 @@ def test_a_fault_is_counted_in_a_word(tmp_path, name):
     assert ("1 of 1" in profiles.told(table)) == (status == "used")
     if "PSAL" in name:
         assert table.attrs["lost"]["without salinity (kept)"] == 50
+
+
+@pytest.mark.parametrize("name", ["CYCLE_NUMBER", "PLATFORM_NUMBER"])
+def test_casts_without_a_number_are_told_by_moment_and_place(tmp_path, name):
+    casts = [gdac.cast(), gdac.cast(latitude=34.5), gdac.cast()]
+    table = profiles.open_profiles(gdac.write(tmp_path / "a.nc", casts, (name,)), LEVELS)
+    assert (table.status.values == "used").sum() == 2
+
+
+def test_a_data_centre_that_is_not_reached_is_named(tmp_path):
+    with pytest.raises(ConnectionError, match="http://127.0.0.1:9 cannot be reached.*network"):
+        argo.fetch(tmp_path, (0, 1, 0, 1), ("2005-03", "2005-04"), host="http://127.0.0.1:9")
 
 
 def test_a_copy_of_a_data_centre_is_asked_by_region_and_period(tmp_path):

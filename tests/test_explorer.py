@@ -74,7 +74,7 @@ def test_reconstruction_follows_case_month_depth_and_maps(reconstruction):
 
 def test_a_click_opens_the_profile_and_a_second_the_section(reconstruction):
     _, canvas = parts(explorer.explore_reconstruction(reconstruction))
-    left, right, below = (canvas.figure.axes[k] for k in (0, 1, -3))
+    left, right = canvas.figure.axes[:2]
     below = next(axes for axes in canvas.figure.axes if not axes.axison or axes.texts)
 
     def click(axes, share):
@@ -85,13 +85,22 @@ def test_a_click_opens_the_profile_and_a_second_the_section(reconstruction):
         )
         return (seen(canvas) != before).any()
 
-    assert click(left, (0.6, 0.4)) and below.get_ylabel() == "Depth (m)"
+    ocean = reconstruction["ocean"].transpose(..., "latitude", "longitude")
+    ocean = ocean.values.reshape(-1, *ocean.shape[-2:])
+    wet, dry = ocean.all(0), ~ocean.any(0)
+    row, column = np.argwhere(wet)[wet.sum() // 2]
+    at = (column + 0.5) / wet.shape[1], (row + 0.5) / wet.shape[0]
+    assert click(left, at) and below.get_ylabel() == "Depth (m)"
     labels_shown = [text.get_text() for text in below.get_legend().get_texts()]
     assert labels_shown[:3] == ["90 % of members", "mean", "truth"]
     assert click(right, (0.8, 0.7)) and below.get_xlabel() == "km"
     assert "Mean" in below.get_title() and " to " in below.get_title()
-    assert click(left, (0.3, 0.3)) and below.get_legend() is not None
+    assert click(left, at) and below.get_legend() is not None
     assert not click(below, (0.5, 0.5))
+    row, column = np.argwhere(dry)[0]
+    click(left, ((column + 0.5) / wet.shape[1], (row + 0.5) / wet.shape[0]))  # a section's end
+    assert click(left, ((column + 0.5) / wet.shape[1], (row + 0.5) / wet.shape[0]))
+    assert [text.get_text() for text in below.texts] == ["land"]
 
 
 def test_denoising_follows_the_step(reconstruction):

@@ -189,7 +189,7 @@ def test_a_simulated_float_reconstructs_as_well_as_the_grids_own_columns(
     assert error["floats"] < 1.02 * error["grid"] and error["floats"] < 0.95 * normal
 
 
-def test_error_bars_of_gridded_floats_cover(small_ocean, simulated, statistics, table):
+def test_error_bars_of_gridded_floats_cover(small_ocean, statistics, tmp_path):
     """Of profiles off the centres of cells the stated error holds what the cells' means are."""
     rng = np.random.default_rng(5)
     casts = []
@@ -209,10 +209,7 @@ def test_error_bars_of_gridded_floats_cover(small_ocean, simulated, statistics, 
                     **given,
                 )
             )
-    import tempfile
-
-    with tempfile.TemporaryDirectory() as folder:
-        opened = profiles.open_profiles(gdac.write(f"{folder}/f.nc", casts), statistics.depth)
+    opened = profiles.open_profiles(gdac.write(tmp_path / "f.nc", casts), statistics.depth)
     seen = floats.observe(floats.cells(opened, statistics), statistics)
     truth = small_ocean.temperature.isel(time=slice(50, 53)).values
     known = seen.observed.values & np.isfinite(truth)
@@ -234,6 +231,8 @@ def test_a_file_of_floats_becomes_a_map_by_the_command(small_store, simulated, t
         assert {"mean", "spread", "members", "profile_status", "profile_latitude"} <= set(dense)
         assert dense.sizes["profile"] == 120 and dense.sizes["time"] == 10
         assert set(dense.profile_status.values.astype(str)) == {"used"}
+        assert dense.profile_time.dtype.kind == "M" and "Argo Program" in dense.profiles_credit
+        assert dense.credit == "a random ocean"
         assert float(dense["mean"].notnull().mean()) > 0.3
     with xr.open_dataset(tmp_path / "map.observations.nc") as seen:
         assert int(seen["count"].sum()) > 400 and "made_from" in seen.attrs

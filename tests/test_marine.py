@@ -14,8 +14,8 @@ import pytest
 import xarray as xr
 from marine_store import PASSWORD, USER, Fault, archive
 
+from ocean_lib import marine as products
 from ocean_lib import service, sources
-from ocean_lib.demo_ocean import simulate
 
 REGION = (-71.6, -68.4, 32.5, 35.0)
 ASKED = {"region": REGION, "months": ("1996-07", "1996-10"), "depths": [9.6, 318.1]}
@@ -91,7 +91,7 @@ def client(store, home, *arguments, **login):
 
 @pytest.fixture(scope="module")
 def ocean():
-    return simulate(seed=1, months=archive.MONTHS, shape=archive.SHAPE)
+    return archive.ocean()
 
 
 @pytest.fixture(scope="module")
@@ -277,6 +277,28 @@ def test_a_block_that_is_lacking_is_not_taken_for_land(pool, store, tmp_path):
     )
     refused(pool, ConnectionError, "1996-09", "the service lacks a part", folder=tmp_path)
     assert len(contents(tmp_path)) == 2
+
+
+def test_a_part_of_a_level_that_is_lacking_is_told_from_ice(fetched, tmp_path):
+    """Of a field, also by the months that were there before; of a view from above it may be."""
+    folder, files, _ = fetched
+    asked = {"folder": tmp_path, **ASKED, "shallowest": True}
+    for above in (False, True):
+        request = products.Request("glorys12", (), "", ("thetao",), **asked, above=above)
+        with xr.open_dataset(files[0]) as whole:
+            month = whole.load()
+        for name, lacking in (("1996-07", 0), ("1996-08", 5)):  # % of one level
+            part = month.copy(deep=True)
+            wet = np.argwhere(part.thetao.values[0, 1] > -90)
+            row, column = wet[: len(wet) * lacking // 100].T
+            part.thetao.values[0, 1, row, column] = np.nan
+            part.to_netcdf(tmp_path / name)
+        request._verify(tmp_path / "1996-07", "1996-07")
+        if above:
+            request._verify(tmp_path / "1996-08", "1996-08")
+        else:
+            with pytest.raises(ConnectionError, match="1996-08.*lacks a part"):
+                request._verify(tmp_path / "1996-08", "1996-08")
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,17 @@ def test_a_table_without_a_column_is_refused_by_name(tmp_path):
         profiles.open_profiles(tmp_path / "none.csv", LEVELS)
 
 
+def test_tables_by_a_glob_and_errors_that_are_none(tmp_path):
+    for day in (1, 2):
+        rows(time=f"2005-03-0{day}").to_csv(tmp_path / f"{day}.csv", index=False)
+    assert profiles.open_profiles(str(tmp_path / "*.csv"), LEVELS).sizes["profile"] == 2
+    rows(error=-0.1).to_csv(tmp_path / "bad.csv", index=False)
+    with pytest.raises(ValueError, match="bad.csv holds an error of -0.1 °C"):
+        profiles.open_profiles(tmp_path / "bad.csv", LEVELS)
+    with pytest.raises(ValueError, match="the model holds sea_water_conservative_temperature"):
+        profiles.open_profiles(tmp_path / "1.csv", LEVELS, "sea_water_conservative_temperature")
+
+
 def test_a_cast_that_stands_there_twice_is_one(tmp_path):
     good = gdac.cast(cycle=7, mode="D")
     gdac.write(tmp_path / "R1.nc", [gdac.cast(cycle=7), gdac.cast(cycle=8)])

@@ -8,31 +8,22 @@ from ocean_lib import service
 
 
 @pytest.fixture
-def home(monkeypatch, tmp_path):
-    for name in ("USERNAME", "PASSWORD"):
-        monkeypatch.delenv(f"COPERNICUSMARINE_SERVICE_{name}", raising=False)
-    monkeypatch.setenv("COPERNICUSMARINE_CREDENTIALS_DIRECTORY", str(tmp_path))
-    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def quick(monkeypatch, home):
+def quick(monkeypatch, no_login):
     monkeypatch.setenv("COPERNICUSMARINE_SERVICE_USERNAME", "tester")
     monkeypatch.setenv("COPERNICUSMARINE_SERVICE_PASSWORD", "secret")
     monkeypatch.setattr(service, "WAIT", 0.0)
     monkeypatch.setattr(service, "call_upon", lambda: None)
 
 
-def test_a_login_is_found_where_the_client_finds_it(home, monkeypatch):
+def test_a_login_is_found_where_the_client_finds_it(no_login, monkeypatch):
     assert service.login() is None
-    netrc = home / ".netrc"
+    netrc = no_login / ".netrc"
     netrc.write_text("machine example.org login somebody password else\n")
     netrc.chmod(0o600)
     assert service.login() is None  # of another host: the client would ask
     netrc.write_text("machine auth.marine.copernicus.eu login somebody password else\n")
     assert service.login() == str(netrc)
-    own = home / ".copernicusmarine" / ".copernicusmarine-credentials"
+    own = no_login / ".copernicusmarine" / ".copernicusmarine-credentials"
     own.parent.mkdir()
     own.touch()
     assert service.login() == str(netrc)  # an empty file is none
@@ -44,7 +35,7 @@ def test_a_login_is_found_where_the_client_finds_it(home, monkeypatch):
     assert service.login() == "environment variables"
 
 
-def test_without_a_login_the_client_is_not_called(home):
+def test_without_a_login_the_client_is_not_called(no_login):
     with pytest.raises(PermissionError, match="register"):
         service.client()
 
@@ -63,6 +54,29 @@ def test_what_fails_is_tried_three_times_and_then_named(quick):
     with pytest.raises(ConnectionError, match="it: tried 3 times, OSError; check") as caught:
         service.tried(work, "it")
     assert "tester" not in str(caught.value) and left == ["too much"]
+
+
+def test_a_service_that_answers_badly_is_tried_to_the_end_a_dead_line_is_not(quick, monkeypatch):
+    import requests
+
+    def answers(error):
+        def call():
+            calls.append(1)
+            raise error
+
+        return call
+
+    bad = requests.Response()
+    bad.status_code = 503
+    for error, number, words in (
+        (requests.HTTPError("at https://host", response=bad), 3, "3 times.*answers 503"),
+        (requests.ConnectionError("at https://host"), 2, "2 times.*cannot be reached"),
+    ):
+        calls = []
+        monkeypatch.setattr(service, "call_upon", answers(error))
+        with pytest.raises(ConnectionError, match=words):
+            service.tried(answers(OSError()), "it")
+        assert len(calls) == 2 * number  # the work, and the service
 
 
 def test_a_mistake_is_not_tried_again(quick):

@@ -29,14 +29,6 @@ def own(tmp_path):
     return path
 
 
-@pytest.fixture
-def no_login(monkeypatch, tmp_path):
-    for name in ("USERNAME", "PASSWORD"):
-        monkeypatch.delenv(f"COPERNICUSMARINE_SERVICE_{name}", raising=False)
-    monkeypatch.setenv("COPERNICUSMARINE_CREDENTIALS_DIRECTORY", str(tmp_path))
-    monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
-
-
 def test_the_client_is_imported_only_to_download():
     code = "import sys, ocean_lib.sources; assert 'copernicusmarine' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

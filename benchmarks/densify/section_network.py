@@ -1,8 +1,8 @@
 """A network for a section: trained on its own months, one row of stations wide.
 
-A section's 237 training months are few, so the network is small, is trained for as long as its
-validation months gain, and is of the same make as the demo's: background, regression in units of
-the background's error, diffusion of what is left. Every draw of stations is as frozen ones are:
+A section's 237 training months are few, so the network is small; its make is that of the demo's:
+background, regression in units of the background's error, diffusion of what is left. Budget and
+width are those of the first trial. Every draw of stations is as frozen ones are:
 three single columns, with and without the surface.
 """
 

@@ -8,6 +8,7 @@ dataset; the other products follow from it by rules that a test can repeat.
 
 import json
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import gsw
@@ -18,7 +19,7 @@ from scipy.ndimage import distance_transform_edt
 
 from ocean_lib.demo_ocean import simulate
 
-__all__ = ["HOST", "INTERIM", "MONTHS", "salinity", "sea_level", "sea_surface", "write"]
+__all__ = ["HOST", "ocean", "salinity", "sea_level", "sea_surface", "write"]
 
 HOST = "s3.local.test"
 MONTHS, INTERIM, SATELLITE = 52, 8, 24  # all; of the interim dataset; seen by satellites
@@ -57,6 +58,12 @@ class Dataset:
         return f"{self.product}/{self.name}_{self.version}"
 
 
+@cache
+def ocean() -> xr.Dataset:
+    """The demo ocean that all products follow from."""
+    return simulate(seed=1, months=MONTHS, shape=SHAPE)[["temperature", "ocean"]]
+
+
 def salinity(depth: xr.DataArray) -> xr.DataArray:
     """Salinity of all places, by depth."""
     return 35.2 - 0.3 * (1 - np.exp(-depth / 400))
@@ -91,8 +98,7 @@ def _cells(axis: xr.DataArray, step: float) -> np.ndarray:
 def write(root) -> Path:
     """The archive under a folder; returns it."""
     root = Path(root)
-    ocean = simulate(seed=1, months=MONTHS, shape=SHAPE)[["temperature", "ocean"]]
-    datasets = _datasets(ocean)
+    datasets = _datasets(ocean())
     for dataset in datasets:
         _write_values(root, dataset)
         _write_files(root, dataset)
