@@ -64,13 +64,13 @@ def columns(
     """Where floats were: bool (B, H, W).
 
     Args:
-        latitude: (B, H), ascending.    longitude: (B, W), ascending, in any turn.
+        latitude: (B, H), ascending.    longitude: (B, W), ascending, in any turn; on a CPU.
         dates: so many samples after one another are of months after one another.
     """
     index, device = open_index(path), generator.device
     first = torch.randint(len(index), (len(latitude) // dates,), generator=generator, device=device)
     found = torch.zeros(len(latitude), latitude.shape[1], longitude.shape[1], dtype=torch.bool)
-    axes = zip(latitude.cpu().double().numpy(), longitude.cpu().double().numpy())
+    axes = zip(latitude.double().numpy(), longitude.double().numpy())
     for sample, (rows, across) in enumerate(axes):
         month = (int(first[sample // dates]) + sample % dates) % len(index)
         y, x = index[month].T

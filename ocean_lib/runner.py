@@ -67,6 +67,11 @@ def run(
     opened = open_run(parameters["run"])
     _check_room(opened)
     with holding(opened.folder):
+        if parameters.get("dry_run") and opened.manifest.exists():
+            raise RunError(
+                f"run {opened.name!r} exists, and a dry run would leave nothing of it; name another"
+                " by run=NAME"
+            )
         if fresh:
             _empty(opened.folder)
             opened = open_run(opened.name)

@@ -11,7 +11,14 @@ import pytest
 import xarray as xr
 import yaml
 
-from ocean_lib.parameters import NOTEBOOKS, chain, declared, load_parameters, parameters_files
+from ocean_lib.parameters import (
+    NOTEBOOKS,
+    RunError,
+    chain,
+    declared,
+    load_parameters,
+    parameters_files,
+)
 from ocean_lib.runner import run
 
 GIOPS = NOTEBOOKS.parent.parent / "shared" / "data" / "giops" / "nemo_test.nc"
@@ -82,6 +89,10 @@ def test_the_chain_runs_on_the_demo_ocean_and_its_scores_are_those_of_its_file(w
         one = result.sel(case=case)
         seen = one.observed.astype(bool)
         assert float(abs(one.members - one.value).where(seen).max()) < 1e-3
+    # A dry run takes nothing away.
+    for options in ({}, {"fresh": True}, {"begin": "01_download"}):
+        with pytest.raises(RunError, match="dry run would leave nothing.*run=NAME"):
+            run("smoke", ["dry_run=true"], **options)
     # The same command again finds everything done and changes nothing.
     before = (workspace / "outputs" / "smoke" / "03_training.ipynb").stat().st_mtime_ns
     assert run("smoke", command) == 0
