@@ -89,7 +89,7 @@ def draw(
         ocean: bool, (B, D, H, W).    depth: (D,), metres.    surfaces: number S of surface fields.
         dates: so many samples after one another are of one place: they share specification,
             density and cover, and have a surface together or not at all.
-        places: latitudes (B, H) and longitudes (B, W), on a CPU, where positions are to be replayed.
+        places: latitudes (B, H) and longitudes (B, W) on a CPU, for positions to be replayed.
     Returns:
         observed, bool (B, D, H, W), and surface_observed, bool (B, S, H, W); both within ocean.
     """
