@@ -3,7 +3,8 @@
 Depth runs downward on a square-root scale, which gives the thermocline the room it needs and keeps
 the deep ocean in sight. Reconstructions come as the dataset of reconstruction.nc, scores as the
 table of scores.csv, training as the records of metrics.jsonl. Lines differ by colour (Okabe and
-Ito's, told apart by the colour-blind) and by dash or marker.
+Ito's, told apart by the colour-blind) and by dash or marker. Where `axes` are given, as many as
+there are panels, they are drawn on.
 """
 
 import os
@@ -13,7 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
 
-from ocean_lib.drawing import STYLE, depth_axis, new_figure
+from ocean_lib.drawing import STYLE, depth_axis, legend, panels
 from ocean_lib.labels import metres, month, select
 
 __all__ = [
@@ -62,7 +63,7 @@ def score_label(metric):
 
 
 @mpl.rc_context(STYLE)
-def error_by_depth(scores, *, metric="rmse", ours="reconstruction", reference=None):
+def error_by_depth(scores, *, metric="rmse", ours="reconstruction", reference=None, axes=None):
     """One panel a case: a metric by depth, a line a method, `ours` in front with its interval.
 
     `scores` has the columns of scores.csv; rows whose depth is no level ("all", a layer as
@@ -82,16 +83,15 @@ def error_by_depth(scores, *, metric="rmse", ours="reconstruction", reference=No
     methods = [m for m in dict.fromkeys(scores["method"]) if m in set(table["method"])]
     methods.sort(key=lambda method: method == ours)
     styles = line_styles(methods, ours)
-    figure = new_figure(min(1.2 + 2.9 * len(cases), 7.2), 3.4)
-    figure.set_layout_engine("constrained")
-    grid = figure.subplots(1, len(cases), sharey=True, squeeze=False)[0]
-    for axes, case in zip(grid, cases, strict=True):
+    width = min(1.2 + 2.9 * len(cases), 7.2)
+    figure, grid = panels(1, len(cases), width=width, height=3.4, axes=axes, sharey=True)
+    for panel, case in zip(grid[0], cases, strict=True):
         for method in methods:
             rows = table[(table["case"] == case) & (table["method"] == method)]
             label = method.replace("_", " ")
-            axes.plot(rows["value"], rows["depth"], label=label, **styles[method])
+            panel.plot(rows["value"], rows["depth"], label=label, **styles[method])
             if method == ours:
-                axes.fill_betweenx(
+                panel.fill_betweenx(
                     rows["depth"],
                     rows["low"].astype(float),
                     rows["high"].astype(float),
@@ -99,25 +99,19 @@ def error_by_depth(scores, *, metric="rmse", ours="reconstruction", reference=No
                     alpha=0.2,
                     linewidth=0,
                 )
-        axes.set_title(case)
-        axes.set_xlabel(score_label(metric))
-        axes.grid(alpha=0.3, linewidth=0.4)
-        depth_axis(axes, 1.04 * table["depth"], label=axes is grid[0])
+        panel.set_title(case)
+        panel.set_xlabel(score_label(metric))
+        panel.grid(alpha=0.3, linewidth=0.4)
+        depth_axis(panel, 1.04 * table["depth"], label=panel is grid[0, 0])
         if metric in ("rmse", "mae", "crps", "spread"):
-            axes.set_xlim(left=0)
-    handles, labels = grid[0].get_legend_handles_labels()
-    figure.legend(
-        handles[::-1],
-        labels[::-1],
-        loc="outside lower center",
-        frameon=False,
-        ncols=min(len(methods), 1 + len(cases), 4),
-    )
+            panel.set_xlim(left=0)
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    legend(grid, axes, handles[::-1], labels[::-1], min(len(methods), 1 + len(cases), 4))
     return figure
 
 
 @mpl.rc_context(STYLE)
-def loss_curve(records):
+def loss_curve(records, *, axes=None):
     """Training and validation loss by step, one panel a stage; returns the figure.
 
     `records` are dicts with step, stage, loss, validation (or none), or the path of metrics.jsonl.
@@ -127,14 +121,14 @@ def loss_curve(records):
     table = pd.read_json(records, lines=True) if is_path else pd.DataFrame(list(records))
     table = table.reindex(columns=table.columns.union(["validation"]))
     stages = list(dict.fromkeys(table["stage"]))
-    figure = new_figure(min(1.0 + 2.8 * len(stages), 7.2), 2.8)
-    figure.set_layout_engine("constrained")
-    for axes, stage in zip(figure.subplots(1, len(stages), squeeze=False)[0], stages, strict=True):
+    width = min(1.0 + 2.8 * len(stages), 7.2)
+    figure, grid = panels(1, len(stages), width=width, height=2.8, axes=axes)
+    for panel, stage in zip(grid[0], stages, strict=True):
         rows = table[table["stage"] == stage].sort_values("step")
         checked = rows.dropna(subset=["validation"])
-        axes.plot(rows["step"], rows["loss"], color=GREY, linewidth=0.9, label="Training")
+        panel.plot(rows["step"], rows["loss"], color=GREY, linewidth=0.9, label="Training")
         if len(checked):
-            axes.plot(
+            panel.plot(
                 checked["step"],
                 checked["validation"].astype(float),
                 "o-",
@@ -144,32 +138,31 @@ def loss_curve(records):
                 label="Validation",
             )
         if (rows["loss"] > 0).all() and (checked["validation"].astype(float) > 0).all():
-            axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
-            axes.yaxis.set_minor_formatter(NullFormatter())
-        axes.set(title=str(stage).capitalize(), xlabel="Training step", ylabel="Loss")
-        axes.grid(alpha=0.3, linewidth=0.4)
-        axes.legend(frameon=False)
+            panel.set_yscale("log")
+            panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
+            panel.yaxis.set_minor_formatter(NullFormatter())
+        panel.set(title=str(stage).capitalize(), xlabel="Training step", ylabel="Loss")
+        panel.grid(alpha=0.3, linewidth=0.4)
+        panel.legend(frameon=False)
     return figure
 
 
 @mpl.rc_context(STYLE)
-def by_evaluations(table):
+def by_evaluations(table, *, axes=None):
     """Scores by the number of the network's evaluations, one panel a score, a line a case.
 
     `table` is of `convergence.by_evaluations`. Returns the figure.
     """
     scores = ("rmse", "crps", "spread_skill")
     numbers = sorted(table["evaluations"].unique())
-    figure = new_figure(7.2, 2.6)
-    figure.set_layout_engine("constrained")
-    for axes, score in zip(figure.subplots(1, len(scores)), scores, strict=True):
+    figure, grid = panels(1, len(scores), height=2.6, axes=axes)
+    for panel, score in zip(grid[0], scores, strict=True):
         for (case, rows), colour, dash in zip(table.groupby("case", sort=False), OTHERS[4:], "os^"):
             rows = rows.sort_values("evaluations")
-            axes.plot(rows["evaluations"], rows[score], f"{dash}-", color=colour, markersize=3)
+            panel.plot(rows["evaluations"], rows[score], f"{dash}-", color=colour, markersize=3)
             last = rows[score].iloc[-1]
-            axes.annotate(
+            panel.annotate(
                 case,
                 (numbers[-1], last),
                 (0, 10),
@@ -177,13 +170,13 @@ def by_evaluations(table):
                 ha="right",
                 fontsize=6,
             )
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(FixedLocator(numbers))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        axes.set(xlabel="Evaluations a member", ylabel=score_label(score))
-        axes.set_ylim(0, 1.15 * table[score].max())
-        axes.grid(alpha=0.3, linewidth=0.4)
+        panel.set_xscale("log")
+        panel.xaxis.set_major_locator(FixedLocator(numbers))
+        panel.xaxis.set_minor_locator(NullLocator())
+        panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
+        panel.set(xlabel="Evaluations a member", ylabel=score_label(score))
+        panel.set_ylim(0, 1.15 * table[score].max())
+        panel.grid(alpha=0.3, linewidth=0.4)
     return figure
 
 
@@ -203,7 +196,7 @@ def _zonal_power(field, segments, length):
 
 
 @mpl.rc_context(STYLE)
-def spectra(reconstruction, *, case=None, time=None, depth=100.0):
+def spectra(reconstruction, *, case=None, time=None, depth=100.0, axes=None):
     """Zonal power spectra of truth, ensemble mean and members at one level; returns the figure.
 
     Rows are cut into pieces half the domain wide that hold no land, detrended and windowed; their
@@ -223,9 +216,8 @@ def spectra(reconstruction, *, case=None, time=None, depth=100.0):
     step = float(chosen["longitude"].diff("longitude").mean())
     spacing = 111.195 * step * float(np.cos(np.deg2rad(chosen["latitude"])).mean())
     wavenumber = np.fft.rfftfreq(length, spacing)[1:]
-    figure = new_figure(3.8, 3.2)
-    figure.set_layout_engine("constrained")
-    axes = figure.subplots()
+    figure, grid = panels(1, 1, width=3.8, height=3.2, axes=axes)
+    axes = grid[0, 0]
     for name, label, colour, dash in (
         ("members", "Members", ORANGE, "-"),
         ("mean", "Ensemble mean", BLUE, "--"),

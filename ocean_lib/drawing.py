@@ -1,21 +1,20 @@
 """The vocabulary every picture here is drawn with: colours, limits, labels and one map panel.
 
-Fields are drawn cell by cell on a cartopy map, Mercator for a region and plate carrée for wider
-ones. Land is the background seen through the missing cells and the coast is the edge of the ocean
-mask, so that no coastline is downloaded and the coast fits the grid exactly. Ocean that nobody
-observed is a lighter grey than land. Temperatures share `cmocean.thermal`, differences a `balance`
-centred on zero, ensemble spread `amp`; what is compared shares robust limits.
+Fields are drawn cell by cell on a cartopy map in the projection that fits them (`projections`).
+Land and coast are those of the ocean mask, so that nothing is downloaded and the coast fits the
+grid exactly. Ocean that nobody observed is a lighter grey than land. Temperatures share
+`cmocean.thermal`, differences a `balance` centred on zero, ensemble spread `amp`; what is compared
+shares robust limits.
 """
 
-import cartopy.crs as crs
 import cmocean
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.collections import LineCollection
+from matplotlib.colors import ListedColormap
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
 
-from ocean_lib.labels import degrees_label
+from ocean_lib import projections
 
 __all__ = [
     "unit_label",
@@ -27,12 +26,13 @@ __all__ = [
     "COLOURS",
     "new_figure",
     "robust_limits",
-    "cell_edges",
     "coast_lines",
     "outline",
+    "legend",
     "map_panels",
     "map_base",
     "paint",
+    "panels",
     "paint_observed",
     "colour_bar",
     "dots",
@@ -86,15 +86,6 @@ def robust_limits(*fields, kind="temperature"):
     return (-high, high) if kind == "difference" else (0.0, high)
 
 
-def cell_edges(centres):
-    """(n,) increasing cell centres to (n + 1,) edges, half way between neighbours."""
-    centres = np.asarray(centres, dtype=float)
-    if centres.size == 1:
-        return np.array([centres[0] - 0.5, centres[0] + 0.5])
-    middle = (centres[1:] + centres[:-1]) / 2
-    return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
-
-
 def unit_label(field, kind):
     """What the colour bar says, the unit from the field's attributes where they hold one."""
     units = field.attrs.get("units", "°C")
@@ -112,82 +103,47 @@ def unit_label(field, kind):
 
 
 def coast_lines(x, y, inside):
-    """(n, 2, 2), the edge of a (y, x) mask along cell edges `x` (columns + 1), `y` (rows + 1)."""
+    """(n, 2, 2), the edge of a (y, x) mask along the edges of its cells.
+
+    `x` and `y` are the corners (rows + 1, columns + 1), or edges (columns + 1,) and (rows + 1,).
+    """
+    if np.ndim(x) == 1:
+        x, y = np.meshgrid(x, y)
+    corners = np.stack([x, y], -1)
     row, column = np.nonzero(inside[:, 1:] != inside[:, :-1])
-    upright = np.stack(
-        [np.stack([x[column + 1], y[row]], -1), np.stack([x[column + 1], y[row + 1]], -1)], 1
-    )
+    upright = np.stack([corners[row, column + 1], corners[row + 1, column + 1]], 1)
     row, column = np.nonzero(inside[1:] != inside[:-1])
-    level = np.stack(
-        [np.stack([x[column], y[row + 1]], -1), np.stack([x[column + 1], y[row + 1]], -1)], 1
-    )
+    level = np.stack([corners[row + 1, column], corners[row + 1, column + 1]], 1)
     return np.concatenate([upright, level])
 
 
 def outline(axes, x, y, inside, **line):
-    """Draw the edge of a (y, x) mask along cell edges."""
-    axes.add_collection(LineCollection(coast_lines(x, y, inside), **line), autolim=False)
-
-
-def _projection(field):
-    if field.sizes["latitude"] < 2 or field.sizes["longitude"] < 2:
-        raise ValueError(
-            f"a field of {field.sizes['latitude']} x {field.sizes['longitude']} cells "
-            "is not a map (2 x 2 at least); draw it with sections.section"
-        )
-    longitude, latitude = (cell_edges(field[name]) for name in ("longitude", "latitude"))
-    centre = (longitude[0] + longitude[-1]) / 2
-    regional = np.abs(latitude).max() <= 75 and longitude[-1] - longitude[0] <= 120
-    return crs.Mercator(centre) if regional else crs.PlateCarree(centre)
-
-
-def _project(projection, longitude, latitude):
-    # Cylindrical projections separate: x is linear in longitude, so longitudes beyond 180 degrees
-    # east stay contiguous and a mesh needs no cutting at the date line.
-    degrees = crs.PlateCarree()
-    centre = projection.proj4_params.get("lon_0", projection.proj4_params.get("pm", 0))
-    scale = projection.transform_point(centre + 1, 0, degrees)[0]
-    latitude = np.clip(np.asarray(latitude, dtype=float), -90, 90)
-    y = projection.transform_points(degrees, np.full(latitude.shape, centre), latitude)[..., 1]
-    return (np.asarray(longitude, dtype=float) - centre) * scale, y
-
-
-def _round_degrees(edges, length):
-    # `length` is the share of the longer side of the panel: a short side has room for fewer.
-    steps = [1, 2, 5, 10] if edges[-1] - edges[0] < 120 else [1, 3, 6, 9, 10]
-    number = max(round(4 * length), 1)
-    ticks = MaxNLocator(nbins=number, steps=steps).tick_values(edges[0], edges[-1])
-    ticks = ticks[(ticks >= edges[0]) & (ticks <= edges[-1])]
-    # The narrowest panels have room for one label, in the middle.
-    return ticks[len(ticks) // 2 :][:1] if number == 1 else ticks
+    """Draw the edge of a (y, x) mask along the edges of its cells; returns the lines."""
+    lines = LineCollection(coast_lines(x, y, inside), **line)
+    axes.add_collection(lines, autolim=False)
+    return lines
 
 
 def map_base(axes, field, ocean, *, title=None, left=True, bottom=True):
     """Land, hidden ocean, coast, degrees and title of one panel, under what is painted on it.
 
-    `left` and `bottom` tell which degrees are written. Returns the cell edges in the units of the
-    map, x (columns + 1,) and y (rows + 1,).
+    `left` and `bottom` tell which degrees are written. Returns the corners of the cells on the map,
+    x and y (rows + 1, columns + 1), the mesh of land and ocean, and the coast.
     """
     wet = np.asarray(ocean.transpose("latitude", "longitude"), dtype=bool)
-    longitude, latitude = cell_edges(field["longitude"]), cell_edges(field["latitude"])
-    x, y = _project(axes.projection, longitude, latitude)
-    axes.set_facecolor(LAND)
-    axes.set_xlim(x[0], x[-1])
-    axes.set_ylim(y[0], y[-1])
-    axes.pcolormesh(
-        x, y, np.where(wet, 0.0, np.nan), cmap=mpl.colors.ListedColormap([HIDDEN]), rasterized=True
+    x, y = projections.frame(axes, field, left=left, bottom=bottom)
+    base = axes.pcolormesh(
+        x,
+        y,
+        wet.astype(float),
+        cmap=ListedColormap([LAND, HIDDEN]),
+        vmin=0,
+        vmax=1,
+        rasterized=True,
     )
-    outline(axes, x, y, wet, color=COAST, linewidth=0.5)
-    shape = (y[-1] - y[0]) / (x[-1] - x[0])
-    columns = _round_degrees(longitude, min(1, 1 / shape))
-    rows = _round_degrees(latitude, min(1, shape))
-    axes.set_xticks(_project(axes.projection, columns, 0 * columns)[0])
-    axes.set_yticks(_project(axes.projection, 0 * rows, rows)[1])
-    axes.set_xticklabels([degrees_label(t, "longitude") for t in columns] if bottom else [])
-    axes.set_yticklabels([degrees_label(t, "latitude") for t in rows] if left else [])
-    axes.grid(color="black", alpha=0.15, linewidth=0.4)
+    coast = outline(axes, x, y, wet, color=COAST, linewidth=0.5)
     axes.set_title(title or "")
-    return x, y
+    return x, y, base, coast
 
 
 def paint(axes, field, *, kind, limits, ocean=None, title=None, left=True, bottom=True):
@@ -196,7 +152,7 @@ def paint(axes, field, *, kind, limits, ocean=None, title=None, left=True, botto
     Cells of `ocean` (default: where the field has a value) that hold none are grey.
     """
     field = field.transpose("latitude", "longitude")
-    x, y = map_base(
+    x, y, *_ = map_base(
         axes,
         field,
         field.notnull() if ocean is None else ocean,
@@ -210,16 +166,49 @@ def paint(axes, field, *, kind, limits, ocean=None, title=None, left=True, botto
     )
 
 
-def map_panels(field, rows, columns, *, extra=0.9, width=WIDTH):
-    """A figure of `rows` x `columns` maps, tall enough for them, and its axes (rows, columns)."""
-    projection = _projection(field)
-    x, y = _project(projection, cell_edges(field["longitude"]), cell_edges(field["latitude"]))
-    shape = (y[-1] - y[0]) / (x[-1] - x[0])
-    height = rows * ((width - 1.1) / columns * shape + 0.2) + extra
+def _given(axes, rows, columns):
+    given = np.ravel(np.asarray(axes, dtype=object))
+    if given.size != rows * columns:
+        raise ValueError(
+            f"{given.size} axes for {rows} x {columns} panels; give {rows * columns} of them"
+        )
+    return given[0].get_figure(root=False), given.reshape(rows, columns)
+
+
+def map_panels(field, rows, columns, *, extra=0.9, width=WIDTH, axes=None):
+    """A figure of `rows` x `columns` maps, tall enough for them, and its axes (rows, columns).
+
+    Where `axes` are given, one GeoAxes or as many as there are panels, they are drawn on instead.
+    Raises ValueError where they are fewer or more.
+    """
+    if axes is not None:
+        return _given(axes, rows, columns)
+    projection = projections.fitting(field)
+    x, y = projections.edges(projection, field)
+    height = rows * ((width - 1.1) / columns * (np.ptp(y) / np.ptp(x)) + 0.2) + extra
     figure = new_figure(width, min(height, 9.5))
     return figure, figure.subplots(
         rows, columns, squeeze=False, subplot_kw={"projection": projection}
     )
+
+
+def panels(rows, columns, *, width=WIDTH, height=3.0, axes=None, **shared):
+    """A figure of `rows` x `columns` panels for curves and its axes, or `axes`, as `map_panels`."""
+    if axes is not None:
+        return _given(axes, rows, columns)
+    figure = new_figure(width, height)
+    figure.set_layout_engine("constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **shared)
+
+
+def legend(grid, axes, handles, labels, columns):
+    """One legend for the panels of `grid`: below a figure of our own, in one of given `axes`."""
+    if axes is None:
+        grid.flat[0].figure.legend(
+            handles, labels, loc="outside lower center", frameon=False, ncols=columns
+        )
+    else:
+        grid.flat[-1].legend(handles, labels, loc="best", fontsize=6)
 
 
 def colour_bar(figure, mesh, axes, label, location="right", **options):
@@ -237,7 +226,7 @@ def colour_bar(figure, mesh, axes, label, location="right", **options):
 
 def dots(axes, longitude, latitude, **marks):
     """Places in degrees as small marks on a map panel; returns the scatter."""
-    x, y = _project(axes.projection, longitude, latitude)
+    x, y = projections.project(axes.projection, longitude, latitude)
     marks = {"s": 9, "c": "black", "edgecolors": "white", "linewidths": 0.4, "zorder": 3} | marks
     return axes.scatter(x, y, **marks)
 
@@ -293,6 +282,6 @@ def depth_axis(axes, depth, *, label=True):
 
 def depth_edges(depth):
     """(n,) depths in metres to (n + 1,) edges, the first at the surface."""
-    edges = np.maximum(cell_edges(depth), 0)
+    edges = np.maximum(projections.cell_edges(depth), 0)
     edges[0] = 0
     return edges

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-__all__ = ["degrees_label", "metres", "month", "select"]
+__all__ = ["degrees_label", "metres", "month", "place_label", "select"]
 
 
 def select(reconstruction, *, case=None, time=None, depth=None):
@@ -45,3 +45,9 @@ def degrees_label(value, along):
     signs = "EW" if along == "longitude" else "NS"
     letter = "" if value in (0, -180) else signs[int(value < 0)]
     return f"{abs(value):g}°{letter}"
+
+
+def place_label(longitude, latitude):
+    """The words for a place: `33.2°N 66.5°W`."""
+    places = (latitude, "latitude"), (longitude, "longitude")
+    return " ".join(degrees_label(round(float(value), 1), along) for value, along in places)

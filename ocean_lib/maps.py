@@ -1,7 +1,8 @@
 """Maps of fields, observations and reconstructions, each a figure fit for a paper.
 
 Every function takes labelled arrays and returns its figure, unknown to pyplot: a notebook shows it
-once and nothing has to be closed. Months and depths are chosen by the nearest label, cases by
+once and nothing has to be closed. Where `axes` are given, GeoAxes of any projection and as many as
+there are panels, they are drawn on. Months and depths are chosen by the nearest label, cases by
 name. Land, hidden ocean, colours and shared limits are those of `drawing`; nothing is downloaded.
 """
 
@@ -17,6 +18,7 @@ from ocean_lib.drawing import (
     STYLE,
     colour_bar,
     dots,
+    legend,
     map_base,
     map_panels,
     paint,
@@ -38,6 +40,12 @@ __all__ = [
 ]
 
 
+def _headline(figure, axes, title):
+    """The words above a figure of our own; one that axes were given of has its own."""
+    if axes is None:
+        figure.suptitle(title or "")
+
+
 @mpl.rc_context(STYLE)
 def field_map(
     field, *, axes=None, kind="temperature", limits=None, title=None, ocean=None, observations=None
@@ -46,12 +54,11 @@ def field_map(
 
     `kind` is `temperature`, `difference` or `spread`; `limits` (low, high) default to robust ones;
     `ocean` tells hidden cells from land where the field has gaps; `observations` are
-    (longitudes, latitudes) to mark. `axes` may be a GeoAxes in Mercator or plate carrée.
+    (longitudes, latitudes) to mark.
     Raises ValueError for a section (fewer than 2 rows or columns).
     """
-    if axes is None:
-        figure, grid = map_panels(field, 1, 1, extra=0.4, width=5.0)
-        axes = grid[0, 0]
+    figure, grid = map_panels(field, 1, 1, extra=0.4, width=5.0, axes=axes)
+    axes = grid[0, 0]
     mesh = paint(
         axes,
         field,
@@ -60,14 +67,14 @@ def field_map(
         ocean=ocean,
         title=title,
     )
-    colour_bar(axes.figure, mesh, axes, unit_label(field, kind))
+    colour_bar(figure, mesh, axes, unit_label(field, kind))
     if observations is not None:
         dots(axes, *observations)
-    return axes.figure
+    return figure
 
 
 @mpl.rc_context(STYLE)
-def small_multiples(panels, *, columns=None, title=None, ocean=None, limits=None):
+def small_multiples(panels, *, columns=None, title=None, ocean=None, limits=None, axes=None):
     """Maps side by side from a list of (title, field (latitude, longitude), kind).
 
     Panels of one kind share limits and a colour bar: below the row where there is one row, at the
@@ -77,20 +84,22 @@ def small_multiples(panels, *, columns=None, title=None, ocean=None, limits=None
     """
     columns = min(columns or len(panels), len(panels))
     rows = -(-len(panels) // columns)
-    figure, grid = map_panels(panels[0][1], rows, columns, extra=0.9 if rows == 1 else 0.3)
-    for axes in grid.flat[len(panels) :]:
-        axes.remove()
+    figure, grid = map_panels(
+        panels[0][1], rows, columns, extra=0.9 if rows == 1 else 0.3, axes=axes
+    )
+    for spare in grid.flat[len(panels) :]:
+        spare.remove()
     for kind in dict.fromkeys(panel[2] for panel in panels):
         alike = [i for i, panel in enumerate(panels) if panel[2] == kind]
         robust = robust_limits(*(panels[i][1] for i in alike), kind=kind)
         shared = (limits or {}).get(kind, robust)
         for i in alike:
-            axes, (name, field, _) = grid.flat[i], panels[i]
+            one, (name, field, _) = grid.flat[i], panels[i]
             place = {"title": name, "left": i % columns == 0, "bottom": i + columns >= len(panels)}
             if kind == "temperature" and ocean is not None:
-                mesh = paint_observed(axes, field, field.notnull(), ocean, limits=shared, **place)
+                mesh = paint_observed(one, field, field.notnull(), ocean, limits=shared, **place)
             else:
-                mesh = paint(axes, field, kind=kind, limits=shared, ocean=ocean, **place)
+                mesh = paint(one, field, kind=kind, limits=shared, ocean=ocean, **place)
         label = unit_label(panels[alike[0]][1], kind)
         if rows == 1:
             colour_bar(
@@ -104,18 +113,18 @@ def small_multiples(panels, *, columns=None, title=None, ocean=None, limits=None
             )
         else:
             colour_bar(figure, mesh, list(grid.flat[: len(panels)]), label, aspect=30)
-    figure.suptitle(title or "")
+    _headline(figure, axes, title)
     return figure
 
 
 @mpl.rc_context(STYLE)
-def occlusion(field, observed, ocean, *, title=None):
+def occlusion(field, observed, ocean, *, title=None, axes=None):
     """What an observation pattern leaves: observed values, field, observed mask, ocean mask.
 
     All three are (latitude, longitude); `observed` and `ocean` bool. Returns the figure.
     """
     observed, ocean = observed.astype(bool), ocean.astype(bool)
-    figure, grid = map_panels(field, 2, 2, extra=0.4)
+    figure, grid = map_panels(field, 2, 2, extra=0.4, axes=axes)
     limits = robust_limits(field.where(ocean))
     paint_observed(
         grid[0, 0], field, observed, ocean, limits=limits, title="Observed values", bottom=False
@@ -132,12 +141,12 @@ def occlusion(field, observed, ocean, *, title=None):
     colour_bar(figure, mesh, list(grid[0]), unit_label(field, "temperature"))
     share = float((observed & ocean).sum()) / max(int(ocean.sum()), 1)
     seen = f"Observed mask ({100 * share:.3g} %)"
-    for axes, mask, colour, name in (
+    for panel, mask, colour, name in (
         (grid[1, 0], observed & ocean, SEEN, seen),
         (grid[1, 1], ocean, SEA, "Ocean mask"),
     ):
-        x, y = map_base(axes, field, ocean, title=name, left=axes is grid[1, 0])
-        axes.pcolormesh(
+        x, y, *_ = map_base(panel, field, ocean, title=name, left=panel is grid[1, 0])
+        panel.pcolormesh(
             x,
             y,
             np.where(mask.transpose("latitude", "longitude"), 0.0, np.nan),
@@ -145,18 +154,13 @@ def occlusion(field, observed, ocean, *, title=None):
             rasterized=True,
         )
     names = {"observed": SEEN, "hidden": HIDDEN, "ocean": SEA, "land": LAND}
-    figure.legend(
-        handles=[Patch(color=colour, label=name) for name, colour in names.items()],
-        loc="outside lower center",
-        ncols=4,
-        frameon=False,
-    )
-    figure.suptitle(title or "")
+    legend(grid, axes, [Patch(color=colour) for colour in names.values()], list(names), 4)
+    _headline(figure, axes, title)
     return figure
 
 
 @mpl.rc_context(STYLE)
-def observing_month(field, columns, *, surface_observed=None, title=None):
+def observing_month(field, columns, *, surface_observed=None, title=None, axes=None):
     """A month as the observing system sees it: the field from above, profile positions on top.
 
     `field` (latitude, longitude), `columns` bool where a profile was taken; cells outside
@@ -164,20 +168,21 @@ def observing_month(field, columns, *, surface_observed=None, title=None):
     """
     ocean = field.notnull()
     seen = field if surface_observed is None else field.where(surface_observed.astype(bool))
-    figure, grid = map_panels(field, 1, 1, extra=0.6, width=5.0)
+    figure, grid = map_panels(field, 1, 1, extra=0.6, width=5.0, axes=axes)
     mesh = paint(
         grid[0, 0], seen, kind="temperature", limits=robust_limits(field), ocean=ocean, title=title
     )
     colour_bar(figure, mesh, grid[0, 0], unit_label(field, "temperature"))
     longitude, latitude = places(columns.astype(bool) & ocean)
-    marks = dots(grid[0, 0], longitude, latitude, s=14, label=f"{longitude.size} profiles")
-    handles = [marks] + ([] if surface_observed is None else [Patch(color=HIDDEN, label="cloud")])
-    figure.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    shown = {f"{longitude.size} profiles": dots(grid[0, 0], longitude, latitude, s=14)}
+    if surface_observed is not None:
+        shown["cloud"] = Patch(color=HIDDEN)
+    legend(grid, axes, list(shown.values()), list(shown), 2)
     return figure
 
 
 @mpl.rc_context(STYLE)
-def reconstruction_maps(reconstruction, *, case=None, time=None, depths=(0, 100, 500)):
+def reconstruction_maps(reconstruction, *, case=None, time=None, depths=(0, 100, 500), axes=None):
     """Rows of depths; columns observed, truth, ensemble mean, error (mean - truth) and spread.
 
     `reconstruction` is the dataset of reconstruction.nc; `depths` in metres, nearest levels, each
@@ -187,7 +192,7 @@ def reconstruction_maps(reconstruction, *, case=None, time=None, depths=(0, 100,
     levels = chosen["depth"].sel(depth=list(depths), method="nearest").values
     levels = list(dict.fromkeys(levels.tolist()))
     figure, grid = map_panels(
-        chosen["truth"], len(levels), 5, width=7.8, extra=0.4 + 0.45 * len(levels)
+        chosen["truth"], len(levels), 5, width=7.8, extra=0.4 + 0.45 * len(levels), axes=axes
     )
     for row, depth in enumerate(levels):
         level = chosen.sel(depth=depth)
@@ -196,31 +201,31 @@ def reconstruction_maps(reconstruction, *, case=None, time=None, depths=(0, 100,
         limits = robust_limits(truth, mean)
         paint_observed(seen, level["value"], level["observed"], ocean, limits=limits, bottom=bottom)
         seen.set_ylabel(metres(depth), fontweight="bold")
-        for axes, field in zip(grid[row, 1:3], (truth, mean), strict=True):
-            mesh = paint(axes, field, kind="temperature", limits=limits, left=False, bottom=bottom)
+        for panel, field in zip(grid[row, 1:3], (truth, mean), strict=True):
+            mesh = paint(panel, field, kind="temperature", limits=limits, left=False, bottom=bottom)
         colour_bar(
             figure, mesh, list(grid[row, :3]), unit_label(truth, "temperature"), "bottom", aspect=50
         )
-        for axes, field, kind in (
+        for panel, field, kind in (
             (grid[row, 3], mean - truth, "difference"),
             (grid[row, 4], spread, "spread"),
         ):
             mesh = paint(
-                axes,
+                panel,
                 field,
                 kind=kind,
                 limits=robust_limits(field, kind=kind),
                 left=False,
                 bottom=bottom,
             )
-            colour_bar(figure, mesh, axes, "°C", "bottom", aspect=16)
-    for axes, name in zip(grid[0], ("Observed", "Truth", "Mean", "Error", "Spread"), strict=True):
-        axes.set_title(name)
-    figure.suptitle(f"{chosen['case'].item()}, {month(chosen['time'])}")
+            colour_bar(figure, mesh, panel, "°C", "bottom", aspect=16)
+    for panel, name in zip(grid[0], ("Observed", "Truth", "Mean", "Error", "Spread"), strict=True):
+        panel.set_title(name)
+    _headline(figure, axes, f"{chosen['case'].item()}, {month(chosen['time'])}")
     return figure
 
 
-def members(reconstruction, *, case=None, time=None, depth=100.0, n=4):
+def members(reconstruction, *, case=None, time=None, depth=100.0, n=4, axes=None):
     """Truth, ensemble mean and the first `n` members of one level on maps; returns the figure."""
     chosen = select(reconstruction, case=case, time=time, depth=depth)
     shown = [("Truth", chosen["truth"], "temperature"), ("Mean", chosen["mean"], "temperature")]
@@ -230,10 +235,10 @@ def members(reconstruction, *, case=None, time=None, depth=100.0, n=4):
     ]
     title = f"{chosen['case'].item()}, {month(chosen['time'])}, {metres(chosen['depth'])}"
     panels = [(name, field.where(chosen["ocean"]), kind) for name, field, kind in shown]
-    return small_multiples(panels, columns=3, title=title)
+    return small_multiples(panels, columns=3, title=title, axes=axes)
 
 
-def denoising(steps, *, n=8, kind="temperature", title=None):
+def denoising(steps, *, n=8, kind="temperature", title=None, axes=None):
     """Sampling from noise to field: `n` of the steps (step, latitude, longitude) as small maps.
 
     `steps` carries the coordinate `noise_level`; the last is the finished field and sets the
@@ -244,4 +249,4 @@ def denoising(steps, *, n=8, kind="temperature", title=None):
         (f"noise {float(steps['noise_level'][i]):.2g}", steps.isel(step=i), kind) for i in chosen
     ]
     limits = {kind: robust_limits(steps.isel(step=-1), kind=kind)}
-    return small_multiples(panels, columns=4, title=title, limits=limits)
+    return small_multiples(panels, columns=4, title=title, limits=limits, axes=axes)

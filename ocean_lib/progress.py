@@ -10,7 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["progress"]
+__all__ = ["clock", "progress"]
 
 
 def progress(records: Iterable, total: int, label: str, every: float = 20.0) -> Iterator:
@@ -74,10 +74,10 @@ def _lines(total: int, label: str, every: float) -> Callable:
         if not due:
             return
         shown, printed = now, done
-        parts = [f"{label} {done}/{total}", f"{_clock(now - begin)} elapsed"]
+        parts = [f"{label} {done}/{total}", f"{clock(now - begin)} elapsed"]
         if origin[0] < done < total:
             pace = (now - origin[1]) / (done - origin[0])
-            parts.append(f"{_clock(pace * (total - done))} remaining")
+            parts.append(f"{clock(pace * (total - done))} remaining")
         parts += [f"{name} {value}" for name, value in _numbers(fields).items()]
         print(" · ".join(parts), flush=True)
 
@@ -92,6 +92,7 @@ def _numbers(fields: dict) -> dict[str, str]:
     }
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """The words for a time: `0:02:05`."""
     minutes, seconds = divmod(round(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02d}:{seconds:02d}"

@@ -1,217 +1,211 @@
-"""Sections and profiles: what lies under a map, each a figure fit for a paper.
+"""What lies under a line, and how it changes: sections and Hovmöller diagrams.
 
-Depth runs downward on a square-root scale, which gives the thermocline the room it needs and keeps
-the deep ocean in sight. Reconstructions come as the dataset of reconstruction.nc.
+Each is a figure fit for a paper, from the dataset of reconstruction.nc, or is drawn on the `axes`
+given. A section's depth runs downward on a square-root scale, which gives the thermocline the room
+it needs and keeps the deep ocean in sight; the sea floor has the colour of land. Cells are drawn as
+they are, never interpolated: a line that crosses the grid shows the cells under it.
+
+Reference: Hovmöller 1949, doi:10.3402/tellusa.v1i2.8498.
 """
+
+from itertools import pairwise
 
 import matplotlib as mpl
 import numpy as np
+import xarray as xr
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.ticker import MaxNLocator
 
 from ocean_lib.drawing import (
     COLOURS,
     LAND,
     STYLE,
-    cell_edges,
     colour_bar,
     depth_axis,
     depth_edges,
-    new_figure,
     outline,
+    panels,
     robust_limits,
     unit_label,
 )
-from ocean_lib.labels import degrees_label, month, select
+from ocean_lib.labels import degrees_label, metres, month, place_label, select
+from ocean_lib.projections import cell_edges
 
-__all__ = ["profile", "section"]
+__all__ = ["hovmoller", "paint_section", "section", "transect"]
 
-BLACK, BLUE, ORANGE, GREEN, GREY = "#000000", "#0072b2", "#d55e00", "#009e73", "#777777"
-OTHERS = ["#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#777777", "#f0e442", "#000000"]
-
-
-def _line(chosen, latitude, longitude):
-    """The row (or column) of a section, and the dimension that runs along it."""
-    if longitude is not None and latitude is not None:
-        raise ValueError("a section runs along one latitude or one longitude; give one of them")
-    if longitude is not None:
-        return chosen.sel(longitude=longitude, method="nearest"), "latitude"
-    if latitude is not None:
-        return chosen.sel(latitude=latitude, method="nearest"), "longitude"
-    # Among the rows with nearly the most ocean the one nearest the middle.
-    wet = chosen["ocean"].sum(["depth", "longitude"]).values
-    rows = np.nonzero(wet >= 0.97 * wet.max())[0]
-    middle = rows[np.abs(rows - (wet.size - 1) / 2).argmin()]
-    return chosen.isel(latitude=int(middle)), "longitude"
+DEGREE = 111_195.0  # metres
 
 
-@mpl.rc_context(STYLE)
-def section(reconstruction, *, case=None, time=None, latitude=None, longitude=None):
-    """Truth, ensemble mean, error and spread along a row of cells, depth downward.
+def transect(dataset, places):
+    """The cells under the great circles from place to place, a labelled (…, depth, distance).
 
-    The row is the nearest to `latitude` (or the column nearest to `longitude`), by default a row
-    with most ocean. The sea floor has the colour of land; observed cells are outlined on the truth
-    and the columns holding any, where they are few, ticked on top. Returns the figure.
-    Raises ValueError where both a latitude and a longitude are given.
+    `places` are two or more of (longitude, latitude) in degrees; `distance` is in km from the
+    first. Raises ValueError for a place outside the dataset.
     """
-    chosen, along = _line(select(reconstruction, case=case, time=time), latitude, longitude)
-    chosen = chosen.transpose(..., "depth", along)
-    ocean, observed = chosen["ocean"], chosen["observed"] & chosen["ocean"]
+    from pyproj import Geod
+
+    earth, west = Geod(ellps="WGS84"), cell_edges(dataset["longitude"])[0]
+    for axis, values in zip(("longitude", "latitude"), zip(*places, strict=True), strict=True):
+        ends = cell_edges(dataset[axis])[[0, -1]]
+        for value in values:
+            turned = west + (value - west) % 360 if axis == "longitude" else value
+            if not ends[0] <= turned <= ends[1]:
+                raise ValueError(
+                    f"{axis} {value:g} is outside the field, {ends[0]:g} to {ends[1]:g}; "
+                    "choose places within it"
+                )
+    shrink = np.cos(np.radians(np.abs(dataset["latitude"]).max().item()))
+    sizes = [np.diff(dataset[name]).min() for name in ("latitude", "longitude")]
+    step = DEGREE * min(sizes[0], max(shrink, 0.1) * sizes[1])
+    along, distance = [], []
+    for (x, y), (x2, y2) in pairwise(places):
+        length = earth.inv(x, y, x2, y2)[2]
+        number = max(round(length / step), 1) + 1
+        line = earth.inv_intermediate(
+            x, y, x2, y2, number, initial_idx=0, terminus_idx=0, return_back_azimuth=False
+        )
+        along.append(np.stack([line.lons, line.lats]))
+        gone = distance[-1][-1] if distance else 0.0
+        # A line of no length is drawn a metre long.
+        distance.append(gone + np.linspace(0, max(length, 1.0) / 1000, number))
+    (longitude, latitude), distance = np.hstack(along), np.concatenate(distance)
+    keep = np.diff(distance, prepend=-1) > 0  # a corner is the end of one line and begins the next
+    found = dataset.sel(
+        longitude=xr.DataArray(west + (longitude[keep] - west) % 360, dims="distance"),
+        latitude=xr.DataArray(latitude[keep], dims="distance"),
+        method="nearest",
+    )
+    return found.assign_coords(distance=("distance", distance[keep], {"units": "km"}))
+
+
+def paint_section(axes, x, y, field, *, kind, limits):
+    """One field (rows, columns) between edges `x` and `y`; returns the mesh."""
+    axes.set_facecolor(LAND)
+    low, high = limits
+    values = np.ma.masked_invalid(np.asarray(field, float))
+    return axes.pcolormesh(
+        x, y, values, cmap=COLOURS[kind][0], vmin=low, vmax=high, rasterized=True
+    )
+
+
+def _four(chosen, x, y, observed, axes, height):
+    """Truth with observed cells outlined, mean, error and spread, on shared x and y."""
+    ocean = chosen["ocean"]
     truth, mean, spread = (chosen[name].where(ocean) for name in ("truth", "mean", "spread"))
-    x, y = cell_edges(chosen[along]), depth_edges(chosen["depth"])
-    figure = new_figure(height=4.2)
-    figure.set_layout_engine("constrained")
-    grid = figure.subplots(2, 2, sharex=True, sharey=True)
+    figure, grid = panels(2, 2, height=height, axes=axes, sharex=True, sharey=True)
     limits = robust_limits(truth, mean)
-    panels = [
+    shown = [
         ("Truth, observed cells outlined", truth, "temperature", limits),
         ("Ensemble mean", mean, "temperature", limits),
     ]
-    panels += [
+    shown += [
         (name, field, kind, robust_limits(field, kind=kind))
         for name, field, kind in (
             ("Error (mean - truth)", mean - truth, "difference"),
             ("Spread", spread, "spread"),
         )
     ]
-    columns = np.asarray(observed.any("depth"))
-    columns &= columns.mean() < 0.3  # ticks would touch where most columns hold a value
-    seen = np.asarray(chosen[along])[columns]
-    for axes, (name, field, kind, (low, high)) in zip(grid.flat, panels, strict=True):
-        mesh = axes.pcolormesh(
-            x,
-            y,
-            np.ma.masked_invalid(field),
-            cmap=COLOURS[kind][0],
-            vmin=low,
-            vmax=high,
-            rasterized=True,
-        )
-        axes.set_facecolor(LAND)
-        if seen.size:  # an empty unclipped line has no extent, and would upset the layout
-            axes.plot(
-                seen,
-                np.zeros(seen.size),
-                "|",
-                color=BLACK,
-                markersize=4,
-                markeredgewidth=0.7,
-                clip_on=False,
-            )
-        axes.set_title(name, pad=7)
+    for one, (name, field, kind, extent) in zip(grid.flat, shown, strict=True):
+        mesh = paint_section(one, x, y, field, kind=kind, limits=extent)
+        one.set_title(name, pad=7)
         if kind != "temperature":
-            colour_bar(figure, mesh, axes, unit_label(truth, kind))
-        elif axes is grid[0, 1]:
+            colour_bar(figure, mesh, one, unit_label(truth, kind))
+        elif one is grid[0, 1]:
             colour_bar(figure, mesh, list(grid[0]), unit_label(truth, kind))
     outline(grid[0, 0], x, y, np.asarray(observed), color="white", linewidth=0.5)
-    for axes in grid[:, 0]:
-        depth_axis(axes, y)
-    for axes in grid[1]:
-        axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
-        axes.xaxis.set_major_formatter(lambda value, _: degrees_label(value, along))
+    return figure, grid
+
+
+def _row(chosen, latitude, longitude):
+    """The row (or column) of cells asked for, and the dimension that runs along it."""
+    if longitude is not None and latitude is not None:
+        raise ValueError("a row of cells lies on one latitude or one longitude; give one of them")
+    if longitude is not None:
+        return chosen.sel(longitude=longitude, method="nearest"), "latitude"
+    if latitude is not None:
+        return chosen.sel(latitude=latitude, method="nearest"), "longitude"
+    # Among the rows with nearly the most ocean the one nearest the middle.
+    wet = chosen["ocean"].sum(
+        [dim for dim in ("depth", "longitude") if dim in chosen["ocean"].dims]
+    )
+    rows = np.nonzero(wet.values >= 0.97 * wet.values.max())[0]
+    middle = rows[np.abs(rows - (wet.size - 1) / 2).argmin()]
+    return chosen.isel(latitude=int(middle)), "longitude"
+
+
+def _degrees(grid, along):
+    for one in np.atleast_1d(grid):
+        one.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+        one.xaxis.set_major_formatter(lambda value, _: degrees_label(value, along))
+
+
+def _across(chosen, along):
     across = "latitude" if along == "longitude" else "longitude"
-    figure.suptitle(
-        f"{chosen['case'].item()}, {month(chosen['time'])}, "
-        f"{degrees_label(round(float(chosen[across]), 2), across)}"
-    )
-    return figure
-
-
-def _remotest(chosen):
-    """(row, column) of the full-depth column farthest, level by level, from what was observed."""
-    from scipy.ndimage import distance_transform_edt
-
-    chosen = chosen.transpose(..., "depth", "latitude", "longitude")
-    ocean, observed = np.asarray(chosen["ocean"]), np.asarray(chosen["observed"])
-    distance = np.stack(
-        [
-            distance_transform_edt(~level) if level.any() else np.zeros(level.shape)
-            for level in observed & ocean
-        ]
-    )
-    wet = ocean.sum(0)
-    score = np.where(wet == wet.max(), (distance * ocean).sum(0), -1)
-    return np.unravel_index(int(score.argmax()), score.shape)
+    return degrees_label(round(float(chosen[across]), 2), across)
 
 
 @mpl.rc_context(STYLE)
-def profile(reconstruction, *, case=None, time=None, latitude=None, longitude=None):
-    """Truth, mean, the members' fan (5-95 %, 25-75 %), climatology and background at one place.
+def section(
+    reconstruction, *, case=None, time=None, latitude=None, longitude=None, line=None, axes=None
+):
+    """Truth, ensemble mean, error and spread along a line, depth downward; returns the figure.
 
-    Left the temperature, right its departure from the climatology. The place is the nearest cell,
-    by default the full-depth column farthest from any observation. Returns the figure.
+    The line is the row of cells nearest to `latitude`, the column nearest to `longitude`, or the
+    great circles through `line`, two or more places (longitude, latitude); by default a row with
+    most ocean. Observed cells are outlined on the truth and the columns holding any, where they are
+    few, ticked on top. `axes` are four. Raises ValueError where more than one line is given.
     """
     chosen = select(reconstruction, case=case, time=time)
-    if latitude is None or longitude is None:
-        row, column = _remotest(chosen)
-        chosen = chosen.isel(latitude=row, longitude=column)
+    if line is None:
+        chosen, along = _row(chosen, latitude, longitude)
+        words = _across(chosen, along)
+    elif latitude is None and longitude is None:
+        chosen, along = transect(chosen, line), "distance"
+        words = " to ".join(place_label(*place) for place in line)
     else:
-        chosen = chosen.sel(latitude=latitude, longitude=longitude, method="nearest")
-    depth, ocean = np.asarray(chosen["depth"]), np.asarray(chosen["ocean"])
-    if not ocean.any():
-        raise ValueError(
-            f"latitude {float(chosen['latitude']):.2f}, longitude "
-            f"{float(chosen['longitude']):.2f} is land; choose a place in the ocean"
-        )
-    drawn = {
-        name: np.where(ocean, chosen[name], np.nan)
-        for name in ("truth", "mean", "climatology", "background", "value")
-    }
-    ensemble = np.where(ocean, chosen["members"].transpose("member", "depth"), np.nan)
-    ensemble = ensemble[np.isfinite(ensemble).any(1)][:, ocean]
-    lines = {
-        "truth": ("Truth", BLACK, "-", 1.6),
-        "mean": ("Ensemble mean", BLUE, "-", 1.4),
-        "background": ("Background", ORANGE, "--", 1.0),
-        "climatology": ("Climatology", GREY, ":", 1.2),
-    }
-    figure = new_figure(5.4, 4.0)
-    figure.set_layout_engine("constrained")
-    grid = figure.subplots(1, 2, sharey=True)
-    for axes, base in zip(grid, (np.zeros(depth.size), drawn["climatology"]), strict=True):
-        if ensemble.size:
-            bounds = np.percentile(ensemble - base[ocean], (5, 25, 75, 95), axis=0)
-            for low, high, alpha, name in (
-                (0, 3, 0.18, "Members 5-95 %"),
-                (1, 2, 0.3, "Members 25-75 %"),
-            ):
-                axes.fill_betweenx(
-                    depth[ocean],
-                    bounds[low],
-                    bounds[high],
-                    color=BLUE,
-                    alpha=alpha,
-                    linewidth=0,
-                    label=name,
-                )
-        for key, (name, colour, dash, width) in lines.items():
-            axes.plot(
-                drawn[key] - base,
-                depth,
-                dash,
-                color=colour,
-                linewidth=width,
-                label=name,
-                marker="D" if ocean.sum() == 1 else None,
-                markersize=4,
-            )
-        seen = np.asarray(chosen["observed"]) & ocean
-        if seen.any():
-            axes.plot(
-                (drawn["value"] - base)[seen],
-                depth[seen],
-                "o",
-                color=BLACK,
-                markersize=3,
-                markerfacecolor="white",
-                label="Observed",
-            )
-        axes.grid(alpha=0.3, linewidth=0.4)
-        depth_axis(axes, 1.04 * depth[ocean], label=axes is grid[0])
-    grid[0].set_xlabel("Temperature (°C)")
-    grid[1].set_xlabel("Departure from climatology (°C)")
-    grid[0].legend(loc="best", frameon=False)
-    place = ", ".join(
-        degrees_label(round(float(chosen[name]), 2), name) for name in ("latitude", "longitude")
-    )
-    figure.suptitle(f"{chosen['case'].item()}, {month(chosen['time'])}, {place}")
+        raise ValueError("a section follows a latitude, a longitude or a line; give one of them")
+    chosen = chosen.transpose(..., "depth", along)
+    observed = chosen["observed"] & chosen["ocean"]
+    x, y = cell_edges(chosen[along]), depth_edges(chosen["depth"])
+    figure, grid = _four(chosen, x, y, observed, axes, 4.2)
+    columns = np.asarray(observed.any("depth"))
+    columns &= columns.mean() < 0.3  # ticks would touch where most columns hold a value
+    seen = np.asarray(chosen[along])[columns]
+    mark = {"color": "black", "markersize": 4, "markeredgewidth": 0.7, "clip_on": False}
+    for one in grid.flat:
+        if seen.size:  # an empty unclipped line has no extent, and would upset the layout
+            one.plot(seen, np.zeros(seen.size), "|", **mark)
+    for one in grid[:, 0]:
+        depth_axis(one, y)
+    for one in grid[1]:
+        if along == "distance":
+            one.set_xlabel("Distance (km)")
+        else:
+            _degrees(one, along)
+    if axes is None:
+        figure.suptitle(f"{chosen['case'].item()}, {month(chosen['time'])}, {words}")
+    return figure
+
+
+@mpl.rc_context(STYLE)
+def hovmoller(reconstruction, *, case=None, latitude=None, longitude=None, depth=100.0, axes=None):
+    """Truth, ensemble mean, error and spread of a row of cells at one depth, month over month.
+
+    The row is the nearest to `latitude` (or the column to `longitude`), by default one with most
+    ocean; observed cells are outlined on the truth. `axes` are four. Returns the figure.
+    """
+    chosen = select(reconstruction.rename(time="months"), case=case, depth=depth)
+    chosen, along = _row(chosen, latitude, longitude)
+    chosen = chosen.transpose(..., "months", along)
+    x, y = cell_edges(chosen[along]), cell_edges(date2num(chosen["months"].values))
+    chosen["ocean"] = chosen["ocean"].broadcast_like(chosen["truth"])
+    figure, grid = _four(chosen, x, y, chosen["observed"] & chosen["ocean"], axes, 4.6)
+    for panel in grid[:, 0]:
+        locator = AutoDateLocator()
+        panel.yaxis.set_major_locator(locator)
+        panel.yaxis.set_major_formatter(ConciseDateFormatter(locator))
+    _degrees(grid[1], along)
+    if axes is None:
+        words = f"{metres(chosen['depth'])}, {_across(chosen, along)}"
+        figure.suptitle(f"{chosen['case'].item()}, {words}")
     return figure

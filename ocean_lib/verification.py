@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from ocean_lib.charts import BLUE, GREY, ORANGE, line_styles
 from ocean_lib.diagnostics import reach
-from ocean_lib.drawing import STYLE, colour_bar, map_panels, new_figure, paint, robust_limits
+from ocean_lib.drawing import STYLE, colour_bar, legend, map_panels, paint, panels, robust_limits
 from ocean_lib.labels import metres, month, select
 
 __all__ = ["error_beside_spread", "rank_histogram", "reliability", "skill_by_distance"]
@@ -30,34 +30,32 @@ def _by_case(found):
     return cases, dict(zip(methods, (RAW, CALIBRATED, *OTHERS)))
 
 
-def _panels(cases, *, height, **shared):
-    figure = new_figure(min(0.9 + 2.6 * len(cases), 7.2), height)
-    figure.set_layout_engine("constrained")
-    return figure, figure.subplots(1, len(cases), squeeze=False, **shared)[0]
-
-
-def _legend(figure, axes, columns):
-    handles, labels = axes.get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", frameon=False, ncols=min(len(labels), columns)
+def _panels(cases, height, axes, **shared):
+    return panels(
+        1, len(cases), width=min(0.9 + 2.6 * len(cases), 7.2), height=height, axes=axes, **shared
     )
 
 
+def _legend(grid, axes, columns):
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    legend(grid, axes, handles, labels, min(len(labels), columns))
+
+
 @mpl.rc_context(STYLE)
-def reliability(tables, *, unit="°C"):
+def reliability(tables, *, unit="°C", axes=None):
     """Error against stated spread, a line a method, the diagonal of a spread that can be trusted.
 
     `tables` is {(case, method): table of `diagnostics.reliability`}, at most four methods a case.
     Both axes are alike. Returns the figure.
     """
     cases, looks = _by_case(tables)
-    figure, grid = _panels(cases, height=3.5 if len(cases) < 3 else 3.1)
-    for axes, (case, methods) in zip(grid, cases.items(), strict=True):
+    figure, grid = _panels(cases, 3.5 if len(cases) < 3 else 3.1, axes)
+    for panel, (case, methods) in zip(grid[0], cases.items(), strict=True):
         largest = 1.06 * max(table[["spread", "rmse"]].max().max() for table in methods.values())
         diagonal = {"color": GREY, "linewidth": 0.9, "linestyle": "--", "zorder": 1}
-        axes.plot([0, largest], [0, largest], label="spread = error", **diagonal)
+        panel.plot([0, largest], [0, largest], label="spread = error", **diagonal)
         for method, table in methods.items():
-            axes.plot(
+            panel.plot(
                 table["spread"],
                 table["rmse"],
                 label=method,
@@ -67,18 +65,18 @@ def reliability(tables, *, unit="°C"):
                 linewidth=1.3,
                 **looks[method],
             )
-        axes.set(xlim=(0, largest), ylim=(0, largest), title=case, aspect="equal")
-        for axis in (axes.xaxis, axes.yaxis):
+        panel.set(xlim=(0, largest), ylim=(0, largest), title=case, aspect="equal")
+        for axis in (panel.xaxis, panel.yaxis):
             axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-        axes.set_xlabel(f"Stated spread ({unit})")
-        axes.grid(alpha=0.3, linewidth=0.4)
-    grid[0].set_ylabel(f"RMSE of the mean ({unit})")
-    _legend(figure, grid[0], 1 + len(cases))
+        panel.set_xlabel(f"Stated spread ({unit})")
+        panel.grid(alpha=0.3, linewidth=0.4)
+    grid[0, 0].set_ylabel(f"RMSE of the mean ({unit})")
+    _legend(grid, axes, 1 + len(cases))
     return figure
 
 
 @mpl.rc_context(STYLE)
-def rank_histogram(counts, *, independent=None):
+def rank_histogram(counts, *, independent=None, axes=None):
     """How often the truth holds each rank among the members, over how often it should.
 
     `counts` is {(case, method): counts of `diagnostics.ranks`}; 1 is uniform. `independent`
@@ -86,31 +84,33 @@ def rank_histogram(counts, *, independent=None):
     of the bars of a perfect ensemble. Returns the figure.
     """
     cases, looks = _by_case(counts)
-    figure, grid = _panels(cases, height=2.7, sharey=True)
-    for axes, (case, methods) in zip(grid, cases.items(), strict=True):
+    figure, grid = _panels(cases, 2.7, axes, sharey=True)
+    for panel, (case, methods) in zip(grid[0], cases.items(), strict=True):
         number = max(len(each) for each in methods.values())
         if independent and case in independent:
             half = 1.645 * np.sqrt((number - 1) / independent[case])
-            axes.axhspan(1 - half, 1 + half, color=GREY, alpha=0.22, linewidth=0, label="90 % band")
-        axes.axhline(1, color=GREY, linewidth=0.9, linestyle="--", label="uniform")
+            panel.axhspan(
+                1 - half, 1 + half, color=GREY, alpha=0.22, linewidth=0, label="90 % band"
+            )
+        panel.axhline(1, color=GREY, linewidth=0.9, linestyle="--", label="uniform")
         width = 0.8 / len(methods)
         for index, (method, each) in enumerate(methods.items()):
             frequency = np.asarray(each) * len(each) / max(np.sum(each), 1)
             centre = np.arange(1, len(each) + 1) + (index - (len(methods) - 1) / 2) * width
-            axes.bar(centre, frequency, width, color=looks[method]["color"], label=method)
+            panel.bar(centre, frequency, width, color=looks[method]["color"], label=method)
         ticks = np.unique(np.linspace(1, number, min(number, 5)).round())
-        axes.xaxis.set_major_locator(FixedLocator(ticks))
-        axes.set(title=case, xlabel="Rank of the truth", xlim=(0.4, number + 0.6))
-        axes.grid(axis="y", alpha=0.3, linewidth=0.4)
-        axes.set_axisbelow(True)
-    grid[0].set_ylabel("Frequency over uniform")
-    grid[0].set_ylim(bottom=0)
-    _legend(figure, grid[0], 2 * len(cases))
+        panel.xaxis.set_major_locator(FixedLocator(ticks))
+        panel.set(title=case, xlabel="Rank of the truth", xlim=(0.4, number + 0.6))
+        panel.grid(axis="y", alpha=0.3, linewidth=0.4)
+        panel.set_axisbelow(True)
+    grid[0, 0].set_ylabel("Frequency over uniform")
+    grid[0, 0].set_ylim(bottom=0)
+    _legend(grid, axes, 2 * len(cases))
     return figure
 
 
 @mpl.rc_context(STYLE)
-def skill_by_distance(table, *, ours="reconstruction", lowest=-0.5):
+def skill_by_distance(table, *, ours="reconstruction", lowest=-0.5, axes=None):
     """Skill against climatology by distance to the nearest observation, a line a method.
 
     `table` is that of `diagnostics.by_distance`, of one or more cases. A large mark on the line of
@@ -120,41 +120,36 @@ def skill_by_distance(table, *, ours="reconstruction", lowest=-0.5):
     cases, methods = (list(dict.fromkeys(table[name])) for name in ("case", "method"))
     methods.sort(key=lambda method: method == ours)
     styles, met = line_styles(methods, ours), reach(table)
-    figure, grid = _panels(cases, height=3.3, sharey=True)
+    figure, grid = _panels(cases, 3.3, axes, sharey=True)
     floor = 0.0
-    for axes, case in zip(grid, cases, strict=True):
-        axes.axhline(0, color=GREY, linewidth=0.9, linestyle="--", zorder=1)
+    for panel, case in zip(grid[0], cases, strict=True):
+        panel.axhline(0, color=GREY, linewidth=0.9, linestyle="--", zorder=1)
         for method in methods:
             rows = table[(table["case"] == case) & (table["method"] == method)]
             rows = rows.sort_values("distance")
-            axes.plot(rows["distance"], rows["skill"], label=method, **styles[method])
+            panel.plot(rows["distance"], rows["skill"], label=method, **styles[method])
             floor = min([floor, *rows["skill"]])
             where = met.get((method, case), np.inf)
             if np.isfinite(where):
                 look = {name: styles[method][name] for name in ("color", "marker", "zorder")}
-                axes.plot([where], [0], markersize=7, markeredgecolor="black", **look)
+                panel.plot([where], [0], markersize=7, markeredgecolor="black", **look)
         farthest = table.loc[table["case"] == case, "distance"].max()
-        axes.set(title=case, xlabel="Distance to the nearest observation (km)")
-        axes.set_xlim(0, 1.03 * farthest)
-        axes.grid(alpha=0.3, linewidth=0.4)
-    grid[0].set_ylim(max(floor - 0.05, lowest), 1.02)
-    grid[0].set_ylabel("Skill against climatology")
-    handles, labels = grid[0].get_legend_handles_labels()
+        panel.set(title=case, xlabel="Distance to the nearest observation (km)")
+        panel.set_xlim(0, 1.03 * farthest)
+        panel.grid(alpha=0.3, linewidth=0.4)
+    grid[0, 0].set_ylim(max(floor - 0.05, lowest), 1.02)
+    grid[0, 0].set_ylabel("Skill against climatology")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
     mark = mpl.lines.Line2D(
         [], [], linestyle="", marker="o", color="white", markeredgecolor="black"
     )
-    figure.legend(
-        [*handles[::-1], mark],
-        [*labels[::-1], "meets climatology"],
-        loc="outside lower center",
-        frameon=False,
-        ncols=min(1 + len(cases), 4),
-    )
+    names = [*labels[::-1], "meets climatology"]
+    legend(grid, axes, [*handles[::-1], mark], names, min(1 + len(cases), 4))
     return figure
 
 
 @mpl.rc_context(STYLE)
-def error_beside_spread(reconstruction, *, cases=None, time=None, depths=(0, 100, 500)):
+def error_beside_spread(reconstruction, *, cases=None, time=None, depths=(0, 100, 500), axes=None):
     """Maps of the absolute error of the mean beside the spread: rows of depths, a pair a case.
 
     `reconstruction` is the dataset of reconstruction.nc; `depths` in metres, nearest levels, each
@@ -172,6 +167,7 @@ def error_beside_spread(reconstruction, *, cases=None, time=None, depths=(0, 100
         2 * len(cases),
         width=min(1.2 + 3.0 * len(cases), 7.8),
         extra=0.7 + 0.45 * len(levels),
+        axes=axes,
     )
     for row, depth in enumerate(levels):
         bottom = row == len(levels) - 1
@@ -180,16 +176,17 @@ def error_beside_spread(reconstruction, *, cases=None, time=None, depths=(0, 100
             error, spread = (abs(level["mean"] - level["truth"]), level["spread"])
             fields = [each.where(level["ocean"]) for each in (error, spread)]
             limits = robust_limits(*fields, kind="spread")
-            for axes, field in zip(pair, fields, strict=True):
-                place = {"left": axes is grid[row, 0], "bottom": bottom}
-                mesh = paint(axes, field, kind="spread", limits=limits, **place)
+            for panel, field in zip(pair, fields, strict=True):
+                place = {"left": panel is grid[row, 0], "bottom": bottom}
+                mesh = paint(panel, field, kind="spread", limits=limits, **place)
             colour_bar(figure, mesh, list(pair), "°C", "bottom", aspect=32, shrink=0.94)
         grid[row, 0].set_ylabel(metres(depth), fontweight="bold")
     for case, pair in zip(cases, grid[0].reshape(-1, 2), strict=True):
-        for axes, name in zip(pair, ("Absolute error", "Spread"), strict=True):
-            axes.set_title(f"\n{name}")  # a line above it for the case
+        for panel, name in zip(pair, ("Absolute error", "Spread"), strict=True):
+            panel.set_title(f"\n{name}")  # a line above it for the case
         place = {"xycoords": "axes fraction", "textcoords": "offset points"}
         text = pair[0].annotate(case, (0, 1), (0, 16), fontweight="bold", **place)
         text.set_in_layout(False)
-    figure.suptitle(month(chosen[0]["time"]))
+    if axes is None:
+        figure.suptitle(month(chosen[0]["time"]))
     return figure

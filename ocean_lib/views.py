@@ -1,257 +1,298 @@
-"""A picture that is kept and changed: two maps of a reconstruction, and what lies below a click.
+"""What the explorers show: figures that are kept, and changed by `show` and `click`.
 
-The figure is laid out once; afterwards a control changes the artists' values, and the canvas draws
-them, which is several times faster than a new figure.  A click on a map opens the profile there:
-the ensemble as a fan, the truth, and the observations nearby; a second click opens the section from
-the first place to the second, and a third begins again.
+A view holds its figure and the data behind it, and knows nothing of widgets or canvases, so that it
+also makes a still. Its maps are those of `live`.
 """
 
-import cartopy.crs as crs
 import matplotlib as mpl
 import numpy as np
-from matplotlib.colors import Normalize
 
-from ocean_lib.drawing import (
-    COLOURS,
-    LAND,
-    STYLE,
-    cell_edges,
-    coast_lines,
-    depth_axis,
-    depth_edges,
-    dots,
-    map_base,
-    map_panels,
-    places,
-    robust_limits,
-    unit_label,
-)
-from ocean_lib.labels import degrees_label, metres, month, select
+from ocean_lib.charts import loss_curve
+from ocean_lib.dataset import observe
+from ocean_lib.drawing import STYLE, depth_axis, depth_edges, robust_limits, unit_label
+from ocean_lib.fans import fan, nearby, remotest
+from ocean_lib.labels import metres, month, place_label, select
+from ocean_lib.live import live_maps, settle
+from ocean_lib.projections import cell_edges, unproject
+from ocean_lib.sections import paint_section, transect
 
-__all__ = ["ReconstructionView", "panels"]
+__all__ = ["DenoisingView", "LossView", "MasksView", "ReconstructionView", "choices", "still"]
 
-NEAR = 60.0  # km: observations shown beside a profile
-EARTH = 111.2  # km a degree
-SPARSE = 0.03  # of the ocean: fewer observations are drawn as dots
+MINUS = " − truth"
 
 
-def panels(reconstruction):
-    """Names of what a map can show."""
+def choices(reconstruction, baselines=None):
+    """Names of what a map of a reconstruction can show, the baselines and their errors last."""
     names = ["truth", "observed", "mean", "spread", "error", "background", "climatology"]
-    there = [name for name in names if name in ("observed", "error") or name in reconstruction]
-    return there + [f"member {i + 1}" for i in range(reconstruction.sizes["member"])]
+    names = [name for name in names if name in ("observed", "error") or name in reconstruction]
+    names += [f"member {i + 1}" for i in range(reconstruction.sizes["member"])]
+    methods = [] if baselines is None else [str(name) for name in baselines["method"].values]
+    methods = [name for name in methods if name not in names]
+    others = [name for name in ("background", "climatology") if name in names]
+    return names + methods + [name + MINUS for name in (*methods, *others)]
 
 
-def shown(chosen, name):
+def _shown(chosen, name):
     """The field (…, latitude, longitude) behind a name, and its kind."""
+    if name == "error":
+        name = "mean" + MINUS
+    if name.endswith(MINUS):
+        field, _ = _shown(chosen, name.removesuffix(MINUS))
+        return field - chosen["truth"], "difference"
     if name == "observed":
         field = chosen["value"].where(chosen["observed"])
-    elif name == "error":
-        field = chosen["mean"] - chosen["truth"]
     elif name.startswith("member "):
         field = chosen["members"].isel(member=int(name.split()[1]) - 1)
-    else:
+    elif name in chosen:
         field = chosen[name]
-    kind = {"error": "difference", "spread": "spread"}.get(name, "temperature")
+    else:
+        field = chosen["baselines"].sel({"method": name}, drop=True)
+    kind = "spread" if name == "spread" else "temperature"
     return field.where(chosen["ocean"]), kind
 
 
-class _Map:
-    """One map whose field, ocean, limits and title can be set again."""
-
-    def __init__(self, figure, axes, field, ocean, left):
-        self.axes = axes
-        self.x, self.y = map_base(axes, field, ocean, left=left)
-        self.base, self.coast = axes.collections[-2:]
-        empty = np.full(field.shape, np.nan)
-        self.norm, self.kind = Normalize(0, 1), None
-        self.mesh = axes.pcolormesh(
-            self.x, self.y, np.ma.masked_invalid(empty), norm=self.norm, rasterized=True
-        )
-        marks = {"s": 10, "edgecolors": "black", "linewidths": 0.3, "norm": self.norm}
-        self.dots = dots(axes, [], [], c=[], **marks)
-        self.marks = axes.plot([], [], "o-", color="black", mfc="white", ms=5, lw=1, zorder=5)[0]
-        self.bar = figure.colorbar(self.mesh, ax=axes, location="bottom", extend="both", pad=0.02)
-
-    def set(self, field, kind, limits, ocean, title):
-        wet = np.asarray(ocean, bool)
-        self.base.set_array(np.where(wet, 0.0, np.nan))
-        self.coast.set_segments(coast_lines(self.x, self.y, wet))
-        values = np.asarray(field, float)
-        sparse = 0 < np.isfinite(values).sum() < SPARSE * wet.sum()
-        self.mesh.set_array(
-            np.ma.masked_invalid(np.full_like(values, np.nan) if sparse else values)
-        )
-        # Colours and limits change at once: the bar is drawn anew at every change.
-        with self.norm.callbacks.blocked():
-            self.norm.vmin, self.norm.vmax = limits
-        if kind != self.kind:
-            self.dots.set_cmap(COLOURS[kind][0])
-            self.mesh.set_cmap(COLOURS[kind][0])
-            self.kind = kind
-        else:
-            self.mesh.changed()
-        seen = field.notnull() & sparse
-        at = dots(self.axes, *places(seen), s=0)
-        self.dots.set_offsets(at.get_offsets())
-        at.remove()
-        self.dots.set_array(values[np.asarray(seen)])
-        self.bar.set_label(unit_label(field, kind))
-        self.axes.set_title(title)
-
-
 class ReconstructionView:
-    """The figure of `explorer.explore_reconstruction`.
+    """Two maps of a reconstruction, and what lies below a click.
+
+    A click on a map opens the profile there: the ensemble as a fan and what was observed nearby. A
+    second click opens the section of the right map between the two places; a third begins again.
 
     Args:
-        reconstruction: the dataset of reconstruction.nc.
+        reconstruction: the dataset of reconstruction.nc; a spread with a calibration has it.
+        baselines: the dataset of baselines.nc, for other methods beside it.
     """
 
-    def __init__(self, reconstruction):
+    @mpl.rc_context(STYLE)
+    def __init__(self, reconstruction, baselines=None):
         self.data, self.clicks = reconstruction, []
-        first = select(reconstruction, depth=float(reconstruction.depth[0]))
-        self.grid = [first[name].values for name in ("longitude", "latitude")]
-        with mpl.rc_context(STYLE):
-            self.figure, axes = map_panels(
-                first["truth"].transpose("latitude", "longitude"), 1, 3, extra=0.8, width=9.5
-            )
-            below = axes[0, 2].get_subplotspec()
-            axes[0, 2].remove()
-            self.below = self.figure.add_subplot(below)
-            ocean = first["ocean"].transpose("latitude", "longitude")
-            self.maps = [
-                _Map(self.figure, one, first["truth"], ocean, left=k == 0)
-                for k, one in enumerate(axes[0, :2])
-            ]
-            self._invite()
-        self.laid_out = False
+        if baselines is not None:
+            self.data = self.data.assign(baselines=baselines["mean"])
+        if "calibration" in self.data:
+            spread = self.data["spread"] * self.data["calibration"]
+            self.data = self.data.assign(spread=spread.transpose(*self.data["spread"].dims))
+        first = select(self.data, depth=float(reconstruction["depth"][0]))
+        first = first[["truth", "ocean"]].transpose("latitude", "longitude")
+        made = live_maps(first["truth"], first["ocean"], 2, spare=1)
+        self.figure, self.maps, (self.below,) = made
+        self.below.set_axis_off()
+        words = "Click a map: the profile there.\nClick again: the section\nbetween the two."
+        self.below.text(0.5, 0.5, words, ha="center", va="center", color="#555555")
+        self.bar = self.figure.add_axes([0, 0, 1, 1])
+        self.bar.set_visible(False)
+        self.bar.set_in_layout(False)
 
     @mpl.rc_context(STYLE)
-    def show(self, case, time, depth, left="truth", right="mean"):
-        """Change what both maps show; the profile or section follows."""
-        self.chosen = select(self.data, case=case, time=time)
-        level = select(self.data, case=case, time=time, depth=depth)
+    def show(self, case, time, depth, left="truth", right="mean", profile="anomaly"):
+        """Change what both maps show; the profile (`anomaly`, `temperature`) or section follows."""
+        self.chosen, self.names = select(self.data, case=case, time=time), (left, right)
+        self.anomaly = profile == "anomaly" and "climatology" in self.data
+        level = self.chosen.sel(depth=depth, method="nearest")
         level = level.transpose(..., "latitude", "longitude")
-        self.depth = float(level.depth)
+        self.depth = float(level["depth"])
         of_truth = self.data["truth"].sel(depth=depth, method="nearest")
         warm = robust_limits(of_truth.where(level["ocean"]))
-        for one, name in zip(self.maps, (left, right)):
-            field, kind = shown(level, name)
-            limits = warm if kind == "temperature" else robust_limits(field, kind=kind)
-            one.set(field, kind, limits, level["ocean"], name.capitalize())
+        shown = [_shown(level, name) for name in self.names]
+        for one, name, (field, kind) in zip(self.maps, self.names, shown):
+            alike = [other for other, its in shown if its == kind]
+            limits = warm if kind == "temperature" else robust_limits(*alike, kind=kind)
+            one.set(field, kind, limits, level["ocean"], self._title(level, field, name, kind))
         self.figure.suptitle(f"{case}, {month(time)}, {metres(self.depth)}")
-        self._draw_below()
-        if not self.laid_out:  # once: afterwards nothing changes its size
-            self.figure.draw_without_rendering()
-            self.figure.set_layout_engine("none")
+        if settle(self.figure):
             left, bottom, width, height = self.below.get_position().bounds
-            self.below.set_position([left, bottom, 0.86 * width, height])  # room for its depths
-            self.laid_out = True
+            self.place = left, bottom, 0.86 * width, height  # room for its depths
+        self._draw_below()
 
     def click(self, axes, x, y):
         """A click on a map, in its coordinates; True where it changed something."""
         if axes not in [one.axes for one in self.maps]:
             return False
-        longitude, latitude = crs.PlateCarree().transform_point(x, y, axes.projection)
-        column = int(abs((self.grid[0] - longitude + 180) % 360 - 180).argmin())
-        row = int(abs(self.grid[1] - latitude).argmin())
-        self.clicks = (self.clicks if len(self.clicks) == 1 else []) + [(row, column)]
-        for one in self.maps:
-            middle = [(edges[1:] + edges[:-1]) / 2 for edges in (one.x, one.y)]
-            one.marks.set_data(
-                [middle[0][c] for _, c in self.clicks], [middle[1][r] for r, _ in self.clicks]
-            )
-        with mpl.rc_context(STYLE):
-            self._draw_below()
+        longitude, latitude = unproject(axes.projection, x, y)
+        away = (self.data["longitude"].values - longitude + 180) % 360 - 180
+        self.mark(int(abs(self.data["latitude"].values - latitude).argmin()), abs(away).argmin())
         return True
 
-    def _invite(self):
-        self.below.clear()
-        self.below.set_axis_off()
-        words = "Click a map: the profile there.\nClick again: the section\nbetween the two."
-        self.below.text(0.5, 0.5, words, ha="center", va="center", color="#555555")
+    @mpl.rc_context(STYLE)
+    def mark(self, row, column):
+        """As a click on that cell."""
+        self.clicks = (self.clicks if len(self.clicks) == 1 else []) + [(row, int(column))]
+        for one in self.maps:
+            one.mark(self.clicks)
+        self._draw_below()
+
+    def _title(self, level, field, name, kind):
+        """The name; of an error what it amounts to where nothing was observed."""
+        if kind != "difference":
+            calibrated = name == "spread" and "calibration" in self.data
+            return name.capitalize() + (", calibrated" if calibrated else "")
+        hidden = level["ocean"] & ~level["observed"]
+        weights = np.cos(np.radians(level["latitude"])) * (hidden & field.notnull())
+        size = float(np.sqrt((field**2 * weights).sum() / weights.sum()))
+        return f"{name.capitalize()}\nRMSE {size:.2f} where nothing was observed"
 
     def _draw_below(self):
         if not self.clicks:
             return
-        self.below.clear()
-        self.below.set_axis_on()
-        self.below.set_facecolor("white")
-        (self._profile if len(self.clicks) == 1 else self._section)()
+        axes, section = self.below, len(self.clicks) == 2
+        axes.clear()
+        axes.set_axis_on()
+        self.bar.set_visible(section)
+        left, bottom, width, height = self.place
+        axes.set_position([left, bottom + 0.17 * section, width, height - 0.17 * section])
+        (self._section if section else self._profile)()
         # On the free side, and as small as on the maps.
-        self.below.yaxis.tick_right()
-        self.below.yaxis.set_label_position("right")
-        self.below.tick_params(labelsize=STYLE["ytick.labelsize"])
+        axes.yaxis.tick_right()
+        axes.yaxis.set_label_position("right")
+        axes.tick_params(labelsize=STYLE["ytick.labelsize"])
+
+    def _place(self, cell):
+        return float(self.data["longitude"][cell[1]]), float(self.data["latitude"][cell[0]])
 
     def _profile(self):
-        """The fan of the ensemble, the truth, and observations within `NEAR`."""
         row, column = self.clicks[0]
-        here = self.chosen.isel(latitude=row, longitude=column)
-        here = here.isel(depth=np.flatnonzero(here["ocean"].values))
-        depth = here.depth.values
-        self.below.set_title(self._words(row, column))
-        if not len(depth):
-            self.below.text(0.5, 0.5, "land", ha="center", transform=self.below.transAxes)
+        here, axes = self.chosen.isel(latitude=row, longitude=column), self.below
+        axes.set_facecolor("white")
+        axes.set_title(place_label(*self._place(self.clicks[0])))
+        if not here["ocean"].any():
+            axes.text(0.5, 0.5, "land", ha="center", transform=axes.transAxes)
             return
-        low, high = np.nanquantile(here["members"].transpose("member", "depth"), (0.05, 0.95), 0)
-        axes = self.below
-        axes.fill_betweenx(
-            depth, low, high, color="#0072b2", alpha=0.25, lw=0, label="90 % of members"
-        )
-        axes.plot(here["mean"], depth, color="#0072b2", label="mean")
-        axes.plot(here["truth"], depth, color="black", lw=1, label="truth")
-        if "background" in here:
-            axes.plot(
-                here["background"], depth, color="#777777", lw=0.8, ls="--", label="background"
-            )
-        y, x = np.meshgrid(self.grid[1], self.grid[0], indexing="ij")
-        shrink = np.cos(np.radians(self.grid[1][row]))
-        apart = EARTH * np.hypot(y - y[row, column], shrink * (x - x[row, column]))
-        near = self.chosen["observed"].values & (apart <= NEAR)
-        if near.any():
-            level, *_ = np.nonzero(near)
-            axes.plot(
-                self.chosen["value"].values[near],
-                self.chosen.depth.values[level],
-                "o",
-                ms=3,
-                color="#d55e00",
-                label=f"observed within {NEAR:g} km",
-            )
-        depth_axis(axes, depth)
+        beside = {name.removesuffix(MINUS) for name in self.names}
+        beside = {name for name in beside if name not in self.data and name in self._methods()}
+        beside = {name: _shown(here, name)[0] for name in sorted(beside)}
+        base = here["climatology"] if self.anomaly else None
+        seen = nearby(self.chosen, row, column)
+        fan(axes, here, base=base, beside=beside, observed=seen)
         axes.axhline(self.depth, color="#777777", lw=0.6, ls=":")
-        axes.set_xlabel(unit_label(here["mean"], "temperature"))
+        words = unit_label(here["truth"], "temperature")
+        axes.set_xlabel(f"{words} − climatology" if self.anomaly else words)
         axes.legend(loc="lower right", fontsize=6)
 
+    def _methods(self):
+        return self.data["method"].values if "method" in self.data.coords else ()
+
     def _section(self):
-        """The mean from the first click to the second, depth downward."""
-        (row, column), (row2, column2) = self.clicks
-        number = max(abs(row2 - row), abs(column2 - column), 1) + 1
-        rows = np.linspace(row, row2, number).round().astype(int)
-        columns = np.linspace(column, column2, number).round().astype(int)
-        fields = self.chosen["mean"].where(self.chosen["ocean"]).transpose("depth", "latitude", ...)
-        values = fields.values[:, rows, columns]
-        along = np.concatenate([[0], np.cumsum(self._steps(rows, columns))])
-        axes, (low, high) = self.below, robust_limits(fields)
-        axes.pcolormesh(
-            cell_edges(along),
-            depth_edges(self.chosen.depth.values),
-            np.ma.masked_invalid(values),
-            cmap=COLOURS["temperature"][0],
-            vmin=low,
-            vmax=high,
-            rasterized=True,
+        name, axes = self.names[1], self.below
+        ends = [self._place(cell) for cell in self.clicks]
+        cut = transect(self.chosen, ends).transpose(..., "depth", "distance")
+        field, kind = _shown(cut, name)
+        edges = depth_edges(cut["depth"].values)
+        mesh = paint_section(
+            axes,
+            cell_edges(cut["distance"]),
+            edges,
+            field,
+            kind=kind,
+            limits=robust_limits(field, kind=kind),
         )
-        axes.set_facecolor(LAND)
-        depth_axis(axes, depth_edges(self.chosen.depth.values))
-        axes.set_xlabel("km")
-        ends = " to ".join(self._words(*each) for each in self.clicks)
-        axes.set_title(f"Mean, {ends}", fontsize=7)
+        depth_axis(axes, edges)
+        axes.set_xlabel("Distance (km)")
+        words = " to ".join(place_label(*end) for end in ends)
+        axes.set_title(f"{name.capitalize()}\n{words}", fontsize=7)
+        left, bottom, width, _ = self.place
+        self.bar.clear()
+        self.bar.set_position([left, bottom - 0.01, width, 0.025])
+        bar = self.figure.colorbar(mesh, cax=self.bar, orientation="horizontal", extend="both")
+        bar.set_label(unit_label(field, kind))
+        self.bar.tick_params(labelsize=STYLE["xtick.labelsize"])
 
-    def _steps(self, rows, columns):
-        y, x = self.grid[1][rows], self.grid[0][columns]
-        return EARTH * np.hypot(np.diff(y), np.cos(np.radians(y[:-1])) * np.diff(x)) + 1e-3
 
-    def _words(self, row, column):
-        places = (self.grid[1][row], "latitude"), (self.grid[0][column], "longitude")
-        return " ".join(degrees_label(round(float(value), 1), along) for value, along in places)
+def still(reconstruction, baselines=None, *, case=None, time=None, depth=100.0, right="mean"):
+    """The reconstruction's view as a figure: two maps and the profile farthest from observations.
+
+    Case, month and depth as of `labels.select`; the left map is the truth. Returns the figure.
+    """
+    view = ReconstructionView(reconstruction, baselines)
+    chosen = select(reconstruction, case=case, time=time)
+    view.show(chosen["case"].item(), chosen["time"].values, depth, "truth", right)
+    view.mark(*remotest(chosen))
+    return view.figure
+
+
+class MasksView:
+    """What a network would see of one month: the surface, the observed values, and the field.
+
+    Args:
+        month: canonical dataset of one date, with `surface` where the store has one.
+    """
+
+    @mpl.rc_context(STYLE)
+    def __init__(self, month):
+        self.data, self.asked = month, None
+        self.above = "surface" in month
+        first = month["temperature"].isel(time=0, depth=0)
+        made = live_maps(first, month["ocean"].isel(depth=0), 2 + self.above, width=9.5)
+        self.figure, self.maps, _ = made
+
+    @mpl.rc_context(STYLE)
+    def show(self, pattern, fraction, depth, seed, surface=None):
+        """Observe by a pattern, and show it at a depth.
+
+        `fraction` of the ocean is observed; `surface` is the fraction of the surface under cloud,
+        None where it is not seen.
+        """
+        asked = {"pattern": pattern, "observed": fraction}
+        if surface is not None:
+            asked |= {"surface": 1.0, "clouds": surface}
+        if self.asked != (asked, seed):
+            self.seen, self.asked = observe(self.data, asked, seed).isel(time=0), (asked, seed)
+        level = self.seen.sel(depth=depth, method="nearest")
+        field, ocean = (
+            self.data["temperature"].isel(time=0).sel(depth=level["depth"]),
+            level["ocean"],
+        )
+        limits, where = robust_limits(field.where(ocean)), metres(level["depth"])
+        share = 100 * float((level["observed"] & ocean).sum() / max(int(ocean.sum()), 1))
+        shown = [
+            (level["value"], ocean, limits, f"Observed at {where}, {share:.3g} %"),
+            (field.where(ocean), ocean, limits, f"Hidden behind it, {where}"),
+        ]
+        if self.above:
+            above, wet = self.data["surface"].isel(time=0), self.data["ocean"].isel(depth=0)
+            words = "Surface, seen from above" if surface is not None else "Surface, not seen"
+            shown.insert(0, (level["surface"], wet, robust_limits(above), words))
+        for one, (values, wet, extent, title) in zip(self.maps, shown, strict=True):
+            one.set(values.assign_attrs(field.attrs), "temperature", extent, wet, title)
+        self.figure.suptitle(f"{pattern}, {month(self.data['time'][0])}, seed {seed}")
+        settle(self.figure)
+
+
+class DenoisingView:
+    """A sample being formed, beside what it comes to.
+
+    Args:
+        steps: (step, latitude, longitude) with the coordinate `noise_level`.
+    """
+
+    @mpl.rc_context(STYLE)
+    def __init__(self, steps, kind="temperature"):
+        self.steps, self.kind = steps.transpose("step", "latitude", "longitude"), kind
+        last = self.steps.isel(step=-1)
+        self.limits = robust_limits(last, kind=kind)
+        self.ocean = last.notnull().reset_coords(drop=True)
+        self.figure, self.maps, _ = live_maps(last, self.ocean, 2, width=7.2)
+        self.maps[1].set(last, kind, self.limits, self.ocean, "Finished")
+
+    @mpl.rc_context(STYLE)
+    def show(self, step):
+        """Show one step on the left."""
+        now = self.steps.isel(step=step).where(self.ocean)
+        title = f"Step {step}, noise {float(now['noise_level']):.2f}"
+        self.maps[0].set(now, self.kind, self.limits, self.ocean, title)
+        settle(self.figure)
+
+
+class LossView:
+    """The loss of a run so far, a panel a stage, drawn anew when there is more of it."""
+
+    def __init__(self):
+        self.figure = mpl.figure.Figure((7.2, 2.8), dpi=100, layout="constrained")
+
+    @mpl.rc_context(STYLE)
+    def show(self, records):
+        """Draw the records of metrics.jsonl; without any the figure says that none came yet."""
+        self.figure.clear()
+        stages = len({record["stage"] for record in records})
+        if stages:
+            loss_curve(records, axes=self.figure.subplots(1, stages))
+        else:
+            words = "no training step is recorded yet"
+            self.figure.text(0.5, 0.5, words, ha="center", color="#555555")

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
-from test_maps import DEPTHS, bars, make_reconstruction, panels
+from test_maps import DEPTHS, make_reconstruction, panels
 
-from ocean_lib import charts, labels, sections
+from ocean_lib import charts
 
 mpl.use("Agg")
 
@@ -43,43 +43,6 @@ def make_scores():
 @pytest.fixture(scope="module")
 def reconstruction():
     return make_reconstruction()
-
-
-def test_section_runs_downward_along_a_row(reconstruction):
-    for case in ("blocks 50 %", "profiles 1.2 %"):
-        figure = sections.section(reconstruction, case=case, latitude=34.5)
-        assert bars(figure) == ["Temperature (°C)", "Difference (°C)", "Spread (°C)"]
-        bottom, top = panels(figure)[0].get_ylim()
-        assert bottom > 900 and top == 0
-        assert [axes.get_position().width > 0.25 for axes in panels(figure)] == [True] * 4
-    assert len(panels(sections.section(reconstruction, longitude=180.2))) == 4
-    assert len(panels(sections.section(reconstruction.isel(latitude=[9])))) == 4
-    with pytest.raises(ValueError, match="one latitude or one longitude"):
-        sections.section(reconstruction, latitude=34, longitude=180)
-
-
-def test_profile_defaults_to_the_remotest_deep_column(reconstruction):
-    chosen = labels.select(reconstruction, case="profiles 1.2 %")
-    row, column = sections._remotest(chosen)
-    wet = chosen["ocean"].sum("depth").values
-    assert wet[row, column] == wet.max() and not chosen["observed"].values[:, row, column].any()
-
-    def remoteness(place):  # mean over levels of the distance to the nearest observation there
-        return np.mean(
-            [np.hypot(*(np.argwhere(level) - place).T).min() for level in chosen["observed"].values]
-        )
-
-    best = max(remoteness(place) for place in np.argwhere(wet == wet.max()))
-    assert remoteness((row, column)) == pytest.approx(best)
-    axes = panels(sections.profile(reconstruction, case="profiles 1.2 %"))
-    assert len(axes) == 2 and axes[0].get_ylim()[1] == 0
-    with pytest.raises(ValueError, match="is land"):
-        sections.profile(reconstruction, latitude=35, longitude=178)
-
-
-def test_profile_draws_without_members(reconstruction):
-    none = reconstruction.assign(members=reconstruction["members"] * np.nan)
-    sections.profile(none).canvas.draw()
 
 
 def test_error_by_depth_puts_ours_in_front():

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
-from ocean_lib import drawing, labels, maps, sections
+from ocean_lib import drawing, fans, labels, maps, sections
 
 mpl.use("Agg")
 
@@ -148,16 +148,6 @@ def test_positions_agree_with_cartopy(level):
     np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
-def test_global_field_is_drawn_from_pole_to_pole():
-    latitude, longitude = np.arange(-87.5, 90, 5), np.arange(2.5, 360, 5)
-    field = xr.DataArray(
-        20 * np.cos(np.deg2rad(latitude))[:, None] + 0 * longitude,
-        coords={"latitude": latitude, "longitude": longitude},
-    )
-    axes = panels(maps.field_map(field))[0]
-    assert np.allclose(axes.get_xlim(), (-180, 180)) and np.allclose(axes.get_ylim(), (-90, 90))
-
-
 def test_a_section_is_not_a_map(level):
     with pytest.raises(ValueError, match="1 x 51 cells .* sections.section"):
         maps.field_map(level["truth"].isel(latitude=[0]))
@@ -203,7 +193,7 @@ def test_nothing_everything_and_no_ocean(reconstruction, level, seen):
     for dataset in (extreme, dry):
         for figure in (
             maps.reconstruction_maps(dataset, depths=[0, 900]),
-            sections.profile(dataset),
+            fans.profile(dataset),
             sections.section(dataset),
             maps.members(dataset, depth=900),
         ):

@@ -1,0 +1,120 @@
+"""What an ensemble says about one place: a profile as a fan, beside what was measured nearby.
+
+Depth runs downward on a square-root scale. The fan holds 90 % and half of the members; the lines
+are the mean and whatever it is compared with. Reconstructions come as the dataset of
+reconstruction.nc, of one case and month.
+"""
+
+import matplotlib as mpl
+import numpy as np
+
+from ocean_lib.drawing import STYLE, depth_axis, panels
+from ocean_lib.labels import month, place_label, select
+
+__all__ = ["fan", "nearby", "profile", "remotest"]
+
+BLACK, BLUE, ORANGE, GREY = "#000000", "#0072b2", "#d55e00", "#777777"
+OTHERS = ["#e69f00", "#009e73", "#cc79a7", "#56b4e9"]
+LINES = {
+    "truth": ("truth", BLACK, "-", 1.6),
+    "mean": ("ensemble mean", BLUE, "-", 1.4),
+    "background": ("background", ORANGE, "--", 1.0),
+    "climatology": ("climatology", GREY, ":", 1.2),
+}
+EARTH = 111.195  # km a degree
+
+
+def nearby(chosen, row, column, within=60.0):
+    """What was observed within a distance (km) of a cell: depths (n,) and values (n,)."""
+    chosen = chosen.transpose(..., "depth", "latitude", "longitude")
+    latitude, longitude = chosen["latitude"].values, chosen["longitude"].values
+    east = (longitude - longitude[column] + 180) % 360 - 180
+    east = np.cos(np.radians(latitude[row])) * east
+    apart = EARTH * np.hypot(latitude[:, None] - latitude[row], east)
+    near = np.asarray(chosen["observed"], bool) & (apart <= within)
+    return chosen["depth"].values[np.nonzero(near)[0]], chosen["value"].values[near]
+
+
+def fan(axes, here, *, base=None, beside=None, observed=None, label=True):
+    """One water column on `axes`: the members' fan, mean, truth, background and climatology.
+
+    Args:
+        here: the dataset at one place, on (member, depth).
+        base: (depth,) subtracted from everything, such as the climatology.
+        beside: {name: (depth,)} of further lines.    observed: depths and values of marks.
+        label: whether to name the depth axis.
+    """
+    ocean = np.asarray(here["ocean"], bool)
+    depth = np.asarray(here["depth"], float)[ocean]
+    base = np.zeros(ocean.size) if base is None else np.asarray(base, float)
+    members = np.asarray(here["members"].transpose("member", "depth"), float)[:, ocean]
+    members = members[np.isfinite(members).any(1)] - base[ocean]
+    if members.size:
+        low, lower, upper, high = np.percentile(members, (5, 25, 75, 95), axis=0)
+        look = {"color": BLUE, "linewidth": 0}
+        axes.fill_betweenx(depth, low, high, alpha=0.18, label="members 5–95 %", **look)
+        axes.fill_betweenx(depth, lower, upper, alpha=0.3, label="members 25–75 %", **look)
+    lines = {key: (here[key], *look) for key, look in LINES.items() if key in here}
+    for (name, values), colour in zip((beside or {}).items(), OTHERS):
+        lines[name] = values, name, colour, "-.", 1.2
+    mark = "D" if depth.size == 1 else None
+    for values, name, colour, dash, width in lines.values():
+        look = {"color": colour, "linewidth": width, "marker": mark, "markersize": 4}
+        axes.plot((np.asarray(values, float) - base)[ocean], depth, dash, label=name, **look)
+    if observed is not None and len(observed[0]):
+        levels = np.asarray(here["depth"], float)
+        values = observed[1] - np.interp(observed[0], levels, base)
+        look = {"color": BLACK, "markersize": 3, "markerfacecolor": "white", "markeredgewidth": 0.7}
+        axes.plot(values, observed[0], "o", label="observed nearby", **look)
+    axes.grid(alpha=0.3, linewidth=0.4)
+    depth_axis(axes, 1.04 * depth, label=label)
+
+
+def remotest(chosen):
+    """(row, column) of the full-depth column farthest, level by level, from what was observed."""
+    from scipy.ndimage import distance_transform_edt
+
+    chosen = chosen.transpose(..., "depth", "latitude", "longitude")
+    ocean, observed = np.asarray(chosen["ocean"]), np.asarray(chosen["observed"])
+    distance = np.stack(
+        [
+            distance_transform_edt(~level) if level.any() else np.zeros(level.shape)
+            for level in observed & ocean
+        ]
+    )
+    wet = ocean.sum(0)
+    score = np.where(wet == wet.max(), (distance * ocean).sum(0), -1)
+    return np.unravel_index(int(score.argmax()), score.shape)
+
+
+@mpl.rc_context(STYLE)
+def profile(reconstruction, *, case=None, time=None, latitude=None, longitude=None, axes=None):
+    """The fan of one place, left the temperature, right its departure from the climatology.
+
+    The place is the nearest cell, by default the full-depth column farthest from any observation;
+    what was observed within 60 km is marked. `axes` are two. Returns the figure.
+    Raises ValueError on land.
+    """
+    chosen = select(reconstruction, case=case, time=time)
+    if latitude is None or longitude is None:
+        row, column = remotest(chosen)
+    else:
+        away = (chosen["longitude"].values - longitude + 180) % 360 - 180
+        row, column = abs(chosen["latitude"].values - latitude).argmin(), abs(away).argmin()
+    here = chosen.isel(latitude=row, longitude=column)
+    if not np.asarray(here["ocean"]).any():
+        raise ValueError(
+            f"latitude {float(here['latitude']):.2f}, longitude {float(here['longitude']):.2f} "
+            "is land; choose a place in the ocean"
+        )
+    figure, grid = panels(1, 2, width=5.4, height=4.0, axes=axes, sharey=True)
+    seen = nearby(chosen, row, column)
+    for one, base in zip(grid[0], (None, here["climatology"]), strict=True):
+        fan(one, here, base=base, observed=seen, label=base is None)
+    grid[0, 0].set_xlabel("Temperature (°C)")
+    grid[0, 1].set_xlabel("Departure from climatology (°C)")
+    grid[0, 0].legend(loc="best", frameon=False)
+    if axes is None:
+        place = place_label(here["longitude"], here["latitude"])
+        figure.suptitle(f"{chosen['case'].item()}, {month(chosen['time'])}, {place}")
+    return figure

@@ -1,0 +1,109 @@
+"""A map that is kept and changed, several times faster than a new figure.
+
+The panel is laid out once, with its land, coast, degrees and colour bar; `set` then changes the
+values of the artists, and whoever holds the canvas draws them.
+"""
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.colors import Normalize
+
+from ocean_lib.drawing import (
+    COLOURS,
+    STYLE,
+    coast_lines,
+    dots,
+    map_base,
+    map_panels,
+    places,
+    unit_label,
+)
+
+__all__ = ["LiveMap", "live_maps", "settle"]
+
+SPARSE = 0.03  # of the ocean: fewer observations are drawn as dots
+
+
+class LiveMap:
+    """One map whose field, ocean, limits and title can be set again.
+
+    Args:
+        figure, axes: where it is drawn.    field: (latitude, longitude), for its grid.
+        ocean: bool, alike.    left: whether to write the latitudes.
+    """
+
+    def __init__(self, figure, axes, field, ocean, *, left=True):
+        self.axes = axes
+        self.x, self.y, self.base, self.coast = map_base(axes, field, ocean, left=left)
+        empty = np.ma.masked_invalid(np.full(field.shape, np.nan))
+        self.norm, self.kind = Normalize(0, 1), None
+        self.mesh = axes.pcolormesh(self.x, self.y, empty, norm=self.norm, rasterized=True)
+        marks = {"s": 10, "edgecolors": "black", "linewidths": 0.3, "norm": self.norm}
+        self.dots = dots(axes, [], [], c=[], **marks)
+        self.marks = axes.plot([], [], "o-", color="black", mfc="white", ms=5, lw=1, zorder=5)[0]
+        self.bar = figure.colorbar(self.mesh, ax=axes, location="bottom", extend="both", pad=0.02)
+
+    def set(self, field, kind, limits, ocean, title):
+        """Show a field (latitude, longitude); NaN in the ocean is grey, few values are dots."""
+        wet = np.asarray(ocean, bool)
+        self.base.set_array(wet.astype(float))
+        self.coast.set_segments(coast_lines(self.x, self.y, wet))
+        values = np.asarray(field, float)
+        sparse = 0 < np.isfinite(values).sum() < SPARSE * wet.sum()
+        whole = np.full_like(values, np.nan) if sparse else values
+        self.mesh.set_array(np.ma.masked_invalid(whole))
+        # Colours and limits change at once: the bar is drawn anew at every change.
+        with self.norm.callbacks.blocked():
+            self.norm.vmin, self.norm.vmax = limits
+        if kind != self.kind:
+            self.dots.set_cmap(COLOURS[kind][0])
+            self.mesh.set_cmap(COLOURS[kind][0])
+            self.kind = kind
+        else:
+            self.mesh.changed()
+        seen = field.notnull() & sparse
+        at = dots(self.axes, *places(seen), s=0)
+        self.dots.set_offsets(at.get_offsets())
+        at.remove()
+        self.dots.set_array(values[np.asarray(seen)])
+        self.bar.set_label(unit_label(field, kind))
+        self.axes.set_title(title)
+
+    def mark(self, cells):
+        """Mark cells (row, column) and the line between them."""
+        rows, columns = np.array(cells, int).reshape(-1, 2).T
+        around = [(rows + i, columns + j) for i in (0, 1) for j in (0, 1)]  # corners of each
+        self.marks.set_data(*(sum(each[at] for at in around) / 4 for each in (self.x, self.y)))
+
+
+@mpl.rc_context(STYLE)
+def live_maps(field, ocean, number, *, spare=0, extra=1.0, width=9.5):
+    """A figure with `number` live maps in a row and room for `spare` further panels.
+
+    Returns the figure, the maps, and the axes of the spare panels (no maps).
+    """
+    figure, grid = map_panels(field, 1, number + spare, extra=extra, width=width)
+    rest = []
+    for axes in grid[0, number:]:
+        place = axes.get_subplotspec()
+        axes.remove()
+        rest.append(figure.add_subplot(place))
+    maps = [
+        LiveMap(figure, axes, field, ocean, left=k == 0) for k, axes in enumerate(grid[0, :number])
+    ]
+    return figure, maps, rest
+
+
+def settle(figure):
+    """Lay the figure out for good, with room for titles of two lines; True if it was not yet."""
+    if figure.get_layout_engine() is None:
+        return False
+    named = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
+    words = {axes: axes.get_title() for axes in named}
+    for axes in words:
+        axes.set_title("\n")
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes, title in words.items():
+        axes.set_title(title)
+    return True
