@@ -40,7 +40,9 @@ class LiveMap:
         self.mesh = axes.pcolormesh(self.x, self.y, empty, norm=self.norm, rasterized=True)
         marks = {"s": 10, "edgecolors": "black", "linewidths": 0.3, "norm": self.norm}
         self.dots = dots(axes, [], [], c=[], **marks)
-        self.marks = axes.plot([], [], "o-", color="black", mfc="white", ms=5, lw=1, zorder=5)[0]
+        look = {"color": "black", "mfc": "white", "ms": 5, "lw": 1, "zorder": 5, "clip_on": False}
+        self.marks = axes.plot([], [], "o-", **look)[0]
+        self.marks.set_in_layout(False)  # unclipped and empty, it would have no extent
         self.bar = figure.colorbar(self.mesh, ax=axes, location="bottom", extend="both", pad=0.02)
 
     def set(self, field, kind, limits, ocean, title):

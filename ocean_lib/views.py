@@ -195,14 +195,17 @@ class ReconstructionView:
         self.bar.tick_params(labelsize=STYLE["xtick.labelsize"])
 
 
-def still(reconstruction, baselines=None, *, case=None, time=None, depth=100.0, right="mean"):
+def still(
+    reconstruction, baselines=None, *, case=None, time=None, depth=100.0, left="truth", right="mean"
+):
     """The reconstruction's view as a figure: two maps and the profile farthest from observations.
 
-    Case, month and depth as of `labels.select`; the left map is the truth. Returns the figure.
+    Case, month and depth as of `labels.select`; `left` and `right` are of `choices`. Returns the
+    figure.
     """
     view = ReconstructionView(reconstruction, baselines)
     chosen = select(reconstruction, case=case, time=time)
-    view.show(chosen["case"].item(), chosen["time"].values, depth, "truth", right)
+    view.show(chosen["case"].item(), chosen["time"].values, depth, left, right)
     view.mark(*remotest(chosen))
     return view.figure
 

@@ -85,6 +85,8 @@ def test_reconstruction_follows_case_month_depth_and_maps(reconstruction):
     controls, canvas = parts(explorer.explore_reconstruction(reconstruction, baselines))
     assert list(controls) == ["case", "month", "depth", "left", "right", "profile"]
     assert [label for label, _ in controls["month"].options] == ["Apr 2015", "May 2015"]
+    widths = [axes.get_position().width for axes in canvas.figure.axes]
+    assert min(widths[:3]) > 0.2  # the layout held
     assert moves(canvas, controls["month"], controls["month"].options[1][1])
     assert moves(canvas, controls["depth"], controls["depth"].options[2][1])
     assert moves(canvas, controls["case"], "profiles 1.2 %")

@@ -1,6 +1,8 @@
 """The five notebooks end to end by the runner, and what every stored notebook must be."""
 
+import ast
 import json
+import re
 from pathlib import Path
 
 import gdac
@@ -43,7 +45,14 @@ def complete(folder: Path) -> xr.Dataset:
     for name in (*(f"{step}.ipynb" for step in STEPS), "checkpoint.pt", "metrics.jsonl"):
         assert (folder / name).is_file(), name
     assert not list(folder.rglob("*.partial"))
-    for figure in ("02_occlusion", "02_argo_month", "03_loss", "05_error_by_depth", "05_maps_1"):
+    for figure in (
+        "02_occlusion",
+        "02_argo_month",
+        "03_loss",
+        "05_error_by_depth",
+        "05_maps_1",
+        "05_view",
+    ):
         assert (folder / "figures" / f"{figure}.png").stat().st_size > 5000, figure
     return xr.load_dataset(folder / "reconstruction.nc")
 
@@ -111,16 +120,60 @@ def test_a_users_own_file_goes_through_all_notebooks(workspace):
     assert 0 < float(result.latitude.min()) and float(result.longitude.max()) < -130
 
 
-@pytest.mark.parametrize("notebook", chain(NOTEBOOKS), ids=lambda path: path.stem)
+EVERY = sorted(NOTEBOOKS.glob("*.ipynb"))
+LONGEST = 8  # lines of a function in a notebook
+
+
+def test_the_notebooks_are_those_of_the_chain_and_three_beside_it():
+    beside = {path.stem for path in EVERY} - {path.stem for path in chain(NOTEBOOKS)}
+    assert beside == {"compare_runs", "explore", "follow_run"}
+    assert [path.stem for path in chain(NOTEBOOKS)] == STEPS
+
+
+@pytest.mark.parametrize("notebook", EVERY, ids=lambda path: path.stem)
 def test_a_stored_notebook_is_clean(notebook):
     content = nbformat.read(notebook, as_version=4)
     code = [cell for cell in content.cells if cell.cell_type == "code"]
     assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    assert "widgets" not in content.metadata and "papermill" not in content.metadata
     tagged = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
-    assert len(tagged) == 1 and all("#" in line for line in tagged[0].source.splitlines())
-    text = "\n".join(cell.source for cell in code)
-    assert "class " not in text and "sys.path" not in text and "/home/" not in text
+    assert len(tagged) == 1 and tagged[0] is code[0]
+    assert all("  # " in line for line in tagged[0].source.splitlines())
     assert declared(notebook)
+    opening = content.cells[0]
+    assert opening.cell_type == "markdown" and opening.source.startswith("# ")
+    for word in ("**Takes** ", "**Leaves** ", "**Time** "):
+        assert word in opening.source, f"{notebook.stem} does not say {word}"
+    for cell in code:
+        faults(cell.source)
+
+
+def faults(source: str) -> None:
+    """Asserts that a cell calls and does not define."""
+    for node in ast.walk(ast.parse(source)):
+        assert not isinstance(node, ast.ClassDef), f"class {node.name}"
+        if isinstance(node, ast.FunctionDef):
+            lines = node.end_lineno - node.lineno + 1
+            assert lines <= LONGEST, f"{node.name} has {lines} lines; define it in ocean_lib"
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            absolute = re.match(r"([/\\\\~]|[A-Za-z]:[/\\\\])\w", node.value)
+            assert not absolute, f"absolute path {node.value!r}"
+        assert not (isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.path")
+
+
+@pytest.mark.parametrize(
+    "source, fault",
+    [
+        ("class A:\n    pass", "class A"),
+        ("def f():\n" + "    x = 1\n" * 9, "f has 10 lines"),
+        ("open('/home/me/data.nc')", "absolute path '/home/me"),
+        ("here = r'C:\\data\\x.nc'", "absolute path"),
+        ("sys.path.append('..')", ""),
+    ],
+)
+def test_a_fault_would_be_found(source, fault):
+    with pytest.raises(AssertionError, match=fault):
+        faults(source)
 
 
 @pytest.mark.parametrize("file", parameters_files(NOTEBOOKS), ids=lambda path: path.stem)

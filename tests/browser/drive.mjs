@@ -1,14 +1,16 @@
 // Drives JupyterLab and Voilà in Chromium as a person would; the first thing that fails ends it.
 //
-//     node drive.mjs LAB_URL VOILA_URL SCREENSHOTS NOTEBOOK …
+//     node drive.mjs LAB_URL VOILA_URL SCREENSHOTS RUN_FOLDER NOTEBOOK …
 //
 // Every notebook is opened and all its cells are run; where it has sliders they are moved and the
-// picture beside them must change; a click on a reconstruction must open the profile.
+// picture beside them must change; a click on a reconstruction must open the profile, a button must
+// make a figure, and a run that goes on must be seen to. Without VOILA_URL the notebooks are all.
 import { createRequire } from "node:module";
-import { mkdirSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
 
 const { chromium } = createRequire(process.cwd() + "/")("playwright-core");
-const [lab, voila, shots, ...notebooks] = process.argv.slice(2);
+const [lab, voila, shots, run, ...notebooks] = process.argv.slice(2);
+const PATIENCE = Number(process.env.PATIENCE ?? 20000); // ms until a picture must have changed
 const CANVAS = ".jupyter-matplotlib-canvas-container canvas";
 const SLIDER = ".widget-slider .noUi-handle";
 const began = Date.now();
@@ -24,12 +26,23 @@ async function pictures(page) {
   ]);
 }
 
+async function rest(page) {
+  // What an earlier move sent may still be on its way.
+  let before = "";
+  for (;;) {
+    const now = JSON.stringify(await pictures(page));
+    if (now === before) return now;
+    before = now;
+    await page.waitForTimeout(500);
+  }
+}
+
 async function changes(page, words, act) {
-  const before = JSON.stringify(await pictures(page));
+  const before = await rest(page);
   const start = Date.now();
   await act();
   while (JSON.stringify(await pictures(page)) === before) {
-    if (Date.now() - start > 20000) throw new Error(`${words}: no picture changed in 20 s`);
+    if (Date.now() - start > PATIENCE) throw new Error(`${words}: no picture changed in ${PATIENCE} ms`);
     await page.waitForTimeout(50);
   }
   say(`${words}: a picture changed after ${Date.now() - start} ms`);
@@ -63,6 +76,25 @@ async function click(page, name) {
   }
 }
 
+async function takeAway(page, name) {
+  await page.locator('button:has-text("Make a figure")').last().click();
+  const link = page.locator("a[download]").last();
+  await link.waitFor({ timeout: PATIENCE });
+  const [file] = await Promise.all([page.waitForEvent("download"), link.click()]);
+  const bytes = readFileSync(await file.path());
+  if (bytes.toString("latin1", 1, 4) !== "PNG" || bytes.length < 30000)
+    throw new Error(`${name}: ${file.suggestedFilename()} is no picture`);
+  say(`${name}: ${file.suggestedFilename()} is taken away, ${bytes.length >> 10} KiB`);
+}
+
+async function goOn(page, name) {
+  // One more record, as a training elsewhere would write it.
+  const lines = readFileSync(`${run}/metrics.jsonl`, "utf-8").trim().split("\n");
+  const last = JSON.parse(lines.at(-1));
+  const next = JSON.stringify({ ...last, step: last.step + 10, steps: last.steps + 10, loss: 3 * last.loss }) + "\n";
+  await changes(page, `${name}, a record more`, async () => appendFileSync(`${run}/metrics.jsonl`, next));
+}
+
 async function runNotebook(browser, name) {
   const page = await browser.newPage({ viewport: { width: 1400, height: 1000 } });
   page.on("console", (message) => {
@@ -84,14 +116,36 @@ async function runNotebook(browser, name) {
   await page.click('.lm-Menu-itemLabel:text-is("Run All Cells")');
   await page.waitForTimeout(1500);
   await idle();
-  const errors = page.locator('[data-mime-type="application/vnd.jupyter.error"]');
-  if (await errors.count()) throw new Error(`${name}: ${await errors.first().innerText()}`);
+  const broken = await page.evaluate(() => [
+    ...[...document.querySelectorAll(".jp-OutputArea-output")]
+      .map((one) => one.textContent)
+      .filter((text) => text.includes("Traceback (most recent call last)")),
+    ...[...document.querySelectorAll(".jp-CodeCell .jp-InputPrompt")]
+      .map((one) => one.textContent)
+      .filter((text) => /\[ ?\]/.test(text))
+      .map(() => "a cell was not run"),
+  ]);
+  if (broken.length) throw new Error(`${name}: ${broken[0]}`);
   const sliders = await moveSliders(page, name);
-  if (await page.locator(CANVAS).count()) await click(page, name);
+  if (/04_|05_/.test(name)) await click(page, name);
+  if (/05_/.test(name)) await takeAway(page, name);
+  if (/follow_/.test(name)) await goOn(page, name);
+  await rest(page);
   await page.screenshot({ path: `${shots}/${name.replace(/.*\//, "").replace(".ipynb", "")}.png` });
   say(`${name}: all cells ran, ${sliders} slider(s)`);
   await page.close();
   return sliders;
+}
+
+async function runVoila(browser) {
+  const page = await browser.newPage({ viewport: { width: 1200, height: 800 } });
+  await page.goto(voila, { waitUntil: "domcontentloaded" });
+  await page.waitForSelector(CANVAS, { timeout: 120000 });
+  await page.waitForTimeout(2000);
+  await moveSliders(page, "voila");
+  await click(page, "voila");
+  await page.screenshot({ path: `${shots}/voila.png` });
+  say("voila: the reconstruction is served");
 }
 
 const browser = await chromium.launch({
@@ -102,15 +156,8 @@ mkdirSync(shots, { recursive: true });
 try {
   let sliders = 0;
   for (const name of notebooks) sliders += await runNotebook(browser, name);
-  if (sliders < 4) throw new Error(`${sliders} sliders in all notebooks, at least 4 are expected`);
-  const page = await browser.newPage({ viewport: { width: 1200, height: 800 } });
-  await page.goto(voila, { waitUntil: "domcontentloaded" });
-  await page.waitForSelector(CANVAS, { timeout: 120000 });
-  await page.waitForTimeout(2000);
-  await moveSliders(page, "voila");
-  await click(page, "voila");
-  await page.screenshot({ path: `${shots}/voila.png` });
-  say("voila: the reconstruction is served");
+  if (voila && sliders < 8) throw new Error(`${sliders} sliders in all notebooks, at least 8 are expected`);
+  if (voila) await runVoila(browser);
 } catch (error) {
   for (const context of browser.contexts())
     for (const page of context.pages()) await page.screenshot({ path: `${shots}/failed.png` });

@@ -3,7 +3,9 @@
     python tests/browser/run.py [NODE_MODULES]
 
 `make test-browser` calls it. The notebooks are those of the smoke run, as executed, without
-outputs, so that running all cells finds everything made. Screenshots lie in `outputs/browser/`.
+outputs, so that running all cells finds everything made. In the end one more is driven, whose
+picture does not follow its sliders: the driver must refuse it. Screenshots lie in
+`outputs/browser/`.
 """
 
 import os
@@ -18,6 +20,13 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "outputs" / "browser"
+BREAK = """
+from ocean_lib import views
+
+View = views.ReconstructionView
+show = View.show
+View.show = lambda view, **names: None if hasattr(view, "chosen") else show(view, **names)
+"""
 
 
 def free_port() -> int:
@@ -45,7 +54,14 @@ def main() -> int:
     shutil.rmtree(work, ignore_errors=True)
     for folder in ("data", "outputs", "notebooks"):
         (work / folder).mkdir(parents=True)
-    environment = os.environ | {"OCEAN_WORKSPACE": str(work)}
+    settings = work / "settings"
+    quiet = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    quiet.parent.mkdir(parents=True)
+    quiet.write_text('{"fetchNews": "false"}')
+    environment = os.environ | {
+        "OCEAN_WORKSPACE": str(work),
+        "JUPYTERLAB_SETTINGS_DIR": str(settings),
+    }
     run = [sys.executable, "-m", "ocean_lib", "run", "smoke", "evaluations=[2]"]
     subprocess.run(run, env=environment, check=True, stdout=subprocess.DEVNULL)
     names = []
@@ -56,7 +72,12 @@ def main() -> int:
                 cell.outputs, cell.execution_count = [], None
         nbformat.write(notebook, work / "notebooks" / path.name)
         names.append(f"notebooks/{path.name}")
-    shutil.copy(ROOT / "notebooks" / "explore.ipynb", work / "notebooks")
+    for name in ("explore", "follow_run"):
+        shutil.copy(ROOT / "notebooks" / f"{name}.ipynb", work / "notebooks")
+    names.append("notebooks/follow_run.ipynb")
+    broken = nbformat.read(work / "notebooks" / "explore.ipynb", as_version=4)
+    broken.cells.insert(1, nbformat.v4.new_code_cell(BREAK))
+    nbformat.write(broken, work / "notebooks" / "broken.ipynb")
     ports = free_port(), free_port()
     quiet = {"env": environment, "cwd": work, "stdout": subprocess.DEVNULL}
     lab = subprocess.Popen(
@@ -85,15 +106,25 @@ def main() -> int:
     try:
         for port in ports:
             wait_for(port)
-        addresses = [f"http://127.0.0.1:{port}" for port in ports]
-        driver = [
-            "node",
-            str(ROOT / "tests" / "browser" / "drive.mjs"),
-            *addresses,
-            str(SHOTS),
-            *names,
-        ]
-        return subprocess.run(driver, cwd=modules, timeout=600).returncode
+        lab_page, voila_page = (f"http://127.0.0.1:{port}" for port in ports)
+        drive = ["node", str(ROOT / "tests" / "browser" / "drive.mjs"), lab_page]
+        rest = [str(SHOTS), str(work / "outputs" / "smoke")]
+        every = subprocess.run([*drive, voila_page, *rest, *names], cwd=modules, timeout=600)
+        if every.returncode:
+            return every.returncode
+        refused = subprocess.run(
+            [*drive, "", *rest, "notebooks/broken.ipynb"],
+            cwd=modules,
+            timeout=200,
+            env=os.environ | {"PATIENCE": "8000"},
+            capture_output=True,
+            text=True,
+        )
+        if refused.returncode == 0 or "no picture changed" not in refused.stderr:
+            print(f"a picture that does not follow was not noticed:\n{refused.stderr}")
+            return 1
+        print("a picture that does not follow its slider is noticed")
+        return 0
     finally:
         for server in (lab, voila):
             server.terminate()

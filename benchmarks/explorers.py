@@ -1,0 +1,92 @@
+"""How long a move of a control takes until its picture is ready, beside a new figure.
+
+    python -m benchmarks.explorers [--moves 12]
+
+On the run of `make demo`: every control of an explorer in turn, from the change of its value to the
+PNG that goes to the page; and the same picture made anew, axes, coasts and all. Medians; the table
+goes to `results/explorers.md`.
+"""
+
+import argparse
+import itertools
+import statistics
+import time
+from pathlib import Path
+
+from ocean_lib import explorer, netcdf, reconstruction
+from ocean_lib.model import Densifier
+from ocean_lib.runs import open_run
+from ocean_lib.store import Store
+from ocean_lib.whole import whole
+
+RESULT = Path(__file__).resolve().parent / "results" / "explorers.md"
+
+
+def ready(widget) -> None:
+    """The picture as the page would be sent it, whole."""
+    canvas = widget.children[1]
+    canvas._force_full = canvas._png_is_old = True
+    assert canvas.get_diff_image()
+
+
+def other(control):
+    """A value that the control does not have now."""
+    if not hasattr(control, "options"):
+        return (control.value + 1) % (control.max + 1)
+    options = dict(control._options_full)
+    return next(value for value in options.values() if value != control.value)
+
+
+def seconds(act, *given) -> float:
+    began = time.perf_counter()
+    act(*given)
+    return time.perf_counter() - began
+
+
+def move(widget, control) -> None:
+    control.value = other(control)
+    ready(widget)
+
+
+def anew(make) -> None:
+    ready(make())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--moves", type=int, default=12)
+    number = parser.parse_args().moves
+    here = open_run("demo")
+    result, baselines = netcdf.read(here.reconstruction), netcdf.read(here.baselines)
+    month = Store(here.store("demo")).fields("validation", dates=[0])
+    seen = netcdf.observations(result, str(result["case"].values[-1])).isel(time=[0])
+    steps = reconstruction.denoising(Densifier.load(here.checkpoint), seen, 110.0, steps=8)
+    makers = {
+        "masks": lambda: explorer.explore_masks(month),
+        "reconstruction": lambda: explorer.explore_reconstruction(result, baselines),
+        "denoising": lambda: explorer.explore_denoising(steps),
+    }
+    lines = [
+        "# A move in an explorer",
+        "",
+        f"`python -m benchmarks.explorers`: the demo's run, {number} moves through all controls "
+        "and three new figures each, medians in one run on 2 cores.",
+        "",
+        "| explorer | a move, s | slowest, s | a new figure, s | ratio |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for name, make in makers.items():
+        widget = make()
+        ready(widget)
+        controls = itertools.cycle(widget.children[0].children)
+        moves = [seconds(move, widget, one) for one in itertools.islice(controls, number)]
+        new = statistics.median(seconds(anew, make) for _ in range(3))
+        one = statistics.median(moves)
+        lines.append(f"| {name} | {one:.2f} | {max(moves):.2f} | {new:.2f} | 1/{new / one:.1f} |")
+    with whole(RESULT) as beside:
+        beside.write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
