@@ -30,6 +30,7 @@ figures: # the pictures of README.md, from the demo's run
 	cp outputs/demo/figures/05_maps_2.png assets/reconstruction.png
 	cp outputs/demo/figures/05_error_by_depth.png assets/error_by_depth.png
 	cp outputs/demo/figures/02_occlusion.png assets/occlusion.png
+	cp outputs/demo/figures/05_view.png assets/explorer.png
 	cp outputs/demo/figures/04_denoising.gif assets/denoising.gif
 
 benchmark: $(INSTALLED) # verifies the frozen cases, prints the table of all methods

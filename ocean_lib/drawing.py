@@ -36,6 +36,7 @@ __all__ = [
     "paint_observed",
     "colour_bar",
     "dots",
+    "is_sparse",
     "places",
     "depth_axis",
     "depth_edges",
@@ -58,6 +59,7 @@ STYLE = {
     "figure.constrained_layout.h_pad": 0.03,
 }
 WIDTH = 7.2  # inches, two columns of a journal page
+SPARSE = 0.03  # of the ocean: fewer observations are drawn as dots
 LAND, COAST, HIDDEN = "#8f867a", "#3b3630", "#e4e4e4"
 SEEN, SEA = "#1f5a85", "#9cc6e0"  # the observed mask, the ocean mask
 COLOURS = {
@@ -237,13 +239,18 @@ def places(mask):
     return mask["longitude"].values[column], mask["latitude"].values[row]
 
 
+def is_sparse(observed, ocean):
+    """Whether so little of the ocean is observed that each place is drawn as a dot."""
+    return 0 < int((observed & ocean).sum()) < SPARSE * int(ocean.sum())
+
+
 def paint_observed(axes, value, observed, ocean, *, limits, **panel):
     """The observed temperatures alone: dots where under 3 % of the ocean is seen, else cells.
 
     `panel` goes to `paint`. Returns the mesh.
     """
     value = value.where(observed & ocean).transpose("latitude", "longitude")
-    sparse = int(observed.sum()) < 0.03 * int(ocean.sum())
+    sparse = is_sparse(observed, ocean)
     mesh = paint(
         axes, value.where(not sparse), kind="temperature", limits=limits, ocean=ocean, **panel
     )

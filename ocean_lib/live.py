@@ -13,15 +13,16 @@ from ocean_lib.drawing import (
     STYLE,
     coast_lines,
     dots,
+    is_sparse,
     map_base,
     map_panels,
-    places,
     unit_label,
 )
+from ocean_lib.projections import project
 
 __all__ = ["LiveMap", "live_maps", "settle"]
 
-SPARSE = 0.03  # of the ocean: fewer observations are drawn as dots
+SEEN = {"ms": 2.5, "mfc": "white", "mec": "black", "mew": 0.5, "zorder": 4}
 
 
 class LiveMap:
@@ -35,23 +36,29 @@ class LiveMap:
     def __init__(self, figure, axes, field, ocean, *, left=True):
         self.axes = axes
         self.x, self.y, self.base, self.coast = map_base(axes, field, ocean, left=left)
+        middle = np.meshgrid(field["longitude"], field["latitude"])
+        self.middle = project(axes.projection, *middle)  # of the cells, x and y
         empty = np.ma.masked_invalid(np.full(field.shape, np.nan))
         self.norm, self.kind = Normalize(0, 1), None
         self.mesh = axes.pcolormesh(self.x, self.y, empty, norm=self.norm, rasterized=True)
         marks = {"s": 10, "edgecolors": "black", "linewidths": 0.3, "norm": self.norm}
         self.dots = dots(axes, [], [], c=[], **marks)
+        self.seen = axes.plot([], [], "o", **SEEN)[0]
         look = {"color": "black", "mfc": "white", "ms": 5, "lw": 1, "zorder": 5, "clip_on": False}
         self.marks = axes.plot([], [], "o-", **look)[0]
         self.marks.set_in_layout(False)  # unclipped and empty, it would have no extent
         self.bar = figure.colorbar(self.mesh, ax=axes, location="bottom", extend="both", pad=0.02)
 
-    def set(self, field, kind, limits, ocean, title):
-        """Show a field (latitude, longitude); NaN in the ocean is grey, few values are dots."""
+    def set(self, field, kind, limits, ocean, title, observed=None):
+        """Show a field (latitude, longitude); NaN in the ocean is grey, few values are dots.
+
+        Where few places are `observed` they are marked on it.
+        """
         wet = np.asarray(ocean, bool)
         self.base.set_array(wet.astype(float))
         self.coast.set_segments(coast_lines(self.x, self.y, wet))
         values = np.asarray(field, float)
-        sparse = 0 < np.isfinite(values).sum() < SPARSE * wet.sum()
+        sparse = is_sparse(np.isfinite(values), wet)
         whole = np.full_like(values, np.nan) if sparse else values
         self.mesh.set_array(np.ma.masked_invalid(whole))
         # Colours and limits change at once: the bar is drawn anew at every change.
@@ -63,19 +70,19 @@ class LiveMap:
             self.kind = kind
         else:
             self.mesh.changed()
-        seen = field.notnull() & sparse
-        at = dots(self.axes, *places(seen), s=0)
-        self.dots.set_offsets(at.get_offsets())
-        at.remove()
-        self.dots.set_array(values[np.asarray(seen)])
+        seen = np.isfinite(values) & sparse
+        self.dots.set_offsets(np.stack([each[seen] for each in self.middle], -1))
+        self.dots.set_array(values[seen])
+        on_top = observed is not None and not sparse and is_sparse(observed, ocean)
+        x, y = (each[np.asarray(observed & ocean)] if on_top else [] for each in self.middle)
+        self.seen.set_data(x, y)
         self.bar.set_label(unit_label(field, kind))
         self.axes.set_title(title)
 
     def mark(self, cells):
         """Mark cells (row, column) and the line between them."""
         rows, columns = np.array(cells, int).reshape(-1, 2).T
-        around = [(rows + i, columns + j) for i in (0, 1) for j in (0, 1)]  # corners of each
-        self.marks.set_data(*(sum(each[at] for at in around) / 4 for each in (self.x, self.y)))
+        self.marks.set_data(*(each[rows, columns] for each in self.middle))
 
 
 @mpl.rc_context(STYLE)

@@ -18,6 +18,7 @@ from ocean_lib.drawing import (
     STYLE,
     colour_bar,
     dots,
+    is_sparse,
     legend,
     map_base,
     map_panels,
@@ -186,7 +187,8 @@ def reconstruction_maps(reconstruction, *, case=None, time=None, depths=(0, 100,
     """Rows of depths; columns observed, truth, ensemble mean, error (mean - truth) and spread.
 
     `reconstruction` is the dataset of reconstruction.nc; `depths` in metres, nearest levels, each
-    drawn once. Observed profiles are dots, denser patterns cells. Returns the figure.
+    drawn once. Observed profiles are dots, also on the mean, error and spread; denser patterns are
+    cells. Returns the figure.
     """
     chosen = select(reconstruction, case=case, time=time)
     levels = chosen["depth"].sel(depth=list(depths), method="nearest").values
@@ -219,6 +221,9 @@ def reconstruction_maps(reconstruction, *, case=None, time=None, depths=(0, 100,
                 bottom=bottom,
             )
             colour_bar(figure, mesh, panel, "°C", "bottom", aspect=16)
+        if is_sparse(level["observed"], ocean):
+            for panel in grid[row, 2:]:
+                dots(panel, *places(level["observed"] & ocean), s=4, c="white", edgecolors="black")
     for panel, name in zip(grid[0], ("Observed", "Truth", "Mean", "Error", "Spread"), strict=True):
         panel.set_title(name)
     _headline(figure, axes, f"{chosen['case'].item()}, {month(chosen['time'])}")

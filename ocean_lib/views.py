@@ -95,7 +95,8 @@ class ReconstructionView:
         for one, name, (field, kind) in zip(self.maps, self.names, shown):
             alike = [other for other, its in shown if its == kind]
             limits = warm if kind == "temperature" else robust_limits(*alike, kind=kind)
-            one.set(field, kind, limits, level["ocean"], self._title(level, field, name, kind))
+            title, seen = self._title(level, field, name, kind), level["observed"]
+            one.set(field, kind, limits, level["ocean"], title, seen)
         self.figure.suptitle(f"{case}, {month(time)}, {metres(self.depth)}")
         if settle(self.figure):
             left, bottom, width, height = self.below.get_position().bounds
