@@ -13,6 +13,8 @@ import statistics
 import time
 from pathlib import Path
 
+from matplotlib.backend_bases import MouseEvent
+
 from ocean_lib import explorer, netcdf, reconstruction
 from ocean_lib.model import Densifier
 from ocean_lib.runs import open_run
@@ -27,6 +29,18 @@ def ready(widget) -> None:
     canvas = widget.children[1]
     canvas._force_full = canvas._png_is_old = True
     assert canvas.get_diff_image()
+
+
+def clicked(result, baselines, number: int):
+    """The explorer after so many clicks on its left map."""
+    widget = explorer.explore_reconstruction(result, baselines)
+    canvas = widget.children[1]
+    axes = canvas.figure.axes[0]
+    for share in ((0.3, 0.2), (0.8, 0.7))[:number]:
+        place = axes.transAxes.transform(share)
+        event = MouseEvent("button_press_event", canvas, *place, 1)
+        canvas.callbacks.process("button_press_event", event)
+    return widget
 
 
 def other(control):
@@ -64,6 +78,8 @@ def main() -> None:
     makers = {
         "masks": lambda: explorer.explore_masks(month),
         "reconstruction": lambda: explorer.explore_reconstruction(result, baselines),
+        "reconstruction, a profile open": lambda: clicked(result, baselines, 1),
+        "reconstruction, a section open": lambda: clicked(result, baselines, 2),
         "denoising": lambda: explorer.explore_denoising(steps),
     }
     lines = [

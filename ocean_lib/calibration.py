@@ -15,7 +15,7 @@ import xarray as xr
 from .dataset import named
 from .evaluation import LAYERS, hidden
 
-__all__ = ["apply", "fit", "fit_cases", "stated"]
+__all__ = ["apply", "calibrated", "fit", "fit_cases", "stated"]
 
 
 def stated(result: xr.Dataset) -> xr.DataArray:
@@ -105,3 +105,16 @@ def apply(result: xr.Dataset, factor: xr.DataArray) -> xr.Dataset:
     if "error" in result:
         changed["error"] = (factor * result["error"]).transpose(*result["error"].dims)
     return result.assign(changed)
+
+
+def calibrated(reconstruction: xr.Dataset) -> xr.Dataset:
+    """A reconstruction with its own `calibration` applied to members and spread, where it has one.
+
+    Its attribute `calibrated` says so, and so do the pictures made of it.
+    """
+    if "calibration" not in reconstruction:
+        return reconstruction
+    factor, spread = reconstruction["calibration"], reconstruction["spread"]
+    wide = (spread * factor).transpose(*spread.dims).assign_attrs(spread.attrs)
+    applied = apply(reconstruction, factor).assign(spread=wide).drop_vars("calibration")
+    return applied.assign_attrs(reconstruction.attrs, calibrated="by layer, on validation months")

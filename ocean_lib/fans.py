@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 
 from ocean_lib.drawing import STYLE, depth_axis, panels
-from ocean_lib.labels import month, place_label, select
+from ocean_lib.labels import calibrated, month, place_label, select
 
 __all__ = ["fan", "nearby", "profile", "remotest"]
 
@@ -24,50 +24,64 @@ LINES = {
 EARTH = 111.195  # km a degree
 
 
-def nearby(chosen, row, column, within=60.0):
-    """What was observed within a distance (km) of a cell: depths (n,) and values (n,)."""
-    chosen = chosen.transpose(..., "depth", "latitude", "longitude")
+def nearby(chosen, row, column, *, within=60.0, most=5):
+    """The observed columns nearest to a cell: (km, dataset on depth) each, the nearest first.
+
+    `within` is in km, `most` how many of them. Empty where nothing is known of what was observed.
+    """
+    if "value" not in chosen:
+        return []
     latitude, longitude = chosen["latitude"].values, chosen["longitude"].values
     east = (longitude - longitude[column] + 180) % 360 - 180
     east = np.cos(np.radians(latitude[row])) * east
     apart = EARTH * np.hypot(latitude[:, None] - latitude[row], east)
-    near = np.asarray(chosen["observed"], bool) & (apart <= within)
-    return chosen["depth"].values[np.nonzero(near)[0]], chosen["value"].values[near]
+    seen = chosen["observed"].any("depth").transpose("latitude", "longitude").values
+    found = np.argwhere(seen & (apart <= within))
+    found = sorted(found.tolist(), key=lambda cell: apart[*cell])[:most]
+    return [(apart[i, j], chosen.isel(latitude=i, longitude=j)) for i, j in found]
 
 
-def fan(axes, here, *, base=None, beside=None, observed=None, label=True):
+def fan(axes, here, *, anomaly=False, beside=None, observed=(), label=True):
     """One water column on `axes`: the members' fan, mean, truth, background and climatology.
 
     Args:
         here: the dataset at one place, on (member, depth).
-        base: (depth,) subtracted from everything, such as the climatology.
-        beside: {name: (depth,)} of further lines.    observed: depths and values of marks.
+        anomaly: draw departures from the climatology, of each place its own.
+        beside: {name: (depth,)} of further lines.    observed: of `nearby`, marked.
         label: whether to name the depth axis.
     """
     ocean = np.asarray(here["ocean"], bool)
     depth = np.asarray(here["depth"], float)[ocean]
-    base = np.zeros(ocean.size) if base is None else np.asarray(base, float)
-    members = np.asarray(here["members"].transpose("member", "depth"), float)[:, ocean]
-    members = members[np.isfinite(members).any(1)] - base[ocean]
+    base = np.asarray(here["climatology"], float)[ocean] if anomaly else np.zeros(depth.size)
+    slab = (lambda values: np.repeat(values, 2, -1)) if depth.size == 1 else lambda values: values
+    z = depth * [0.9, 1.1] if depth.size == 1 else depth  # a single level is drawn as a slab
+    members = np.empty((0, depth.size))
+    if "members" in here:
+        members = np.asarray(here["members"].transpose("member", "depth"), float)[:, ocean]
+        members = members[np.isfinite(members).any(1)] - base
     if members.size:
-        low, lower, upper, high = np.percentile(members, (5, 25, 75, 95), axis=0)
+        low, lower, upper, high = slab(np.percentile(members, (5, 25, 75, 95), axis=0))
+        words = "calibrated" if calibrated(here) else "members"
         look = {"color": BLUE, "linewidth": 0}
-        axes.fill_betweenx(depth, low, high, alpha=0.18, label="members 5–95 %", **look)
-        axes.fill_betweenx(depth, lower, upper, alpha=0.3, label="members 25–75 %", **look)
+        axes.fill_betweenx(z, low, high, alpha=0.18, label=f"{words} 5–95 %", **look)
+        axes.fill_betweenx(z, lower, upper, alpha=0.3, label=f"{words} 25–75 %", **look)
     lines = {key: (here[key], *look) for key, look in LINES.items() if key in here}
     for (name, values), colour in zip((beside or {}).items(), OTHERS):
         lines[name] = values, name, colour, "-.", 1.2
-    mark = "D" if depth.size == 1 else None
     for values, name, colour, dash, width in lines.values():
-        look = {"color": colour, "linewidth": width, "marker": mark, "markersize": 4}
-        axes.plot((np.asarray(values, float) - base)[ocean], depth, dash, label=name, **look)
-    if observed is not None and len(observed[0]):
-        levels = np.asarray(here["depth"], float)
-        values = observed[1] - np.interp(observed[0], levels, base)
+        values = np.asarray(values, float)[ocean] - base
+        if np.isfinite(values).any():
+            axes.plot(slab(values), z, dash, label=name, color=colour, linewidth=width)
+    for index, (_, other) in enumerate(observed):
+        seen = np.asarray(other["observed"], bool)
+        values = other["value"] - other["climatology"] if anomaly else other["value"]
         look = {"color": BLACK, "markersize": 3, "markerfacecolor": "white", "markeredgewidth": 0.7}
-        axes.plot(values, observed[0], "o", label="observed nearby", **look)
+        words = f"observed, {observed[0][0]:.0f} to {observed[-1][0]:.0f} km away"
+        if index == 0:
+            look["label"] = words
+        axes.plot(np.asarray(values)[seen], np.asarray(other["depth"])[seen], "o", **look)
     axes.grid(alpha=0.3, linewidth=0.4)
-    depth_axis(axes, 1.04 * depth, label=label)
+    depth_axis(axes, 1.04 * z, label=label)
 
 
 def remotest(chosen):
@@ -92,7 +106,7 @@ def profile(reconstruction, *, case=None, time=None, latitude=None, longitude=No
     """The fan of one place, left the temperature, right its departure from the climatology.
 
     The place is the nearest cell, by default the full-depth column farthest from any observation;
-    what was observed within 60 km is marked. `axes` are two. Returns the figure.
+    the observed columns nearest to it are marked. `axes` are two. Returns the figure.
     Raises ValueError on land.
     """
     chosen = select(reconstruction, case=case, time=time)
@@ -109,8 +123,8 @@ def profile(reconstruction, *, case=None, time=None, latitude=None, longitude=No
         )
     figure, grid = panels(1, 2, width=5.4, height=4.0, axes=axes, sharey=True)
     seen = nearby(chosen, row, column)
-    for one, base in zip(grid[0], (None, here["climatology"]), strict=True):
-        fan(one, here, base=base, observed=seen, label=base is None)
+    for one, anomaly in zip(grid[0], (False, True), strict=True):
+        fan(one, here, anomaly=anomaly, observed=seen, label=not anomaly)
     grid[0, 0].set_xlabel("Temperature (°C)")
     grid[0, 1].set_xlabel("Departure from climatology (°C)")
     grid[0, 0].legend(loc="best", frameon=False)

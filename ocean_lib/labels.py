@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-__all__ = ["degrees_label", "metres", "month", "place_label", "select"]
+__all__ = ["calibrated", "capital", "degrees_label", "metres", "month", "place_label", "select"]
 
 
 def select(reconstruction, *, case=None, time=None, depth=None):
@@ -27,6 +27,16 @@ def select(reconstruction, *, case=None, time=None, depth=None):
         chosen = chosen.sel(depth=depth, method="nearest")
     masks = [name for name in ("ocean", "observed", "surface_observed") if name in chosen]
     return chosen.assign({name: chosen[name].astype(bool) for name in masks})
+
+
+def calibrated(reconstruction):
+    """`, calibrated` where members and spread are (`calibration.calibrated`), else nothing."""
+    return ", calibrated" if reconstruction.attrs.get("calibrated") else ""
+
+
+def capital(name):
+    """A name as it begins a title; what else is in capitals stays so."""
+    return name[:1].upper() + name[1:]
 
 
 def month(time):

@@ -18,11 +18,13 @@ from ocean_lib.drawing import (
     map_panels,
     unit_label,
 )
-from ocean_lib.projections import project
+from ocean_lib.projections import project, unwrapped
 
 __all__ = ["LiveMap", "live_maps", "settle"]
 
 SEEN = {"ms": 2.5, "mfc": "white", "mec": "black", "mew": 0.5, "zorder": 4}
+MARKS = {"marker": "X", "ms": 8, "mfc": "#d55e00", "mec": "white", "mew": 0.8, "zorder": 6}
+LOWEST = 3.4  # inches of a figure
 
 
 class LiveMap:
@@ -44,9 +46,9 @@ class LiveMap:
         marks = {"s": 10, "edgecolors": "black", "linewidths": 0.3, "norm": self.norm}
         self.dots = dots(axes, [], [], c=[], **marks)
         self.seen = axes.plot([], [], "o", **SEEN)[0]
-        look = {"color": "black", "mfc": "white", "ms": 5, "lw": 1, "zorder": 5, "clip_on": False}
-        self.marks = axes.plot([], [], "o-", **look)[0]
+        self.marks = axes.plot([], [], ls="", clip_on=False, **MARKS)[0]
         self.marks.set_in_layout(False)  # unclipped and empty, it would have no extent
+        self.line = axes.plot([], [], color="#d55e00", lw=1.2, zorder=5)[0]
         self.bar = figure.colorbar(self.mesh, ax=axes, location="bottom", extend="both", pad=0.02)
 
     def set(self, field, kind, limits, ocean, title, observed=None):
@@ -79,10 +81,14 @@ class LiveMap:
         self.bar.set_label(unit_label(field, kind))
         self.axes.set_title(title)
 
-    def mark(self, cells):
-        """Mark cells (row, column) and the line between them."""
-        rows, columns = np.array(cells, int).reshape(-1, 2).T
-        self.marks.set_data(*(each[rows, columns] for each in self.middle))
+    def mark(self, places, line=()):
+        """Mark places (longitude, latitude) in degrees, and a line through such places."""
+        for artist, given in ((self.marks, places), (self.line, line)):
+            degrees = np.array(given, float).reshape(-1, 2).T
+            x, y = project(self.axes.projection, *unwrapped(self.axes.projection, *degrees))
+            # Where the line leaves the map on one side it comes back on the other.
+            jump = np.abs(np.diff(x, prepend=x[:1])) > np.ptp(self.x) / 2
+            artist.set_data(np.where(jump & (artist is self.line), np.nan, x), y)
 
 
 @mpl.rc_context(STYLE)
@@ -92,6 +98,7 @@ def live_maps(field, ocean, number, *, spare=0, extra=1.0, width=9.5):
     Returns the figure, the maps, and the axes of the spare panels (no maps).
     """
     figure, grid = map_panels(field, 1, number + spare, extra=extra, width=width)
+    figure.set_figheight(max(figure.get_figheight(), LOWEST))
     rest = []
     for axes in grid[0, number:]:
         place = axes.get_subplotspec()

@@ -28,7 +28,7 @@ from ocean_lib.drawing import (
     robust_limits,
     unit_label,
 )
-from ocean_lib.labels import metres, month, select
+from ocean_lib.labels import calibrated, metres, month, select
 
 __all__ = [
     "field_map",
@@ -224,7 +224,8 @@ def reconstruction_maps(reconstruction, *, case=None, time=None, depths=(0, 100,
         if is_sparse(level["observed"], ocean):
             for panel in grid[row, 2:]:
                 dots(panel, *places(level["observed"] & ocean), s=4, c="white", edgecolors="black")
-    for panel, name in zip(grid[0], ("Observed", "Truth", "Mean", "Error", "Spread"), strict=True):
+    names = ("Observed", "Truth", "Mean", "Mean − truth", "Spread" + calibrated(chosen))
+    for panel, name in zip(grid[0], names, strict=True):
         panel.set_title(name)
     _headline(figure, axes, f"{chosen['case'].item()}, {month(chosen['time'])}")
     return figure

@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from ocean_lib.labels import degrees_label
 
-__all__ = ["cell_edges", "edges", "fitting", "frame", "project", "unproject"]
+__all__ = ["cell_edges", "edges", "fitting", "frame", "project", "unproject", "unwrapped"]
 
 SEAM = 180 - 1e-6  # degrees from the centre: a hair farther and a point changes sides
 AROUND = 359.0  # degrees of longitude: all the way round
@@ -50,7 +50,7 @@ def fitting(field):
     centre = (longitude[0] + longitude[-1]) / 2
     if max(-south, north) <= 75 and span <= 120:
         return crs.Mercator(centre)
-    if south >= 40:
+    if south >= 40 or (south >= 20 and north > 75):
         return crs.NorthPolarStereo(centre)
     if north <= -30:
         return crs.SouthPolarStereo(centre)
@@ -70,6 +70,12 @@ def project(projection, longitude, latitude):
     latitude = np.clip(np.asarray(latitude, dtype=float), -90, 90)
     points = projection.transform_points(crs.PlateCarree(centre), away, latitude)
     return points[..., 0], points[..., 1]
+
+
+def unwrapped(projection, longitude, latitude):
+    """The same places with longitudes within half a turn of the map's centre."""
+    centre = _centre(projection)
+    return centre + (np.asarray(longitude, float) - centre + 180) % 360 - 180, latitude
 
 
 def unproject(projection, x, y):
@@ -108,7 +114,7 @@ def frame(axes, field, *, left=True, bottom=True):
     lines = axes.gridlines(draw_labels=named, color="black", alpha=0.15, linewidth=0.4)
     lines.xlocator = MaxNLocator(4, steps=[1, 2, 5, 10])
     if around:
-        lines.xlocator = FixedLocator(np.arange(-180, 180, 45 if polar else 60))
+        lines.xlocator = FixedLocator(np.arange(-180, 180, 45 if polar else 90))
     lines.ylocator = MaxNLocator(4, steps=[1, 1.5, 2, 3, 5, 10])
     lines.x_inline, lines.top_labels, lines.right_labels = False, named and polar, named and polar
     lines.xlabel_style = lines.ylabel_style = {"size": 6}

@@ -97,15 +97,25 @@ def open_run(name: str) -> Run:
     Raises:
         RunError: the name is not one plain folder name, or nothing may be written there.
     """
-    folder = workspace() / "outputs" / folder_name(name)
+    run = find_run(name)
     try:
-        for each in ("figures", "checkpoints"):
-            (folder / each).mkdir(parents=True, exist_ok=True)
+        for each in (run.figures, run.checkpoints):
+            each.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunError(
-            f"{folder} cannot be made ({error.strerror}: {error.filename}); get the right to write"
-            " there, or set OCEAN_WORKSPACE to a folder of your own"
+            f"{run.folder} cannot be made ({error.strerror}: {error.filename}); get the right to"
+            " write there, or set OCEAN_WORKSPACE to a folder of your own"
         ) from error
+    return run
+
+
+def find_run(name: str) -> Run:
+    """The run of that name, whether it is there or not; nothing is made.
+
+    Raises:
+        RunError: the name is not one plain folder name.
+    """
+    folder = workspace() / "outputs" / folder_name(name)
     return Run(
         name=name,
         folder=folder,

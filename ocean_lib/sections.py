@@ -13,11 +13,13 @@ from itertools import pairwise
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
+from matplotlib.colors import ListedColormap
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.ticker import MaxNLocator
 
 from ocean_lib.drawing import (
     COLOURS,
+    HIDDEN,
     LAND,
     STYLE,
     colour_bar,
@@ -28,19 +30,22 @@ from ocean_lib.drawing import (
     robust_limits,
     unit_label,
 )
-from ocean_lib.labels import degrees_label, metres, month, place_label, select
+from ocean_lib.labels import calibrated, degrees_label, metres, month, place_label, select
 from ocean_lib.projections import cell_edges
 
 __all__ = ["hovmoller", "paint_section", "section", "transect"]
 
 DEGREE = 111_195.0  # metres
+MONTH = 31.0  # days
 
 
 def transect(dataset, places):
     """The cells under the great circles from place to place, a labelled (…, depth, distance).
 
     `places` are two or more of (longitude, latitude) in degrees; `distance` is in km from the
-    first. Raises ValueError for a place outside the dataset.
+    first, `along_longitude` and `along_latitude` lie on the circles. Where a circle leaves the
+    field between two places `inside` is False and nothing is known. Raises ValueError for a place
+    outside the field.
     """
     from pyproj import Geod
 
@@ -70,17 +75,31 @@ def transect(dataset, places):
         distance.append(gone + np.linspace(0, max(length, 1.0) / 1000, number))
     (longitude, latitude), distance = np.hstack(along), np.concatenate(distance)
     keep = np.diff(distance, prepend=-1) > 0  # a corner is the end of one line and begins the next
-    found = dataset.sel(
-        longitude=xr.DataArray(west + (longitude[keep] - west) % 360, dims="distance"),
-        latitude=xr.DataArray(latitude[keep], dims="distance"),
-        method="nearest",
-    )
-    return found.assign_coords(distance=("distance", distance[keep], {"units": "km"}))
+    along = {"longitude": west + (longitude[keep] - west) % 360, "latitude": latitude[keep]}
+    along = {name: xr.DataArray(values, dims="distance") for name, values in along.items()}
+    ends = {name: cell_edges(dataset[name])[[0, -1]] for name in along}
+    inside = [(ends[name][0] <= along[name]) & (along[name] <= ends[name][1]) for name in along]
+    inside = inside[0] & inside[1]
+    found = dataset.sel(along, method="nearest")
+    for name, part in found.data_vars.items():
+        if "distance" in part.dims:
+            found[name] = part & inside if part.dtype == bool else part.where(inside)
+    known = {"inside": inside, "along_longitude": along["longitude"]}
+    known |= {"along_latitude": along["latitude"], "distance": distance[keep]}
+    return found.assign_coords(known)
 
 
-def paint_section(axes, x, y, field, *, kind, limits):
-    """One field (rows, columns) between edges `x` and `y`; returns the mesh."""
-    axes.set_facecolor(LAND)
+def paint_section(axes, x, y, field, ocean, *, kind, limits):
+    """One field (rows, columns) between edges `x` and `y`; returns the mesh.
+
+    Outside `ocean` lies the sea floor; ocean without a value is grey, as on maps; what a transect
+    has outside the field stays white.
+    """
+    wet = np.asarray(ocean, float)
+    if "inside" in ocean.coords:
+        wet = np.where(ocean["inside"], wet, np.nan)
+    base = {"cmap": ListedColormap([LAND, HIDDEN]), "vmin": 0, "vmax": 1, "rasterized": True}
+    axes.pcolormesh(x, y, np.ma.masked_invalid(wet), **base)
     low, high = limits
     values = np.ma.masked_invalid(np.asarray(field, float))
     return axes.pcolormesh(
@@ -101,12 +120,12 @@ def _four(chosen, x, y, observed, axes, height):
     shown += [
         (name, field, kind, robust_limits(field, kind=kind))
         for name, field, kind in (
-            ("Error (mean - truth)", mean - truth, "difference"),
-            ("Spread", spread, "spread"),
+            ("Mean − truth", mean - truth, "difference"),
+            ("Spread" + calibrated(chosen), spread, "spread"),
         )
     ]
     for one, (name, field, kind, extent) in zip(grid.flat, shown, strict=True):
-        mesh = paint_section(one, x, y, field, kind=kind, limits=extent)
+        mesh = paint_section(one, x, y, field, ocean, kind=kind, limits=extent)
         one.set_title(name, pad=7)
         if kind != "temperature":
             colour_bar(figure, mesh, one, unit_label(truth, kind))
@@ -187,6 +206,21 @@ def section(
     return figure
 
 
+def _rows(days):
+    """Edges of rows for dates (days), which date each row shows, and whether it shows one.
+
+    A row is as high as the least time between two dates, a month at most: between dates that lie
+    farther apart there are rows that show none.
+    """
+    high = min(np.diff(days).min(initial=MONTH), MONTH)
+    edges, rows, inside = [days[0] - high / 2], [], []
+    for date, day in enumerate(days):
+        if day - high / 2 > edges[-1] + high / 4:
+            edges, rows, inside = [*edges, day - high / 2], [*rows, date], [*inside, False]
+        edges, rows, inside = [*edges, day + high / 2], [*rows, date], [*inside, True]
+    return np.array(edges), rows, np.array(inside)
+
+
 @mpl.rc_context(STYLE)
 def hovmoller(reconstruction, *, case=None, latitude=None, longitude=None, depth=100.0, axes=None):
     """Truth, ensemble mean, error and spread of a row of cells at one depth, month over month.
@@ -197,9 +231,14 @@ def hovmoller(reconstruction, *, case=None, latitude=None, longitude=None, depth
     chosen = select(reconstruction.rename(time="months"), case=case, depth=depth)
     chosen, along = _row(chosen, latitude, longitude)
     chosen = chosen.transpose(..., "months", along)
-    x, y = cell_edges(chosen[along]), cell_edges(date2num(chosen["months"].values))
     chosen["ocean"] = chosen["ocean"].broadcast_like(chosen["truth"])
-    figure, grid = _four(chosen, x, y, chosen["observed"] & chosen["ocean"], axes, 4.6)
+    y, rows, inside = _rows(date2num(chosen["months"].values))
+    inside = inside[:, None] & np.ones(chosen.sizes[along], bool)
+    chosen = chosen.isel(months=rows).assign_coords(inside=(("months", along), inside))
+    for name in ("ocean", "observed"):
+        chosen[name] = chosen[name] & chosen["inside"]
+    x, observed = cell_edges(chosen[along]), chosen["observed"] & chosen["ocean"]
+    figure, grid = _four(chosen, x, y, observed, axes, 4.6)
     for panel in grid[:, 0]:
         locator = AutoDateLocator()
         panel.yaxis.set_major_locator(locator)

@@ -28,6 +28,11 @@ class State:
     written: float | None  # seconds since the last record
 
     @property
+    def failed(self) -> bool:
+        """Whether a notebook ended in an error, or its runner without a word."""
+        return bool({"failed", "killed"} & set(self.notebooks.values()))
+
+    @property
     def running(self) -> bool:
         """Whether a notebook is under way, as far as the manifest tells."""
         return "running" in self.notebooks.values()

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+import shutil
 
 import matplotlib as mpl
 import numpy as np
@@ -13,7 +14,7 @@ from matplotlib.backend_bases import MouseEvent
 from PIL import Image
 from test_maps import make_reconstruction, make_steps
 
-from ocean_lib import explorer, labels, netcdf
+from ocean_lib import explorer, inside, labels, netcdf
 
 mpl.use("Agg")
 
@@ -60,6 +61,7 @@ def test_masks_follow_pattern_fraction_depth_surface_and_seed(reconstruction, su
     if surface:
         month["surface"] = month["temperature"].isel(depth=0, drop=True)
     controls, canvas = parts(explorer.explore_masks(month))
+    assert controls["fraction"].value == 0.5
     assert list(controls) == ["pattern", "fraction", "depth", "seed", *["surface"] * surface]
     assert len(titles(canvas)) == 2 + surface
     # Of the observed cells, as many as asked for, and at each the field's own value.
@@ -72,7 +74,8 @@ def test_masks_follow_pattern_fraction_depth_surface_and_seed(reconstruction, su
     np.testing.assert_array_equal(shown[both], truth[both])
     assert np.isfinite(truth[~both]).any()
     assert moves(canvas, controls["pattern"], "profiles")
-    assert moves(canvas, controls["fraction"], 0.01)
+    assert controls["fraction"].value == 0.0025
+    assert moves(canvas, controls["fraction"], 0.05)
     assert moves(canvas, controls["seed"], 7)
     assert moves(canvas, controls["depth"], controls["depth"].options[4][1])
     if surface:
@@ -100,7 +103,7 @@ def test_reconstruction_follows_case_month_depth_and_maps(reconstruction):
 def test_errors_side_by_side_share_limits_and_say_what_they_amount_to(reconstruction):
     baselines = make_baselines(reconstruction)
     controls, canvas = parts(explorer.explore_reconstruction(reconstruction, baselines))
-    controls["left"].value = "error"
+    controls["left"].value = "mean − truth"
     controls["right"].value = "optimal interpolation − truth"
     maps = [each for each in canvas.figure.axes if "RMSE" in each.get_title()]
     left, right = (each.collections[-2].get_clim() for each in maps)
@@ -111,7 +114,54 @@ def test_errors_side_by_side_share_limits_and_say_what_they_amount_to(reconstruc
     weight = np.cos(np.radians(one["latitude"].values))[:, None] * np.ones(hidden.shape)
     weight = weight[hidden]
     expected = np.sqrt((weight * error**2).sum() / weight.sum())
-    assert f"RMSE {expected:.2f} where" in maps[1].get_title()
+    assert f"RMSE {expected:.2f} °C where" in maps[1].get_title()
+
+
+def test_what_a_case_lacks_is_said_and_not_shown_as_no_error(reconstruction):
+    baselines = make_baselines(reconstruction)
+    controls, canvas = parts(explorer.explore_reconstruction(reconstruction, baselines))
+    controls["case"].value = "profiles 1.2 %"
+    controls["right"].value = "kriging − truth"
+    assert "Kriging − truth\nnone here" in titles(canvas)
+
+
+def test_spread_and_fan_are_calibrated_alike(reconstruction):
+    labelled = {name: reconstruction[name].values for name in ("case", "depth")}
+    factor = xr.DataArray(np.full((2, 7), 3.0), labelled, ("case", "depth"))
+    wide = reconstruction.assign(calibration=factor)
+    made = {}
+    for name, one in (("raw", reconstruction), ("calibrated", wide)):
+        view = inside.ReconstructionView(one)
+        view.show(one["time"].values[0], 100.0, right="spread", case="blocks 50 %")
+        view.mark(10, 20)
+        band = view.below.collections[0].get_paths()[0].vertices[:, 0]
+        made[name] = (
+            np.ptp(band),
+            view.maps[1].mesh.get_array().max(),
+            view.maps[1].axes.get_title(),
+        )
+        words = view.below.get_legend().get_texts()[0].get_text()
+        assert ("calibrated" in words) == (name == "calibrated")
+    assert made["calibrated"][1] == pytest.approx(3 * made["raw"][1], rel=1e-5)
+    assert made["calibrated"][0] > made["raw"][0]
+    assert made["raw"][2] == "Spread" and made["calibrated"][2] == "Spread, calibrated"
+
+
+def test_a_dense_field_without_cases_or_truth_is_opened(reconstruction, tmp_path):
+    kept = ["members", "mean", "spread", "background", "observed", "ocean"]
+    dense = reconstruction.isel(case=0, drop=True)[kept]
+    dense["observed"], dense["ocean"] = dense["observed"].astype(bool), dense["ocean"].astype(bool)
+    netcdf.write(dense, tmp_path / "dense.nc")
+    controls, canvas = parts(explorer.explore_file(tmp_path / "dense.nc"))
+    assert list(controls) == ["month", "depth", "left", "right"]
+    assert not {"truth", "observed", "mean − truth"} & set(controls["left"].options)
+    assert moves(canvas, controls["right"], "background")
+    assert moves(canvas, controls["month"], controls["month"].options[1][1])
+    view = inside.ReconstructionView(netcdf.read(tmp_path / "dense.nc"))
+    view.show(dense["time"].values[0], 100.0, "mean", "spread")
+    view.mark(10, 20)
+    view.mark(4, 8)
+    view.figure.canvas.draw()
 
 
 def test_a_click_opens_the_profile_and_a_second_the_section(reconstruction):
@@ -144,9 +194,9 @@ def test_a_click_opens_the_profile_and_a_second_the_section(reconstruction):
     assert "optimal interpolation" in words
     assert click(right, (0.8, 0.7)) and below.get_xlabel() == "Distance (km)"
     assert "Optimal interpolation\n" in below.get_title() and " to " in below.get_title()
-    section = below.collections[0].get_array()
-    assert moves(canvas, controls["right"], "error")
-    assert (np.ma.filled(below.collections[0].get_array(), 99) != np.ma.filled(section, 99)).any()
+    section = below.collections[1].get_array()
+    assert moves(canvas, controls["right"], "mean − truth")
+    assert (np.ma.filled(below.collections[1].get_array(), 99) != np.ma.filled(section, 99)).any()
     assert click(left, at) and below.get_legend() is not None
     assert not click(below, (0.5, 0.5))
     row, column = np.argwhere(dry)[0]
@@ -166,7 +216,7 @@ def test_denoising_follows_the_step_and_a_figure_is_taken_away(reconstruction):
     before = seen(canvas)
     button.click()
     name, data = link.value.split('download="')[1].split('" href="data:image/png;base64,')
-    assert name == "4.png"
+    assert name == "step_4.png"
     with Image.open(io.BytesIO(base64.b64decode(data.split('"')[0]))) as picture:
         assert picture.format == "PNG" and picture.width > 1800  # 300 dpi
     assert (seen(canvas) == before).all()
@@ -195,7 +245,7 @@ def test_runs_are_opened_with_their_baselines(runs, reconstruction):
     with pytest.raises(ValueError, match=r"run 'second' has nothing to show; .*\['first'\]"):
         explorer.explore_runs("second")
     (runs / "reconstruction.nc").unlink()
-    with pytest.raises(FileNotFoundError, match="make demo"):
+    with pytest.raises(FileNotFoundError, match="sampled yet; `make demo`"):
         explorer.explore_runs()
 
 
@@ -236,7 +286,23 @@ def test_a_run_is_followed_as_it_writes(runs, monkeypatch):
             assert ("0:02:00 of training remaining" in words.value) == (to == 40)
             pictures.append(seen(canvas))
             assert (pictures[-1] != pictures[-2]).any()
-        widget.watching.cancel()
+        # A run that fails is told as such; one that goes away, or cannot be read, is waited for.
+        (runs / "manifest.json").write_text(json.dumps({"steps": {"04": {"status": "failed"}}}))
+        later = {"manifest.json": "{", "metrics.jsonl": ""}
+        await asyncio.sleep(0.2)
+        assert bar.bar_style == "danger"
+        for name, content in later.items():
+            (runs / name).write_text(content)
+        await asyncio.sleep(0.2)
+        assert "cannot be read at the moment" in words.value
+        shutil.rmtree(runs)
+        await asyncio.sleep(0.2)
+        assert "no run yet" in words.value and not runs.exists()
+        first = explorer._watching[0]
+        explorer.explore_run()  # one watcher at a time
+        await asyncio.sleep(0.1)
+        assert first.cancelled() and not explorer._watching[0].done()
+        explorer._watching[0].cancel()
 
     asyncio.run(follow())
     with pytest.raises(ValueError, match="nothing to show"):

@@ -156,7 +156,7 @@ def faults(source: str) -> None:
             lines = node.end_lineno - node.lineno + 1
             assert lines <= LONGEST, f"{node.name} has {lines} lines; define it in ocean_lib"
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            absolute = re.match(r"([/\\\\~]|[A-Za-z]:[/\\\\])\w", node.value)
+            absolute = re.match(r"(~/|[/\\][^\s/]|[A-Za-z]:[/\\])", node.value)
             assert not absolute, f"absolute path {node.value!r}"
         assert not (isinstance(node, ast.Attribute) and ast.unparse(node) == "sys.path")
 
@@ -167,6 +167,8 @@ def faults(source: str) -> None:
         ("class A:\n    pass", "class A"),
         ("def f():\n" + "    x = 1\n" * 9, "f has 10 lines"),
         ("open('/home/me/data.nc')", "absolute path '/home/me"),
+        ("open('~/data.nc')", "absolute path '~"),
+        ("here = '/.cache/x'", "absolute path '/.cache"),
         ("here = r'C:\\data\\x.nc'", "absolute path"),
         ("sys.path.append('..')", ""),
     ],

@@ -15,6 +15,7 @@ REGIONS = {
     "date line": ((170, 200), (20, 45), crs.Mercator),
     "tropical pacific": ((120, 285), (-30, 30), crs.PlateCarree),
     "arctic": ((-180, 180), (55, 90), crs.NorthPolarStereo),
+    "north of 20": ((0, 360), (20, 90), crs.NorthPolarStereo),
     "fram strait": ((-30, 30), (60, 84), crs.NorthPolarStereo),
     "southern ocean": ((0, 360), (-80, -40), crs.SouthPolarStereo),
     "globe": ((0, 360), (-80, 90), crs.EqualEarth),

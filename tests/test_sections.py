@@ -75,7 +75,7 @@ def test_a_section_follows_any_line(reconstruction):
 def test_a_hovmoller_diagram_lays_month_over_month():
     many = make_reconstruction(rows=9, columns=21, members=2, months=5)
     figure = sections.hovmoller(many, case="profiles 1.2 %", latitude=33.3, depth=110)
-    mesh = panels(figure)[1].collections[0]
+    mesh = panels(figure)[1].collections[1]
     row = many.sel(case="profiles 1.2 %").sel(latitude=33.3, depth=110, method="nearest")
     np.testing.assert_allclose(
         np.ma.filled(mesh.get_array(), np.nan), row["mean"].where(row.ocean), rtol=1e-6
@@ -85,3 +85,40 @@ def test_a_hovmoller_diagram_lays_month_over_month():
     assert bars(figure) == ["Temperature (°C)", "Difference (°C)", "Spread (°C)"]
     assert "110 m, 33.33°N" in figure.get_suptitle()
     sections.hovmoller(many.isel(time=[0]), longitude=179).canvas.draw()
+
+
+def test_months_that_nobody_reconstructed_stay_empty():
+    many = make_reconstruction(rows=9, columns=21, members=2, months=6).isel(time=[0, 1, 5])
+    figure = sections.hovmoller(many, latitude=33.3, depth=110)
+    base, mesh = panels(figure)[1].collections[:2]
+    shown = np.ma.count(mesh.get_array(), axis=1)
+    assert shown.tolist() == [shown[0], shown[0], 0, shown[0]] and shown[0] > 0
+    assert np.ma.count(base.get_array(), axis=1).tolist() == [21, 21, 0, 21]
+    edges = mesh.get_coordinates()[:, 0, 1]
+    days = date2num(many.time.values)
+    assert edges[0] < days[0] < edges[1] < days[1] < edges[2] < edges[3] < days[2] < edges[4]
+
+
+def test_unobserved_ocean_is_no_sea_floor(reconstruction):
+    one = labels.select(reconstruction, case="profiles 1.2 %").isel(latitude=18)
+    axes = mpl.figure.Figure().subplots()
+    x, y = sections.cell_edges(one["longitude"]), sections.depth_edges(one["depth"])
+    nothing = one["value"].where(False).transpose("depth", "longitude")
+    ocean = one["ocean"].transpose("depth", "longitude")
+    sections.paint_section(axes, x, y, nothing, ocean, kind="temperature", limits=(0, 1))
+    base = axes.collections[0]
+    np.testing.assert_array_equal(base.get_array(), ocean.values)
+    assert [mpl.colors.to_hex(base.cmap(k)) for k in (0, 1)] == [sections.LAND, sections.HIDDEN]
+
+
+def test_a_circle_that_leaves_the_field_is_empty_there():
+    wide = make_reconstruction(rows=20, columns=60, members=2)
+    wide = wide.assign_coords(
+        latitude=np.linspace(-28, 28, 20), longitude=np.linspace(122, 282, 60)
+    )
+    cut = sections.transect(labels.select(wide), [(125, 27.5), (280, 27.5)])
+    assert float(cut["along_latitude"].max()) > 60  # the shortest way goes by Alaska
+    away = ~cut["inside"].values
+    assert away.sum() > 20 and not away[[0, -1]].any()
+    assert np.isnan(cut["mean"].transpose(..., "distance").values[..., away]).all()
+    assert not cut["ocean"].transpose(..., "distance").values[..., away].any()

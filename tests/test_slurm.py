@@ -100,6 +100,22 @@ def test_the_stop_file_is_that_of_the_run_in_its_workspace(node):
     assert ended(job)[0] == 0
 
 
+def test_a_parameters_file_may_name_its_run(node):
+    (node / "deaf").touch()
+    (node / "my_own.yaml").write_text("# mine\nrun: exp7  # the seventh\nwidth: 96\n")
+    (node / "outputs" / "exp7").mkdir(parents=True)
+    job = start(node, "my_own.yaml", PATIENCE="60")
+    until = time.monotonic() + 10
+    while not (node / "calls").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    job.send_signal(signal.SIGUSR1)
+    while not (node / "outputs/exp7/stop").exists() and time.monotonic() < until:
+        time.sleep(0.02)
+    assert (node / "outputs/exp7/stop").exists()
+    (node / "finish").write_text("75")
+    assert ended(job)[0] == 0
+
+
 def test_what_does_not_suspend_is_stopped_and_queued_again(node):
     (node / "deaf").touch()
     job = start(node, "demo_gpu", PATIENCE="0.3")

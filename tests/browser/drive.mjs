@@ -16,32 +16,36 @@ const SLIDER = ".widget-slider .noUi-handle";
 const began = Date.now();
 const say = (words) => console.log(`${((Date.now() - began) / 1000).toFixed(1)} s  ${words}`);
 
-async function pictures(page) {
-  // What every image and canvas of the page shows.
-  return page.evaluate(() => [
-    ...[...document.querySelectorAll(".jupyter-widgets img")].map((image) => image.src),
-    ...[...document.querySelectorAll(".jupyter-matplotlib-canvas-container canvas")].map((one) =>
-      one.toDataURL(),
-    ),
-  ]);
+async function pictures(page, from = 0) {
+  // What every canvas of the page shows, to the right of a share of its width.
+  return page.evaluate(
+    (from) =>
+      [...document.querySelectorAll(".jupyter-matplotlib-canvas-container canvas")].map((one) => {
+        const part = document.createElement("canvas");
+        [part.width, part.height] = [Math.max(1, one.width * (1 - from)), one.height || 1];
+        part.getContext("2d").drawImage(one, -one.width * from, 0);
+        return part.toDataURL();
+      }),
+    from,
+  );
 }
 
-async function rest(page) {
+async function rest(page, from = 0) {
   // What an earlier move sent may still be on its way.
   let before = "";
   for (;;) {
-    const now = JSON.stringify(await pictures(page));
+    const now = JSON.stringify(await pictures(page, from));
     if (now === before) return now;
     before = now;
     await page.waitForTimeout(500);
   }
 }
 
-async function changes(page, words, act) {
-  const before = await rest(page);
+async function changes(page, words, act, from = 0) {
+  const before = await rest(page, from);
   const start = Date.now();
   await act();
-  while (JSON.stringify(await pictures(page)) === before) {
+  while (JSON.stringify(await pictures(page, from)) === before) {
     if (Date.now() - start > PATIENCE) throw new Error(`${words}: no picture changed in ${PATIENCE} ms`);
     await page.waitForTimeout(50);
   }
@@ -65,13 +69,33 @@ async function moveSliders(page, name) {
   return number;
 }
 
+async function choose(page, name) {
+  // Another choice in every list whose picture follows it.
+  const lists = page.locator(".widget-dropdown select");
+  const number = await lists.count();
+  for (let index = 0; index < number; index++) {
+    const one = lists.nth(index);
+    const label = await one.evaluate((list) => list.parentElement.innerText.split("\n")[0]);
+    if (!["case", "left", "right", "pattern", "surface"].includes(label)) continue;
+    await one.scrollIntoViewIfNeeded();
+    const options = await one.locator("option").allInnerTexts();
+    const other = options[options.length - 1];
+    if (other === (await one.evaluate((list) => list.selectedOptions[0].innerText))) continue;
+    await changes(page, `${name}, ${label}: ${other}`, () => one.selectOption({ label: other }));
+  }
+}
+
 async function click(page, name) {
   const canvas = page.locator(CANVAS).last();
   await canvas.scrollIntoViewIfNeeded();
   const box = await canvas.boundingBox();
   for (const [words, x, y] of [["a profile", 0.2, 0.45], ["a section", 0.55, 0.3]]) {
-    await changes(page, `${name}, a click for ${words}`, () =>
-      page.mouse.click(box.x + x * box.width, box.y + y * box.height),
+    // It opens in the right third; the marks on the maps lie left of that.
+    await changes(
+      page,
+      `${name}, a click for ${words}`,
+      () => page.mouse.click(box.x + x * box.width, box.y + y * box.height),
+      0.72,
     );
   }
 }
@@ -114,7 +138,12 @@ async function runNotebook(browser, name) {
   await idle();
   await page.click('.lm-MenuBar-itemLabel:text-is("Run")');
   await page.click('.lm-Menu-itemLabel:text-is("Run All Cells")');
-  await page.waitForTimeout(1500);
+  // Until the first cell is asked for, all is idle.
+  await page.waitForFunction(
+    () => [...document.querySelectorAll(".jp-InputPrompt")].some((one) => /[\d*]/.test(one.textContent)),
+    null,
+    { timeout: 60000, polling: 100 },
+  );
   await idle();
   const broken = await page.evaluate(() => [
     ...[...document.querySelectorAll(".jp-OutputArea-output")]
@@ -127,7 +156,8 @@ async function runNotebook(browser, name) {
   ]);
   if (broken.length) throw new Error(`${name}: ${broken[0]}`);
   const sliders = await moveSliders(page, name);
-  if (/04_|05_/.test(name)) await click(page, name);
+  if (/02_|05_/.test(name)) await choose(page, name);
+  if (/04_|05_|silent/.test(name)) await click(page, name);
   if (/05_/.test(name)) await takeAway(page, name);
   if (/follow_/.test(name)) await goOn(page, name);
   await rest(page);
