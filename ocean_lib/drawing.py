@@ -23,7 +23,7 @@ __all__ = [
     "HIDDEN",
     "SEEN",
     "SEA",
-    "COLOURS",
+    "look",
     "new_figure",
     "robust_limits",
     "coast_lines",
@@ -64,6 +64,7 @@ LAND, COAST, HIDDEN = "#8f867a", "#3b3630", "#e4e4e4"
 SEEN, SEA = "#1f5a85", "#9cc6e0"  # the observed mask, the ocean mask
 COLOURS = {
     "temperature": (cmocean.cm.thermal, "Temperature"),
+    "salinity": (cmocean.cm.haline, "Salinity"),
     "difference": (cmocean.cm.balance, "Difference"),
     "spread": (cmocean.cm.amp, "Spread"),
 }
@@ -80,12 +81,17 @@ def robust_limits(*fields, kind="temperature"):
     """(low, high) shared by `fields`: 2nd and 98th percentile; symmetric or from zero by kind."""
     values = np.concatenate([np.asarray(field, dtype=float).ravel() for field in fields])
     values = values[np.isfinite(values)]
-    if kind == "temperature":
+    if kind not in ("difference", "spread"):
         low, high = np.percentile(values, (2, 98)) if values.size else (0.0, 1.0)
         return (low, high) if high > low else (low - 0.5, low + 0.5)
     high = np.percentile(np.abs(values), 98) if values.size else 0.0
     high = high if high > 0 else 1.0
     return (-high, high) if kind == "difference" else (0.0, high)
+
+
+def look(kind):
+    """Colours and name of a kind: `temperature`, `difference`, `spread`, or a further variable."""
+    return COLOURS.get(kind) or (cmocean.cm.matter, kind.replace("_", " ").capitalize())
 
 
 def unit_label(field, kind):
@@ -101,7 +107,7 @@ def unit_label(field, kind):
         "degrees_celsius",
     )
     units = "°C" if celsius else "normalised" if units in ("1", "") else units
-    return f"{COLOURS[kind][1]} ({units})"
+    return f"{look(kind)[1]} ({units})"
 
 
 def coast_lines(x, y, inside):
@@ -164,7 +170,7 @@ def paint(axes, field, *, kind, limits, ocean=None, title=None, left=True, botto
     )
     values = np.ma.masked_invalid(np.asarray(field, dtype=float))
     return axes.pcolormesh(
-        x, y, values, cmap=COLOURS[kind][0], vmin=limits[0], vmax=limits[1], rasterized=True
+        x, y, values, cmap=look(kind)[0], vmin=limits[0], vmax=limits[1], rasterized=True
     )
 
 
@@ -263,7 +269,7 @@ def paint_observed(axes, value, observed, ocean, *, limits, **panel):
             c=np.asarray(value)[np.asarray(seen)],
             edgecolors="black",
             linewidths=0.3,
-            cmap=COLOURS["temperature"][0],
+            cmap=look("temperature")[0],
             vmin=limits[0],
             vmax=limits[1],
         )

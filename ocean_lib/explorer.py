@@ -81,11 +81,14 @@ def explore_reconstruction(reconstruction, baselines=None):
     second one the section of the right map between the two.
 
     `reconstruction` and `baselines` are the datasets of reconstruction.nc and baselines.nc; a dense
-    field without cases or truth will do. Returns the widget.
+    field without cases or truth will do. Further variables have a list of their own. Returns the
+    widget.
     """
     names = inside.choices(reconstruction, baselines)
     left, right = ("truth", "mean") if "truth" in names else ("mean", "spread")
-    controls = {}
+    controls, kinds = {}, inside.variables(reconstruction)
+    if len(kinds) > 1:
+        controls["variable"] = widgets.Dropdown(description="variable", options=kinds)
     if "case" in reconstruction.dims:
         cases = [str(name) for name in reconstruction["case"].values]
         controls["case"] = widgets.Dropdown(description="case", options=cases)
@@ -96,8 +99,8 @@ def explore_reconstruction(reconstruction, baselines=None):
         "right": widgets.Dropdown(description="right", options=names, value=right),
     }
     if "climatology" in reconstruction:
-        kinds = ["anomaly", "temperature"]
-        controls["profile"] = widgets.Dropdown(description="profile", options=kinds)
+        profiles = ["anomaly", "value"]
+        controls["profile"] = widgets.Dropdown(description="profile", options=profiles)
     return with_controls(inside.ReconstructionView(reconstruction, baselines), controls)
 
 

@@ -8,6 +8,7 @@ import matplotlib as mpl
 import numpy as np
 
 from ocean_lib.calibration import calibrated
+from ocean_lib.dataset import named
 from ocean_lib.drawing import STYLE, depth_axis, depth_edges, robust_limits, unit_label
 from ocean_lib.fans import fan, nearby, remotest
 from ocean_lib.labels import calibrated as if_calibrated
@@ -16,10 +17,29 @@ from ocean_lib.live import live_maps, settle
 from ocean_lib.projections import cell_edges, unproject
 from ocean_lib.sections import paint_section, transect
 
-__all__ = ["ReconstructionView", "choices", "still"]
+__all__ = ["ReconstructionView", "choices", "still", "variables"]
 
 MINUS = " − truth"
+QUANTITIES = (
+    *("truth", "value", "observed", "mean", "members", "spread"),
+    *("background", "climatology", "calibration"),
+)
 STRIP = 0.17  # of the figure, below a profile or section
+
+
+def variables(reconstruction):
+    """Temperature, and the further variables that ride along."""
+    names = [str(name) for name in reconstruction.data_vars]
+    return ["temperature", *(name[:-5] for name in names if name.endswith("_mean"))]
+
+
+def _of(reconstruction, variable):
+    """The dataset of one variable, its quantities named as those of temperature are."""
+    if variable == "temperature":
+        return reconstruction
+    own = {named(variable, name): name for name in QUANTITIES}
+    own = {name: plain for name, plain in own.items() if name in reconstruction}
+    return reconstruction.drop_vars(QUANTITIES, errors="ignore").rename(own)
 
 
 def choices(reconstruction, baselines=None):
@@ -48,7 +68,7 @@ def _shown(chosen, name):
         field = chosen[name]
     else:
         field = chosen["baselines"].sel({"method": name}, drop=True)
-    kind = "spread" if name == "spread" else "temperature"
+    kind = "spread" if name == "spread" else chosen.attrs["variable"]
     return field.where(chosen["ocean"]).assign_attrs(units), kind
 
 
@@ -56,7 +76,7 @@ def _limits(shown, warm):
     """Limits of each of several (field, kind): what is compared shares them."""
     alike = {kind: [field for field, its in shown if its == kind] for _, kind in shown}
     shared = {kind: robust_limits(*fields, kind=kind) for kind, fields in alike.items()}
-    return [warm if kind == "temperature" else shared[kind] for _, kind in shown]
+    return [shared[kind] if kind in ("difference", "spread") else warm for _, kind in shown]
 
 
 class ReconstructionView:
@@ -73,9 +93,13 @@ class ReconstructionView:
 
     @mpl.rc_context(STYLE)
     def __init__(self, reconstruction, baselines=None):
-        self.data, self.clicks = reconstruction, []
-        if baselines is not None:
-            self.data = self.data.assign(baselines=baselines["mean"])
+        self.every, self.clicks = {}, []
+        for variable in variables(reconstruction):
+            one = _of(reconstruction, variable).assign_attrs(variable=variable)
+            if baselines is not None:
+                one = one.assign(baselines=baselines[named(variable, "mean")])
+            self.every[variable] = one
+        self.data = self.every["temperature"]
         self.reference = "truth" if "truth" in self.data else "mean"
         first = select(self.data, depth=float(reconstruction["depth"][0]))
         first = first[[self.reference, "ocean"]].transpose("latitude", "longitude")
@@ -90,8 +114,18 @@ class ReconstructionView:
         self.bar.set_in_layout(False)
 
     @mpl.rc_context(STYLE)
-    def show(self, time, depth, left="truth", right="mean", profile="anomaly", case=None):
-        """Change what both maps show; the profile (`anomaly`, `temperature`) or section follows."""
+    def show(
+        self,
+        time,
+        depth,
+        left="truth",
+        right="mean",
+        profile="anomaly",
+        case=None,
+        variable="temperature",
+    ):
+        """Change what both maps show; the profile (`anomaly`, `value`) or section follows."""
+        self.data = self.every[variable]
         self.chosen = calibrated(select(self.data, case=case, time=time))
         self.names = left, right
         self.anomaly = profile == "anomaly" and "climatology" in self.data
@@ -135,7 +169,8 @@ class ReconstructionView:
         hidden = level["ocean"] & ~level["observed"]
         weights = np.cos(np.radians(level["latitude"])) * (hidden & field.notnull())
         size = float(np.sqrt((field**2 * weights).sum() / weights.sum()))
-        return f"{capital(name)}\nRMSE {size:.2f} °C where nothing was observed"
+        unit = "°C" if level.attrs["variable"] == "temperature" else ""
+        return f"{capital(name)}\nRMSE {size:.2g} {unit} where nothing was observed"
 
     def _draw_below(self):
         places = [self._place(cell) for cell in self.clicks]
@@ -176,7 +211,7 @@ class ReconstructionView:
         seen = nearby(self.chosen, row, column)
         fan(axes, here, anomaly=self.anomaly, beside=beside, observed=seen)
         axes.axhline(self.depth, color="#777777", lw=0.6, ls=":")
-        words = unit_label(here["mean"], "temperature")
+        words = unit_label(here["mean"], self.chosen.attrs["variable"])
         axes.set_xlabel(f"{words} − climatology" if self.anomaly else words)
         look = {"loc": "upper center", "bbox_to_anchor": (0.55, -0.2), "ncols": 2}
         axes.legend(fontsize=6, frameon=False, handlelength=1.5, columnspacing=1, **look)

@@ -9,11 +9,11 @@ import numpy as np
 from matplotlib.colors import Normalize
 
 from ocean_lib.drawing import (
-    COLOURS,
     STYLE,
     coast_lines,
     dots,
     is_sparse,
+    look,
     map_base,
     map_panels,
     unit_label,
@@ -67,8 +67,8 @@ class LiveMap:
         with self.norm.callbacks.blocked():
             self.norm.vmin, self.norm.vmax = limits
         if kind != self.kind:
-            self.dots.set_cmap(COLOURS[kind][0])
-            self.mesh.set_cmap(COLOURS[kind][0])
+            self.dots.set_cmap(look(kind)[0])
+            self.mesh.set_cmap(look(kind)[0])
             self.kind = kind
         else:
             self.mesh.changed()

@@ -18,13 +18,13 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.ticker import MaxNLocator
 
 from ocean_lib.drawing import (
-    COLOURS,
     HIDDEN,
     LAND,
     STYLE,
     colour_bar,
     depth_axis,
     depth_edges,
+    look,
     outline,
     panels,
     robust_limits,
@@ -102,9 +102,7 @@ def paint_section(axes, x, y, field, ocean, *, kind, limits):
     axes.pcolormesh(x, y, np.ma.masked_invalid(wet), **base)
     low, high = limits
     values = np.ma.masked_invalid(np.asarray(field, float))
-    return axes.pcolormesh(
-        x, y, values, cmap=COLOURS[kind][0], vmin=low, vmax=high, rasterized=True
-    )
+    return axes.pcolormesh(x, y, values, cmap=look(kind)[0], vmin=low, vmax=high, rasterized=True)
 
 
 def _four(chosen, x, y, observed, axes, height):

@@ -97,7 +97,7 @@ def test_reconstruction_follows_case_month_depth_and_maps(reconstruction):
         if name != "mean":
             assert moves(canvas, controls["right"], name), name
     assert moves(canvas, controls["left"], "observed")
-    assert not moves(canvas, controls["profile"], "temperature")  # no profile is open yet
+    assert not moves(canvas, controls["profile"], "value")  # no profile is open yet
 
 
 def test_errors_side_by_side_share_limits_and_say_what_they_amount_to(reconstruction):
@@ -114,7 +114,7 @@ def test_errors_side_by_side_share_limits_and_say_what_they_amount_to(reconstruc
     weight = np.cos(np.radians(one["latitude"].values))[:, None] * np.ones(hidden.shape)
     weight = weight[hidden]
     expected = np.sqrt((weight * error**2).sum() / weight.sum())
-    assert f"RMSE {expected:.2f} °C where" in maps[1].get_title()
+    assert f"RMSE {expected:.2g} °C where" in maps[1].get_title()
 
 
 def test_what_a_case_lacks_is_said_and_not_shown_as_no_error(reconstruction):
@@ -187,7 +187,7 @@ def test_a_click_opens_the_profile_and_a_second_the_section(reconstruction):
     words = [text.get_text() for text in below.get_legend().get_texts()]
     assert words[:4] == ["members 5–95 %", "members 25–75 %", "truth", "ensemble mean"]
     assert below.get_xlabel() == "Temperature (°C) − climatology"
-    assert moves(canvas, controls["profile"], "temperature")
+    assert moves(canvas, controls["profile"], "value")
     assert below.get_xlabel() == "Temperature (°C)"
     assert moves(canvas, controls["right"], "optimal interpolation")
     words = [text.get_text() for text in below.get_legend().get_texts()]
@@ -307,3 +307,18 @@ def test_a_run_is_followed_as_it_writes(runs, monkeypatch):
     asyncio.run(follow())
     with pytest.raises(ValueError, match="nothing to show"):
         explorer.explore_run("none")
+
+
+def test_a_further_variable_is_looked_at_in_its_own_colours(reconstruction):
+    names = ("truth", "value", "observed", "mean", "members", "spread", "background", "climatology")
+    salty = {f"salinity_{name}": 36 - 0.1 * reconstruction[name] for name in names[:1] + names[3:]}
+    salty["salinity_value"] = 36 - 0.1 * reconstruction["value"]
+    salty["salinity_observed"] = reconstruction["observed"]
+    salty = {name: field.assign_attrs(units="1e-3") for name, field in salty.items()}
+    controls, canvas = parts(explorer.explore_reconstruction(reconstruction.assign(salty)))
+    assert controls["variable"].options == ("temperature", "salinity")
+    assert moves(canvas, controls["variable"], "salinity")
+    bars = [axes.get_xlabel() for axes in canvas.figure.axes if axes.get_label() == "<colorbar>"]
+    assert bars[:2] == ["Salinity (1e-3)"] * 2
+    mesh = canvas.figure.axes[0].collections[2]
+    assert mesh.cmap.name == "haline" and 33 < mesh.norm.vmin < mesh.norm.vmax < 37

@@ -69,8 +69,7 @@ def main() -> int:
         "OCEAN_WORKSPACE": str(work),
         "JUPYTERLAB_SETTINGS_DIR": str(settings),
     }
-    few = ["evaluations=[2]", "tuning_evaluations=5", "background_evaluations=5"]
-    run = [sys.executable, "-m", "ocean_lib", "run", "smoke", *few]
+    run = [sys.executable, "-m", "ocean_lib", "run", "smoke", "evaluations=[2]"]
     subprocess.run(run, env=environment, check=True, stdout=subprocess.DEVNULL)
     names = []
     for path in sorted((work / "outputs" / "smoke").glob("0*.ipynb")):
