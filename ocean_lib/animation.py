@@ -6,7 +6,8 @@ import matplotlib as mpl
 import numpy as np
 from PIL import Image
 
-from ocean_lib.drawing import STYLE, colour_bar, map_panels, paint, robust_limits, unit_label
+from ocean_lib.drawing import paint, robust_limits, unit_label
+from ocean_lib.layout import STYLE, colour_bar, map_panels
 from ocean_lib.whole import whole
 
 __all__ = ["denoising"]

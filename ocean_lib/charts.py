@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
 
-from ocean_lib.drawing import STYLE, depth_axis, legend, panels
 from ocean_lib.labels import metres, month, select
+from ocean_lib.layout import STYLE, depth_axis, legend, panels
 
 __all__ = [
     "by_evaluations",

@@ -8,8 +8,8 @@ reconstruction.nc, of one case and month.
 import matplotlib as mpl
 import numpy as np
 
-from ocean_lib.drawing import STYLE, depth_axis, panels
 from ocean_lib.labels import calibrated, month, place_label, select
+from ocean_lib.layout import STYLE, depth_axis, panels
 
 __all__ = ["fan", "nearby", "profile", "remotest"]
 

@@ -9,10 +9,11 @@ import numpy as np
 
 from ocean_lib.calibration import calibrated
 from ocean_lib.dataset import named
-from ocean_lib.drawing import STYLE, depth_axis, depth_edges, robust_limits, unit_label
+from ocean_lib.drawing import robust_limits, unit_label
 from ocean_lib.fans import fan, nearby, remotest
 from ocean_lib.labels import calibrated as if_calibrated
 from ocean_lib.labels import capital, metres, month, place_label, select
+from ocean_lib.layout import STYLE, depth_axis, depth_edges
 from ocean_lib.live import live_maps, settle
 from ocean_lib.projections import cell_edges, unproject
 from ocean_lib.sections import paint_section, transect

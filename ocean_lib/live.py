@@ -8,16 +8,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import Normalize
 
-from ocean_lib.drawing import (
-    STYLE,
-    coast_lines,
-    dots,
-    is_sparse,
-    look,
-    map_base,
-    map_panels,
-    unit_label,
-)
+from ocean_lib.drawing import coast_lines, dots, is_sparse, look, map_base, unit_label
+from ocean_lib.layout import STYLE, map_panels
 from ocean_lib.projections import project, unwrapped
 
 __all__ = ["LiveMap", "live_maps", "settle"]

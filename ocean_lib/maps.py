@@ -15,13 +15,9 @@ from ocean_lib.drawing import (
     LAND,
     SEA,
     SEEN,
-    STYLE,
-    colour_bar,
     dots,
     is_sparse,
-    legend,
     map_base,
-    map_panels,
     paint,
     paint_observed,
     places,
@@ -29,6 +25,7 @@ from ocean_lib.drawing import (
     unit_label,
 )
 from ocean_lib.labels import calibrated, metres, month, select
+from ocean_lib.layout import STYLE, colour_bar, legend, map_panels
 
 __all__ = [
     "field_map",

@@ -17,20 +17,9 @@ from matplotlib.colors import ListedColormap
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.ticker import MaxNLocator
 
-from ocean_lib.drawing import (
-    HIDDEN,
-    LAND,
-    STYLE,
-    colour_bar,
-    depth_axis,
-    depth_edges,
-    look,
-    outline,
-    panels,
-    robust_limits,
-    unit_label,
-)
+from ocean_lib.drawing import HIDDEN, LAND, look, outline, robust_limits, unit_label
 from ocean_lib.labels import calibrated, degrees_label, metres, month, place_label, select
+from ocean_lib.layout import STYLE, colour_bar, depth_axis, depth_edges, panels
 from ocean_lib.projections import cell_edges
 
 __all__ = ["hovmoller", "paint_section", "section", "transect"]

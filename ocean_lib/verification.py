@@ -11,8 +11,9 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from ocean_lib.charts import BLUE, GREY, ORANGE, line_styles
 from ocean_lib.diagnostics import reach
-from ocean_lib.drawing import STYLE, colour_bar, legend, map_panels, paint, panels, robust_limits
+from ocean_lib.drawing import paint, robust_limits
 from ocean_lib.labels import calibrated, metres, month, select
+from ocean_lib.layout import STYLE, colour_bar, legend, map_panels, panels
 
 __all__ = ["error_beside_spread", "rank_histogram", "reliability", "skill_by_distance"]
 

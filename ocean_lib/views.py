@@ -7,8 +7,9 @@ import matplotlib as mpl
 
 from ocean_lib.charts import loss_curve
 from ocean_lib.dataset import observe
-from ocean_lib.drawing import STYLE, robust_limits
+from ocean_lib.drawing import robust_limits
 from ocean_lib.labels import metres, month
+from ocean_lib.layout import STYLE
 from ocean_lib.live import live_maps, settle
 
 __all__ = ["DenoisingView", "LossView", "MasksView"]

@@ -8,7 +8,7 @@ import pytest
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
-from ocean_lib import drawing, fans, labels, maps, sections
+from ocean_lib import drawing, fans, labels, layout, maps, sections
 
 mpl.use("Agg")
 
@@ -159,7 +159,7 @@ def test_unknown_case_names_the_known_ones(reconstruction):
 
 
 def test_coast_is_the_edge_of_the_mask():
-    figure = drawing.new_figure()
+    figure = layout.new_figure()
     axes = figure.subplots()
     inside = np.array([[True, False, False], [True, True, False]])
     drawing.outline(axes, np.arange(4), np.arange(3), inside, color="k")

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.dates import date2num
 from test_maps import bars, make_reconstruction, panels
 
-from ocean_lib import labels, sections
+from ocean_lib import labels, layout, sections
 
 mpl.use("Agg")
 
@@ -102,7 +102,7 @@ def test_months_that_nobody_reconstructed_stay_empty():
 def test_unobserved_ocean_is_no_sea_floor(reconstruction):
     one = labels.select(reconstruction, case="profiles 1.2 %").isel(latitude=18)
     axes = mpl.figure.Figure().subplots()
-    x, y = sections.cell_edges(one["longitude"]), sections.depth_edges(one["depth"])
+    x, y = sections.cell_edges(one["longitude"]), layout.depth_edges(one["depth"])
     nothing = one["value"].where(False).transpose("depth", "longitude")
     ocean = one["ocean"].transpose("depth", "longitude")
     sections.paint_section(axes, x, y, nothing, ocean, kind="temperature", limits=(0, 1))
