@@ -65,6 +65,7 @@ def prepare(folder: Path, rows: int, columns: int, levels: int) -> None:
     scales = [
         {
             "observed": 1e-3,
+            "surface": False,
             "lengths": (1.0, 8.0, 8.0),
             "noise": 0.01,
             "kernel": "matern",

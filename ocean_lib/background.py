@@ -26,6 +26,7 @@ from .tuning import Validation, fit_interpolation
 
 COARSE = 0.2  # of the mean distance of observed columns: the grid of the departure
 COARSEST = 4  # cells
+FARTHEST = 12  # months
 
 __all__ = ["Background", "tune"]
 
@@ -39,8 +40,8 @@ class Background(nn.Module):
         coefficients: (D, P, 1, 1), of the regression on the surface.
         plain, left: (D, D) covariance of the levels before and after it.
         factor: (N, D) on the errors, for each of the N densities.
-        scales: for each density `observed` (share of columns), and those of
-            `baselines.OptimalInterpolation`.
+        scales: for each pattern `observed` (share of columns), `surface` (whether it is seen), and
+            those of `baselines.OptimalInterpolation`.
     """
 
     BUFFERS = ("coefficients", "plain", "left", "factor")
@@ -53,13 +54,22 @@ class Background(nn.Module):
             self.register_buffer(name, torch.as_tensor(value, dtype=torch.float32))
         self.scales = [dict(each) for each in scales]
 
-    def method(self, share: float) -> OptimalInterpolation:
-        """The interpolation for a share of observed columns."""
-        nearest = min(
-            range(len(self.scales)),
-            key=lambda index: abs(np.log(max(share, 1e-6) / self.scales[index]["observed"])),
-        )
-        scales = {key: value for key, value in self.scales[nearest].items() if key != "observed"}
+    @property
+    def reach(self) -> int:
+        """Months before and after whose observations help: half of the longest scale in time."""
+        longest = max(each["lengths"][0] for each in self.scales)
+        return int(np.clip(longest / 2, 1, FARTHEST))
+
+    def method(self, share: float, surface: bool) -> OptimalInterpolation:
+        """The interpolation for a share of observed columns, with or without a surface."""
+
+        def apart(index: int) -> tuple[float, bool]:
+            scales = self.scales[index]
+            return abs(np.log(max(share, 1e-6) / scales["observed"])), surface != scales["surface"]
+
+        nearest = min(range(len(self.scales)), key=apart)
+        chosen = self.scales[nearest].items()
+        scales = {key: value for key, value in chosen if key not in ("observed", "surface")}
         regression = Regression(self.coefficients, self.plain, self.left)
         return OptimalInterpolation(regression, scales, factor=self.factor[nearest])
 
@@ -80,7 +90,7 @@ class Background(nn.Module):
         sea = batch["ocean"][own].any(0)
         height, width = sea.shape
         share = float(batch["observed"][own].any(0).sum() / sea.sum().clamp(min=1))
-        method = self.method(share)
+        method = self.method(share, bool(batch["surface_observed"][own].any()))
         apart = int(COARSE * (share + 1e-6) ** -0.5)
         stride = max(1, min(apart, COARSEST))
         exact = batch["observed"][own] & (batch["error"][own] == 0)
@@ -111,22 +121,24 @@ def _dates(batch: dict[str, Tensor], sample: int) -> tuple[dict[str, Tensor], xr
     """The dates of one sample in order, (T, ...), when they are, and which is the sample's own."""
     names = ("value", "observed", "error", "surface", "surface_observed")
     when = batch["when"][sample].cpu().numpy()
+    middle = len(when) // 2
     there = np.isfinite(when)
-    there[1] = True
     if "beside_value" not in batch:
-        there[[0, 2]] = False
+        there[:] = False
+    there[middle] = True
 
     def stacked(name: str) -> Tensor:
         own = batch[name][sample]
-        if not there[[0, 2]].any():
+        if there.sum() == 1:
             return own[None]
-        before, after = batch[f"beside_{name}"][sample]
-        return torch.stack([each for each, here in zip((before, own, after), there) if here])
+        near = batch[f"beside_{name}"][sample]
+        every = [*near[:middle], own, *near[middle:]]
+        return torch.stack([each for each, here in zip(every, there) if here])
 
     several = {name: stacked(name) for name in names}
     several["ocean"] = batch["ocean"][sample].expand_as(several["observed"])
     grid = xr.Dataset(coords={"time": dates(when[there]), "month": ("time", when[there])})
-    return several, grid, int(there[0])
+    return several, grid, int(there[:middle].sum())
 
 
 def tune(
@@ -152,7 +164,8 @@ def tune(
             middle = np.sqrt(ends.prod()) if logarithmic else ends.mean()
             case[name] = float(middle)
         error, method = fit_interpolation(Validation(store, case, seed), regression, evaluations)
-        scales.append({"observed": max(case["observed"], 1e-6)} | method.scales)
+        density = {"observed": max(case["observed"], 1e-6), "surface": case["surface"] > 0}
+        scales.append(density | method.scales)
         factors.append(method.factor)
         if show is not None:
             months, rows, columns = method.scales["lengths"]

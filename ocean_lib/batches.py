@@ -65,7 +65,8 @@ class Batches:
         self.season = torch.from_numpy(season(store.times[times])).to(self.device)
         self.when = torch.from_numpy(months(store.times[times])).to(self.device)
         self.latitude, self.longitude = store.latitude, store.longitude[columns]
-        self.beside = torch.from_numpy(beside(store.times[times])).to(self.device)
+        self.reach = getattr(background, "reach", 1)
+        self.beside = torch.from_numpy(beside(store.times[times], self.reach)).to(self.device)
         self.wet = wet_corners(self.ocean[..., self.surfaces], self.patch, wet)
         self.corners = self.wet.nonzero()
 
@@ -87,24 +88,27 @@ class Batches:
         time = torch.randint(len(self.anomaly), (size,), generator=generator, device=self.device)
         chosen = torch.randint(len(self.corners), (size,), generator=generator, device=self.device)
         cuts = torch.cat([time[:, None], self.corners[chosen]], 1)
-        alone = torch.rand(size, 2, generator=generator, device=self.device) < ALONE
-        before, after = self.beside[time].T
-        dates = torch.stack([before, time, after], 1)
+        near = self.beside[time]
+        alone = torch.rand(near.shape, generator=generator, device=self.device) < ALONE
+        own = self.reach  # in the middle of the dates
+        number = 2 * own + 1
+        others = [date for date in range(number) if date != own]
+        dates = torch.cat([near[:, :own], time[:, None], near[:, own:]], 1)
         there = dates >= 0
-        there[:, ::2] &= ~alone
+        there[:, others] &= ~alone
         height, width = self.patch
         anomaly = torch.stack(
             [
                 self.anomaly[t, y : y + height, x : x + width]
-                for (_, y, x), three in zip(cuts.tolist(), dates.tolist())
-                for t in three
+                for (_, y, x), several in zip(cuts.tolist(), dates.tolist())
+                for t in several
             ]
         )
         wet = torch.stack([self.ocean[y : y + height, x : x + width] for _, y, x in cuts.tolist()])
         # The store's order puts channels last in memory, as the convolutions want them.
         field = (anomaly * STEP).permute(0, 3, 1, 2)
         ocean = wet.permute(0, 3, 1, 2)[:, self.surfaces :]
-        every = ocean.repeat_interleave(3, 0)
+        every = ocean.repeat_interleave(number, 0)
         # Every instrument measures all variables where it measures one.
         levels = len(self.depth)
         observed, seen = masks.draw(
@@ -113,13 +117,13 @@ class Batches:
             self.depth,
             self.surfaces,
             generator,
-            dates=3,
-            places=self._places(cuts),
+            dates=number,
+            places=self._places(cuts, number),
         )
         known = there.flatten()[:, None, None, None]
         observed, seen = observed.repeat(1, self.variables, 1, 1) & known, seen & known
         truth, surface = field[:, self.surfaces :], field[:, : self.surfaces]
-        error = self._errors(size, truth.shape, generator) * observed
+        error = self._errors(size, number, truth.shape, generator) * observed
         noise = torch.randn(truth.shape, generator=generator, device=self.device)
         given = {
             "value": (truth + error * noise) * observed,
@@ -128,25 +132,25 @@ class Batches:
             "surface": surface * seen,
             "surface_observed": seen,
         }
-        batch = {"field": truth[1::3], "ocean": ocean, "season": self.season[time]}
+        batch = {"field": truth[own::number], "ocean": ocean, "season": self.season[time]}
         for name, values in given.items():
-            batch[name] = values[1::3]
-            batch[f"beside_{name}"] = torch.stack([values[0::3], values[2::3]], 1)
+            batch[name] = values[own::number]
+            batch[f"beside_{name}"] = torch.stack([values[k::number] for k in others], 1)
         batch["when"] = torch.where(there, self.when[dates], torch.nan)
         batch["position"] = self.position(cuts[:, 1], cuts[:, 2], self.patch)
         if self.background is not None:
             batch = with_background(batch, self.background)
         return batch, cuts
 
-    def _places(self, cuts: Tensor) -> tuple[Tensor, Tensor]:
-        """Latitudes (3 B, h) and longitudes (3 B, w) of patches, three dates of each."""
+    def _places(self, cuts: Tensor, dates: int) -> tuple[Tensor, Tensor]:
+        """Latitudes (dates B, h) and longitudes (dates B, w) of patches, all dates of each."""
         corners = cuts[:, 1:].cpu().numpy()
         axes = zip((self.latitude, self.longitude), corners.T, self.patch)
         each = [np.stack([axis[k : k + size] for k in first]) for axis, first, size in axes]
-        return tuple(torch.from_numpy(axis).repeat_interleave(3, 0) for axis in each)
+        return tuple(torch.from_numpy(axis).repeat_interleave(dates, 0) for axis in each)
 
-    def _errors(self, size: int, shape: torch.Size, generator) -> Tensor:
-        """Standard deviations (3 B, D, H, W) of observations, alike within a column."""
+    def _errors(self, size: int, dates: int, shape: torch.Size, generator) -> Tensor:
+        """Standard deviations (dates B, D, H, W) of observations, alike within a column."""
         largest = max(np.max(each["error"]) for each in self.specifications)
         if not largest:
             return torch.zeros(shape, device=self.device)
@@ -158,7 +162,7 @@ class Batches:
             logarithmic=True,
         )
         error = drawn.float().view(shape[0], 1, *shape[2:])
-        return (error * some.repeat_interleave(3)[:, None, None, None]).expand(shape)
+        return (error * some.repeat_interleave(dates)[:, None, None, None]).expand(shape)
 
 
 def wet_corners(ocean: Tensor, patch: tuple[int, int], wet: float) -> Tensor:

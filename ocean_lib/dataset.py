@@ -5,11 +5,12 @@ anomalies, bool where a mask is meant:
 
     field, value, observed, error, ocean        (B, D, H, W)
     surface, surface_observed                   (B, S, H, W)
-    beside_…                                    (B, 2, …)    the same observations a month before
-                                                             and after; `ocean` is theirs, too
+    beside_…                                    (B, 2 R, …)  the same observations of R months
+                                                             before and R after, R what the
+                                                             background reaches; same `ocean`
     background, background_error                (B, D, H, W)      added by `with_background`
     position (B, 3) unit sphere · season (B, 2) sine and cosine of the day of the year
-    when (B, 3) months of the dates before, own and after, NaN where there is none
+    when (B, 2 R + 1) months of the dates before, own and after, NaN where there is none
 
 `observe` draws the fixed cases of an evaluation on whole fields, and `standardise` turns any
 observations into a batch; `batches.Batches` draws those of training.
@@ -31,6 +32,7 @@ BESIDE = ("value", "observed", "error", "surface", "surface_observed")
 __all__ = [
     "BESIDE",
     "named",
+    "nearest",
     "observe",
     "season",
     "seeded",
@@ -71,6 +73,12 @@ def sphere(latitude, longitude) -> np.ndarray:
 def season(times: np.ndarray) -> np.ndarray:
     """Sine and cosine of the day of the year, (T, 2), float32."""
     return harmonics(times, 3)[:, [2, 1]].astype(np.float32)
+
+
+def nearest(beside: Tensor) -> Tensor:
+    """(B, 2, …), of what lies beside (B, 2 R, …) the month before and the month after."""
+    reach = beside.shape[1] // 2
+    return beside[:, reach - 1 : reach + 1]
 
 
 def with_background(batch: dict[str, Tensor], background: Callable) -> dict[str, Tensor]:

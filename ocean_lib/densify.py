@@ -129,7 +129,7 @@ def _dates(model, observations, folder, members, drawing, device) -> Iterator[di
     variables, choices = attributes["variables"], {"device": device, "chunk": CHUNK, **drawing}
     units = {named(v, name): attributes["units"][v] for v in variables for name in names}
     each = _rows(model, observations.isel(time=[0]), members, drawing["steps"])
-    beside_each = beside(observations.time.values)
+    beside_each = beside(observations.time.values, model.background.reach)
     for month in range(observations.sizes["time"]):
         path = folder / f"date_{month:05d}.nc"
         if not path.exists():

@@ -49,7 +49,7 @@ class Domain:
     """One date made ready: its batch and first guess over the domain, the networks on its tiles.
 
     Args:
-        observations: of any dates.    number: of the date; those a month before and after help.
+        observations: of any dates.    number: of the date; those before and after help.
         tile: cells.    folder: where arrays as large as the domain are laid; in memory where None.
     """
 
@@ -62,7 +62,7 @@ class Domain:
         device: str,
         folder,
     ):
-        near = beside(observations.time.values)[number]
+        near = beside(observations.time.values, model.background.reach)[number]
         self.model, self.device, self.folder = model, device, folder
         self.observations = observations.isel(time=[number])
         latitude, longitude = (observations[name].values for name in ("latitude", "longitude"))
@@ -75,17 +75,19 @@ class Domain:
             piece = observations.isel(latitude=rows, time=dates)
             several = standardise(piece, select_statistics(model.statistics, piece))
             own = {name: values[:1] for name, values in several.items()}
-            self.season, self.when = own.pop("season").to(device), own.pop("when")
-            del own["position"]  # each tile has its own
+            self.season = own.pop("season").to(device)
+            del own["position"], own["when"]  # each tile has its own place, and more dates
+            there = [(lag, dates.index(index)) for lag, index in enumerate(near) if index >= 0]
             for name in BESIDE:
-                pair = torch.zeros_like(own[name]).expand(2, *own[name].shape[1:]).clone()
-                for lag, index in enumerate(near):
-                    if index >= 0:
-                        pair[lag] = several[name][dates.index(index)]
-                own[f"beside_{name}"] = pair[None]
-            for lag, index in enumerate(near):
-                if index >= 0:
-                    self.when[0, 2 * lag] = several["when"][dates.index(index), 1]
+                every = own[name].new_zeros(len(near), *own[name].shape[1:])
+                for lag, date in there:
+                    every[lag] = several[name][date]
+                own[f"beside_{name}"] = every[None]
+            middle, month = len(near) // 2, several["when"][:, 1]
+            self.when = torch.full((1, len(near) + 1), torch.nan, dtype=month.dtype)
+            self.when[0, middle] = month[0]
+            for lag, date in there:
+                self.when[0, lag + (lag >= middle)] = month[date]
             for name, values in own.items():
                 self._write(self.batch, name, rows, values)
         self.guess: dict[str, np.ndarray] = {}
@@ -110,7 +112,7 @@ class Domain:
         part = self._part(tile, self.batch, members)
         part["position"] = torch.from_numpy(middle).to(self.device).expand(members, 3)
         part["season"] = self.season.expand(members, 2)
-        part["when"] = self.when.expand(members, 3)
+        part["when"] = self.when.expand(members, -1)
         return part
 
     def make_guess(self) -> Iterator[slice]:

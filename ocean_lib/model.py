@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from . import __version__
 from .background import Background
+from .dataset import nearest
 from .diffusion import Diffusion
 from .unet import UNet
 from .whole import whole
@@ -28,7 +29,7 @@ from .whole import whole
 __all__ = ["MODES", "Densifier", "exact"]
 
 MODES = ("regression", "diffusion", "residual")
-KIND, FORMAT = "ocean_lib densifier", 3
+KIND, FORMAT = "ocean_lib densifier", 4
 CONTENT = {"mode", "network", "diffusion", "background", "statistics", "attributes", "state"}
 LIMIT = 8.0  # standard deviations; no predicted clean value lies farther out
 LEAST = 1e-2  # error of a background, below which a departure is not magnified any more
@@ -113,7 +114,7 @@ class Densifier(nn.Module):
             own = batch[name].float()
             beside = batch.get(f"beside_{name}")
             lacking = own.new_zeros(len(own), 2 * own.shape[1], *own.shape[2:])
-            parts += [own, lacking if beside is None else beside.float().flatten(1, 2)]
+            parts += [own, lacking if beside is None else nearest(beside).float().flatten(1, 2)]
         return torch.cat(parts, 1)
 
     @staticmethod

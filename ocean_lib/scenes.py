@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from .batches import Batches, wet_corners
+from .dataset import nearest
 from .store import STEP, Store
 from .tiles import canvas
 
@@ -77,6 +78,8 @@ class Scenes:
             batch, cut = self.batches[kind].draw_at(index, 1)
             for name in (*FIELDS, *MASKS):
                 values = batch[name].cpu()
+                if name.startswith("beside_"):
+                    values = nearest(values)
                 values = (values / STEP).round().short() if name in FIELDS else values
                 self._put(name, index, values.numpy())
             # The errors of a column are alike.

@@ -27,12 +27,15 @@ def dates(months: np.ndarray) -> np.ndarray:
     return (np.datetime64("1970-01-01", "s") + seconds).astype("datetime64[ns]")
 
 
-def beside(times: np.ndarray) -> np.ndarray:
-    """(T, 2) index of the date a month before and a month after each, -1 where there is none."""
+def beside(times: np.ndarray, reach: int = 1) -> np.ndarray:
+    """(T, 2 R) index of the dates up to R months before and after each, -1 where there is none.
+
+    In order: for a reach R of 2 those of two months before, one before, one after, two after.
+    """
     position = months(times)
     apart = position[None] - position[:, None]
     found = []
-    for lag in (-1, 1):
+    for lag in (*range(-reach, 0), *range(1, reach + 1)):
         off = np.abs(apart - lag)
         found.append(np.where(off.min(1) < 0.25, off.argmin(1), -1))
     return np.stack(found, 1)

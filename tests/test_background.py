@@ -81,20 +81,47 @@ def seen(small_store):
 
 
 def in_a_row(observations, store):
-    """The middle one of three months as a batch, with the others beside it."""
+    """The middle one of an odd number of months as a batch, with the others beside it."""
     several = standardise(observations, select_statistics(store.statistics(), observations))
-    batch = {name: values[1:2] for name, values in several.items()}
+    middle = observations.sizes["time"] // 2
+    others = [date for date in range(2 * middle + 1) if date != middle]
+    batch = {name: values[middle : middle + 1] for name, values in several.items()}
     for name in BESIDE:
-        batch[f"beside_{name}"] = several[name][None, ::2]
+        batch[f"beside_{name}"] = several[name][None, others]
     batch["when"] = several["when"][None, :, 1]
     return several, batch
+
+
+def reaching(store, months: float):
+    """The background of a store whose correlation lasts so many months."""
+    guess = background(store)
+    guess.scales = [guess.scales[0] | {"lengths": (months, 4.0, 4.0)}]
+    return guess
+
+
+@pytest.mark.parametrize("months, reach", [(0.4, 1), (3.9, 1), (4.0, 2), (7.0, 3), (99.0, 12)])
+def test_it_reaches_half_of_its_scale_in_time(small_store, months, reach):
+    assert reaching(small_store, months).reach == reach
+
+
+def test_all_months_that_it_reaches_count(small_store):
+    fields = small_store.fields("validation", [0, 1, 2, 3, 4])
+    seen = observe(fields, {"pattern": "blocks", "observed": 0.3}, 4)
+    guess = reaching(small_store, 4.0)
+    several, batch = in_a_row(seen, small_store)
+    assert batch["beside_value"].shape[1] == 4 and batch["when"].shape == (1, 5)
+    mean, error = guess(batch)
+    expected, spread = guess.method(0.3, False).analyse(several, seen)
+    ocean = batch["ocean"]
+    torch.testing.assert_close(mean, expected[2:3] * ocean, atol=2e-5, rtol=1e-4)
+    torch.testing.assert_close(error, spread[2:3] * ocean, atol=2e-5, rtol=1e-4)
 
 
 def test_it_is_the_baseline_with_the_months_beside(small_store, seen):
     guess = background(small_store)
     several, batch = in_a_row(seen, small_store)
     mean, error = guess(batch)
-    method = guess.method(0.5)
+    method = guess.method(0.5, True)
     expected, spread = method.analyse(several, seen)
     ocean = batch["ocean"]
     torch.testing.assert_close(mean, expected[1:2] * ocean, atol=2e-5, rtol=1e-4)
@@ -122,7 +149,7 @@ def test_sparse_observations_are_interpolated_on_a_coarser_grid(small_store, mon
     seen = observe(fields, {"pattern": "profiles", "observed": 0.005, "surface": 1.0}, 1)
     batch = standardise(seen, select_statistics(small_store.statistics(), seen))
     guess = background(small_store)
-    assert guess.method(0.005).scales["lengths"] == (1.0, 4.0, 4.0)
+    assert guess.method(0.005, True).scales["lengths"] == (1.0, 4.0, 4.0)
     coarse, wide = guess(batch)
     monkeypatch.setattr(module, "COARSEST", 1)
     fine, narrow = guess(batch)
@@ -171,9 +198,15 @@ def test_the_scales_of_the_nearest_density_serve(small_store):
     given = (getattr(guess, name) for name in ("coefficients", "plain", "left"))
     factor = torch.tensor([[1.0] * 5, [2.0] * 5])
     two = module.Background(*given, factor, [guess.scales[0], dense])
-    assert two.method(0.5).scales["noise"] == 0.5 and two.method(0.01).scales["noise"] == 0.01
-    assert two.method(0.0).scales["noise"] == 0.01
-    assert float(two.method(0.3).factor[0]) == 2
+    for surface in (False, True):
+        shares = (0.5, 0.01, 0.0)
+        assert [two.method(s, surface).scales["noise"] for s in shares] == [0.5, 0.01, 0.01]
+        assert float(two.method(0.3, surface).factor[0]) == 2
+    # Of equal densities the one tuned with a surface, or without one.
+    above = guess.scales[0] | {"surface": True, "noise": 0.3}
+    given = (getattr(guess, name) for name in ("coefficients", "plain", "left"))
+    two = module.Background(*given, factor, [guess.scales[0], above])
+    assert [two.method(0.1, s).scales["noise"] for s in (False, True)] == [0.01, 0.3]
 
 
 @pytest.mark.parametrize("length", [2.5, 6.0])

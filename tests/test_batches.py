@@ -230,3 +230,35 @@ def test_on_a_cpu_patches_are_cut_from_the_memory_map_itself(small_store):
         small_store, "train", patch=8, specifications=[{"pattern": "blocks", "observed": 0.5}]
     )
     assert np.shares_memory(drawn.anomaly.numpy(), small_store.anomaly)
+
+
+class Far:
+    """A background that says nothing, and takes two months before and after."""
+
+    reach = 2
+
+    def __call__(self, batch):
+        return torch.zeros_like(batch["value"]), torch.ones_like(batch["value"])
+
+
+def test_dates_beside_are_those_before_and_after_in_order(coded):
+    """All months within the background's reach, each at its own place, as `when` says."""
+    some = batches(coded, specifications=[{"pattern": "pixels", "observed": 0.9}], background=Far())
+    batch = some.draw(3, 12)
+    assert batch["beside_value"].shape[1] == 4 and batch["when"].shape == (12, 5)
+    month = np.rint(batch["when"].numpy() - batch["when"].numpy()[:, 2:3])
+    own, rows, columns = decode(batch["field"][:, 0])
+    there = 0
+    for sample in range(12):
+        for k, lag in enumerate((-2, -1, 1, 2)):
+            seen = batch["beside_observed"][sample, k, 0].numpy()
+            known = np.isfinite(month[sample, k + (k > 1)])
+            assert seen.any() == known
+            if known:
+                date, y, x = decode(batch["beside_value"][sample, k, 0])
+                assert month[sample, k + (k > 1)] == lag
+                assert (date[seen] == own[sample][seen] + lag).all()
+                assert (y[seen] == rows[sample][seen]).all()
+                assert (x[seen] == columns[sample][seen]).all()
+                there += 1
+    assert 12 < there < 48

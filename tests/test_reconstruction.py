@@ -7,7 +7,8 @@ import xarray as xr
 from tiny import PATTERNS, SCALES, astir, densifier
 
 from ocean_lib.background import Background
-from ocean_lib.dataset import observe, standardise, with_background
+from ocean_lib.baselines import restore
+from ocean_lib.dataset import observe, select_statistics, standardise, with_background
 from ocean_lib.model import MODES, Densifier
 from ocean_lib.reconstruction import DIMS, denoising, reconstruct, reconstruct_date, rows_to_do
 from ocean_lib.sampling import SAMPLERS
@@ -418,3 +419,19 @@ def test_denoising_ends_in_the_first_member_at_noise_zero(small_store, seen, mod
 def test_a_regression_has_no_denoising(small_store, seen):
     with pytest.raises(ValueError, match="no denoising.*residual.*diffusion"):
         denoising(densifier(small_store, "regression"), seen, 10.0)
+
+
+def test_a_reconstruction_uses_all_months_that_its_background_reaches(small_store):
+    model = densifier(small_store, mode="regression").eval()
+    guess = model.background
+    fields = small_store.fields("validation", [0, 1, 2, 3, 4])
+    seen = observe(fields, {"pattern": "pixels", "observed": 0.05}, 4)
+    batch = standardise(seen, select_statistics(model.statistics, seen))
+    found = []
+    for months in (1.0, 4.0):
+        guess.scales = [guess.scales[0] | {"lengths": (months, 4.0, 4.0), "noise": 0.0}]
+        drawn = reconstruct(model, seen, members=2, tile=64)["background"].isel(time=2)
+        whole, _ = guess.method(0.05, False).analyse(batch, seen)
+        expected = restore(whole.numpy(), seen, model.statistics).isel(time=2)
+        found.append(float(np.sqrt(((drawn - expected) ** 2).mean())))
+    assert found[1] < 1e-3 < 1e-2 < found[0]  # °C

@@ -11,6 +11,7 @@ from ocean_lib.regression import regress_everywhere
 SCALES = [
     {
         "observed": 0.1,
+        "surface": False,
         "lengths": (1.0, 4.0, 4.0),
         "noise": 0.01,
         "kernel": "matern",
