@@ -1,12 +1,14 @@
-"""How wide an ensemble should be: one factor on the spread per layer, from months kept for it.
+"""How wide an ensemble should be: a power of the spread per layer, from months kept for it.
 
-A method states how uncertain it is, by the spread of its members or by an error estimate.  On
-validation months the root of the mean square error over the mean square of what it states is the
-factor that makes the two agree; on test months the factor is applied blind.  It widens or narrows
-the members about their mean, which stays, so RMSE is untouched and observed cells, where all
-members agree, remain exact.
+A method states how uncertain it is, by the spread s of its members or by an error estimate.  The
+error to be expected of its mean is taken as a s^p, a and p for each layer, of which the errors of
+validation months are most likely; on test months they are applied blind.  A power below 1 widens
+small spreads and narrows large ones, as stated spreads tell sure places from unsure ones better
+than by how much.  Members move about their mean, which stays, so RMSE is untouched and observed
+cells, where all members agree, remain exact.
 
-Reference: Fortin et al. 2014, doi 10.1175/JHM-D-14-0008.1 (error and spread of M members).
+Reference: Gneiting et al. 2005, doi 10.1175/MWR2904.1 (spread regressed on errors); Fortin et al.
+2014, doi 10.1175/JHM-D-14-0008.1 (error and spread of M members).
 """
 
 import numpy as np
@@ -15,7 +17,10 @@ import xarray as xr
 from .dataset import named
 from .evaluation import LAYERS, hidden
 
-__all__ = ["apply", "calibrated", "fit", "fit_cases", "stated"]
+LEAST = 1e-3  # of a layer's spread
+POWERS = (0.3, 1.5)
+
+__all__ = ["apply", "calibrated", "fit", "fit_cases", "stated", "stored"]
 
 
 def stated(result: xr.Dataset) -> xr.DataArray:
@@ -41,40 +46,64 @@ def stated(result: xr.Dataset) -> xr.DataArray:
 
 def fit(
     fields: xr.Dataset, observations: xr.Dataset, result: xr.Dataset, variable: str = "temperature"
-) -> xr.DataArray:
-    """The factor on the spread that makes it agree with the error, layer by layer.
+) -> xr.Dataset:
+    """The factor a and the power p that make the spread agree with the error, layer by layer.
 
     Args:
         fields: canonical truth.    observations: what the method saw.
         result: `mean` and `members` or `error`, over the dates of both.
         variable: of the fields that is compared.
     Returns:
-        (depth): √(Σe² / Σs²) over hidden ocean of the layer (`evaluation.LAYERS`, and what lies
-        deeper as one more), e the mean's error, s what is `stated`, cells weighted by area.  The
-        levels of a layer share it; 1 where nothing is hidden or nothing is stated.
+        `calibration` and `calibration_power` (depth): a and p of Gaussian errors of deviation a s^p
+        that are most likely over hidden ocean of the layer (`evaluation.LAYERS`, and what lies
+        deeper as one more), s what is `stated` in the field's unit, cells weighted by area.  The
+        levels of a layer share them; 1 where nothing is hidden or nothing is stated.
     """
     where = hidden(fields, observations, variable)
-    weight = where * np.cos(np.deg2rad(fields.latitude))
-    pair = result["mean"] - fields[variable], stated(result)
-    across = ("time", "latitude", "longitude")
-    square, variance = (
-        (weight * each.where(where).astype(float) ** 2).sum(across).values for each in pair
-    )
+    weight = (where * np.cos(np.deg2rad(fields.latitude))).transpose("depth", ...)
+    pair = (result["mean"] - fields[variable], stated(result))
+    error, spread = (each.transpose(*weight.dims).values.astype(float) for each in pair)
     layer = np.digitize(fields.depth, [low for low, _ in LAYERS] + [LAYERS[-1][1]])
-    square, variance = (np.bincount(layer, each)[layer] for each in (square, variance))
-    known = (square > 0) & (variance > 0)
-    factor = np.sqrt(np.divide(square, variance, out=np.ones_like(square), where=known))
-    return xr.DataArray(
-        factor.astype(np.float32),
+    found = np.ones((2, len(layer)))
+    for each in np.unique(layer):
+        levels = layer == each
+        known = (weight.values > 0) & (spread > 0) & levels[:, None, None, None]
+        if known.any() and (error[known] != 0).any():
+            given = (part[known] for part in (error, spread, weight.values))
+            found[:, levels] = np.array(_most_likely(*given))[:, None]
+    words = "of the calibrated spread a s^p, fitted on validation months"
+    return xr.Dataset(
+        {
+            "calibration": ("depth", found[0], {"long_name": f"a {words}"}),
+            "calibration_power": ("depth", found[1], {"long_name": f"p {words}", "units": "1"}),
+        },
         {"depth": fields.depth},
-        attrs={"long_name": "factor on the spread, fitted on validation", "units": "1"},
     )
+
+
+def _most_likely(error, spread, weight) -> tuple[float, float]:
+    """a and p of Gaussian errors of deviation a s^p, all (n,); at the best a, by p alone."""
+    from scipy.optimize import minimize_scalar
+
+    weight = weight / weight.sum()
+    # Beyond that a spread tells rounding from rounding.
+    spread = np.maximum(spread, LEAST * np.sqrt((weight * spread**2).sum()))
+    logarithm, square = np.log(spread), error**2
+
+    def factor(power):
+        return np.sqrt((weight * square * np.exp(-2 * power * logarithm)).sum())
+
+    def surprise(power):
+        return power * (weight * logarithm).sum() + np.log(factor(power))
+
+    power = minimize_scalar(surprise, bounds=POWERS, method="bounded").x
+    return factor(power), power
 
 
 def fit_cases(
     fields: xr.Dataset, seen: dict[str, xr.Dataset], drawn: dict[str, xr.Dataset]
 ) -> xr.Dataset:
-    """`calibration` (case, depth), and so of further variables: the factors of reconstructions.
+    """`calibration` and `calibration_power` (case, depth) of reconstructions, for all variables.
 
     Args:
         fields: truth of validation months.    seen: {case: observations}.
@@ -90,20 +119,35 @@ def fit_cases(
             fit(fields, seen[case], one[list(own)].rename(own), variable)
             for case, one in drawn.items()
         ]
-        result[named(variable, "calibration")] = xr.concat(each, cases)
+        both = xr.concat(each, cases)
+        result = result.merge(both.rename({name: named(variable, name) for name in both}))
     return result
 
 
-def apply(result: xr.Dataset, factor: xr.DataArray) -> xr.Dataset:
-    """The result with members drawn about their mean, or error multiplied, by `factor` (depth)."""
+def stored(reconstruction: xr.Dataset, variable: str = "temperature") -> xr.Dataset:
+    """The factors of one variable as `apply` takes them, from a reconstruction that holds them."""
+    names = ("calibration", "calibration_power")
+    return xr.Dataset({name: reconstruction[named(variable, name)] for name in names})
+
+
+def _wider(stated_now: xr.DataArray, factors: xr.Dataset) -> xr.DataArray:
+    """a s^(p - 1), by which a spread s is multiplied; 1 where it is 0."""
+    power = factors["calibration_power"] - 1
+    return xr.where(stated_now > 0, factors["calibration"] * stated_now**power, 1.0)
+
+
+def apply(result: xr.Dataset, factors: xr.Dataset) -> xr.Dataset:
+    """The result with members moved about their mean, or `error` changed, as `factors` of `fit`."""
     changed = {}
+    wider = _wider(stated(result), factors)
     if "members" in result:
         members = result["members"]
         # In double precision the mean of members that agree is exactly what they agree on.
         centre = members.mean("member", skipna=False, dtype=float).astype(members.dtype)
-        changed["members"] = (centre + factor * (members - centre)).transpose(*members.dims)
+        moved = centre + wider * (members - centre)
+        changed["members"] = moved.transpose(*members.dims).astype(members.dtype)
     if "error" in result:
-        changed["error"] = (factor * result["error"]).transpose(*result["error"].dims)
+        changed["error"] = (wider * result["error"]).transpose(*result["error"].dims)
     return result.assign(changed)
 
 
@@ -114,7 +158,9 @@ def calibrated(reconstruction: xr.Dataset) -> xr.Dataset:
     """
     if "calibration" not in reconstruction:
         return reconstruction
-    factor, spread = reconstruction["calibration"], reconstruction["spread"]
-    wide = (spread * factor).transpose(*spread.dims).assign_attrs(spread.attrs)
-    applied = apply(reconstruction, factor).assign(spread=wide).drop_vars("calibration")
+    spread, wider = reconstruction["spread"], _wider(stated(reconstruction), reconstruction)
+    wide = (spread * wider).transpose(*spread.dims).assign_attrs(spread.attrs)
+    plain = reconstruction.drop_vars("error", errors="ignore")  # of the observations
+    applied = reconstruction.assign(apply(plain, reconstruction)).assign(spread=wide)
+    applied = applied.drop_vars(["calibration", "calibration_power"])
     return applied.assign_attrs(reconstruction.attrs, calibrated="by layer, on validation months")

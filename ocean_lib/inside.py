@@ -23,7 +23,7 @@ __all__ = ["ReconstructionView", "choices", "still", "variables"]
 MINUS = " − truth"
 QUANTITIES = (
     *("truth", "value", "observed", "mean", "members", "spread"),
-    *("background", "climatology", "calibration"),
+    *("background", "climatology", "calibration", "calibration_power"),
 )
 STRIP = 0.17  # of the figure, below a profile or section
 

@@ -4,7 +4,7 @@
     observed, value, error (case, time, depth, latitude, longitude) · surface, surface_observed
     members (case, time, member, depth, latitude, longitude) · mean, spread, background, climatology
     deviation, the error that the first stage states of its mean, where the model has one
-    calibration (case, depth), the factor on the spread that validation months ask for
+    calibration, calibration_power (case, depth), by which validation months change the spread
     of further variables the same with their name in front, such as salinity_mean
 
 °C, float32, NaN outside the ocean; masks are written as int8 and read back as bool.  `blank` and

@@ -1,11 +1,10 @@
-"""The factor on the spread against ensembles whose factor is known, and what it leaves alone."""
+"""Factor and power of the spread against ensembles whose own are known, and what stays as it is."""
 
 import numpy as np
 import pytest
 import xarray as xr
 
 from ocean_lib import calibration
-from ocean_lib.evaluation import LAYERS
 
 GRID = ("time", "depth", "latitude", "longitude")
 DEPTH = np.array([2.0, 20.0, 60.0, 150.0, 2500.0])
@@ -47,43 +46,75 @@ def wrong(fields, observations, rng, members=None):
 @pytest.mark.parametrize("members", [None, 3, 8])
 def test_a_known_factor_is_found_and_holds_on_other_months(members):
     fields, observations, rng = ocean(0, dates=60)
-    factor = calibration.fit(fields, observations, wrong(fields, observations, rng, members))
+    factors = calibration.fit(fields, observations, wrong(fields, observations, rng, members))
     expected = [1 / NARROW[depth] for depth in DEPTH]
-    np.testing.assert_allclose(factor, expected, rtol=0.05)
+    if members is None:
+        np.testing.assert_allclose(factors.calibration, expected, rtol=0.05)
+        np.testing.assert_allclose(factors.calibration_power, 1, atol=0.06)
+    factor = factors.calibration
     assert factor.dims == ("depth",) and float(factor[1]) == float(factor[2])  # one layer, 5-100 m
     # Blind, on months that were not fitted: spread and error agree.
     fields, observations, rng = ocean(1, dates=60)
-    test = calibration.apply(wrong(fields, observations, rng, members), factor)
+    test = calibration.apply(wrong(fields, observations, rng, members), factors)
+    away = fields.ocean & ~observations.observed
+    square = ((test["mean"] - fields.temperature) ** 2).where(away).mean(("time", *GRID[2:]))
+    stated = (calibration.stated(test) ** 2).where(away).mean(("time", *GRID[2:]))
+    np.testing.assert_allclose(np.sqrt(stated / square), 1, rtol=0.08)
     again = calibration.fit(fields, observations, test)
-    np.testing.assert_allclose(again, 1, rtol=0.06)
+    if members is None:
+        np.testing.assert_allclose(again.calibration_power, 1, atol=0.06)
+    else:  # the fewer members, the less their spread tells one place from another
+        assert (factors.calibration_power < 1).all() and (again.calibration_power > 0.7).all()
 
 
-def test_the_factor_is_that_of_a_loop_over_cells():
+@pytest.mark.parametrize("power", [0.7, 1.25])
+def test_a_known_power_is_found(power):
+    """Errors of deviation 2 s^p where s is stated."""
+    fields, observations, rng = ocean(1, dates=60)
+    spread = 0.1 + xr.zeros_like(fields.temperature) + rng.random(fields.temperature.shape)
+    away = fields.ocean & ~observations.observed
+    error = (2 * spread**power * rng.standard_normal(spread.shape)).where(away, 0.0)
+    result = xr.Dataset({"mean": fields.temperature + error, "error": spread.where(away, 0.0)})
+    factors = calibration.fit(fields, observations, result.transpose(*GRID))
+    np.testing.assert_allclose(factors.calibration, 2, rtol=0.06)
+    np.testing.assert_allclose(factors.calibration_power, power, atol=0.08)
+    changed = calibration.apply(result, factors)["error"]
+    np.testing.assert_allclose(changed.where(away), 2 * spread.where(away) ** power, rtol=0.15)
+
+
+def test_factor_and_power_are_the_most_likely_of_a_search(monkeypatch):
     fields, observations, rng = ocean(2, dates=3)
     result = wrong(fields, observations, rng, members=4)
-    sums = {}
-    for cell in np.argwhere(fields.ocean.values & ~observations.observed.values):
-        where = tuple(cell)
-        depth = DEPTH[cell[1]]
-        layer = next((layer for layer in LAYERS if layer[0] <= depth < layer[1]), "below")
-        weight = np.cos(np.deg2rad(fields.latitude.values[cell[2]]))
-        members = [float(each.values[where]) for each in result.members.transpose("member", *GRID)]
-        middle = sum(members) / 4
-        variance = sum((each - middle) ** 2 for each in members) / 3 * 5 / 4
-        square = (float(result["mean"].values[where]) - fields.temperature.values[where]) ** 2
-        before = sums.get(layer, (0, 0))
-        sums[layer] = before[0] + weight * square, before[1] + weight * variance
-    expected = [np.sqrt(a / b) for a, b in (sums[(0, 5)], *2 * [sums[(5, 100)]])]
-    expected += [np.sqrt(a / b) for a, b in (sums[(100, 300)], sums["below"])]
-    factor = calibration.fit(fields, observations, result)
-    np.testing.assert_allclose(factor, expected, rtol=1e-5)
+    spread = result.members.std("member", ddof=1) * np.sqrt(5 / 4)
+    layer = fields.ocean & ~observations.observed & (fields.depth >= 5) & (fields.depth < 100)
+    weight = (np.cos(np.deg2rad(fields.latitude)) * layer).transpose(*GRID)
+    chosen = weight.values > 0
+    w, s, e = (
+        np.asarray(each.transpose(*GRID), float)[chosen]
+        for each in (weight, spread, result["mean"] - fields.temperature)
+    )
+    best = min(
+        (
+            (w * (np.log(a * s**p) + e**2 / (2 * (a * s**p) ** 2))).sum(), a, p
+        )
+        for a in np.linspace(0.5, 4, 141)
+        for p in np.linspace(0.3, 1.5, 61)
+    )  # fmt: skip
+    factors = calibration.fit(fields, observations, result).sel(depth=20.0)
+    assert float(factors.calibration) == pytest.approx(best[1], abs=0.05)
+    assert float(factors.calibration_power) == pytest.approx(best[2], abs=0.04)
+
+
+def plain(factor):
+    """Factors without a power."""
+    return xr.Dataset({"calibration": factor, "calibration_power": xr.ones_like(factor)})
 
 
 def test_observed_cells_stay_exact_and_the_mean_stays():
     fields, observations, rng = ocean(3, dates=2)
     result = wrong(fields, observations, rng, members=5).astype("f4")
     factor = xr.DataArray(np.linspace(0.5, 3, len(DEPTH)).astype("f4"), {"depth": DEPTH})
-    wider = calibration.apply(result, factor)
+    wider = calibration.apply(result, plain(factor))
     seen = observations.observed
     apart = abs(wider.members - fields.temperature).where(seen)
     assert float(apart.max()) == 0  # exactly
@@ -95,7 +126,9 @@ def test_observed_cells_stay_exact_and_the_mean_stays():
         ratio, factor.broadcast_like(ratio).where(ratio.notnull()), rtol=1e-3
     )
     error = wrong(fields, observations, rng)
-    np.testing.assert_allclose(calibration.apply(error, factor)["error"], error.error * factor)
+    np.testing.assert_allclose(
+        calibration.apply(error, plain(factor))["error"], error.error * factor
+    )
 
 
 def test_a_layer_without_hidden_ocean_or_spread_keeps_its_spread():
@@ -103,7 +136,7 @@ def test_a_layer_without_hidden_ocean_or_spread_keeps_its_spread():
     observations["observed"] = observations.observed | (fields.ocean & (fields.depth < 5))
     result = wrong(fields, observations, rng)
     result["error"] = result.error.where(fields.depth != 150, 0.0).where(fields.ocean)
-    factor = calibration.fit(fields, observations, result)
+    factor = calibration.fit(fields, observations, result).calibration
     assert factor.values[[0, 3]].tolist() == [1, 1] and (factor.values[[1, 2]] > 1.5).all()
 
 

@@ -128,7 +128,7 @@ def test_what_a_case_lacks_is_said_and_not_shown_as_no_error(reconstruction):
 def test_spread_and_fan_are_calibrated_alike(reconstruction):
     labelled = {name: reconstruction[name].values for name in ("case", "depth")}
     factor = xr.DataArray(np.full((2, 7), 3.0), labelled, ("case", "depth"))
-    wide = reconstruction.assign(calibration=factor)
+    wide = reconstruction.assign(calibration=factor, calibration_power=factor * 0 + 1)
     made = {}
     for name, one in (("raw", reconstruction), ("calibrated", wide)):
         view = inside.ReconstructionView(one)

@@ -67,12 +67,12 @@ def moved(
 
 
 def network(
-    model: Densifier, observations: dict[str, xr.Dataset], factor: xr.DataArray
+    model: Densifier, observations: dict[str, xr.Dataset], factors: xr.Dataset
 ) -> dict[str, xr.Dataset]:
     """{method: (case, time, …)}: the ensemble, the means that it starts from, calibrated members.
 
     Args:
-        factor: (case, depth) on the spread, fitted on validation months of the model's own ocean.
+        factors: of `calibration.fit_cases`, on validation months of the model's own ocean.
     """
     found: dict[str, dict[str, xr.Dataset]] = {}
     for case, seen in observations.items():
@@ -82,8 +82,8 @@ def network(
         if "deviation" in drawn:
             stated = drawn[["mean", "deviation"]].rename(deviation="error")
             made[f"{OURS}'s regression"] = stated
-        factors = factor.sel(case=case, drop=True)
-        made[f"{OURS}, calibrated"] = calibration.apply(ensemble, factors)
+        own = factors.sel(case=case, drop=True)
+        made[f"{OURS}, calibrated"] = calibration.apply(ensemble, own)
         for name, result in (made | {OURS: ensemble}).items():
             found.setdefault(name, {})[case] = result
     return {name: _by_case(each) for name, each in found.items()}
@@ -111,8 +111,8 @@ def run(name: str) -> None:
     if name not in OCEANS:
         print(f"{name}: training its network")
         model = section_network.trained(store, specifications, results.file(name, OURS).parent)
-        factor = section_network.fitted(model, store, specifications, members=MEMBERS, steps=STEPS)
-        _keep(name, network(model, {case: seen for case, (_, seen) in cases.items()}, factor))
+        fitted = section_network.fitted(model, store, specifications, members=MEMBERS, steps=STEPS)
+        _keep(name, network(model, {case: seen for case, (_, seen) in cases.items()}, fitted))
         return
     demo = workspace() / "outputs" / "demo"
     if not (demo / "reconstruction.nc").exists():
@@ -123,8 +123,8 @@ def run(name: str) -> None:
     if name != OCEANS[0]:
         model = moved(model, store, specifications)
     with xr.open_dataset(demo / "reconstruction.nc") as own:
-        factor = own["calibration"].load()
-    _keep(name, network(model, seen, factor))
+        factors = calibration.stored(own).load()
+    _keep(name, network(model, seen, factors))
 
 
 def main() -> None:

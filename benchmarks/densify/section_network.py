@@ -63,9 +63,9 @@ def trained(store: Store, specifications: list[dict], folder: Path, seed: int = 
     return model.eval()
 
 
-def fitted(model: Densifier, store: Store, specifications: list[dict], **choices) -> xr.DataArray:
-    """(case, depth), the factor on the spread, from all validation months."""
+def fitted(model: Densifier, store: Store, specifications: list[dict], **choices) -> xr.Dataset:
+    """How the spread is calibrated, by case and depth, from all validation months."""
     fields = store.fields("validation")
     trials = {each["name"]: observe(fields, each, 7 + k) for k, each in enumerate(specifications)}
     drawn = {name: reconstruct(model, seen, **choices) for name, seen in trials.items()}
-    return calibration.fit_cases(fields, trials, drawn).calibration
+    return calibration.fit_cases(fields, trials, drawn)
