@@ -56,9 +56,9 @@ class Background(nn.Module):
 
     @property
     def reach(self) -> int:
-        """Months before and after whose observations help: half of the longest scale in time."""
+        """Months before and after whose observations help: twice the longest scale in time."""
         longest = max(each["lengths"][0] for each in self.scales)
-        return int(np.clip(longest / 2, 1, FARTHEST))
+        return int(np.clip(round(2 * longest), 1, FARTHEST))
 
     def method(self, share: float, surface: bool) -> OptimalInterpolation:
         """The interpolation for a share of observed columns, with or without a surface."""

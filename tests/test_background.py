@@ -99,15 +99,15 @@ def reaching(store, months: float):
     return guess
 
 
-@pytest.mark.parametrize("months, reach", [(0.4, 1), (3.9, 1), (4.0, 2), (7.0, 3), (99.0, 12)])
-def test_it_reaches_half_of_its_scale_in_time(small_store, months, reach):
+@pytest.mark.parametrize("months, reach", [(0.2, 1), (0.7, 1), (0.8, 2), (1.6, 3), (99.0, 12)])
+def test_it_reaches_twice_its_scale_in_time(small_store, months, reach):
     assert reaching(small_store, months).reach == reach
 
 
 def test_all_months_that_it_reaches_count(small_store):
     fields = small_store.fields("validation", [0, 1, 2, 3, 4])
     seen = observe(fields, {"pattern": "blocks", "observed": 0.3}, 4)
-    guess = reaching(small_store, 4.0)
+    guess = reaching(small_store, 1.0)
     several, batch = in_a_row(seen, small_store)
     assert batch["beside_value"].shape[1] == 4 and batch["when"].shape == (1, 5)
     mean, error = guess(batch)
@@ -118,7 +118,7 @@ def test_all_months_that_it_reaches_count(small_store):
 
 
 def test_it_is_the_baseline_with_the_months_beside(small_store, seen):
-    guess = background(small_store)
+    guess = reaching(small_store, 0.5)
     several, batch = in_a_row(seen, small_store)
     mean, error = guess(batch)
     method = guess.method(0.5, True)
@@ -149,7 +149,7 @@ def test_sparse_observations_are_interpolated_on_a_coarser_grid(small_store, mon
     seen = observe(fields, {"pattern": "profiles", "observed": 0.005, "surface": 1.0}, 1)
     batch = standardise(seen, select_statistics(small_store.statistics(), seen))
     guess = background(small_store)
-    assert guess.method(0.005, True).scales["lengths"] == (1.0, 4.0, 4.0)
+    assert guess.method(0.005, True).scales["lengths"] == (0.7, 4.0, 4.0)
     coarse, wide = guess(batch)
     monkeypatch.setattr(module, "COARSEST", 1)
     fine, narrow = guess(batch)

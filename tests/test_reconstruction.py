@@ -428,10 +428,10 @@ def test_a_reconstruction_uses_all_months_that_its_background_reaches(small_stor
     seen = observe(fields, {"pattern": "pixels", "observed": 0.05}, 4)
     batch = standardise(seen, select_statistics(model.statistics, seen))
     found = []
-    for months in (1.0, 4.0):
+    for months in (0.74, 0.9):
         guess.scales = [guess.scales[0] | {"lengths": (months, 4.0, 4.0), "noise": 0.0}]
         drawn = reconstruct(model, seen, members=2, tile=64)["background"].isel(time=2)
         whole, _ = guess.method(0.05, False).analyse(batch, seen)
         expected = restore(whole.numpy(), seen, model.statistics).isel(time=2)
         found.append(float(np.sqrt(((drawn - expected) ** 2).mean())))
-    assert found[1] < 1e-3 < 1e-2 < found[0]  # °C
+    assert found[1] < 1e-3 < 5e-3 < found[0]  # °C

@@ -12,7 +12,7 @@ SCALES = [
     {
         "observed": 0.1,
         "surface": False,
-        "lengths": (1.0, 4.0, 4.0),
+        "lengths": (0.7, 4.0, 4.0),
         "noise": 0.01,
         "kernel": "matern",
         "neighbours": 128,
