@@ -1,11 +1,11 @@
 """How wide an ensemble should be: a power of the spread per layer, from months kept for it.
 
 A method states how uncertain it is, by the spread s of its members or by an error estimate.  The
-error to be expected of its mean is taken as a s^p, a and p for each layer, of which the errors of
-validation months are most likely; on test months they are applied blind.  A power below 1 widens
-small spreads and narrows large ones, as stated spreads tell sure places from unsure ones better
-than by how much.  Members move about their mean, which stays, so RMSE is untouched and observed
-cells, where all members agree, remain exact.
+error to be expected of its mean is taken as a s^p, a and p for each layer, from the errors of
+validation months: p is the most likely, a makes their mean squares equal.  On test months they are
+applied blind.  A power below 1 widens small spreads and narrows large ones, as stated spreads tell
+sure places from unsure ones better than by how much.  Members move about their mean, which stays,
+so RMSE is untouched and observed cells, where all members agree, remain exact.
 
 Reference: Gneiting et al. 2005, doi 10.1175/MWR2904.1 (spread regressed on errors); Fortin et al.
 2014, doi 10.1175/JHM-D-14-0008.1 (error and spread of M members).
@@ -54,10 +54,11 @@ def fit(
         result: `mean` and `members` or `error`, over the dates of both.
         variable: of the fields that is compared.
     Returns:
-        `calibration` and `calibration_power` (depth): a and p of Gaussian errors of deviation a s^p
-        that are most likely over hidden ocean of the layer (`evaluation.LAYERS`, and what lies
-        deeper as one more), s what is `stated` in the field's unit, cells weighted by area.  The
-        levels of a layer share them; 1 where nothing is hidden or nothing is stated.
+        `calibration` and `calibration_power` (depth), a and p over hidden ocean of the layer
+        (`evaluation.LAYERS`, and what lies deeper as one more), s what is `stated` in the field's
+        unit, cells weighted by area: with Gaussian errors of deviation proportional to s^p this p
+        is the most likely, and (a s^p)² has the errors' mean square.  The levels of a layer share
+        them; 1 where nothing is hidden or nothing is stated.
     """
     where = hidden(fields, observations, variable)
     weight = (where * np.cos(np.deg2rad(fields.latitude))).transpose("depth", ...)
@@ -70,7 +71,7 @@ def fit(
         known = (weight.values > 0) & (spread > 0) & levels[:, None, None, None]
         if known.any() and (error[known] != 0).any():
             given = (part[known] for part in (error, spread, weight.values))
-            found[:, levels] = np.array(_most_likely(*given))[:, None]
+            found[:, levels] = np.array(_factor_and_power(*given))[:, None]
     words = "of the calibrated spread a s^p, fitted on validation months"
     return xr.Dataset(
         {
@@ -81,8 +82,8 @@ def fit(
     )
 
 
-def _most_likely(error, spread, weight) -> tuple[float, float]:
-    """a and p of Gaussian errors of deviation a s^p, all (n,); at the best a, by p alone."""
+def _factor_and_power(error, spread, weight) -> tuple[float, float]:
+    """a and p of errors, spreads and weights, all (n,)."""
     from scipy.optimize import minimize_scalar
 
     weight = weight / weight.sum()
@@ -90,14 +91,12 @@ def _most_likely(error, spread, weight) -> tuple[float, float]:
     spread = np.maximum(spread, LEAST * np.sqrt((weight * spread**2).sum()))
     logarithm, square = np.log(spread), error**2
 
-    def factor(power):
-        return np.sqrt((weight * square * np.exp(-2 * power * logarithm)).sum())
-
-    def surprise(power):
-        return power * (weight * logarithm).sum() + np.log(factor(power))
+    def surprise(power):  # minus the logarithm of the likelihood, at the a that is likeliest
+        left = (weight * square * np.exp(-2 * power * logarithm)).sum()
+        return power * (weight * logarithm).sum() + 0.5 * np.log(left)
 
     power = minimize_scalar(surprise, bounds=POWERS, method="bounded").x
-    return factor(power), power
+    return np.sqrt((weight * square).sum() / (weight * spread ** (2 * power)).sum()), power
 
 
 def fit_cases(
