@@ -16,6 +16,15 @@ def pytest_addoption(parser):
     parser.addoption("--device", default="cpu", help="device of the tensor tests: cpu or cuda")
 
 
+# Two workers that take whole files end together where the longest come first.
+LONGEST = ("test_notebooks", "test_experiments", "test_marine", "test_kills")
+
+
+def pytest_collection_modifyitems(items):
+    order = {name: index for index, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+
+
 @pytest.fixture(scope="session")
 def device(request) -> str:
     name = request.config.getoption("--device")

@@ -318,10 +318,10 @@ def test_the_networks_files_are_those_that_are_scored(small_store, ocean, tmp_pa
     monkeypatch.setattr(results, "SCORES", tmp_path / "none.csv")
     monkeypatch.setattr(results, "open_ocean", lambda name, folder: ocean)
     model = Densifier(small_store.statistics(), background(small_store), network=TINY)
-    factor = xr.DataArray(
-        np.full((2, 5), 2.0), {"case": [*PATTERNS], "depth": ocean.fields.depth}, ("case", "depth")
-    )
-    made = methods.network(model, ocean.observations, factor)
+    labelled = {"case": [*PATTERNS], "depth": ocean.fields.depth}
+    factor = xr.DataArray(np.full((2, 5), 2.0), labelled, ("case", "depth"))
+    factors = xr.Dataset({"calibration": factor, "calibration_power": xr.ones_like(factor)})
+    made = methods.network(model, ocean.observations, factors)
     methods._keep("small", made)
     assert [*made][-1] == "network" and set(made) < set(results.ORDER)
     table = results.measured(show=lambda line: None)
