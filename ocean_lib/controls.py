@@ -38,9 +38,14 @@ def with_controls(view, controls):
     """Controls above the view's figure, which follows them, and a button to take it away."""
     canvas, refresh = live_canvas(view.figure)
 
+    drawn = {}
+
     def redraw(change=None):
-        view.show(**{name: control.value for name, control in controls.items()})
-        refresh()
+        values = {name: control.value for name, control in controls.items()}
+        if values != drawn:  # one control may have moved another
+            view.show(**values)
+            refresh()
+            drawn.update(values)
 
     def click(event):
         if event.inaxes is not None and view.click(event.inaxes, event.xdata, event.ydata):
