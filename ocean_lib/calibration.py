@@ -159,7 +159,7 @@ def calibrated(reconstruction: xr.Dataset) -> xr.Dataset:
         return reconstruction
     spread, wider = reconstruction["spread"], _wider(stated(reconstruction), reconstruction)
     wide = (spread * wider).transpose(*spread.dims).assign_attrs(spread.attrs)
-    plain = reconstruction.drop_vars("error", errors="ignore")  # of the observations
-    applied = reconstruction.assign(apply(plain, reconstruction)).assign(spread=wide)
+    members = apply(reconstruction[["members"]], reconstruction)["members"]
+    applied = reconstruction.assign(members=members, spread=wide)
     applied = applied.drop_vars(["calibration", "calibration_power"])
-    return applied.assign_attrs(reconstruction.attrs, calibrated="by layer, on validation months")
+    return applied.assign_attrs(calibrated="by layer, on validation months")

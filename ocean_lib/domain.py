@@ -63,6 +63,8 @@ class Domain:
         folder,
     ):
         near = beside(observations.time.values, model.background.reach)[number]
+        while len(near) > 2 and (near[[0, -1]] < 0).all():  # no room for dates that are not there
+            near = near[1:-1]
         self.model, self.device, self.folder = model, device, folder
         self.observations = observations.isel(time=[number])
         latitude, longitude = (observations[name].values for name in ("latitude", "longitude"))

@@ -15,6 +15,7 @@ from matplotlib.colors import ListedColormap
 from ocean_lib import projections
 
 __all__ = [
+    "unit",
     "unit_label",
     "LAND",
     "HIDDEN",
@@ -60,8 +61,8 @@ def look(kind):
     return COLOURS.get(kind) or (cmocean.cm.matter, kind.replace("_", " ").capitalize())
 
 
-def unit_label(field, kind):
-    """What the colour bar says, the unit from the field's attributes where they hold one."""
+def unit(field):
+    """The unit from a field's attributes, °C where they hold none."""
     units = field.attrs.get("units", "°C")
     celsius = units.lower() in (
         "degc",
@@ -72,8 +73,12 @@ def unit_label(field, kind):
         "degree_celsius",
         "degrees_celsius",
     )
-    units = "°C" if celsius else "normalised" if units in ("1", "") else units
-    return f"{look(kind)[1]} ({units})"
+    return "°C" if celsius else "normalised" if units in ("1", "") else units
+
+
+def unit_label(field, kind):
+    """What the colour bar says: the kind and its unit."""
+    return f"{look(kind)[1]} ({unit(field)})"
 
 
 def coast_lines(x, y, inside):

@@ -8,7 +8,7 @@ reconstruction.nc, of one case and month.
 import matplotlib as mpl
 import numpy as np
 
-from ocean_lib.labels import calibrated, month, place_label, select
+from ocean_lib.labels import if_calibrated, month, place_label, select
 from ocean_lib.layout import STYLE, depth_axis, panels
 
 __all__ = ["fan", "nearby", "profile", "remotest"]
@@ -61,7 +61,7 @@ def fan(axes, here, *, anomaly=False, beside=None, observed=(), label=True):
         members = members[np.isfinite(members).any(1)] - base
     if members.size:
         low, lower, upper, high = slab(np.percentile(members, (5, 25, 75, 95), axis=0))
-        words = "calibrated" if calibrated(here) else "members"
+        words = "calibrated" if if_calibrated(here) else "members"
         look = {"color": BLUE, "linewidth": 0}
         axes.fill_betweenx(z, low, high, alpha=0.18, label=f"{words} 5–95 %", **look)
         axes.fill_betweenx(z, lower, upper, alpha=0.3, label=f"{words} 25–75 %", **look)

@@ -9,10 +9,9 @@ import numpy as np
 
 from ocean_lib.calibration import calibrated
 from ocean_lib.dataset import named
-from ocean_lib.drawing import robust_limits, unit_label
+from ocean_lib.drawing import robust_limits, unit, unit_label
 from ocean_lib.fans import fan, nearby, remotest
-from ocean_lib.labels import calibrated as if_calibrated
-from ocean_lib.labels import capital, metres, month, place_label, select
+from ocean_lib.labels import capital, if_calibrated, metres, month, place_label, select
 from ocean_lib.layout import STYLE, depth_axis, depth_edges
 from ocean_lib.live import live_maps, settle
 from ocean_lib.projections import cell_edges, unproject
@@ -170,8 +169,7 @@ class ReconstructionView:
         hidden = level["ocean"] & ~level["observed"]
         weights = np.cos(np.radians(level["latitude"])) * (hidden & field.notnull())
         size = float(np.sqrt((field**2 * weights).sum() / weights.sum()))
-        unit = "°C" if level.attrs["variable"] == "temperature" else ""
-        return f"{capital(name)}\nRMSE {size:.2g} {unit} where nothing was observed"
+        return f"{capital(name)}\nRMSE {size:.2g} {unit(field)} where nothing was observed"
 
     def _draw_below(self):
         places = [self._place(cell) for cell in self.clicks]

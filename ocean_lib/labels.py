@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-__all__ = ["calibrated", "capital", "degrees_label", "metres", "month", "place_label", "select"]
+__all__ = ["capital", "degrees_label", "if_calibrated", "metres", "month", "place_label", "select"]
 
 
 def select(reconstruction, *, case=None, time=None, depth=None):
@@ -29,7 +29,7 @@ def select(reconstruction, *, case=None, time=None, depth=None):
     return chosen.assign({name: chosen[name].astype(bool) for name in masks})
 
 
-def calibrated(reconstruction):
+def if_calibrated(reconstruction):
     """`, calibrated` where members and spread are (`calibration.calibrated`), else nothing."""
     return ", calibrated" if reconstruction.attrs.get("calibrated") else ""
 

@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 
 from ocean_lib.drawing import coast_lines, dots, is_sparse, look, map_base, unit_label
 from ocean_lib.layout import STYLE, map_panels
-from ocean_lib.projections import project, unwrapped
+from ocean_lib.projections import project
 
 __all__ = ["LiveMap", "live_maps", "settle"]
 
@@ -77,7 +77,7 @@ class LiveMap:
         """Mark places (longitude, latitude) in degrees, and a line through such places."""
         for artist, given in ((self.marks, places), (self.line, line)):
             degrees = np.array(given, float).reshape(-1, 2).T
-            x, y = project(self.axes.projection, *unwrapped(self.axes.projection, *degrees))
+            x, y = project(self.axes.projection, *degrees)
             # Where the line leaves the map on one side it comes back on the other.
             jump = np.abs(np.diff(x, prepend=x[:1])) > np.ptp(self.x) / 2
             artist.set_data(np.where(jump & (artist is self.line), np.nan, x), y)

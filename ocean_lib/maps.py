@@ -24,7 +24,7 @@ from ocean_lib.drawing import (
     robust_limits,
     unit_label,
 )
-from ocean_lib.labels import calibrated, metres, month, select
+from ocean_lib.labels import if_calibrated, metres, month, select
 from ocean_lib.layout import STYLE, colour_bar, legend, map_panels
 
 __all__ = [
@@ -221,7 +221,7 @@ def reconstruction_maps(reconstruction, *, case=None, time=None, depths=(0, 100,
         if is_sparse(level["observed"], ocean):
             for panel in grid[row, 2:]:
                 dots(panel, *places(level["observed"] & ocean), s=4, c="white", edgecolors="black")
-    names = ("Observed", "Truth", "Mean", "Mean − truth", "Spread" + calibrated(chosen))
+    names = ("Observed", "Truth", "Mean", "Mean − truth", "Spread" + if_calibrated(chosen))
     for panel, name in zip(grid[0], names, strict=True):
         panel.set_title(name)
     _headline(figure, axes, f"{chosen['case'].item()}, {month(chosen['time'])}")

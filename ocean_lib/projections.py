@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from ocean_lib.labels import degrees_label
 
-__all__ = ["cell_edges", "edges", "fitting", "frame", "project", "unproject", "unwrapped"]
+__all__ = ["cell_edges", "edges", "fitting", "frame", "project", "unproject"]
 
 SEAM = 180 - 1e-6  # degrees from the centre: a hair farther and a point changes sides
 AROUND = 359.0  # degrees of longitude: all the way round
@@ -64,18 +64,15 @@ def _centre(projection):
 
 
 def project(projection, longitude, latitude):
-    """Degrees (arrays of one shape) to x and y of the map, in its units."""
+    """Degrees (arrays of one shape, longitudes in any turn) to x and y of the map, in its units."""
     centre = _centre(projection)
-    away = np.clip(np.asarray(longitude, dtype=float) - centre, -SEAM, SEAM)
+    away = np.asarray(longitude, dtype=float) - centre
+    # What lies more than half a turn away is given in another turn; the seam itself has two sides.
+    turned = (away + 180) % 360 - 180
+    away = np.clip(np.where(np.abs(away) > 180 + 1e-6, turned, away), -SEAM, SEAM)
     latitude = np.clip(np.asarray(latitude, dtype=float), -90, 90)
     points = projection.transform_points(crs.PlateCarree(centre), away, latitude)
     return points[..., 0], points[..., 1]
-
-
-def unwrapped(projection, longitude, latitude):
-    """The same places with longitudes within half a turn of the map's centre."""
-    centre = _centre(projection)
-    return centre + (np.asarray(longitude, float) - centre + 180) % 360 - 180, latitude
 
 
 def unproject(projection, x, y):

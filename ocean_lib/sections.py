@@ -18,7 +18,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.ticker import MaxNLocator
 
 from ocean_lib.drawing import HIDDEN, LAND, look, outline, robust_limits, unit_label
-from ocean_lib.labels import calibrated, degrees_label, metres, month, place_label, select
+from ocean_lib.labels import degrees_label, if_calibrated, metres, month, place_label, select
 from ocean_lib.layout import STYLE, colour_bar, depth_axis, depth_edges, panels
 from ocean_lib.projections import cell_edges
 
@@ -108,7 +108,7 @@ def _four(chosen, x, y, observed, axes, height):
         (name, field, kind, robust_limits(field, kind=kind))
         for name, field, kind in (
             ("Mean − truth", mean - truth, "difference"),
-            ("Spread" + calibrated(chosen), spread, "spread"),
+            ("Spread" + if_calibrated(chosen), spread, "spread"),
         )
     ]
     for one, (name, field, kind, extent) in zip(grid.flat, shown, strict=True):
@@ -199,7 +199,7 @@ def _rows(days):
     A row is as high as the least time between two dates, a month at most: between dates that lie
     farther apart there are rows that show none.
     """
-    high = min(np.diff(days).min(initial=MONTH), MONTH)
+    high = np.diff(days).min(initial=MONTH)
     edges, rows, inside = [days[0] - high / 2], [], []
     for date, day in enumerate(days):
         if day - high / 2 > edges[-1] + high / 4:

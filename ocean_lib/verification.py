@@ -12,7 +12,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 from ocean_lib.charts import BLUE, GREY, ORANGE, line_styles
 from ocean_lib.diagnostics import reach
 from ocean_lib.drawing import paint, robust_limits
-from ocean_lib.labels import calibrated, metres, month, select
+from ocean_lib.labels import if_calibrated, metres, month, select
 from ocean_lib.layout import STYLE, colour_bar, legend, map_panels, panels
 
 __all__ = ["error_beside_spread", "rank_histogram", "reliability", "skill_by_distance"]
@@ -182,7 +182,7 @@ def error_beside_spread(reconstruction, *, cases=None, time=None, depths=(0, 100
                 mesh = paint(panel, field, kind="spread", limits=limits, **place)
             colour_bar(figure, mesh, list(pair), "°C", "bottom", aspect=32, shrink=0.94)
         grid[row, 0].set_ylabel(metres(depth), fontweight="bold")
-    spread = "Spread" + calibrated(reconstruction)
+    spread = "Spread" + if_calibrated(reconstruction)
     for case, pair in zip(cases, grid[0].reshape(-1, 2), strict=True):
         for panel, name in zip(pair, ("Absolute error", spread), strict=True):
             panel.set_title(f"\n{name}")  # a line above it for the case

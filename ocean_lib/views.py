@@ -43,10 +43,8 @@ class MasksView:
         if self.asked != (asked, seed):
             self.seen, self.asked = observe(self.data, asked, seed).isel(time=0), (asked, seed)
         level = self.seen.sel(depth=depth, method="nearest")
-        field, ocean = (
-            self.data["temperature"].isel(time=0).sel(depth=level["depth"]),
-            level["ocean"],
-        )
+        field = self.data["temperature"].isel(time=0).sel(depth=level["depth"])
+        ocean = level["ocean"]
         limits, where = robust_limits(field.where(ocean)), metres(level["depth"])
         share = 100 * float((level["observed"] & ocean).sum() / max(int(ocean.sum()), 1))
         shown = [

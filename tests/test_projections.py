@@ -44,7 +44,11 @@ def test_a_region_has_its_projection_and_every_cell_lies_on_the_map(name):
     theirs = axes.projection.transform_points(
         crs.PlateCarree(), *np.meshgrid(field.longitude.values, field.latitude.values)
     )
-    np.testing.assert_allclose(np.stack([x, y], -1), theirs[..., :2], atol=1.0)  # metres, degrees
+    np.testing.assert_allclose(np.stack([x, y], -1), theirs[..., :2], atol=1e-6 * np.ptp(x))
+    again = projections.project(
+        axes.projection, *np.meshgrid(field.longitude - 360, field.latitude)
+    )
+    np.testing.assert_allclose(again, (x, y), atol=1e-6 * np.ptp(x))  # in another turn
     shown = axes.transAxes.inverted().transform(
         axes.transData.transform(np.stack([x, y], -1).reshape(-1, 2))
     )

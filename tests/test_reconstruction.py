@@ -9,6 +9,7 @@ from tiny import PATTERNS, SCALES, astir, densifier
 from ocean_lib.background import Background
 from ocean_lib.baselines import restore
 from ocean_lib.dataset import observe, select_statistics, standardise, with_background
+from ocean_lib.domain import Domain
 from ocean_lib.model import MODES, Densifier
 from ocean_lib.reconstruction import DIMS, denoising, reconstruct, reconstruct_date, rows_to_do
 from ocean_lib.sampling import SAMPLERS
@@ -435,3 +436,19 @@ def test_a_reconstruction_uses_all_months_that_its_background_reaches(small_stor
         expected = restore(whole.numpy(), seen, model.statistics).isel(time=2)
         found.append(float(np.sqrt(((drawn - expected) ** 2).mean())))
     assert found[1] < 1e-3 < 5e-3 < found[0]  # °C
+
+
+def test_a_lone_date_takes_no_room_for_months_that_are_not_there(small_store):
+    model = densifier(small_store, mode="regression").eval()
+    guess = model.background
+    guess.scales = [guess.scales[0] | {"lengths": (6.0, 4.0, 4.0)}]
+    assert guess.reach == 12
+    fields = small_store.fields("validation", [0, 1, 2, 3, 4])
+    seen = observe(fields, {"pattern": "pixels", "observed": 0.05}, 4)
+    sizes = []
+    for dates, number in (([2], 0), ([1, 2], 1), ([0, 1, 2, 3, 4], 2), ([0, 1, 2, 3, 4], 0)):
+        ready = Domain(model, seen.isel(time=dates), number, 64, "cpu", None)
+        sizes.append(ready.batch["beside_value"].shape[1])
+        assert ready.when.shape[1] == sizes[-1] + 1
+        assert int(ready.when.isfinite().sum()) == len(dates)
+    assert sizes == [2, 2, 4, 8]
