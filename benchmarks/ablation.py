@@ -97,8 +97,8 @@ class Laboratory:
         self.seed, self.device, self.steps = seed, device, steps
         self.store = Store(workspace() / "data" / "store" / "demo")
         self.background = tune(self.store, PATTERNS, evaluations=20).to(device)
-        buffers = [getattr(self.background, name) for name in Background.BUFFERS]
-        self.climatology = Climatology(*buffers, self.background.scales).to(device)
+        buffers = {name: getattr(self.background, name) for name in Background.BUFFERS}
+        self.climatology = Climatology(self.background.scales, **buffers).to(device)
         self.made, self.trained = {}, {}
 
     def scenes(self, name: str) -> tuple[Scenes, Scenes]:

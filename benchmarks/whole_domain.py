@@ -73,7 +73,9 @@ def prepare(folder: Path, rows: int, columns: int, levels: int) -> None:
         }
     ]
     none = torch.zeros(levels, 0, 1, 1)
-    background = Background(none, shape, shape, torch.ones(1, levels), scales)
+    background = Background(
+        scales, coefficients=none, plain=shape, left=shape, factor=torch.ones(1, levels)
+    )
     network = {"width": 16, "multipliers": (1, 2), "blocks": 1, "attention": False}
     Densifier(known, background, network=network).save(folder / "checkpoint.pt")
     rng = np.random.default_rng(0)

@@ -1,9 +1,11 @@
-"""The networks' background: a regression on the surface, then local optimal interpolation.
+"""The networks' background: the classical methods, tuned, as one first guess and its error.
 
-It is the baselines' method with one set of coefficients for all places, so that it is small enough
-for a checkpoint and moves to other oceans; its scales are tuned on validation months for the
-patterns that training draws, and those of the pattern nearest in density serve.  Observations of
-the dates before and after enter where they are known.
+A regression on the surface, then local optimal interpolation.  On a region so small that the
+training months' own states span what it does, the reduced space has a share of it, level by level,
+where that helps; in training it does without the months around the one asked for, as it has to in
+use.  Scales and shares are tuned on validation months for the patterns that training draws, and
+those of the pattern nearest in density serve.  Observations of the dates before and after enter
+where they are known.
 
 Where observations are sparse the interpolated departure is smoother than the grid: it is computed
 on every few rows and columns, and bilinear in between.
@@ -18,15 +20,21 @@ import xarray as xr
 from torch import Tensor, nn
 
 from . import masks
-from .baselines import BLOCK, OptimalInterpolation
-from .regression import Regression, regress_everywhere
-from .splits import dates
+from .baselines import BLOCK, OptimalInterpolation, ReducedSpace
+from .regression import Regression, regress, regress_everywhere
+from .splits import dates, months
 from .store import Store
-from .tuning import Validation, fit_interpolation
+from .tuning import (
+    WINDOWS, WORTH, Validation, after_regression, at_places, fit_interpolation, fit_reduced
+)  # fmt: skip
 
 COARSE = 0.2  # of the mean distance of observed columns: the grid of the departure
 COARSEST = 4  # cells
 FARTHEST = 12  # months
+SCALES = ("lengths", "noise", "kernel", "neighbours")
+APART = 12  # months around a date whose states the reduced space does without
+SMALL = 2**14  # values of a field, up to which its training months span what it does
+LARGE = 2**28  # values of a training block, beyond which all places share a regression
 
 __all__ = ["Background", "tune"]
 
@@ -37,22 +45,31 @@ class Background(nn.Module):
     A module, so that it moves with the network and lies in the checkpoint.
 
     Args:
-        coefficients: (D, P, 1, 1), of the regression on the surface.
+        scales: for each pattern `observed` (share of columns), `surface` (whether it is seen), those
+            of `baselines.OptimalInterpolation`, and `reduced`, what `baselines.ReducedSpace` asks.
+        coefficients: (D, P, H, W) of the regression on the surface, or (D, P, 1, 1).
         plain, left: (D, D) covariance of the levels before and after it.
-        factor: (N, D) on the errors, for each of the N densities.
-        scales: for each pattern `observed` (share of columns), `surface` (whether it is seen), and
-            those of `baselines.OptimalInterpolation`.
+        factor: (N, D) on the errors, for each of the N patterns.
+        latitude, longitude: (H,) and (W,), of coefficients and states that have places.
+        states, deviation, dates: (T, S + D, H, W), (S + D, H, W) and months (T,) of the reduced
+            space; none where it has no share.
+        share: (N, D) of the reduced space in the mean.
     """
 
-    BUFFERS = ("coefficients", "plain", "left", "factor")
+    BUFFERS = ("coefficients", "plain", "left", "factor", "latitude", "longitude")
+    BUFFERS += ("states", "deviation", "dates", "share")
+    PRECISE = ("latitude", "longitude", "dates")
 
-    def __init__(
-        self, coefficients: Tensor, plain: Tensor, left: Tensor, factor: Tensor, scales: list[dict]
-    ):
+    def __init__(self, scales: list[dict], **buffers: Tensor):
         super().__init__()
-        for name, value in zip(self.BUFFERS, (coefficients, plain, left, factor)):
-            self.register_buffer(name, torch.as_tensor(value, dtype=torch.float32))
         self.scales = [dict(each) for each in scales]
+        for name in self.BUFFERS:
+            kind = torch.float64 if name in self.PRECISE else torch.float32
+            value = buffers.pop(name, None)
+            value = torch.zeros(0) if value is None else torch.as_tensor(value)
+            self.register_buffer(name, value.to(kind))
+        if buffers:
+            raise ValueError(f"{sorted(buffers)} are not parts of a background: {self.BUFFERS}")
 
     @property
     def reach(self) -> int:
@@ -60,18 +77,36 @@ class Background(nn.Module):
         longest = max(each["lengths"][0] for each in self.scales)
         return int(np.clip(round(2 * longest), 1, FARTHEST))
 
-    def method(self, share: float, surface: bool) -> OptimalInterpolation:
-        """The interpolation for a share of observed columns, with or without a surface."""
+    def nearest(self, share: float, surface: bool) -> int:
+        """The pattern nearest to a share of observed columns, with or without a surface."""
 
         def apart(index: int) -> tuple[float, bool]:
             scales = self.scales[index]
             return abs(np.log(max(share, 1e-6) / scales["observed"])), surface != scales["surface"]
 
-        nearest = min(range(len(self.scales)), key=apart)
-        chosen = self.scales[nearest].items()
-        scales = {key: value for key, value in chosen if key not in ("observed", "surface")}
-        regression = Regression(self.coefficients, self.plain, self.left)
+        return min(range(len(self.scales)), key=apart)
+
+    def method(self, share: float, surface: bool) -> OptimalInterpolation:
+        """The interpolation for a share of observed columns, with or without a surface."""
+        nearest = self.nearest(share, surface)
+        scales = {name: self.scales[nearest][name] for name in SCALES}
+        everywhere = self.coefficients.shape[-2:] == (1, 1)
+        places = None if everywhere else self._places()
+        regression = Regression(self.coefficients, self.plain, self.left, places)
         return OptimalInterpolation(regression, scales, factor=self.factor[nearest])
+
+    def _places(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.latitude.cpu().numpy(), self.longitude.cpu().numpy()
+
+    def _reduced(self, batch, grid: xr.Dataset, own: int, scales: dict) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (D, H, W) of one date by the reduced space."""
+        apart = (self.dates.cpu().numpy() - grid["month"].values[own]).round(6)
+        others = torch.from_numpy(abs(apart) > APART).to(self.states.device)
+        method = ReducedSpace(self.states[others], self.deviation, self._places(), **scales)
+        found = method.at(batch, *method.on(grid), own)
+        surfaces, shape = batch["surface"].shape[1], batch["ocean"].shape[-2:]
+        mean, variance = (each.view(-1, *shape)[surfaces:] for each in found)
+        return mean, variance.sqrt()
 
     @torch.no_grad()
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -90,7 +125,8 @@ class Background(nn.Module):
         sea = batch["ocean"][own].any(0)
         height, width = sea.shape
         share = float(batch["observed"][own].any(0).sum() / sea.sum().clamp(min=1))
-        method = self.method(share, bool(batch["surface_observed"][own].any()))
+        sky = bool(batch["surface_observed"][own].any())
+        pattern, method = self.nearest(share, sky), self.method(share, sky)
         apart = int(COARSE * (share + 1e-6) ** -0.5)
         stride = max(1, min(apart, COARSEST))
         exact = batch["observed"][own] & (batch["error"][own] == 0)
@@ -103,7 +139,7 @@ class Background(nn.Module):
             cells = torch.cartesian_prod(rows, columns).to(sea.device)
         targets = torch.cat([torch.full_like(cells[:, :1], own), cells], 1)
         departure, variance = method.departure(groups, when, targets, BLOCK * stride)
-        found = torch.cat([departure, variance.sqrt() * method.factor], 1).T
+        found = torch.cat([departure, variance.sqrt()], 1).T
         if stride == 1:
             whole = torch.zeros(len(found), height, width, device=sea.device)
             whole[:, cells[:, 0], cells[:, 1]] = found
@@ -113,8 +149,13 @@ class Background(nn.Module):
             whole = F.interpolate(coarse, size, mode="bilinear", align_corners=True)[0]
             whole = whole[:, :height, :width]
         departure, error = whole.chunk(2)
-        mean = torch.where(exact, batch["value"][own], prior[own] + departure)
-        return mean, torch.where(exact, 0.0, error)
+        mean = prior[own] + departure
+        if "reduced" in self.scales[pattern]:
+            other, wide = self._reduced(batch, grid, own, self.scales[pattern]["reduced"])
+            share = self.share[pattern][:, None, None]
+            mean, error = torch.lerp(mean, other, share), torch.lerp(error, wide, share)
+        mean = torch.where(exact, batch["value"][own], mean)
+        return mean, torch.where(exact, 0.0, error * method.factor[:, None, None])
 
 
 def _dates(batch: dict[str, Tensor], sample: int) -> tuple[dict[str, Tensor], xr.Dataset, int]:
@@ -138,6 +179,8 @@ def _dates(batch: dict[str, Tensor], sample: int) -> tuple[dict[str, Tensor], xr
     several = {name: stacked(name) for name in names}
     several["ocean"] = batch["ocean"][sample].expand_as(several["observed"])
     grid = xr.Dataset(coords={"time": dates(when[there]), "month": ("time", when[there])})
+    for name in ("latitude", "longitude"):
+        grid[name] = batch[name][sample].cpu().numpy()
     return several, grid, int(there[:middle].sum())
 
 
@@ -155,24 +198,73 @@ def tune(
         specifications: the observation patterns that training draws, each tuned for amid its range.
         evaluations: of each search, one for every kernel.
     """
-    regression = regress_everywhere(store)
-    scales, factors = [], []
-    for specification in masks.check(specifications):
-        case = specification | {"error": 0.0, "surface": float(specification["surface"] > 0.5)}
-        for name, logarithmic in (("observed", True), ("clouds", False)):
-            ends = np.broadcast_to(specification[name], 2).astype(float)
-            middle = np.sqrt(ends.prod()) if logarithmic else ends.mean()
-            case[name] = float(middle)
-        error, method = fit_interpolation(Validation(store, case, seed), regression, evaluations)
+    checks = [_check(store, each, seed) for each in masks.check(specifications)]
+    regression = _regression(store, [each for _, each in checks if each.sky])
+    scales, factors, shares, method = [], [], [], None
+    cells = store.ocean[:, store.block("train")[1]].size
+    for case, check in checks:
+        error, interpolation = fit_interpolation(check, regression, evaluations)
         density = {"observed": max(case["observed"], 1e-6), "surface": case["surface"] > 0}
-        scales.append(density | method.scales)
-        factors.append(method.factor)
+        scales.append(density | interpolation.scales)
+        factors.append(interpolation.factor)
+        shares.append(torch.zeros(len(regression.plain)))
+        told = ""
+        if store.split["kind"] == "time" and cells <= SMALL:
+            _, method = fit_reduced(check, store)
+            both = _share(check, interpolation, method)
+            if both[0] < WORTH * error:
+                error, shares[-1], factors[-1] = both
+                scales[-1]["reduced"] = {"shrinkage": method.shrinkage, "noise": method.noise}
+                told = f"reduced space {shares[-1].mean():.0%}, "
         if show is not None:
-            months, rows, columns = method.scales["lengths"]
+            lasting, rows, columns = interpolation.scales["lengths"]
             show(
                 f"background for {case['observed']:.2%} {case['pattern']}: {rows:.1f} rows, "
-                f"{columns:.1f} columns, {months:.1f} months, noise {method.scales['noise']:.2g}, "
-                f"error {error:.3f} standard deviations on validation"
+                f"{columns:.1f} columns, {lasting:.1f} months, noise "
+                f"{interpolation.scales['noise']:.2g}, {told}error {error:.3f} standard deviations "
+                "on validation"
             )
-    given = regression.coefficients, regression.plain, regression.left, torch.stack(factors)
-    return Background(*given, scales)
+    buffers = {name: getattr(regression, name) for name in ("coefficients", "plain", "left")}
+    if any("reduced" in each for each in scales):
+        buffers |= {"states": method.states, "deviation": method.scale}
+        buffers["dates"] = months(store.times[store.block("train")[0]])
+    if regression.places is not None or "states" in buffers:
+        buffers["latitude"] = store.latitude
+        buffers["longitude"] = store.longitude[store.block("train")[1]]
+    return Background(scales, factor=torch.stack(factors), share=torch.stack(shares), **buffers)
+
+
+def _check(store: Store, specification: dict, seed: int) -> tuple[dict, Validation]:
+    """The case amid a pattern's range, and validation months observed by it."""
+    case = specification | {"error": 0.0, "surface": float(specification["surface"] > 0.5)}
+    for name, logarithmic in (("observed", True), ("clouds", False)):
+        ends = np.broadcast_to(specification[name], 2).astype(float)
+        middle = np.sqrt(ends.prod()) if logarithmic else ends.mean()
+        case[name] = float(middle)
+    return case, Validation(store, case, seed)
+
+
+def _regression(store: Store, checks: list[Validation]) -> Regression:
+    """Of one set of coefficients for all places and those of each place, the best on validation."""
+    times, columns = store.block("train")
+    size = (times.stop - times.start) * store.ocean[:, columns].size
+    found = [regress_everywhere(store)]
+    if checks and store.split["kind"] == "time" and size <= LARGE:
+        found += [regress(store, window) for window in WINDOWS]
+    return min(found, key=lambda each: sum(after_regression(check, each) for check in checks))
+
+
+def _share(check: Validation, interpolation, reduced) -> tuple[float, Tensor, Tensor]:
+    """Error of both together, the share (D,) of the reduced space, the factor (D,) on the error."""
+    kept, when = check.kept, months(check.observations.time.values)
+    given = interpolation.given(check.batch, check.observations)
+    means, variances = zip(
+        interpolation.at(*given, when, kept), at_places(reduced, check, kept), strict=True
+    )
+    t, y, x = kept.T
+    first, second = ((mean - check.truth[t, :, y, x]) * check.hidden[t, :, y, x] for mean in means)
+    apart = (first - second).square().sum(0).clamp(min=1e-9)
+    share = ((first * (first - second)).sum(0) / apart).clamp(0, 1)
+    mean = torch.lerp(*means, share)
+    deviation = torch.lerp(*(each.sqrt() for each in variances), share)
+    return check.error(mean, kept), share, check.factor(mean, deviation**2, kept)

@@ -210,21 +210,38 @@ class ReducedSpace:
     In proportion to °C, so that cells count as scores count them.
 
     Args:
-        store: split in time, since its places need a past.
+        states: (N, S + D, H, W) anomalies of the training months, times `scale`.
+        scale: (S + D, H, W), in proportion to the standard deviation in °C.
+        places: latitudes and longitudes of the states.
         shrinkage: of the covariance.    noise: variance of what an observation shares with its
             neighbours but the patterns do not hold.    factor: (D,) on the error.
     """
 
-    def __init__(self, store: Store, shrinkage: float, noise: float, factor: Tensor | float = 1.0):
+    def __init__(
+        self,
+        states: Tensor,
+        scale: Tensor,
+        places: tuple[np.ndarray, np.ndarray],
+        *,
+        shrinkage: float,
+        noise: float,
+        factor: Tensor | float = 1.0,
+    ):
+        self.states, self.scale, self.places = states, scale, places
         self.shrinkage, self.noise, self.factor = shrinkage, noise, factor
+
+    @classmethod
+    def learned(cls, store: Store, shrinkage: float, noise: float) -> "ReducedSpace":
+        """From the training block of a store split in time, since its places need a past."""
         columns = store.block("train")[1]
-        self.places = store.latitude, store.longitude[columns]
         wet, deviation = (
             torch.from_numpy(np.moveaxis(each[:, columns], -1, 0).copy())
             for each in (store.ocean, store.deviation)
         )
-        self.scale = deviation / deviation[wet].square().mean().sqrt()
-        self.states = torch.from_numpy(store.standardised("train")) * self.scale
+        scale = deviation / deviation[wet].square().mean().sqrt()
+        states = torch.from_numpy(store.standardised("train")) * scale
+        places = store.latitude, store.longitude[columns]
+        return cls(states, scale, places, shrinkage=shrinkage, noise=noise)
 
     def on(self, grid: xr.Dataset) -> tuple[Tensor, Tensor]:
         """States (N, (S + D) H W) and scale of a grid's places."""

@@ -9,7 +9,8 @@ anomalies, bool where a mask is meant:
                                                              before and R after, R what the
                                                              background reaches; same `ocean`
     background, background_error                (B, D, H, W)      added by `with_background`
-    position (B, 3) unit sphere · season (B, 2) sine and cosine of the day of the year
+    latitude (B, H), longitude (B, W) degrees · position (B, 3) of the middle on the unit sphere
+    season (B, 2) sine and cosine of the day of the year
     when (B, 2 R + 1) months of the dates before, own and after, NaN where there is none
 
 `observe` draws the fixed cases of an evaluation on whole fields, and `standardise` turns any
@@ -186,7 +187,9 @@ def standardise(
         seen = observations.surface_observed.transpose(*flat).values.astype(bool)[:, None]
         above = observations.surface.transpose(*flat).values[:, None]
         surface = (above - normal[:, :surfaces]) / deviation[:surfaces]
-    middle = sphere(observations.latitude.mean().item(), observations.longitude.mean().item())
+    places = [observations[name].values for name in ("latitude", "longitude")]
+    middle = sphere(*(axis.mean() for axis in places))
+    latitude, longitude = (torch.tensor(np.tile(axis, (len(normal), 1))) for axis in places)
     return {
         "value": tensor(np.where(observed, value, 0)),
         "observed": tensor(observed, bool),
@@ -194,6 +197,8 @@ def standardise(
         "ocean": tensor(np.broadcast_to(ocean, observed.shape), bool),
         "surface": tensor(np.where(seen, surface, 0)),
         "surface_observed": tensor(seen, bool),
+        "latitude": latitude.double(),
+        "longitude": longitude.double(),
         "position": tensor(np.broadcast_to(middle, (len(normal), 3))),
         "season": tensor(season(observations.time.values)),
         "when": torch.tensor(_alone(observations.time.values)),

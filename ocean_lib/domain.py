@@ -68,7 +68,7 @@ class Domain:
         self.model, self.device, self.folder = model, device, folder
         self.observations = observations.isel(time=[number])
         latitude, longitude = (observations[name].values for name in ("latitude", "longitude"))
-        self.places = latitude, np.unwrap(longitude, period=360)
+        self.places = latitude, longitude
         self.shape = len(latitude), len(longitude)
         self.tiles = Tiles(*self.shape, tile, ring=is_ring(longitude))
         self.batch: dict[str, np.ndarray] = {}
@@ -78,7 +78,8 @@ class Domain:
             several = standardise(piece, select_statistics(model.statistics, piece))
             own = {name: values[:1] for name, values in several.items()}
             self.season = own.pop("season").to(device)
-            del own["position"], own["when"]  # each tile has its own place, and more dates
+            for name in ("latitude", "longitude", "position", "when"):
+                del own[name]  # each tile has its own places, and more dates
             there = [(lag, dates.index(index)) for lag, index in enumerate(near) if index >= 0]
             for name in BESIDE:
                 every = own[name].new_zeros(len(near), *own[name].shape[1:])
@@ -109,9 +110,11 @@ class Domain:
 
     def _seen(self, tile: Tile, members: int) -> dict[str, Tensor]:
         """The batch of one tile, with its own place."""
-        longitude = np.unwrap(self.places[1][tile.columns], period=360)
-        middle = sphere(self.places[0][tile.rows].mean(), longitude.mean())
+        latitude, longitude = self.places[0][tile.rows], self.places[1][tile.columns]
+        middle = sphere(latitude.mean(), np.unwrap(longitude, period=360).mean())
         part = self._part(tile, self.batch, members)
+        for name, axis in (("latitude", latitude), ("longitude", longitude)):
+            part[name] = torch.tensor(axis).double().expand(members, -1)
         part["position"] = torch.from_numpy(middle).to(self.device).expand(members, 3)
         part["season"] = self.season.expand(members, 2)
         part["when"] = self.when.expand(members, -1)

@@ -29,7 +29,7 @@ from .whole import whole
 __all__ = ["MODES", "Densifier", "exact"]
 
 MODES = ("regression", "diffusion", "residual")
-KIND, FORMAT = "ocean_lib densifier", 4
+KIND, FORMAT = "ocean_lib densifier", 5
 CONTENT = {"mode", "network", "diffusion", "background", "statistics", "attributes", "state"}
 LIMIT = 8.0  # standard deviations; no predicted clean value lies farther out
 LEAST = 1e-2  # error of a background, below which a departure is not magnified any more
@@ -195,8 +195,8 @@ class Densifier(nn.Module):
             content["attributes"],
         )
         state = content["state"]
-        buffers = (state[f"background.{name}"] for name in Background.BUFFERS)
-        background = Background(*buffers, content["background"])
+        buffers = {name: state[f"background.{name}"] for name in Background.BUFFERS}
+        background = Background(content["background"], **buffers)
         model = cls(
             statistics,
             background,

@@ -39,7 +39,10 @@ LIMITS = ((0.05, 36.0), (0.5, 200.0), (0.5, 200.0), (1e-5, 1.0))
 SHRINKAGES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9)  # of the reduced space
 NOISES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # of its observations
 
-__all__ = ["Validation", "fit", "fit_interpolation"]
+__all__ = [
+    "WINDOWS", "WORTH", "Validation", "after_regression", "at_places", "fit", "fit_interpolation",
+    "fit_reduced",
+]  # fmt: skip
 
 
 class Validation:
@@ -47,7 +50,7 @@ class Validation:
 
     Attributes:
         observations: as `dataset.observe` gives them.    batch: the same, standardised.
-        truth: (T, C, H, W), standardised, surface first.
+        truth: (T, D, H, W), standardised.    sky: whether the surface is seen.
     """
 
     def __init__(self, store: Store, case: dict, seed: int):
@@ -60,6 +63,7 @@ class Validation:
         self.batch = standardise(self.observations, self.statistics)
         self.truth = torch.from_numpy(store.standardised("validation", dates))[:, store.surfaces :]
         self.hidden = self.batch["ocean"] & ~self.batch["observed"]
+        self.sky = bool(self.batch["surface_observed"].any())
         columns = self.hidden.any(1).nonzero()
         generator = torch.Generator().manual_seed(seed)
         columns = columns[torch.randperm(len(columns), generator=generator)]
@@ -133,14 +137,19 @@ def fit(
         found[name] = method
 
     interpolation("optimal interpolation", FromCovariance(covariance(store), store.surfaces))
-    if check.batch["surface_observed"].any():
+    if check.sky:
         best = min(
             (regress(store, window) for window in WINDOWS),
-            key=lambda each: _after_regression(check, each),
+            key=lambda each: after_regression(check, each),
         )
         interpolation("regression + optimal interpolation", best)
     if store.split["kind"] == "time":
-        found["reduced space"] = _reduced(check, store, show)
+        score, method = fit_reduced(check, store)
+        show(
+            f"reduced space: shrinkage {method.shrinkage:.3g}, noise {method.noise:.3g}, error "
+            f"{score:.3f} standard deviations on validation"
+        )
+        found["reduced space"] = method
     return found
 
 
@@ -158,7 +167,8 @@ def _some(dates: torch.Tensor, number: int) -> torch.Tensor:
     return dates[:: max(1, len(dates) // number)][:number]
 
 
-def _after_regression(check: Validation, regression) -> float:
+def after_regression(check: Validation, regression) -> float:
+    """Root mean square error that a regression on the surface leaves at hidden places."""
     method = baselines.OptimalInterpolation(regression, _scales(START, "matern"))
     prior, _ = method.prior(check.batch, check.observations)
     t, y, x = check.searched.T
@@ -209,37 +219,35 @@ def fit_interpolation(
     return best
 
 
-def _reduced(check: Validation, store: Store, show) -> baselines.ReducedSpace:
-    method = baselines.ReducedSpace(store, 1.0, 0.0)
-    method.shrinkage = max(ledoit_wolf(method.states.flatten(1)), 0.01)
+def at_places(
+    method: baselines.ReducedSpace, check: Validation, targets: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Posterior mean and variance, (n, D), of the reduced space at `targets` (n, 3)."""
     places = method.on(check.observations)
+    mean, variance = (torch.empty(len(targets), check.truth.shape[1]) for _ in range(2))
+    for month in targets[:, 0].unique().tolist():
+        mine = targets[:, 0] == month
+        cells = check.cells(targets[mine])
+        found = method.at(check.batch, *places, month, cells.flatten())
+        mean[mine], variance[mine] = (each.view(cells.shape) for each in found)
+    return mean, variance
 
-    def tried(targets):
-        means, variances = [], []
-        for month in targets[:, 0].unique().tolist():
-            cells = check.cells(targets[targets[:, 0] == month])
-            mean, variance = method.at(check.batch, *places, month, cells.flatten())
-            means.append(mean.view(cells.shape))
-            variances.append(variance.view(cells.shape))
-        return torch.cat(means), torch.cat(variances)
 
+def fit_reduced(check: Validation, store: Store) -> tuple[float, baselines.ReducedSpace]:
+    """The reduced space of the least error on validation, and that error."""
+    method = baselines.ReducedSpace.learned(store, 1.0, 0.0)
+    method.shrinkage = max(ledoit_wolf(method.states.flatten(1)), 0.01)
     some = _some(check.searched[:, 0].unique(), FEW)
     few = check.searched[torch.isin(check.searched[:, 0], some)]
-    few = few[few[:, 0].argsort()]
-    score = check.error(tried(few)[0], few)
+    score = check.error(at_places(method, check, few)[0], few)
     for name, values in (("noise", NOISES), ("shrinkage", SHRINKAGES), ("noise", NOISES)):
         for value in values:
             before = getattr(method, name)
             setattr(method, name, value)
-            error = check.error(tried(few)[0], few)
+            error = check.error(at_places(method, check, few)[0], few)
             if error < score:
                 score = error
             else:
                 setattr(method, name, before)
-    kept = check.kept[check.kept[:, 0].argsort()]
-    method.factor = check.factor(*tried(kept), kept)
-    show(
-        f"reduced space: shrinkage {method.shrinkage:.3g}, noise {method.noise:.3g}, error "
-        f"{score:.3f} standard deviations on validation"
-    )
-    return method
+    method.factor = check.factor(*at_places(method, check, check.kept), check.kept)
+    return score, method

@@ -195,17 +195,16 @@ def test_uncertain_observations_are_weighed_and_hopeless_ones_ignored(small_stor
 def test_the_scales_of_the_nearest_density_serve(small_store):
     guess = background(small_store)
     dense = guess.scales[0] | {"observed": 0.5, "noise": 0.5}
-    given = (getattr(guess, name) for name in ("coefficients", "plain", "left"))
-    factor = torch.tensor([[1.0] * 5, [2.0] * 5])
-    two = module.Background(*given, factor, [guess.scales[0], dense])
+    given = {name: getattr(guess, name) for name in ("coefficients", "plain", "left")}
+    given["factor"] = torch.tensor([[1.0] * 5, [2.0] * 5])
+    two = module.Background([guess.scales[0], dense], **given)
     for surface in (False, True):
         shares = (0.5, 0.01, 0.0)
         assert [two.method(s, surface).scales["noise"] for s in shares] == [0.5, 0.01, 0.01]
         assert float(two.method(0.3, surface).factor[0]) == 2
     # Of equal densities the one tuned with a surface, or without one.
     above = guess.scales[0] | {"surface": True, "noise": 0.3}
-    given = (getattr(guess, name) for name in ("coefficients", "plain", "left"))
-    two = module.Background(*given, factor, [guess.scales[0], above])
+    two = module.Background([guess.scales[0], above], **given)
     assert [two.method(0.1, s).scales["noise"] for s in (False, True)] == [0.01, 0.3]
 
 

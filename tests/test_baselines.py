@@ -48,7 +48,7 @@ def methods(store):
         "linear": baselines.linear,
         "optimal": baselines.OptimalInterpolation(FromCovariance(covariance(store), 1), SCALES),
         "regression": baselines.OptimalInterpolation(regress(store, 6.0), SCALES),
-        "reduced": baselines.ReducedSpace(store, 0.2, 0.1),
+        "reduced": baselines.ReducedSpace.learned(store, 0.2, 0.1),
     }
 
 

@@ -252,5 +252,5 @@ def test_another_format_is_refused_with_its_version(small_store, tmp_path):
     densifier(small_store).save(path)
     content = torch.load(path, weights_only=True)
     torch.save(content | {"format": 99, "version": "7.8"}, path)
-    with pytest.raises(ValueError, match=r"format 99 \(ocean_lib 7.8\).*reads 4"):
+    with pytest.raises(ValueError, match=r"format 99 \(ocean_lib 7.8\).*reads 5"):
         Densifier.load(path)

@@ -108,7 +108,8 @@ class Wiener(Densifier):
 def unknowing():
     """The background of one level that nothing is known of."""
     one = torch.ones(1, 1)
-    return Background(torch.zeros(1, 0, 1, 1), one, one, one, SCALES)
+    none = torch.zeros(1, 0, 1, 1)
+    return Background(SCALES, coefficients=none, plain=one, left=one, factor=one)
 
 
 def plain_statistics(height, width, ring=False):

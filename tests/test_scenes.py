@@ -36,7 +36,9 @@ def scenes(small_store, tmp_path_factory):
 
 def test_a_batch_has_what_a_network_sees(scenes, small_store):
     drawn, other = scenes.draw(0, 6), whole(small_store)[0].draw(0, 2)
-    lacking = {"when", "beside_value", "beside_observed", "beside_error"}  # only the background's
+    # Those that only the background asks for.
+    lacking = {f"beside_{name}" for name in ("value", "observed", "error")}
+    lacking |= {"when", "latitude", "longitude"}
     assert set(other) - set(drawn) == lacking
     for name, part in drawn.items():
         assert part.dtype == other[name].dtype and part.shape[2:-2] == other[name].shape[2:-2], name

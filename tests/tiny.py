@@ -27,8 +27,8 @@ PATTERNS = [
 
 def background(store) -> Background:
     regression = regress_everywhere(store)
-    given = regression.coefficients, regression.plain, regression.left
-    return Background(*given, torch.ones(1, len(regression.plain)), SCALES)
+    given = {name: getattr(regression, name) for name in ("coefficients", "plain", "left")}
+    return Background(SCALES, factor=torch.ones(1, len(regression.plain)), **given)
 
 
 def densifier(store, mode: str = "residual", seed: int = 0, **diffusion) -> Densifier:
