@@ -137,7 +137,8 @@ class Batches:
             batch[name] = values[own::number]
             batch[f"beside_{name}"] = torch.stack([values[k::number] for k in others], 1)
         batch["when"] = torch.where(there, self.when[dates], torch.nan)
-        batch["latitude"], batch["longitude"] = self._places(cuts, 1)
+        for name, axis in zip(("latitude", "longitude"), self._places(cuts, 1)):
+            batch[name] = axis.to(self.device)
         batch["position"] = self.position(cuts[:, 1], cuts[:, 2], self.patch)
         if self.background is not None:
             batch = with_background(batch, self.background)

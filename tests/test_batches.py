@@ -23,6 +23,8 @@ SHAPES = {
     "ocean": (6, 5, 11, 11),
     "surface": (6, 1, 11, 11),
     "surface_observed": (6, 1, 11, 11),
+    "latitude": (6, 11),
+    "longitude": (6, 11),
     "position": (6, 3),
     "season": (6, 2),
     "when": (6, 3),
@@ -33,6 +35,9 @@ SHAPES = {
     "beside_surface_observed": (6, 2, 1, 11, 11),
 }
 MASKS = ("observed", "ocean", "surface_observed", "beside_observed", "beside_surface_observed")
+
+
+PRECISE = ("when", "latitude", "longitude")
 
 
 def batches(store, part="train", patch=11, specifications=MIXED, **arguments):
@@ -65,7 +70,8 @@ def test_a_batch_has_the_shapes_and_types_of_the_design(small_store, device):
     batch = batches(small_store, device=device).draw(0, 6)
     assert {name: tuple(part.shape) for name, part in batch.items()} == SHAPES
     for name, part in batch.items():
-        kind = torch.bool if name in MASKS else torch.float64 if name == "when" else torch.float32
+        kind = torch.bool if name in MASKS else torch.float32
+        kind = torch.float64 if name in PRECISE else kind
         assert part.dtype == kind, name
         assert part.device.type == torch.device(device).type, name
         assert torch.isfinite(part.float()).all() or name == "when", name

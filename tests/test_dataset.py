@@ -9,8 +9,9 @@ from ocean_lib.dataset import observe, seeded, select_statistics, sphere, standa
 
 FLOATS = {"pattern": "profiles", "observed": 0.03, "surface": 0.7, "clouds": [0.1, 0.6]}
 SIZES = dict.fromkeys(("value", "observed", "error", "ocean", "surface", "surface_observed"), 4)
-SIZES |= {"position": 2, "season": 2, "when": 2}
+SIZES |= {"latitude": 2, "longitude": 2, "position": 2, "season": 2, "when": 2}
 MASKS = ("observed", "ocean", "surface_observed")
+PRECISE = ("when", "latitude", "longitude")
 
 
 def test_seeds_of_any_size_and_order_give_their_own_draws(device):
@@ -82,7 +83,8 @@ def test_a_batch_from_observations_equals_the_design_but_for_the_field(small_sto
     batch = standardise(all_seen, small_store.statistics())
     assert set(batch) == set(SIZES)
     for name, part in batch.items():
-        kind = torch.bool if name in MASKS else torch.float64 if name == "when" else torch.float32
+        kind = torch.bool if name in MASKS else torch.float32
+        kind = torch.float64 if name in PRECISE else kind
         assert part.dtype == kind, name
         assert part.dim() == SIZES[name] and len(part) == 10, name
     middle = sphere(33 + 9.5 / 12, -65 + 13.5 / 12)
