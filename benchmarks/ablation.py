@@ -22,10 +22,11 @@ import pandas as pd
 import torch
 
 from ocean_lib import domain, metrics, training
-from ocean_lib.background import Background, tune
+from ocean_lib.background import Background
 from ocean_lib.dataset import observe
 from ocean_lib.diffusion import Diffusion
 from ocean_lib.evaluation import hidden
+from ocean_lib.fitting import fit_background
 from ocean_lib.model import Densifier, exact
 from ocean_lib.reconstruction import reconstruct
 from ocean_lib.runs import workspace
@@ -96,7 +97,7 @@ class Laboratory:
     def __init__(self, seed: int, steps: int, device: str):
         self.seed, self.device, self.steps = seed, device, steps
         self.store = Store(workspace() / "data" / "store" / "demo")
-        self.background = tune(self.store, PATTERNS, evaluations=20).to(device)
+        self.background = fit_background(self.store, PATTERNS, evaluations=20).to(device)
         buffers = {name: getattr(self.background, name) for name in Background.BUFFERS}
         self.climatology = Climatology(self.background.scales, **buffers).to(device)
         self.made, self.trained = {}, {}

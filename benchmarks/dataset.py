@@ -26,9 +26,9 @@ import torch
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
-from ocean_lib.background import tune
 from ocean_lib.batches import Batches
 from ocean_lib.dataset import seeded
+from ocean_lib.fitting import fit_background
 from ocean_lib.model import Densifier
 from ocean_lib.scenes import Scenes
 from ocean_lib.store import STEP, Store, build
@@ -130,7 +130,7 @@ def drawing(folder: str, device: torch.device, repeats: int) -> list[str]:
 
 def background_share(folder: str, device: torch.device, repeats: int) -> list[str]:
     data = store(f"{folder}/eight", 8, 96, 128)
-    background = tune(data, [BLOCKS, ARGO], evaluations=5).to(device)
+    background = fit_background(data, [BLOCKS, ARGO], evaluations=5).to(device)
     torch.manual_seed(0)
     model = Densifier(data.statistics(), background, mode="residual", network={"width": 48})
     model = model.to(device)

@@ -3,15 +3,12 @@
 A regression on the surface, then local optimal interpolation.  On a region so small that the
 training months' own states span what it does, the reduced space has a share of it, level by level,
 where that helps; in training it does without the months around the one asked for, as it has to in
-use.  Scales and shares are tuned on validation months for the patterns that training draws, and
-those of the pattern nearest in density serve.  Observations of the dates before and after enter
-where they are known.
+use.  Scales and shares are those that `fitting` finds for the pattern nearest in density.
+Observations of the dates before and after enter where they are known.
 
 Where observations are sparse the interpolated departure is smoother than the grid: it is computed
 on every few rows and columns, and bilinear in between.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -19,24 +16,17 @@ import torch.nn.functional as F
 import xarray as xr
 from torch import Tensor, nn
 
-from . import masks
 from .baselines import BLOCK, OptimalInterpolation, ReducedSpace
-from .regression import Regression, regress, regress_everywhere
-from .splits import dates, months
-from .store import Store
-from .tuning import (
-    WINDOWS, WORTH, Validation, after_regression, at_places, fit_interpolation, fit_reduced
-)  # fmt: skip
+from .regression import Regression
+from .splits import dates
 
 COARSE = 0.2  # of the mean distance of observed columns: the grid of the departure
 COARSEST = 4  # cells
 FARTHEST = 12  # months
 SCALES = ("lengths", "noise", "kernel", "neighbours")
 APART = 12  # months around a date whose states the reduced space does without
-SMALL = 2**14  # values of a field, up to which its training months span what it does
-LARGE = 2**28  # values of a training block, beyond which all places share a regression
 
-__all__ = ["Background", "tune"]
+__all__ = ["Background"]
 
 
 class Background(nn.Module):
@@ -45,8 +35,9 @@ class Background(nn.Module):
     A module, so that it moves with the network and lies in the checkpoint.
 
     Args:
-        scales: for each pattern `observed` (share of columns), `surface` (whether it is seen), those
-            of `baselines.OptimalInterpolation`, and `reduced`, what `baselines.ReducedSpace` asks.
+        scales: for each pattern `observed` (share of columns), `surface` (whether it is seen),
+            those of `baselines.OptimalInterpolation`, and `reduced`, those of
+            `baselines.ReducedSpace` where it has a share.
         coefficients: (D, P, H, W) of the regression on the surface, or (D, P, 1, 1).
         plain, left: (D, D) covariance of the levels before and after it.
         factor: (N, D) on the errors, for each of the N patterns.
@@ -182,89 +173,3 @@ def _dates(batch: dict[str, Tensor], sample: int) -> tuple[dict[str, Tensor], xr
     for name in ("latitude", "longitude"):
         grid[name] = batch[name][sample].cpu().numpy()
     return several, grid, int(there[:middle].sum())
-
-
-def tune(
-    store: Store,
-    specifications: list[dict],
-    *,
-    evaluations: int = 40,
-    seed: int = 0,
-    show: Callable[[str], None] | None = None,
-) -> Background:
-    """The background of a store, its scales tuned on validation months for each pattern.
-
-    Args:
-        specifications: the observation patterns that training draws, each tuned for amid its range.
-        evaluations: of each search, one for every kernel.
-    """
-    checks = [_check(store, each, seed) for each in masks.check(specifications)]
-    regression = _regression(store, [each for _, each in checks if each.sky])
-    scales, factors, shares, method = [], [], [], None
-    cells = store.ocean[:, store.block("train")[1]].size
-    for case, check in checks:
-        error, interpolation = fit_interpolation(check, regression, evaluations)
-        density = {"observed": max(case["observed"], 1e-6), "surface": case["surface"] > 0}
-        scales.append(density | interpolation.scales)
-        factors.append(interpolation.factor)
-        shares.append(torch.zeros(len(regression.plain)))
-        told = ""
-        if store.split["kind"] == "time" and cells <= SMALL:
-            _, method = fit_reduced(check, store)
-            both = _share(check, interpolation, method)
-            if both[0] < WORTH * error:
-                error, shares[-1], factors[-1] = both
-                scales[-1]["reduced"] = {"shrinkage": method.shrinkage, "noise": method.noise}
-                told = f"reduced space {shares[-1].mean():.0%}, "
-        if show is not None:
-            lasting, rows, columns = interpolation.scales["lengths"]
-            show(
-                f"background for {case['observed']:.2%} {case['pattern']}: {rows:.1f} rows, "
-                f"{columns:.1f} columns, {lasting:.1f} months, noise "
-                f"{interpolation.scales['noise']:.2g}, {told}error {error:.3f} standard deviations "
-                "on validation"
-            )
-    buffers = {name: getattr(regression, name) for name in ("coefficients", "plain", "left")}
-    if any("reduced" in each for each in scales):
-        buffers |= {"states": method.states, "deviation": method.scale}
-        buffers["dates"] = months(store.times[store.block("train")[0]])
-    if regression.places is not None or "states" in buffers:
-        buffers["latitude"] = store.latitude
-        buffers["longitude"] = store.longitude[store.block("train")[1]]
-    return Background(scales, factor=torch.stack(factors), share=torch.stack(shares), **buffers)
-
-
-def _check(store: Store, specification: dict, seed: int) -> tuple[dict, Validation]:
-    """The case amid a pattern's range, and validation months observed by it."""
-    case = specification | {"error": 0.0, "surface": float(specification["surface"] > 0.5)}
-    for name, logarithmic in (("observed", True), ("clouds", False)):
-        ends = np.broadcast_to(specification[name], 2).astype(float)
-        middle = np.sqrt(ends.prod()) if logarithmic else ends.mean()
-        case[name] = float(middle)
-    return case, Validation(store, case, seed)
-
-
-def _regression(store: Store, checks: list[Validation]) -> Regression:
-    """Of one set of coefficients for all places and those of each place, the best on validation."""
-    times, columns = store.block("train")
-    size = (times.stop - times.start) * store.ocean[:, columns].size
-    found = [regress_everywhere(store)]
-    if checks and store.split["kind"] == "time" and size <= LARGE:
-        found += [regress(store, window) for window in WINDOWS]
-    return min(found, key=lambda each: sum(after_regression(check, each) for check in checks))
-
-
-def _share(check: Validation, interpolation, reduced) -> tuple[float, Tensor, Tensor]:
-    """Error of both together, the share (D,) of the reduced space, the factor (D,) on the error."""
-    kept, when = check.kept, months(check.observations.time.values)
-    given = interpolation.given(check.batch, check.observations)
-    means, variances = zip(
-        interpolation.at(*given, when, kept), at_places(reduced, check, kept), strict=True
-    )
-    t, y, x = kept.T
-    first, second = ((mean - check.truth[t, :, y, x]) * check.hidden[t, :, y, x] for mean in means)
-    apart = (first - second).square().sum(0).clamp(min=1e-9)
-    share = ((first * (first - second)).sum(0) / apart).clamp(0, 1)
-    mean = torch.lerp(*means, share)
-    deviation = torch.lerp(*(each.sqrt() for each in variances), share)
-    return check.error(mean, kept), share, check.factor(mean, deviation**2, kept)

@@ -7,8 +7,10 @@ import xarray as xr
 from tiny import background
 
 from ocean_lib import background as module
+from ocean_lib.baselines import ReducedSpace, restore
 from ocean_lib.dataset import BESIDE, observe, select_statistics, standardise
-from ocean_lib.regression import covariance, regress_everywhere
+from ocean_lib.regression import covariance, regress, regress_everywhere
+from ocean_lib.splits import months
 from ocean_lib.store import build
 
 
@@ -208,35 +210,89 @@ def test_the_scales_of_the_nearest_density_serve(small_store):
     assert [two.method(0.1, s).scales["noise"] for s in (False, True)] == [0.01, 0.3]
 
 
-@pytest.mark.parametrize("length", [2.5, 6.0])
-def test_tuning_finds_the_length_of_a_known_covariance(tmp_path, length):
-    ocean = random_ocean(90, 30, 30, [10], length, np.eye(1), seed=3)
-    store = build(ocean, tmp_path / "s", validation=24, test=12)
-    shown = []
-    patterns = [{"pattern": "pixels", "observed": [0.03, 0.12], "error": 0.2}]
-    found = module.tune(store, patterns, show=shown.append)
-    (scales,) = found.scales
-    assert scales["observed"] == pytest.approx(0.06) and scales["kernel"] == "matern"
-    rows, columns = scales["lengths"][1:]
-    assert 0.6 * length < (rows * columns) ** 0.5 < 1.5 * length
-    assert len(shown) == 1 and f"{rows:.1f} rows" in shown[0]
-    # The errors that it states come true on months that it has not seen.
-    fields = store.fields("test")
-    seen = observe(fields, {"pattern": "pixels", "observed": 0.06}, 5)
-    batch = standardise(seen, select_statistics(store.statistics(), seen))
-    mean, error = found(batch)
-    hidden = ~batch["observed"]
-    truth = torch.from_numpy(store.standardised("test"))
-    ratio = ((mean - truth)[hidden].square().mean() / error[hidden].square().mean()).sqrt()
-    assert 0.85 < float(ratio) < 1.15
+# Places
 
 
-def test_tuning_repeats_and_never_reads_the_test_months(small_ocean, small_store, tmp_path):
-    changed = small_ocean.copy(deep=True)
-    changed.temperature[50:] = 5.0
-    other = build(changed, tmp_path / "s", validation=8, test=10, gap=3, surface=changed["surface"])
-    patterns = [{"pattern": "blocks", "observed": 0.5, "surface": 0.5}]
-    first, second = (module.tune(s, patterns, evaluations=8) for s in (small_store, other))
-    assert first.scales == second.scales
-    for name in first.BUFFERS:
-        assert torch.equal(getattr(first, name), getattr(second, name))
+def with_places(store, share=0.0):
+    """The background of a store with coefficients of each place, and the reduced space's share."""
+    regression = regress(store, 4.0)
+    method = ReducedSpace.learned(store, 0.3, 1.0)
+    scales = background(store).scales[0] | {"reduced": {"shrinkage": 0.3, "noise": 1.0}}
+    levels = len(regression.plain)
+    return module.Background(
+        [scales],
+        coefficients=regression.coefficients,
+        plain=regression.plain,
+        left=regression.left,
+        factor=torch.full((1, levels), 1.5),
+        latitude=regression.places[0],
+        longitude=regression.places[1],
+        states=method.states,
+        deviation=method.scale,
+        dates=months(store.times[store.block("train")[0]]),
+        share=torch.full((1, levels), share),
+    )
+
+
+@pytest.fixture
+def alone(small_store):
+    fields = small_store.fields("validation", [2])
+    seen = observe(fields, {"pattern": "profiles", "observed": 0.05, "surface": 1.0}, 1)
+    return seen, standardise(seen, select_statistics(small_store.statistics(), seen))
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_a_part_of_the_region_has_its_own_coefficients_and_patterns(small_store, alone, share):
+    """What is beyond the part is hidden from it, so nothing is observed here but one column."""
+    seen, batch = alone
+    observed = torch.zeros_like(batch["observed"])
+    observed[..., 12, 15] = batch["ocean"][..., 12, 15]
+    sky = torch.zeros_like(batch["surface_observed"])
+    sky[..., 8:18, 9:25] = batch["surface_observed"][..., 8:18, 9:25]
+    batch |= {"observed": observed, "surface_observed": sky, "surface": batch["surface"] * sky}
+    guess = with_places(small_store, share)
+    cut = {name: part[..., 8:18, 9:25] if part.dim() == 4 else part for name, part in batch.items()}
+    cut |= {"latitude": batch["latitude"][:, 8:18], "longitude": batch["longitude"][:, 9:25]}
+    part, whole = guess(cut)[0], guess(batch)[0][..., 8:18, 9:25]
+    inner = ..., slice(4, 6), slice(5, 11)  # the mean of the surface around reaches 3 cells
+    if share:
+        torch.testing.assert_close(part, whole, atol=1e-4, rtol=1e-3)
+    else:
+        torch.testing.assert_close(part[inner], whole[inner], atol=0.15, rtol=0.1)
+    elsewhere = cut | {"longitude": cut["longitude"] - 9 / 12}
+    assert not torch.allclose(guess(elsewhere)[0], part, atol=0.02)
+
+
+def test_the_reduced_space_is_that_of_the_baseline(small_store, alone, monkeypatch):
+    monkeypatch.setattr(module, "APART", 0)
+    seen, batch = alone
+    method = ReducedSpace.learned(small_store, 0.3, 1.0)
+    expected = method(seen, small_store.statistics())
+    mean, error = with_places(small_store, 1.0)(batch)
+    statistics = small_store.statistics()
+    found = restore(mean.numpy(), seen, statistics)
+    np.testing.assert_allclose(found, expected["mean"], atol=2e-3)
+    stated = restore(error.numpy(), seen, statistics, error=True)
+    hidden = (seen.ocean & ~seen.observed).transpose(*stated.dims).values
+    ratio = stated.values[hidden] / expected["error"].values[hidden]
+    np.testing.assert_allclose(ratio, 1.5, rtol=2e-3)
+    none, half = (with_places(small_store, share)(batch)[0] for share in (0.0, 0.5))
+    torch.testing.assert_close(half, (none + mean) / 2, atol=1e-5, rtol=1e-4)
+
+
+def test_in_training_it_does_without_the_months_around(small_store):
+    fields = small_store.fields("train", [15])
+    seen = observe(fields, {"pattern": "profiles", "observed": 0.05, "surface": 1.0}, 1)
+    batch = standardise(seen, select_statistics(small_store.statistics(), seen))
+    guess = with_places(small_store, 1.0)
+    before = guess(batch)[0]
+    apart = (guess.dates - batch["when"][0, 1]).abs()
+    guess.states[apart <= 12.1] = 7.0
+    assert torch.equal(guess(batch)[0], before)
+    guess.states[apart > 12.1] *= 0.5
+    assert not torch.allclose(guess(batch)[0], before, atol=0.02)
+
+
+def test_what_is_not_a_part_of_it_is_refused():
+    with pytest.raises(ValueError, match="'wings'.*not parts"):
+        module.Background([], wings=torch.ones(2))

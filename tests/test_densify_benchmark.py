@@ -289,12 +289,12 @@ def test_sections_are_scored_as_one_and_below_190_m(real):
 
 def test_a_network_moved_to_its_own_ocean_is_itself(small_store, ocean):
     from benchmarks.densify.methods import moved
-    from ocean_lib.background import tune
+    from ocean_lib.fitting import fit_background
     from ocean_lib.model import Densifier
     from ocean_lib.reconstruction import reconstruct
 
     torch.manual_seed(0)
-    tuned = tune(small_store, [PATTERNS["profiles"]], evaluations=3)
+    tuned = fit_background(small_store, [PATTERNS["profiles"]], evaluations=3)
     model = Densifier(small_store.statistics(), tuned, network=TINY)
     seen = ocean.observations["profiles"].isel(time=[0])
     elsewhere = moved(model, small_store, [PATTERNS["profiles"]], evaluations=3)

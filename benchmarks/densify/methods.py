@@ -13,7 +13,8 @@ import argparse
 
 import xarray as xr
 
-from ocean_lib import background, calibration, netcdf, tuning
+from ocean_lib import calibration, netcdf, tuning
+from ocean_lib.fitting import fit_background
 from ocean_lib.model import Densifier
 from ocean_lib.reconstruction import reconstruct
 from ocean_lib.runs import device_name, workspace
@@ -57,7 +58,7 @@ def moved(
     """
     elsewhere = Densifier(
         store.statistics(),
-        background.tune(store, specifications, evaluations=evaluations),
+        fit_background(store, specifications, evaluations=evaluations),
         mode=model.mode,
         diffusion=model.diffusion,
         network=model.network,

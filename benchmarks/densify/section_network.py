@@ -11,10 +11,11 @@ from pathlib import Path
 import torch
 import xarray as xr
 
-from ocean_lib import background, calibration, training
+from ocean_lib import calibration, training
 from ocean_lib.batches import Batches
 from ocean_lib.dataset import observe
 from ocean_lib.diffusion import Diffusion
+from ocean_lib.fitting import fit_background
 from ocean_lib.model import Densifier
 from ocean_lib.reconstruction import reconstruct
 from ocean_lib.runs import progress
@@ -31,7 +32,7 @@ def trained(store: Store, specifications: list[dict], folder: Path, seed: int = 
     file = folder / "checkpoint.pt"
     if file.exists():
         return Densifier.load(file)
-    first = background.tune(store, specifications, evaluations=40, show=print)
+    first = fit_background(store, specifications, evaluations=40, show=print)
     torch.manual_seed(seed)
     model = Densifier(
         store.statistics(), first, mode="residual", diffusion=Diffusion("v"), network=NETWORK

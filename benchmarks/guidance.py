@@ -1,0 +1,188 @@
+"""What to do with observations that have errors: tell the networks, or guide the sampling by them.
+
+    python -m benchmarks.guidance [--dates 3] [--members 8]
+
+Takes the network and store of `make demo`; validation months, evenly spread, seen by profiles that
+are partly or all uncertain by 0.3 standard deviations. Four ways:
+
+    told     background and networks see values and errors: what `reconstruct` does
+    guided   neither sees the uncertain ones; moment matching posterior sampling brings them in
+    both     told, and guided besides
+    neither  nobody hears of them
+
+Guidance (Rozet et al. 2024, arXiv 2405.13712) takes V = s²/a ∂x_0/∂x_t for the covariance of x_0
+given x_t, and moves the network's x_0 by V H' (H V H' + R)^-1 (y - H x_0), by conjugate gradients.
+The table goes to `results/guidance.md`.
+"""
+
+import argparse
+import copy
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+import xarray as xr
+from torch import Tensor, nn
+
+from ocean_lib import metrics
+from ocean_lib.dataset import observe
+from ocean_lib.evaluation import hidden
+from ocean_lib.model import Densifier
+from ocean_lib.reconstruction import reconstruct
+from ocean_lib.runs import device_name, progress, workspace
+from ocean_lib.store import Store
+from ocean_lib.whole import whole
+
+RESULT = Path(__file__).resolve().parent / "results" / "guidance.md"
+ERROR = 0.3  # standard deviations
+ITERATIONS = 3  # of conjugate gradients
+FAINT = 1e-2  # signal below which x_t says nothing and V cannot be read off
+PROFILES = {"pattern": "profiles", "observed": 0.005, "surface": 1.0}
+CASES = {"half of 0.5 % profiles uncertain": 0.5, "all of 0.5 % profiles uncertain": 1.0}
+WAYS = {"told": (True, False), "guided": (False, True), "both": (True, True)}
+WAYS["neither"] = (False, False)
+
+
+def certain(batch: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A batch without its uncertain observations."""
+    kept = dict(batch)
+    for beside in ("", "beside_"):
+        if f"{beside}observed" in batch:
+            exact = batch[f"{beside}observed"] & (batch[f"{beside}error"] == 0)
+            kept[f"{beside}observed"] = exact
+            for name in ("value", "error"):
+                kept[f"{beside}{name}"] = batch[f"{beside}{name}"] * exact
+    return kept
+
+
+class Blind(nn.Module):
+    """A background that is not told of uncertain observations."""
+
+    def __init__(self, background):
+        super().__init__()
+        self.background, self.reach = background, background.reach
+
+    def forward(self, batch):
+        return self.background(certain(batch))
+
+
+class Guided(Densifier):
+    """A densifier whose second stage is guided by the uncertain observations."""
+
+    told, guided = True, True
+
+    @classmethod
+    def of(cls, model: Densifier, told: bool, guided: bool) -> "Guided":
+        """The same networks, told of uncertain observations or not, guided by them or not."""
+        other = copy.copy(model)
+        other._modules = dict(model._modules)
+        other.__class__, other.told, other.guided = cls, told, guided
+        if not told:
+            other.background = Blind(model.background)
+        return other
+
+    def regress(self, batch):
+        return super().regress(batch if self.told else certain(batch))
+
+    def predict(self, batch, x, t, guess):
+        return super().predict(batch if self.told else certain(batch), x, t, guess)
+
+    def denoise(self, batch, x, t, guess):
+        a, s = (rate.flatten()[0] for rate in self.diffusion.rates(t))
+        uncertain = batch["observed"] & (batch["error"] > 0)
+        if not self.guided or a < FAINT or not uncertain.any():
+            return super().denoise(batch, x, t, guess)
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            x0 = super().denoise(batch, x, t, guess)
+
+            def covariance(u: Tensor) -> Tensor:
+                (product,) = torch.autograd.grad(x0, x, u * uncertain, retain_graph=True)
+                return s**2 / a * product
+
+            unit = guess[1].clamp(min=1e-3)
+            noise = (batch["error"] / unit) ** 2
+            missing = ((batch["value"] - guess[0]) / unit - x0.detach()) * uncertain
+            u = conjugate_gradients(
+                lambda u: (covariance(u) + noise * u) * uncertain, missing, ITERATIONS
+            )
+            moved = covariance(u)
+        return ((x0 + moved).detach() * batch["ocean"]).clamp(-8, 8)
+
+
+def conjugate_gradients(product, right: Tensor, iterations: int) -> Tensor:
+    """An approximate solution of product(u) = right for each of (B, …), from 0."""
+
+    def dot(a, b):
+        return (a * b).flatten(1).sum(1).view(-1, *[1] * (a.dim() - 1))
+
+    u, rest, direction = torch.zeros_like(right), right, right
+    size = dot(rest, rest)
+    for _ in range(iterations):
+        along = product(direction)
+        step = size / dot(direction, along).clamp(min=1e-9)
+        u, rest = u + step * direction, rest - step * along
+        new = dot(rest, rest)
+        direction, size = rest + new / size.clamp(min=1e-9) * direction, new
+    return u
+
+
+def uncertain(observations: xr.Dataset, deviation: xr.DataArray, share: float) -> xr.Dataset:
+    """Observations of which a share of the columns has an error of ERROR, added and stated."""
+    generator = np.random.default_rng(0)
+    shape = observations.ocean.isel(depth=0).shape
+    columns = generator.random((observations.sizes["time"], 1, *shape)) < share
+    error = xr.zeros_like(observations.value) + ERROR * deviation.values
+    error = (error * columns).where(observations.observed, 0.0).astype(np.float32)
+    noise = generator.standard_normal(error.shape).astype(np.float32)
+    return observations.assign(value=observations.value + error * noise, error=error)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--dates", type=int, default=3)
+    parser.add_argument("--members", type=int, default=8)
+    asked = parser.parse_args()
+    model = Densifier.load(workspace() / "outputs" / "demo" / "checkpoint.pt")
+    store = Store(workspace() / "data" / "store" / "demo")
+    fields = store.fields("validation", store.evenly("validation", asked.dates))
+    deviation = store.statistics().deviation[store.surfaces :]
+    lines = [
+        "# Observations with errors: told or guided",
+        "",
+        f"`python -m benchmarks.guidance`: {asked.dates} validation months of the demo ocean, "
+        f"{asked.members} members, uncalibrated, errors of {ERROR} standard deviations; "
+        f"{ITERATIONS} conjugate gradients a step; RMSE of the members' mean; hidden ocean only.",
+        "",
+        "| case | way | RMSE, °C | CRPS, °C | spread–skill | 90 % coverage |",
+        "|---|---|---|---|---|---|",
+    ]
+    for case, share in CASES.items():
+        seen = uncertain(observe(fields, PROFILES, 300), deviation, share)
+        where = hidden(fields, seen)
+        for way, choices in WAYS.items():
+            drawn = reconstruct(
+                Guided.of(model, *choices),
+                seen,
+                members=asked.members,
+                steps=8,
+                device=device_name(),
+                progress=partial(progress, label=f"{case}, {way}"),
+            )
+            scores = [
+                metrics.rmse(drawn.members.mean("member"), fields.temperature, where=where),
+                *(
+                    score(drawn.members, fields.temperature, where=where)
+                    for score in (metrics.crps, metrics.spread_skill, metrics.coverage)
+                ),
+            ]
+            numbers = " | ".join(f"{float(each):.3f}" for each in scores)
+            lines.append(f"| {case} | {way} | {numbers} |")
+    with whole(RESULT) as beside:
+        beside.write_text("\n".join(lines) + "\n")
+    print("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()
