@@ -38,17 +38,16 @@ class Background(nn.Module):
         scales: for each pattern `observed` (share of columns), `surface` (whether it is seen),
             those of `baselines.OptimalInterpolation`, and `reduced`, those of
             `baselines.ReducedSpace` where it has a share.
-        coefficients: (D, P, H, W) of the regression on the surface, or (D, P, 1, 1).
+        coefficients: (D, P, 1, 1), of the regression on the surface.
         plain, left: (D, D) covariance of the levels before and after it.
         factor: (N, D) on the errors, for each of the N patterns.
-        latitude, longitude: (H,) and (W,), of coefficients and states that have places.
-        states, deviation, dates: (T, S + D, H, W), (S + D, H, W) and months (T,) of the reduced
-            space; none where it has no share.
+        states, deviation, dates, latitude, longitude: (T, S + D, H, W), (S + D, H, W), months (T,),
+            (H,) and (W,) of the reduced space; none where it has no share.
         share: (N, D) of the reduced space in the mean.
     """
 
-    BUFFERS = ("coefficients", "plain", "left", "factor", "latitude", "longitude")
-    BUFFERS += ("states", "deviation", "dates", "share")
+    BUFFERS = ("coefficients", "plain", "left", "factor", "share")
+    BUFFERS += ("states", "deviation", "dates", "latitude", "longitude")
     PRECISE = ("latitude", "longitude", "dates")
 
     def __init__(self, scales: list[dict], **buffers: Tensor):
@@ -81,19 +80,15 @@ class Background(nn.Module):
         """The interpolation for a share of observed columns, with or without a surface."""
         nearest = self.nearest(share, surface)
         scales = {name: self.scales[nearest][name] for name in SCALES}
-        everywhere = self.coefficients.shape[-2:] == (1, 1)
-        places = None if everywhere else self._places()
-        regression = Regression(self.coefficients, self.plain, self.left, places)
+        regression = Regression(self.coefficients, self.plain, self.left)
         return OptimalInterpolation(regression, scales, factor=self.factor[nearest])
-
-    def _places(self) -> tuple[np.ndarray, np.ndarray]:
-        return self.latitude.cpu().numpy(), self.longitude.cpu().numpy()
 
     def _reduced(self, batch, grid: xr.Dataset, own: int, scales: dict) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (D, H, W) of one date by the reduced space."""
         apart = (self.dates.cpu().numpy() - grid["month"].values[own]).round(6)
         others = torch.from_numpy(abs(apart) > APART).to(self.states.device)
-        method = ReducedSpace(self.states[others], self.deviation, self._places(), **scales)
+        places = self.latitude.cpu().numpy(), self.longitude.cpu().numpy()
+        method = ReducedSpace(self.states[others], self.deviation, places, **scales)
         found = method.at(batch, *method.on(grid), own)
         surfaces, shape = batch["surface"].shape[1], batch["ocean"].shape[-2:]
         mean, variance = (each.view(-1, *shape)[surfaces:] for each in found)

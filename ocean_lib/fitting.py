@@ -1,7 +1,8 @@
 """The background of a store, fitted on validation months for each pattern that training draws.
 
-Scales of the interpolation as `tuning` finds them; a regression with coefficients of each place
-where that does better; a share of the reduced space, level by level, where the region is so small
+Scales of the interpolation as `tuning` finds them, after a regression with one set of coefficients
+for all places: with sets of each place the first guess is better by 1 %, and what the networks make
+of it worse by as much.  A share of the reduced space, level by level, where the region is so small
 that the training months span what it does, and the share lowers the error.
 """
 
@@ -13,13 +14,12 @@ from torch import Tensor
 
 from . import masks, tuning
 from .background import Background
-from .baselines import OptimalInterpolation, ReducedSpace
-from .regression import Regression, regress, regress_everywhere
+from .baselines import BLOCK, OptimalInterpolation, ReducedSpace
+from .regression import regress_everywhere
 from .splits import months
 from .store import Store
 
 SMALL = 2**14  # values of a field, up to which its training months span what it does
-LARGE = 2**28  # values of a training block, beyond which all places share a regression
 
 __all__ = ["fit_background"]
 
@@ -28,7 +28,7 @@ def fit_background(
     store: Store,
     specifications: list[dict],
     *,
-    evaluations: int = 40,
+    evaluations: int = 60,
     seed: int = 0,
     show: Callable[[str], None] | None = None,
 ) -> Background:
@@ -42,7 +42,7 @@ def fit_background(
         show: takes a line on what each pattern's fit chose.
     """
     checks = [_check(store, each, seed) for each in masks.check(specifications)]
-    regression = _regression(store, [each for _, each in checks if each.sky])
+    regression = regress_everywhere(store)
     small = store.ocean[:, store.block("train")[1]].size <= SMALL
     scales, factors, shares, reduced = [], [], [], None
     for case, check in checks:
@@ -64,7 +64,6 @@ def fit_background(
     if any("reduced" in each for each in scales):
         buffers |= {"states": reduced.states, "deviation": reduced.scale}
         buffers["dates"] = months(store.times[store.block("train")[0]])
-    if regression.places is not None or "states" in buffers:
         buffers["latitude"] = store.latitude
         buffers["longitude"] = store.longitude[store.block("train")[1]]
     return Background(scales, factor=torch.stack(factors), share=torch.stack(shares), **buffers)
@@ -80,16 +79,6 @@ def _check(store: Store, specification: dict, seed: int) -> tuple[dict, tuning.V
     return case, tuning.Validation(store, case, seed)
 
 
-def _regression(store: Store, checks: list[tuning.Validation]) -> Regression:
-    """Of one set of coefficients for all places and sets of each place, the best on validation."""
-    times, columns = store.block("train")
-    size = (times.stop - times.start) * store.ocean[:, columns].size
-    found = [regress_everywhere(store)]
-    if checks and store.split["kind"] == "time" and size <= LARGE:
-        found += [regress(store, window) for window in tuning.WINDOWS]
-    return min(found, key=lambda each: sum(tuning.after_regression(one, each) for one in checks))
-
-
 def _together(
     check: tuning.Validation, interpolation: OptimalInterpolation, reduced: ReducedSpace
 ) -> tuple[float, Tensor, Tensor]:
@@ -97,7 +86,9 @@ def _together(
     kept, when = check.kept, months(check.observations.time.values)
     given = interpolation.given(check.batch, check.observations)
     means, variances = zip(
-        interpolation.at(*given, when, kept), tuning.at_places(reduced, check, kept), strict=True
+        interpolation.at(*given, when, kept, BLOCK),
+        tuning.at_places(reduced, check, kept),
+        strict=True,
     )
     t, y, x = kept.T
     first, second = ((mean - check.truth[t, :, y, x]) * check.hidden[t, :, y, x] for mean in means)

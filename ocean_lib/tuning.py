@@ -3,9 +3,9 @@
 Validation months are observed by the case's own pattern, and methods are compared at hidden places
 drawn from them.  Scales and noise of an optimal interpolation are those under which the truth there
 is most likely, each error being stated up to one common factor, by Nelder and Mead's search; of
-kernels, windows of a regression, and shrinkage, those of the least error are taken.  At other
-hidden places the error is then compared with the one stated, and their ratio, level by level,
-becomes the factor on the latter.
+kernels, windows of a regression, and shrinkage, those of the least error are taken, at other hidden
+places, whole blocks of them as in the interpolation of a field.  There the error is also compared
+with the one stated, and their ratio, level by level, becomes the factor on the latter.
 
 Reference: Rasmussen & Williams 2006, Gaussian processes for machine learning, section 5.4.2
 (predictive likelihood as the criterion of a validation).
@@ -27,7 +27,8 @@ from .regression import FromCovariance, covariance, regress
 from .splits import months
 from .store import Store
 
-COLUMNS = 512  # places at which errors are compared while searching, and once more for the factor
+COLUMNS = 512  # places at which errors are compared while searching
+KEPT = 512  # blocks of others, for what is chosen in the end, and for the factor
 VALUES = 2**22  # of the validation months at most, so that they fit into memory
 FEW = 3  # dates at which candidates for the reduced space are compared
 DATES = 12  # dates that tell the error of linear interpolation
@@ -40,8 +41,7 @@ SHRINKAGES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9)  # of the reduced space
 NOISES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # of its observations
 
 __all__ = [
-    "WINDOWS", "WORTH", "Validation", "after_regression", "at_places", "fit", "fit_interpolation",
-    "fit_reduced",
+    "WORTH", "Validation", "at_places", "fit", "fit_interpolation", "fit_reduced"
 ]  # fmt: skip
 
 
@@ -66,15 +66,25 @@ class Validation:
         self.sky = bool(self.batch["surface_observed"].any())
         columns = self.hidden.any(1).nonzero()
         generator = torch.Generator().manual_seed(seed)
-        columns = columns[torch.randperm(len(columns), generator=generator)]
+        order = torch.randperm(len(columns), generator=generator)
         number = min(COLUMNS, len(columns) // 2)
-        self.searched, self.kept = columns[:number], columns[number : 3 * number]
+        self.searched, others = columns[order[:number]], columns[order[number:].sort().values]
+        # Whole blocks, since what is applied to a field shares its observations by these.
+        corner = others // torch.tensor([1, baselines.BLOCK, baselines.BLOCK])
+        blocks, owner = corner.unique(dim=0, return_inverse=True)
+        chosen = torch.randperm(len(blocks), generator=generator)[:KEPT]
+        self.kept = others[torch.isin(owner, chosen)]
+        self.deviation = torch.from_numpy(self.statistics.deviation.values[store.surfaces :])
 
     def error(self, mean: torch.Tensor, targets: torch.Tensor) -> float:
-        """Root mean square error over hidden cells of `targets` (n, 3), of a mean (n, D)."""
+        """Root mean square error over hidden cells of `targets` (n, 3), of a mean (n, D).
+
+        As scores count it, in °C, but relative to the standard deviation there.
+        """
         t, y, x = targets.T
-        square = (mean - self.truth[t, :, y, x]) ** 2
-        return float(square[self.hidden[t, :, y, x]].mean().sqrt())
+        unit = self.deviation[:, y, x].T * self.hidden[t, :, y, x]
+        square = (unit * (mean - self.truth[t, :, y, x])) ** 2
+        return float((square.sum() / unit.square().sum()).sqrt())
 
     def unlikely(self, mean: torch.Tensor, variance: torch.Tensor, targets: torch.Tensor) -> float:
         """Negative logarithm of the truth's likelihood, a value, with the best factor on errors."""
@@ -140,7 +150,7 @@ def fit(
     if check.sky:
         best = min(
             (regress(store, window) for window in WINDOWS),
-            key=lambda each: after_regression(check, each),
+            key=lambda each: _after_regression(check, each),
         )
         interpolation("regression + optimal interpolation", best)
     if store.split["kind"] == "time":
@@ -167,8 +177,7 @@ def _some(dates: torch.Tensor, number: int) -> torch.Tensor:
     return dates[:: max(1, len(dates) // number)][:number]
 
 
-def after_regression(check: Validation, regression) -> float:
-    """Root mean square error that a regression on the surface leaves at hidden places."""
+def _after_regression(check: Validation, regression) -> float:
     method = baselines.OptimalInterpolation(regression, _scales(START, "matern"))
     prior, _ = method.prior(check.batch, check.observations)
     t, y, x = check.searched.T
@@ -195,28 +204,33 @@ def fit_interpolation(
         values = np.exp(np.clip(logarithms, low, high))
         return baselines.OptimalInterpolation(regression, _scales(values, kernel))
 
-    best = None
-    for kernel in KERNELS:
-
-        def unlikely(logarithms, kernel=kernel) -> float:
+    def search(kernel: str, begin: np.ndarray):
+        def unlikely(logarithms) -> float:
             tried = method(logarithms, kernel).at(*given, check.searched)
             return check.unlikely(*tried, check.searched)
 
-        simplex = np.log(START) + np.concatenate([np.zeros((1, 4)), 0.7 * np.eye(4)])
+        simplex = begin + np.concatenate([np.zeros((1, 4)), 0.7 * np.eye(4)])
         options = {"maxfev": evaluations, "initial_simplex": simplex, "xatol": 0.02, "fatol": 1e-5}
-        found = minimize(unlikely, np.log(START), method="Nelder-Mead", options=options)
+        return minimize(unlikely, begin, method="Nelder-Mead", options=options)
+
+    def judged(kernel: str, logarithms: np.ndarray):
         score = np.inf
         for neighbours in NEIGHBOURS:
-            tried = method(found.x, kernel)
+            tried = method(logarithms, kernel)
             tried.scales["neighbours"] = neighbours
-            mean, variance = tried.at(*given, check.kept)
+            mean, variance = tried.at(*given, check.kept, baselines.BLOCK)
             error = check.error(mean, check.kept)
             if error < WORTH * score:
                 score, chosen = error, tried
                 chosen.factor = check.factor(mean, variance, check.kept)
-        if best is None or score < best[0]:
-            best = score, chosen
-    return best
+        return score, chosen
+
+    found = {kernel: search(kernel, np.log(START)).x for kernel in KERNELS}
+    best = min((judged(*each) for each in found.items()), key=lambda each: each[0])
+    # A simplex that has shrunk too early is opened once more where it came to rest.
+    kernel = best[1].scales["kernel"]
+    again = judged(kernel, search(kernel, found[kernel]).x)
+    return min(best, again, key=lambda each: each[0])
 
 
 def at_places(

@@ -81,21 +81,3 @@ def test_the_reduced_space_has_its_share_where_patterns_rule(tmp_path, monkeypat
         away = (mean - truth) * hidden
         errors.append(away.square().mean((0, 2, 3)).sqrt())
     assert errors[0][0] < 0.3 * errors[1][0] and errors[0][1] < 1.1 * errors[1][1]
-
-
-def test_coefficients_of_each_place_where_places_differ(tmp_path, monkeypatch):
-    """In the west the deep follows the surface, in the east it does the opposite."""
-    ocean = random_ocean(90, 20, 40, [10, 100], 3.0, np.eye(2))
-    turned = ocean.temperature[:, 0].values * np.where(np.arange(40) < 20, 1, -1)
-    values = ocean.temperature.values.copy()
-    values[:, 1] = turned + 0.3 * values[:, 1]
-    ocean = ocean.assign(temperature=ocean.temperature.copy(data=values))
-    store = build(ocean, tmp_path / "s", validation=24, test=12, surface=ocean.temperature[:, 0])
-    sky = [FEW[0] | {"surface": 1.0}]
-    found = fit_background(store, sky, evaluations=2)
-    assert found.coefficients.shape[-2:] == (20, 40) and len(found.longitude) == 40
-    own = found.coefficients[1, 0]
-    assert (own[:, :12] > 0.2).all() and (own[:, 28:] < -0.2).all()
-    assert fit_background(store, FEW, evaluations=2).coefficients.shape[-2:] == (1, 1)
-    monkeypatch.setattr(fitting, "LARGE", 0)
-    assert fit_background(store, sky, evaluations=2).coefficients.shape[-2:] == (1, 1)

@@ -49,7 +49,7 @@ def _by_case(each: dict[str, xr.Dataset]) -> xr.Dataset:
 
 
 def moved(
-    model: Densifier, store: Store, specifications: list[dict], evaluations: int = 40
+    model: Densifier, store: Store, specifications: list[dict], evaluations: int = 60
 ) -> Densifier:
     """The same networks on another ocean: with its climatology, deviation and background.
 

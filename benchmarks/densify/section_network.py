@@ -32,7 +32,7 @@ def trained(store: Store, specifications: list[dict], folder: Path, seed: int = 
     file = folder / "checkpoint.pt"
     if file.exists():
         return Densifier.load(file)
-    first = fit_background(store, specifications, evaluations=40, show=print)
+    first = fit_background(store, specifications, evaluations=60, show=print)
     torch.manual_seed(seed)
     model = Densifier(
         store.statistics(), first, mode="residual", diffusion=Diffusion("v"), network=NETWORK
