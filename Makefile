@@ -11,7 +11,7 @@ demo: $(INSTALLED)
 	$(VENV) -m ocean_lib run demo $(ARGS)
 
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(VENV) -m pytest -q -n 2 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(VENV) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-browser: $(INSTALLED) # needs chromium and node
 	npm install --silent --no-save --prefix tests/browser playwright-core

@@ -36,8 +36,8 @@ from ocean_lib.whole import whole
 
 RESULT = Path(__file__).resolve().parent / "results" / "guidance.md"
 ERROR = 0.3  # standard deviations
-ITERATIONS = 3  # of conjugate gradients
-FAINT = 1e-2  # signal below which x_t says nothing and V cannot be read off
+ITERATIONS = 5  # of conjugate gradients
+FAINT = 0.3  # signal below which the V read off the network is far from symmetric, and blows up
 PROFILES = {"pattern": "profiles", "observed": 0.005, "surface": 1.0}
 CASES = {"half of 0.5 % profiles uncertain": 0.5, "all of 0.5 % profiles uncertain": 1.0}
 WAYS = {"told": (True, False), "guided": (False, True), "both": (True, True)}
@@ -116,8 +116,12 @@ def matched(
         (product,) = torch.autograd.grad(x0, x, u * observed, retain_graph=True)
         return scale * product
 
-    missing = (value - x0.detach()) * observed
-    u = conjugate_gradients(lambda u: (covariance(u) + noise * u) * observed, missing, ITERATIONS)
+    # Errors differ by orders of magnitude from level to level, in units of what is left there.
+    unit = (noise + 1).rsqrt() * observed
+    missing = (value - x0.detach()) * unit
+    u = unit * conjugate_gradients(
+        lambda u: unit * (covariance(unit * u) + noise * unit * u), missing, ITERATIONS
+    )
     return (x0 + covariance(u)).detach()
 
 
@@ -131,7 +135,9 @@ def conjugate_gradients(product, right: Tensor, iterations: int) -> Tensor:
     size = dot(rest, rest)
     for _ in range(iterations):
         along = product(direction)
-        step = size / dot(direction, along).clamp(min=1e-9)
+        curvature = dot(direction, along)
+        # A network's V may be indefinite; along such a direction there is no way to go.
+        step = torch.where(curvature > 1e-3 * dot(direction, direction), size / curvature, 0.0)
         u, rest = u + step * direction, rest - step * along
         new = dot(rest, rest)
         direction, size = rest + new / size.clamp(min=1e-9) * direction, new
