@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from ocean_lib import metrics
 from ocean_lib.dataset import observe
 from ocean_lib.evaluation import hidden
-from ocean_lib.model import Densifier
+from ocean_lib.model import LIMIT, Densifier
 from ocean_lib.reconstruction import reconstruct
 from ocean_lib.runs import device_name, progress, workspace
 from ocean_lib.store import Store
@@ -99,7 +99,7 @@ class Guided(Densifier):
             x = x.detach().requires_grad_()
             x0 = super().denoise(batch, x, t, guess)
             moved = matched(x0, x, s**2 / a, value, error**2, uncertain)
-        return moved.clamp(-8, 8) * batch["ocean"]
+        return moved.clamp(-LIMIT, LIMIT) * batch["ocean"]
 
 
 def matched(

@@ -85,10 +85,9 @@ class Background(nn.Module):
 
     def _reduced(self, batch, grid: xr.Dataset, own: int, scales: dict) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (D, H, W) of one date by the reduced space."""
-        apart = (self.dates.cpu().numpy() - grid["month"].values[own]).round(6)
-        others = torch.from_numpy(abs(apart) > APART).to(self.states.device)
+        apart = abs(self.dates - float(grid["month"][own]))
         places = self.latitude.cpu().numpy(), self.longitude.cpu().numpy()
-        method = ReducedSpace(self.states[others], self.deviation, places, **scales)
+        method = ReducedSpace(self.states[apart > APART], self.deviation, places, **scales)
         found = method.at(batch, *method.on(grid), own)
         surfaces, shape = batch["surface"].shape[1], batch["ocean"].shape[-2:]
         mean, variance = (each.view(-1, *shape)[surfaces:] for each in found)

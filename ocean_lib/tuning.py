@@ -74,12 +74,16 @@ class Validation:
         blocks, owner = corner.unique(dim=0, return_inverse=True)
         chosen = torch.randperm(len(blocks), generator=generator)[:KEPT]
         self.kept = others[torch.isin(owner, chosen)]
-        self.deviation = torch.from_numpy(self.statistics.deviation.values[store.surfaces :])
+        deviation = torch.from_numpy(self.statistics.deviation.values[store.surfaces :])
+        parts = deviation, self.batch["ocean"][0]
+        each = zip(*(part.chunk(len(store.variables)) for part in parts), strict=True)
+        # °C and salinity count alike.
+        self.deviation = torch.cat([one / one[wet].square().mean().sqrt() for one, wet in each])
 
     def error(self, mean: torch.Tensor, targets: torch.Tensor) -> float:
         """Root mean square error over hidden cells of `targets` (n, 3), of a mean (n, D).
 
-        As scores count it, in °C, but relative to the standard deviation there.
+        As scores count it, in proportion to °C, and relative to the standard deviation there.
         """
         t, y, x = targets.T
         unit = self.deviation[:, y, x].T * self.hidden[t, :, y, x]

@@ -14,6 +14,7 @@ from ocean_lib.model import Densifier
 from ocean_lib.reconstruction import reconstruct
 from ocean_lib.regression import FromCovariance, covariance
 from ocean_lib.store import build
+from ocean_lib.tuning import Validation
 
 DIMS = ("time", "depth", "latitude", "longitude")
 
@@ -97,6 +98,21 @@ def test_profiles_of_temperature_alone_still_tell_of_salinity(salty, model):
         for name, one in (("ours", guess), ("climatology", normal))
     }
     assert error["ours"] < 0.9 * error["climatology"]
+
+
+def test_tuning_counts_them_alike_though_their_units_differ_by_ten(salty):
+    check = Validation(salty, {"pattern": "pixels", "observed": 0.1, "surface": 0.0}, 0)
+    t, y, x = check.kept.T
+    truth = check.truth[t, :, y, x]
+    assert check.error(truth, check.kept) == 0
+    nothing = check.error(torch.zeros_like(truth), check.kept)
+    without = []
+    for part in (slice(0, 5), slice(5, 10)):
+        mean = truth.clone()
+        mean[:, part] = 0
+        without.append(check.error(mean, check.kept))
+    assert without[0] ** 2 + without[1] ** 2 == pytest.approx(nothing**2, rel=1e-4)
+    assert 0.7 < without[0] / without[1] < 1.4
 
 
 def test_scores_and_files_tell_them_apart(salty, model, tmp_path):
