@@ -23,6 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from ocean_lib import muon
 from ocean_lib.unet import UNet
 from ocean_lib.whole import whole
 
@@ -128,12 +129,13 @@ class Ours(nn.Module):
         self.inputs = inputs, inputs + 3 * levels
 
 
-def step(network: nn.Module, optimiser, given: tuple, target, cuda: bool) -> None:
+def step(network: nn.Module, optimisers, given: tuple, target, cuda: bool) -> None:
     with torch.autocast("cuda", torch.bfloat16, enabled=cuda):
         loss = F.mse_loss(network(*given)[:, : target.shape[1]].float(), target)
-    optimiser.zero_grad(set_to_none=True)
+    network.zero_grad(set_to_none=True)
     loss.backward()
-    optimiser.step()
+    for each in optimisers:
+        each.step()
 
 
 def clock(work, cuda: bool) -> float:
@@ -173,10 +175,13 @@ def measure(device: torch.device, side: int, repeats: int) -> dict[str, tuple[fl
     """Millions of weights, seconds of a step (the dearer stage), seconds of a member, by name."""
     cuda = device.type == "cuda"
     every = contestants(device, side)
-    optimisers = {
-        name: [torch.optim.AdamW(network.parameters(), lr=1e-4) for network, *_ in parts]
-        for name, parts in every.items()
-    }
+
+    def taught(network: nn.Module) -> list[torch.optim.Optimizer]:
+        if isinstance(network, Prototype):
+            return [torch.optim.AdamW(network.parameters(), lr=1e-4)]
+        return muon.optimisers(network, 1e-4)
+
+    optimisers = {name: [taught(part[0]) for part in parts] for name, parts in every.items()}
     steps, passes = ({name: [] for name in every} for _ in range(2))
     for turn in range(repeats + 1):
         for name, parts in every.items():

@@ -4,7 +4,9 @@ A mode has one or two stages, each with its own budget in steps: `regression` (m
 deviation) and `diffusion` (of the anomaly, or of the regression's residual, whose weights are then
 fixed).  Every draw of step k follows from (seed, k), so a run that was stopped and resumed is bit
 for bit, on a CPU, the run that was not.  What is kept and used is the exponential moving average
-of the weights.  A file named to `train` as `stop` suspends it after the step under way.
+of the weights; the learning rate stays as it is after its warm-up, for where months are few a
+network whose rate falls learns them by heart.  A file named to `train` as `stop` suspends it after
+the step under way.
 
 Reference: Seitzer et al. 2022, arXiv 2203.09168 (β-NLL); Karras et al. 2022, arXiv 2206.00364 (EMA
 of weights in diffusion models).
@@ -12,7 +14,6 @@ of weights in diffusion models).
 
 import copy
 import json
-import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from . import muon
 from .batches import Batches
 from .dataset import seeded
 from .diffusion import masked_mean
@@ -83,13 +85,6 @@ def _loss(model, stage, batch, generator) -> Tensor:
     return residual_loss(model, batch, generator)
 
 
-def _rate(step: int, steps: int, peak: float, warmup: int) -> float:
-    """Linear warm-up, then a cosine to 0."""
-    if step < warmup:
-        return peak * (step + 1) / warmup
-    return 0.5 * peak * (1 + math.cos(math.pi * (step - warmup) / max(steps - warmup, 1)))
-
-
 @torch.no_grad()
 def _validate(model, stage, cases: list[dict[str, Tensor]]) -> float:
     """Mean loss over fixed cases, each with its own fixed noise."""
@@ -141,7 +136,7 @@ def train(
     learning_rate: float = 1e-3,
     warmup: int = 50,
     clip: float = 1.0,
-    average: float = 0.995,
+    average: float = 0.9999,
     seed: int = 0,
     every: int = 50,
     cases: int = 4,
@@ -177,6 +172,7 @@ def train(
         "patch": batches.patch,
         "steps": dict(steps),
         "batch": batch,
+        "optimiser": "Muon and AdamW",
         "learning_rate": learning_rate,
         "seed": [seed, batches.seed],
     }
@@ -195,28 +191,29 @@ def train(
             first = last
             continue
         network = networks[stage]
-        optimiser = torch.optim.AdamW(
-            network.parameters(), lr=learning_rate, weight_decay=1e-3, fused=True
-        )
+        optimisers = muon.optimisers(network, learning_rate)
         averaged = copy.deepcopy(network).requires_grad_(False)
         losses = []  # since the last record
         if state is not None and state["stage"] == stage:
-            optimiser.load_state_dict(state["optimiser"])
+            for each, kept in zip(optimisers, state["optimisers"]):
+                each.load_state_dict(kept)
             averaged.load_state_dict(state["averaged"])
             losses = state["losses"]
         state = None
         for step in range(max(first, done), last):
-            for group in optimiser.param_groups:
-                group["lr"] = _rate(step - first, number, learning_rate, min(warmup, number))
+            rate = learning_rate * min((step - first + 1) / warmup, 1)
+            for each in optimisers:
+                each.param_groups[0]["lr"] = rate
             # The 1 parts the noise from the draws of the batch, which may share seed and step.
             generator = seeded(device, seed, step, 1)
             sample = batches.draw(step, batch)
             with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
                 loss = _loss(model, stage, sample, generator)
-            optimiser.zero_grad(set_to_none=True)
+            network.zero_grad(set_to_none=True)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
-            optimiser.step()
+            for each in optimisers:
+                each.step()
             # A short run would never forget its first weights at a fixed decay.
             decay = min(average, (1 + step - first) / (10 + step - first))
             for slow, fast in zip(averaged.parameters(), network.parameters()):
@@ -237,7 +234,7 @@ def train(
                     "stage": stage,
                     "loss": float(torch.stack(losses).mean()),
                     "validation": score,
-                    "learning_rate": optimiser.param_groups[0]["lr"],
+                    "learning_rate": rate,
                     "seconds": round(time.time() - began, 1),
                 }
                 losses = []
@@ -251,7 +248,7 @@ def train(
                     "settings": settings,
                     "model": model.state_dict(),
                     "averaged": averaged.state_dict(),
-                    "optimiser": optimiser.state_dict(),
+                    "optimisers": [each.state_dict() for each in optimisers],
                     "losses": losses,
                 }
                 _write(content, folder, step + 1)

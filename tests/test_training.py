@@ -177,11 +177,10 @@ def test_every_interval_leaves_a_record_and_two_checkpoints_stay(small_store, tm
     assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoints", "metrics.jsonl"]
 
 
-def test_the_learning_rate_warms_up_and_falls_along_a_cosine(small_store, tmp_path):
-    records, _ = run(small_store, tmp_path, "regression", 8, every=1, warmup=4, learning_rate=1e-3)
+def test_the_learning_rate_warms_up_and_stays(small_store, tmp_path):
+    records, _ = run(small_store, tmp_path, number=6, every=1, warmup=4, learning_rate=1e-3)
     rates = [record["learning_rate"] for record in records]
-    falling = [0.5e-3 * (1 + math.cos(math.pi * k / 4)) for k in range(4)]
-    assert rates == pytest.approx([0.25e-3, 0.5e-3, 0.75e-3, 1e-3, *falling])
+    assert rates == pytest.approx(2 * [0.25e-3, 0.5e-3, 0.75e-3, 1e-3, 1e-3, 1e-3])
 
 
 @pytest.mark.parametrize(
