@@ -1,6 +1,6 @@
 """What each part of the densifier is worth: one factor at a time, from the default.
 
-    python benchmarks/ablation.py [--seeds 0 1] [--steps 700] [--device cpu]
+    python benchmarks/ablation.py [--seeds 0 1] [--steps 500] [--device cpu]
 
 Takes the demo's store (`make demo` leaves it). A small network is trained for every variant on as
 many samples, then draws the validation months of both cases; the test months are not looked at.
@@ -230,7 +230,7 @@ def markdown(table: pd.DataFrame) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1])
-    parser.add_argument("--steps", type=int, default=700, help="of both stages together")
+    parser.add_argument("--steps", type=int, default=500, help="of both stages together")
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     asked = parser.parse_args()
     threads = max(1, os.cpu_count() // len(asked.seeds))
