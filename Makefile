@@ -43,5 +43,5 @@ run: $(INSTALLED)
 
 $(INSTALLED): requirements.txt
 	test -x $(VENV) || $(PYTHON) -m venv .venv
-	$(VENV) -m pip install --quiet --requirement requirements.txt
+	$(VENV) -m pip install --quiet --no-compile --requirement requirements.txt
 	touch $@

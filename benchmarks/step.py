@@ -31,7 +31,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 WIDTH, MULTIPLIERS = 64, (1, 2, 4, 8)
 BATCH, SIDES, LEVELS = 8, (64, 128), (1, 8)
 STEPS, EVALUATIONS = 1000, 8
-DEMO = {"width": 48, "multipliers": (1, 2, 4), "conditions": 6}
+DEMO = {"width": 32, "multipliers": (1, 2, 4), "conditions": 6}
 
 
 class PrototypeBlock(nn.Module):
