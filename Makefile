@@ -5,6 +5,9 @@ PYTHON ?= python3
 VENV = .venv/bin/python
 INSTALLED = .venv/.installed
 
+# Nothing is compiled at installation: what is imported is, once, and kept.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-browser lab app doctor figures benchmark run
 
 demo: $(INSTALLED)

@@ -14,6 +14,8 @@ carries water `DRIFT` km, which makes upper-ocean anomalies fade within about th
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from ocean_lib.relief import sea_floor, smooth_noise
@@ -77,11 +79,14 @@ def simulate(seed=1, months=168, shape=(96, 128), progress=None):
     weather = _weather(shape, spacing, of_weather)
     temperature = np.full((months, *ocean.shape), np.nan, np.float32)
     flow = _flow(shape, spacing, latitude.mean(), parameters, of_flow)
-    for month in range(months):
-        field = _temperature(month, next(flow), next(weather), parameters, openness, ocean, spacing)
-        np.copyto(temperature[month], field, where=ocean)
-        if progress is not None:
-            progress(month + 1, months)
+    with ThreadPoolExecutor(1) as ahead:  # the flow, by a month
+        upcoming = ahead.submit(next, flow)
+        for month in range(months):
+            now, upcoming = upcoming.result(), ahead.submit(next, flow)
+            field = _temperature(month, now, next(weather), parameters, openness, ocean, spacing)
+            np.copyto(temperature[month], field, where=ocean)
+            if progress is not None:
+                progress(month + 1, months)
 
     time = np.datetime64("1993-01", "M") + np.arange(months)
     axes = {
