@@ -26,7 +26,7 @@ from .cases import OCEANS, open_ocean
 __all__ = ["OURS", "classical", "moved", "network"]
 
 OURS = "network"
-MEMBERS, STEPS = 16, 8  # as notebook 04 draws
+MEMBERS, STEPS = 16, 8
 
 
 def classical(
