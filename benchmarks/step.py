@@ -4,7 +4,7 @@
 
 The prototype's U-Net is rebuilt here from its description: width 64, multipliers (1, 2, 4, 8), per
 grid two blocks of a 7×7 depthwise and two full 3×3 convolutions with expansion 2, and linear
-attention; one generated and two condition channels.  Ours is the demo's, on one level and on eight.
+attention; one generated and two condition channels.  Ours is that of `demo_long`, on one level and on eight.
 Both train on the same noise task, batch 8 of 64×64 and 128×128 cells, in turn within one run; a
 member is one pass of the network for each of the sampler's evaluations: the prototype's 1000 steps
 of DDPM are extrapolated from 2, ours are 8 of DPM-Solver++, with the first stage before them.  On
@@ -31,7 +31,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 WIDTH, MULTIPLIERS = 64, (1, 2, 4, 8)
 BATCH, SIDES, LEVELS = 8, (64, 128), (1, 8)
 STEPS, EVALUATIONS = 1000, 8
-DEMO = {"width": 32, "multipliers": (1, 2, 4), "conditions": 6}
+DEMO = {"width": 48, "multipliers": (1, 2, 4), "conditions": 6}
 
 
 class PrototypeBlock(nn.Module):
