@@ -4,11 +4,11 @@
 
 The prototype's U-Net is rebuilt here from its description: width 64, multipliers (1, 2, 4, 8), per
 grid two blocks of a 7×7 depthwise and two full 3×3 convolutions with expansion 2, and linear
-attention; one generated and two condition channels.  Ours is that of `demo_long`, on one level and on eight.
-Both train on the same noise task, batch 8 of 64×64 and 128×128 cells, in turn within one run; a
-member is one pass of the network for each of the sampler's evaluations: the prototype's 1000 steps
-of DDPM are extrapolated from 2, ours are 8 of DPM-Solver++, with the first stage before them.  On
-CUDA both run in bfloat16; ours also under `torch.compile`.
+attention; one generated and two condition channels.  Ours is that of `demo_long`, on one level and
+on eight.  Both train on the same noise task, batch 8 of 64×64 and 128×128 cells, in turn within one
+run; a member is one pass of the network for each of the sampler's evaluations: the prototype's 1000
+steps of DDPM are extrapolated from 2, ours are 8 of DPM-Solver++, with the first stage before them.
+On CUDA both run in bfloat16; ours also under `torch.compile`.
 
 Prints a table and writes it, with the device's name, to `benchmarks/results/step_DEVICE.md`.
 """
