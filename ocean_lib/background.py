@@ -25,6 +25,8 @@ COARSEST = 4  # cells
 FARTHEST = 12  # months
 SCALES = ("lengths", "noise", "kernel", "neighbours")
 APART = 12  # months around a date whose states the reduced space does without
+MOMENT = 0.15  # months: those of the calendar are all of one length
+SEEN = ("observed", "error", "surface_observed", "ocean")
 
 __all__ = ["Background"]
 
@@ -97,16 +99,27 @@ class Background(nn.Module):
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Background and its error (standard deviation), both (B, D, H, W), standardised.
 
-        At exact observations they are the value and 0.
+        At exact observations they are the value and 0.  Samples that are observed alike share what
+        this costs.
 
         Args:
             batch: as `dataset` describes it, with or without the dates beside.
         """
-        each = [self._one(*_dates(batch, sample)) for sample in range(len(batch["value"]))]
-        mean, error = (torch.stack(part) for part in zip(*each))
+        every = [_dates(batch, sample) for sample in range(len(batch["value"]))]
+        found: dict[int, tuple[Tensor, Tensor]] = {}
+        for sample, one in enumerate(every):
+            if sample in found:
+                continue
+            alike = [k for k in range(sample, len(every)) if k == sample or _alike(one, every[k])]
+            found |= zip(alike, self._together([every[k] for k in alike]), strict=True)
+        mean, error = (torch.stack(part) for part in zip(*(found[k] for k in range(len(every)))))
         return mean * batch["ocean"], error * batch["ocean"]
 
-    def _one(self, batch: dict[str, Tensor], grid: xr.Dataset, own: int) -> tuple[Tensor, Tensor]:
+    def _together(
+        self, samples: list[tuple[dict[str, Tensor], xr.Dataset, int]]
+    ) -> list[tuple[Tensor, Tensor]]:
+        """Background and error, (D, H, W) each, of samples that are observed alike."""
+        batch, grid, own = samples[0]
         sea = batch["ocean"][own].any(0)
         height, width = sea.shape
         share = float(batch["observed"][own].any(0).sum() / sea.sum().clamp(min=1))
@@ -115,16 +128,21 @@ class Background(nn.Module):
         apart = int(COARSE * (share + 1e-6) ** -0.5)
         stride = max(1, min(apart, COARSEST))
         exact = batch["observed"][own] & (batch["error"][own] == 0)
-        prior, groups = method.given(batch, grid)
-        when = grid["month"].values
+        priors, each = zip(*(method.given(*sample[:2]) for sample in samples))
+        groups = [
+            (*group[0][:3], torch.stack([one[3] for one in group], 2), group[0][4])
+            for group in zip(*each)
+        ]
         rows, columns = (torch.arange(0, size + stride - 1, stride) for size in (height, width))
         if stride == 1:
             cells = (batch["ocean"][own] & ~exact).any(0).nonzero()
         else:
             cells = torch.cartesian_prod(rows, columns).to(sea.device)
         targets = torch.cat([torch.full_like(cells[:, :1], own), cells], 1)
-        departure, variance = method.departure(groups, when, targets, BLOCK * stride)
-        found = torch.cat([departure, variance.sqrt()], 1).T
+        departure, variance = method.departure(
+            groups, grid["month"].values, targets, BLOCK * stride
+        )
+        found = torch.cat([departure, variance.sqrt()[..., None]], 2).flatten(1).T
         if stride == 1:
             whole = torch.zeros(len(found), height, width, device=sea.device)
             whole[:, cells[:, 0], cells[:, 1]] = found
@@ -133,14 +151,32 @@ class Background(nn.Module):
             size = [(len(each) - 1) * stride + 1 for each in (rows, columns)]
             whole = F.interpolate(coarse, size, mode="bilinear", align_corners=True)[0]
             whole = whole[:, :height, :width]
-        departure, error = whole.chunk(2)
-        mean = prior[own] + departure
-        if "reduced" in self.scales[pattern]:
-            other, wide = self._reduced(batch, grid, own, self.scales[pattern]["reduced"])
-            share = self.share[pattern][:, None, None]
-            mean, error = torch.lerp(mean, other, share), torch.lerp(error, wide, share)
-        mean = torch.where(exact, batch["value"][own], mean)
-        return mean, torch.where(exact, 0.0, error * method.factor[:, None, None])
+        *departures, error = whole.view(-1, len(samples) + 1, height, width).unbind(1)
+        results = []
+        for (batch, grid, own), prior, departure in zip(samples, priors, departures):
+            mean, spread = prior[own] + departure, error
+            if "reduced" in self.scales[pattern]:
+                other, wide = self._reduced(batch, grid, own, self.scales[pattern]["reduced"])
+                part = self.share[pattern][:, None, None]
+                mean, spread = torch.lerp(mean, other, part), torch.lerp(spread, wide, part)
+            mean = torch.where(exact, batch["value"][own], mean)
+            results.append((mean, torch.where(exact, 0.0, spread * method.factor[:, None, None])))
+        return results
+
+
+def _alike(one: tuple, other: tuple) -> bool:
+    """Whether two samples differ in nothing but their values and when all of it was."""
+    (batch, grid, own), (batch_other, grid_other, own_other) = one, other
+    apart, apart_other = (
+        each["month"].values - each["month"].values[0] for each in (grid, grid_other)
+    )
+    return (
+        own == own_other
+        and len(apart) == len(apart_other)
+        and abs(apart - apart_other).max() < MOMENT
+        and all(grid[name].equals(grid_other[name]) for name in ("latitude", "longitude"))
+        and all(torch.equal(batch[name], batch_other[name]) for name in SEEN)
+    )
 
 
 def _dates(batch: dict[str, Tensor], sample: int) -> tuple[dict[str, Tensor], xr.Dataset, int]:

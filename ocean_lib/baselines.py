@@ -170,7 +170,9 @@ class OptimalInterpolation:
         self, groups: list, when: np.ndarray, targets: Tensor, block: int = 1
     ) -> tuple[Tensor, Tensor]:
         """The same of the departure from the prior; targets may lie outside the grid."""
-        mean, variance = (groups[0][1].new_ones(len(targets), len(groups[0][1])) for _ in range(2))
+        values = groups[0][3]
+        mean = values.new_zeros(len(targets), *values.shape[1:])
+        variance = values.new_ones(mean.shape[:2])
         for own, scale, columns, value, uncertain in groups:
             mine = own[targets[:, 0]]
             if not mine.any():

@@ -82,25 +82,35 @@ class Batches:
         """The batch of a step; the same step always gives the same batch."""
         return self.draw_at(step, size)[0]
 
-    def draw_at(self, step: int, size: int) -> tuple[dict[str, Tensor], Tensor]:
-        """The batch of a step, and date, row and column (B, 3) of its patches' upper left."""
+    def draw_at(
+        self, step: int, size: int, dates: Tensor | None = None
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """The batch of a step, and date, row and column (B, 3) of its patches' upper left.
+
+        Args:
+            dates: (B,), those of the part that are asked for; seen at one place, all alike.
+        """
         generator = seeded(self.device, self.seed, step)
-        time = torch.randint(len(self.anomaly), (size,), generator=generator, device=self.device)
-        chosen = torch.randint(len(self.corners), (size,), generator=generator, device=self.device)
+        drawn = {"generator": generator, "device": self.device}
+        different = size if dates is None else 1
+        time = dates
+        if time is None:
+            time = torch.randint(len(self.anomaly), (size,), **drawn)
+        chosen = torch.randint(len(self.corners), (different,), **drawn).expand(size)
         cuts = torch.cat([time[:, None], self.corners[chosen]], 1)
         near = self.beside[time]
-        alone = torch.rand(near.shape, generator=generator, device=self.device) < ALONE
+        alone = torch.rand(different, near.shape[1], **drawn) < ALONE
         own = self.reach  # in the middle of the dates
         number = 2 * own + 1
         others = [date for date in range(number) if date != own]
-        dates = torch.cat([near[:, :own], time[:, None], near[:, own:]], 1)
-        there = dates >= 0
+        around = torch.cat([near[:, :own], time[:, None], near[:, own:]], 1)
+        there = around >= 0
         there[:, others] &= ~alone
         height, width = self.patch
         anomaly = torch.stack(
             [
                 self.anomaly[t, y : y + height, x : x + width]
-                for (_, y, x), several in zip(cuts.tolist(), dates.tolist())
+                for (_, y, x), several in zip(cuts.tolist(), around.tolist())
                 for t in several
             ]
         )
@@ -108,7 +118,7 @@ class Batches:
         # The store's order puts channels last in memory, as the convolutions want them.
         field = (anomaly * STEP).permute(0, 3, 1, 2)
         ocean = wet.permute(0, 3, 1, 2)[:, self.surfaces :]
-        every = ocean.repeat_interleave(number, 0)
+        every = ocean[:different].repeat_interleave(number, 0)
         # Every instrument measures all variables where it measures one.
         levels = len(self.depth)
         observed, seen = masks.draw(
@@ -118,12 +128,14 @@ class Batches:
             self.surfaces,
             generator,
             dates=number,
-            places=self._places(cuts, number),
+            places=self._places(cuts[:different], number),
         )
-        known = there.flatten()[:, None, None, None]
-        observed, seen = observed.repeat(1, self.variables, 1, 1) & known, seen & known
         truth, surface = field[:, self.surfaces :], field[:, : self.surfaces]
-        error = self._errors(size, number, truth.shape, generator) * observed
+        error = self._errors(different, number, truth.shape[2:], generator)
+        known = there.flatten()[:, None, None, None]
+        alike = (size // different, 1, 1, 1)
+        observed = observed.repeat(*alike).repeat(1, self.variables, 1, 1) & known
+        seen, error = seen.repeat(*alike) & known, error.repeat(*alike) * observed
         noise = torch.randn(truth.shape, generator=generator, device=self.device)
         given = {
             "value": (truth + error * noise) * observed,
@@ -136,7 +148,7 @@ class Batches:
         for name, values in given.items():
             batch[name] = values[own::number]
             batch[f"beside_{name}"] = torch.stack([values[k::number] for k in others], 1)
-        batch["when"] = torch.where(there, self.when[dates], torch.nan)
+        batch["when"] = torch.where(there, self.when[around], torch.nan)
         for name, axis in zip(("latitude", "longitude"), self._places(cuts, 1)):
             batch[name] = axis.to(self.device)
         batch["position"] = self.position(cuts[:, 1], cuts[:, 2], self.patch)
@@ -152,19 +164,20 @@ class Batches:
         return tuple(torch.from_numpy(axis).repeat_interleave(dates, 0) for axis in each)
 
     def _errors(self, size: int, dates: int, shape: torch.Size, generator) -> Tensor:
-        """Standard deviations (dates B, D, H, W) of observations, alike within a column."""
+        """Standard deviations (dates B, 1, H, W) of observations, alike within a column."""
         largest = max(np.max(each["error"]) for each in self.specifications)
+        number = size * dates
         if not largest:
-            return torch.zeros(shape, device=self.device)
+            return torch.zeros(number, 1, *shape, device=self.device)
         some = torch.rand(size, generator=generator, device=self.device) < UNCERTAIN
         drawn = masks.between(
             [min(np.min(each["error"]) or largest for each in self.specifications), largest],
-            shape[0] * shape[2] * shape[3],
+            number * shape.numel(),
             generator,
             logarithmic=True,
         )
-        error = drawn.float().view(shape[0], 1, *shape[2:])
-        return (error * some.repeat_interleave(dates)[:, None, None, None]).expand(shape)
+        error = drawn.float().view(number, 1, *shape)
+        return error * some.repeat_interleave(dates)[:, None, None, None]
 
 
 def wet_corners(ocean: Tensor, patch: tuple[int, int], wet: float) -> Tensor:

@@ -61,7 +61,8 @@ def interpolate(
 
     Args:
         position: (N, 3), month, row and column of the observations.
-        value: (N, D).    variance: (N, D), of their errors, relative to the prior variance.
+        value: (N, D), or (N, D, K) of K fields seen alike, whose means are (n, D, K).
+        variance: (N, D), of their errors, relative to the prior variance.
         targets: (n, 3).    lengths: e-folding months, and scales in rows and columns.
         noise: relative variance of what a value has that its neighbours have not.
         kernel: `matern` (1 + √3 r) exp(-√3 r), smoothness 3/2, or `gaussian` exp(-r² / 2).
@@ -74,10 +75,11 @@ def interpolate(
 
     if kernel not in KERNELS:
         raise ValueError(f"kernel {kernel!r} is not known; choose one of {[*KERNELS]}")
-    shape = (len(targets), value.shape[1])
-    mean, left = value.new_zeros(shape), value.new_ones(shape)
+    fields = value.view(*value.shape[:2], value.shape[2:].numel())
+    mean = value.new_zeros(len(targets), *fields.shape[1:])
+    left = value.new_ones(mean.shape[:2])
     if not len(position):
-        return mean, left
+        return mean.view(len(targets), *value.shape[1:]), left
     middles, members = _blocks(targets, block)
     scale = np.asarray(lengths)
     count = min(neighbours, len(position))
@@ -96,23 +98,23 @@ def interpolate(
         there = own >= 0
         among = _correlation(near, near, kernel)
         cross = _correlation(near, places[own], kernel)
-        values, noises = value[chosen], variance[chosen] + noise
+        values, noises = fields[chosen], variance[chosen] + noise
         weights = torch.zeros_like(cross)
-        for level in range(shape[1]):
+        for level in range(left.shape[1]):
             fresh = torch.ones(len(near), dtype=torch.bool, device=value.device)
             if level:
                 fresh = (noises[..., level] != noises[..., level - 1]).any(1)
             if fresh.any():
                 matrix = among[fresh] + torch.diag_embed(noises[fresh][..., level])
                 weights[fresh] = _solve(matrix, cross[fresh])
-            found = (weights * values[..., level, None]).sum(1)
-            mean[own[there], level] = found[there]
-            left[own[there], level] = 1 - (weights * cross).sum(1)[there]
+                known = (weights * cross).sum(1)
+            mean[own[there], level] = (weights.mT @ values[:, :, level])[there]
+            left[own[there], level] = 1 - known[there]
 
     # Many small factorisations: torch does those of a batch one after another.
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
         list(pool.map(solve, range(0, len(middles), together)))
-    return mean, left.clamp(min=0)
+    return mean.view(len(targets), *value.shape[1:]), left.clamp(min=0)
 
 
 def _blocks(targets: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,8 @@
 The background of a patch costs more than a training step, and near the patch's edge it knows less
 than that of a reconstruction, which sees what lies beyond.  So a number of months are observed and
 given their background once, over the region or as much of it as a tile of a reconstruction holds,
-and a step cuts its patches out of these.
+and a step cuts its patches out of these.  All months have their turn before one has its second, and
+a few at a time are observed alike, since they then share most of what the background costs.
 """
 
 from collections.abc import Callable, Iterator
@@ -22,6 +23,7 @@ __all__ = ["Scenes"]
 FIELDS = ("value", "background", "background_error", "beside_surface", "surface")
 MASKS = ("observed", "beside_surface_observed", "surface_observed")
 EXTENT = 160  # cells of a scene at most, as of a tile
+ALIKE = 4  # scenes
 
 
 class Scenes:
@@ -73,26 +75,38 @@ class Scenes:
 
     def build(self) -> Iterator[dict]:
         """Make all scenes; yields a record after each, as `runs.progress` shows them."""
-        for index in range(self.ends[-1]):
-            kind = int(np.searchsorted(self.ends, index, side="right"))
-            batch, cut = self.batches[kind].draw_at(index, 1)
-            for name in (*FIELDS, *MASKS):
-                values = batch[name].cpu()
-                if name.startswith("beside_"):
-                    values = nearest(values)
-                values = (values / STEP).round().short() if name in FIELDS else values
-                self._put(name, index, values.numpy())
-            # The errors of a column are alike.
-            self._put("error", index, batch["error"].amax(1).half().cpu().numpy())
-            self._put("cut", index, cut.cpu().numpy())
-            self._put("when", index, batch["when"].cpu().numpy())
-            yield {"step": index + 1, "steps": int(self.ends[-1])}
+        begin = 0
+        for batches, end in zip(self.batches, self.ends.tolist()):
+            dates = self._turns(batches, end - begin)
+            for first in range(begin, end, ALIKE):
+                some = dates[first - begin :][:ALIKE]
+                self._keep(first, *batches.draw_at(first, len(some), some))
+                yield {"step": first + len(some), "steps": int(self.ends[-1])}
+            begin = end
 
-    def _put(self, name: str, index: int, values: np.ndarray) -> None:
+    def _turns(self, batches: Batches, number: int) -> Tensor:
+        """Dates (number,), each as often as any other, or once more."""
+        length = len(batches.anomaly)
+        generator = np.random.default_rng(batches.seed)
+        turns = [generator.permutation(length) for _ in range(-(-number // length))]
+        return torch.from_numpy(np.concatenate(turns)[:number]).to(self.device)
+
+    def _keep(self, first: int, batch: dict[str, Tensor], cuts: Tensor) -> None:
+        for name in (*FIELDS, *MASKS):
+            values = batch[name].cpu()
+            if name.startswith("beside_"):
+                values = nearest(values)
+            values = (values / STEP).round().short() if name in FIELDS else values
+            self._put(name, first, values.numpy())
+        # The errors of a column are alike.
+        self._put("error", first, batch["error"].amax(1).half().cpu().numpy())
+        self._put("cut", first, cuts.cpu().numpy())
+
+    def _put(self, name: str, first: int, values: np.ndarray) -> None:
         if name not in self.arrays:
             shape = (int(self.ends[-1]), *values.shape[1:])
             self.arrays[name] = canvas(shape, values.dtype, self.folder)
-        self.arrays[name][index] = values[0]
+        self.arrays[name][first : first + len(values)] = values
 
     def draw(self, step: int, size: int) -> dict[str, Tensor]:
         """The batch of a step; the same step always gives the same batch."""

@@ -7,7 +7,8 @@ import xarray as xr
 from tiny import background
 
 from ocean_lib import background as module
-from ocean_lib.baselines import ReducedSpace, restore
+from ocean_lib.baselines import OptimalInterpolation, ReducedSpace, restore
+from ocean_lib.batches import Batches
 from ocean_lib.dataset import BESIDE, observe, select_statistics, standardise
 from ocean_lib.regression import covariance, regress_everywhere
 from ocean_lib.splits import months
@@ -128,6 +129,29 @@ def test_it_is_the_baseline_with_the_months_beside(small_store, seen):
     ocean = batch["ocean"]
     torch.testing.assert_close(mean, expected[1:2] * ocean, atol=2e-5, rtol=1e-4)
     torch.testing.assert_close(error, spread[1:2] * ocean, atol=2e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("pattern, share", [("blocks", 0.5), ("profiles", 0.01)])
+def test_samples_observed_alike_share_the_work_and_change_nothing(
+    small_store, pattern, share, monkeypatch
+):
+    guess, solved = reaching(small_store, 0.5), []
+    case = [{"pattern": pattern, "observed": share, "surface": 1.0, "error": [0.1, 0.3]}]
+    drawn = Batches(small_store, "train", patch=16, specifications=case, seed=2)
+    batch, _ = drawn.draw_at(0, 4, torch.tensor([7, 19, 12, 0]))  # before the first there is none
+    whole = OptimalInterpolation.departure
+    monkeypatch.setattr(
+        OptimalInterpolation, "departure", lambda *args: solved.append(1) or whole(*args)
+    )
+    together = guess(batch)
+    assert len(solved) == 2
+    for sample in range(4):
+        alone = guess({name: values[sample : sample + 1] for name, values in batch.items()})
+        for part, expected in zip(together, alone):
+            # Calendar months differ by up to a tenth of their length.
+            torch.testing.assert_close(part[sample], expected[0], atol=0.02, rtol=0.02)
+    assert torch.equal(together[1][0], together[1][1])
+    assert not torch.allclose(together[0][0], together[0][1], atol=0.1)
 
 
 def test_the_months_beside_help_and_are_left_out_where_there_are_none(small_store, seen):

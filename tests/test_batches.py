@@ -268,3 +268,32 @@ def test_dates_beside_are_those_before_and_after_in_order(coded):
                 assert (x[seen] == columns[sample][seen]).all()
                 there += 1
     assert 12 < there < 48
+
+
+def test_dates_that_are_asked_for_are_seen_alike_each_with_its_own_values(coded):
+    specification = [{"pattern": "pixels", "observed": [0.1, 0.9], "surface": 0.5, "clouds": 0.3}]
+    some = batches(coded, specifications=specification, background=Far())
+    for step in range(4):
+        batch, cuts = some.draw_at(step, 3, torch.tensor([9, 30, 17]))
+        assert cuts[:, 0].tolist() == [9, 30, 17] and (cuts[:, 1:] == cuts[0, 1:]).all()
+        for name in ("observed", "error", "surface_observed", "beside_observed"):
+            assert (batch[name] == batch[name][0]).all(), name
+        own, _, _ = decode(batch["field"][:, 0])
+        assert (own == np.array([9, 30, 17])[:, None, None]).all()
+        seen = batch["observed"]
+        assert torch.equal(batch["value"][seen], batch["field"][seen])
+    others, _ = some.draw_at(0, 3, torch.tensor([9, 30, 17]))
+    assert not torch.equal(others["observed"], batch["observed"])
+
+
+def test_months_asked_for_have_errors_of_one_size_and_noise_of_their_own(small_store):
+    specification = [{"pattern": "pixels", "observed": 0.9, "error": [0.2, 0.3]}]
+    some = batches(small_store, specifications=specification)
+    uncertain = 0
+    for step in range(20):
+        batch, _ = some.draw_at(step, 2, torch.tensor([3, 3]))
+        assert torch.equal(batch["error"][0], batch["error"][1])
+        if batch["error"].any():
+            uncertain += 1
+            assert not torch.equal(batch["value"][0], batch["value"][1])
+    assert 0 < uncertain < 20

@@ -127,6 +127,20 @@ def test_places_of_a_block_share_its_neighbours():
     np.testing.assert_allclose(alone[[0, 2], 0], 1, atol=1e-4)
 
 
+def test_fields_seen_alike_are_interpolated_as_each_alone():
+    rng = np.random.default_rng(5)
+    position, targets = rng.uniform(0, 9, (30, 3)), rng.uniform(0, 9, (12, 3))
+    value = torch.tensor(rng.normal(size=(30, 2, 3)))
+    variance = torch.tensor(rng.uniform(0, 0.2, (30, 2)))
+    choices = {"lengths": (2.0, 3.0, 3.0), "noise": 0.01, "neighbours": 20}
+    means, left = interpolate(position, value, variance, targets, **choices)
+    assert means.shape == (12, 2, 3)
+    for field in range(3):
+        mean, alone = interpolate(position, value[..., field], variance, targets, **choices)
+        torch.testing.assert_close(means[..., field], mean, atol=1e-12, rtol=0)
+        torch.testing.assert_close(left, alone, atol=0, rtol=0)
+
+
 def test_what_single_precision_cannot_factorise_is_solved_all_the_same():
     line = np.stack([np.zeros(100), np.zeros(100), np.linspace(0, 1, 100)], 1)
     value = torch.from_numpy(line[:, 2:]).float()

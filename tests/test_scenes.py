@@ -48,7 +48,13 @@ def test_a_batch_has_what_a_network_sees(scenes, small_store):
 def test_patches_are_the_scenes_own_values_at_their_place(scenes, small_store):
     """Every sample is found again, whole, in the scene that it must come from."""
     first, second = whole(small_store)
-    sources = [(first if index < 5 else second).draw_at(index, 1)[0] for index in range(12)]
+    dates = torch.from_numpy(scenes.arrays["cut"][:, 0])
+    sources = [
+        {name: values[k : k + 1] for name, values in batch.items()}
+        for kind, begin, end in ((first, 0, 4), (first, 4, 5), (second, 5, 9), (second, 9, 12))
+        for batch in [kind.draw_at(begin, end - begin, dates[begin:end])[0]]
+        for k in range(end - begin)
+    ]
     drawn, found = scenes.draw(1, 12), []
     names = ("value", "background", "background_error", "surface", "beside_surface", "error")
     for sample in range(12):
@@ -66,6 +72,19 @@ def test_patches_are_the_scenes_own_values_at_their_place(scenes, small_store):
                     found.append((sample, index))
     assert {sample for sample, _ in found} == {*range(12)}
     assert len({index for _, index in found}) >= 6
+
+
+def test_every_month_has_its_turn(small_store):
+    made = made_of(small_store, [2, 45])
+    length = len(made.batches[0].anomaly)
+    assert 23 <= length < 45
+    list(made.build())
+    few, many = np.split(made.arrays["cut"][:, 0], [2])
+    assert len(set(few)) == 2
+    assert set(np.bincount(many, minlength=length)) == {45 // length, 45 // length + 1}
+    # Four in a row are seen alike, the fifth otherwise.
+    shown = made.arrays["surface_observed"][2:]
+    assert (shown[1:4] == shown[0]).all() and (shown[4] != shown[0]).any()
 
 
 def test_exact_observations_stay_exact(scenes):
