@@ -101,23 +101,21 @@ class Domain:
             arrays[name] = canvas(shape, values.numpy().dtype, self.folder)
         arrays[name][..., rows, :] = values
 
-    def _part(self, tile: Tile, arrays: dict[str, np.ndarray], members: int) -> dict[str, Tensor]:
+    def _part(self, tile: Tile, arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
         def tensor(array: np.ndarray) -> Tensor:
-            one = torch.from_numpy(np.ascontiguousarray(tile.cut(array))).to(self.device)
-            return one.expand(members, *one.shape[1:])
+            return torch.from_numpy(np.ascontiguousarray(tile.cut(array))).to(self.device)
 
         return {name: tensor(array) for name, array in arrays.items()}
 
-    def _seen(self, tile: Tile, members: int) -> dict[str, Tensor]:
-        """The batch of one tile, with its own place."""
+    def _seen(self, tile: Tile) -> dict[str, Tensor]:
+        """The batch of one tile, of one sample, with its own place."""
         latitude, longitude = self.places[0][tile.rows], self.places[1][tile.columns]
         middle = sphere(latitude.mean(), np.unwrap(longitude, period=360).mean())
-        part = self._part(tile, self.batch, members)
+        part = self._part(tile, self.batch)
         for name, axis in (("latitude", latitude), ("longitude", longitude)):
-            part[name] = torch.tensor(axis).double().expand(members, -1)
-        part["position"] = torch.from_numpy(middle).to(self.device).expand(members, 3)
-        part["season"] = self.season.expand(members, 2)
-        part["when"] = self.when.expand(members, -1)
+            part[name] = torch.tensor(axis).double()[None]
+        part["position"] = torch.from_numpy(middle).to(self.device)[None]
+        part["season"], part["when"] = self.season, self.when
         return part
 
     def make_guess(self) -> Iterator[slice]:
@@ -126,7 +124,7 @@ class Domain:
         names += ["mean", "deviation"] if self.model.regressor is not None else []
 
         def on_tile(tile: Tile) -> tuple[Tensor, ...]:
-            part = with_background(self._seen(tile, 1), self.model.background)
+            part = with_background(self._seen(tile), self.model.background)
             results = part["background"], part["background_error"]
             return results if len(names) == 2 else (*results, *self.model.regress(part))
 
@@ -161,11 +159,12 @@ class Domain:
 
         def denoise(x: Tensor, t: Tensor) -> Iterator[tuple[slice, Tensor]]:
             def on_tile(tile: Tile) -> tuple[Tensor]:
-                part = self._seen(tile, len(x)) | self._part(tile, self.guess, len(x))
+                part = self._seen(tile) | self._part(tile, self.guess)
                 guess = (part["mean"], part["deviation"]) if residual else None
                 x0 = model.denoise(part, tile.cut(x).to(self.device), t.to(self.device), guess)
                 value = torch.zeros_like(x0) if residual else part["value"]
-                return (clamped(x0, exact(part) | ~part["ocean"], value),)
+                sure = exact(part) | ~part["ocean"]
+                return (clamped(x0, *(each.expand_as(x0) for each in (sure, value))),)
 
             for rows, (x0,) in self.tiles.blend(on_tile, self.folder):
                 yield rows, x0

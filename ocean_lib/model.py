@@ -29,7 +29,7 @@ from .whole import whole
 __all__ = ["MODES", "Densifier", "exact"]
 
 MODES = ("regression", "diffusion", "residual")
-KIND, FORMAT = "ocean_lib densifier", 5
+KIND, FORMAT = "ocean_lib densifier", 6
 CONTENT = {"mode", "network", "diffusion", "background", "statistics", "attributes", "state"}
 LIMIT = 8.0  # standard deviations; no predicted clean value lies farther out
 LEAST = 1e-2  # error of a background, below which a departure is not magnified any more
@@ -141,12 +141,13 @@ class Densifier(nn.Module):
         """What the denoiser predicts at x (B, D, H, W) and times t (B,).
 
         Args:
+            batch: of B samples, or of one that all x share.
             guess: mean and standard deviation from `regress`; None in mode `diffusion`.
         """
-        extra = [x] if guess is None else [x, guess[0], guess[1]]
+        known = torch.cat([self._inputs(batch), *(guess or ())], 1)
         level = t.float() / self.diffusion.steps
-        inputs = torch.cat([self._inputs(batch), *extra], 1)
-        return self.denoiser(inputs, level, self._conditions(batch)).float()
+        conditions = self._conditions(batch).expand(len(x), -1)
+        return self.denoiser(x, level, conditions, known).float()
 
     def denoise(self, batch, x: Tensor, t: Tensor, guess) -> Tensor:
         """x_0 (B, D, H, W) at x and t, within ±8 standard deviations and 0 on land."""

@@ -17,16 +17,16 @@ SIZE = 0.5  # root mean square of an update, in learning rates
 DECAY = 1e-3  # of weights, in learning rates
 
 
-def orthogonal(matrix: Tensor, steps: int = 5) -> Tensor:
-    """The matrix (M, N) with singular values between about 0.7 and 1.2, by Newton–Schulz."""
+def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
+    """Matrices (K, M, N) with singular values between about 0.7 and 1.2, by Newton–Schulz."""
     first, third, fifth = NEWTON_SCHULZ
-    tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
-    x = x / x.norm().clamp(min=1e-7)
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = matrices.mT if tall else matrices
+    x = x / x.norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     for _ in range(steps):
-        square = x @ x.T
-        x = first * x + torch.addmm(square, square, square, beta=third, alpha=fifth) @ x
-    return x.T if tall else x
+        square = x @ x.mT
+        x = first * x + torch.baddbmm(square, square, square, beta=third, alpha=fifth) @ x
+    return x.mT if tall else x
 
 
 def matrices(network: nn.Module) -> list[nn.Parameter]:
@@ -51,15 +51,22 @@ class Muon(torch.optim.Optimizer):
     def step(self) -> None:
         for group in self.param_groups:
             rate, momentum = group["lr"], group["momentum"]
+            alike: dict[tuple[int, int], list[Tensor]] = {}  # by shape, made orthogonal together
             for weight in group["params"]:
-                state = self.state[weight]
-                if not state:
-                    state["mean"] = torch.zeros_like(weight)
-                mean = state["mean"].lerp_(weight.grad, 1 - momentum)
-                ahead = weight.grad.lerp(mean, momentum).flatten(1)
-                size = SIZE * max(ahead.shape) ** 0.5
-                weight.mul_(1 - rate * group["decay"])
-                weight.add_(orthogonal(ahead).view_as(weight), alpha=-rate * size)
+                alike.setdefault((len(weight), weight[0].numel()), []).append(weight)
+            for shape, weights in alike.items():
+                ahead = torch.stack([self._ahead(each, momentum).flatten(1) for each in weights])
+                size = SIZE * max(shape) ** 0.5
+                for weight, update in zip(weights, orthogonal(ahead)):
+                    weight.mul_(1 - rate * group["decay"])
+                    weight.add_(update.view_as(weight), alpha=-rate * size)
+
+    def _ahead(self, weight: Tensor, momentum: float) -> Tensor:
+        state = self.state[weight]
+        if not state:
+            state["mean"] = torch.zeros_like(weight)
+        mean = state["mean"].lerp_(weight.grad, 1 - momentum)
+        return weight.grad.lerp(mean, momentum)
 
 
 def optimisers(network: nn.Module, learning_rate: float) -> list[torch.optim.Optimizer]:

@@ -45,19 +45,20 @@ class _Block(nn.Module):
     def __init__(self, width: int, condition: int, kernel: int, expansion: int):
         super().__init__()
         self.depthwise = nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width)
-        self.norm = _Norm(width)
+        self.norm = nn.LayerNorm(width)
         self.film = nn.Linear(condition, 2 * width)
-        self.expand = nn.Conv2d(width, expansion * width, 1)
-        self.contract = nn.Conv2d(expansion * width, width, 1)
+        self.expand = nn.Linear(width, expansion * width)
+        self.contract = nn.Linear(expansion * width, width)
         # Zero at the start: every block begins as the identity.
         for layer in (self.film, self.contract):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        scale, shift = self.film(condition)[:, :, None, None].chunk(2, 1)
-        y = self.norm(self.depthwise(x)) * (1 + scale) + shift
-        return x + self.contract(F.gelu(self.expand(y)))
+        scale, shift = self.film(condition)[:, None, None].chunk(2, -1)
+        # What mixes channels does so in channels_last memory as it lies, without a copy.
+        y = self.norm(self.depthwise(x).permute(0, 2, 3, 1)) * (1 + scale) + shift
+        return x + self.contract(F.gelu(self.expand(y))).permute(0, 3, 1, 2)
 
 
 class _Attention(nn.Module):
@@ -136,8 +137,8 @@ class UNet(nn.Module):
         def stage(channels: int) -> nn.ModuleList:
             return nn.ModuleList(_Block(channels, hidden, kernel, expansion) for _ in range(blocks))
 
-        # Pointwise: with many conditions a 3×3 here would cost more than all blocks together.
-        self.enter = nn.Conv2d(inputs * stem**2, width, 1)
+        # No wider than it folds: with many inputs a 3×3 would cost more than all blocks together.
+        self.enter = nn.Conv2d(inputs, width, stem, stride=stem)
         self.down = nn.ModuleList(stage(channels) for channels in widths)
         self.shrink = nn.ModuleList(
             nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in zip(widths, widths[1:])
@@ -153,13 +154,32 @@ class UNet(nn.Module):
         nn.init.zeros_(self.leave[1].bias)
         self.to(memory_format=torch.channels_last)
 
-    def forward(self, x: Tensor, level: Tensor, conditions: Tensor) -> Tensor:
-        """(B, inputs, H, W), noise level (B,) in 0–1, (B, conditions) → (B, outputs, H, W)."""
+    def _stem(self, x: Tensor, known: Tensor | None) -> Tensor:
         height, width = x.shape[-2:]
         pad = (0, -width % self.multiple, 0, -height % self.multiple)
-        x = F.pad(x, pad).contiguous(memory_format=torch.channels_last)
+
+        def fold(part: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+            part = F.pad(part, pad) if any(pad) else part
+            part = part.contiguous(memory_format=torch.channels_last)
+            return F.conv2d(part, weight, bias, self.stem)
+
+        weight, bias, own = self.enter.weight, self.enter.bias, x.shape[1]
+        if known is None:
+            return fold(x, weight, bias)
+        return fold(x, weight[:, :own], bias) + fold(known, weight[:, own:], None)
+
+    def forward(
+        self, x: Tensor, level: Tensor, conditions: Tensor, known: Tensor | None = None
+    ) -> Tensor:
+        """(B, C, H, W), noise level (B,) in 0–1, (B, conditions) → (B, outputs, H, W).
+
+        Args:
+            known: (B, inputs - C, H, W), or (1, ...) where all samples share it: what a sampler
+                need not lay out anew for every member.
+        """
+        height, width = x.shape[-2:]
         condition = self.condition(torch.cat([_sinusoid(level), conditions], 1))
-        x = self.enter(F.pixel_unshuffle(x, self.stem) if self.stem > 1 else x)
+        x = self._stem(x, known)
         skips = []
         for index, blocks in enumerate(self.down):
             for block in blocks:

@@ -351,7 +351,7 @@ CASES = {
     ),
     "another version": (
         loaded(lambda u: saved(u, format=1, version="0.0.9")),
-        ValueError, "format 1", "0.0.9", "reads 5", "train again",
+        ValueError, "format 1", "0.0.9", "reads 6", "train again",
     ),
     "incomplete checkpoint": (
         loaded(lambda u: {k: v for k, v in saved(u).items() if k != "statistics"}),

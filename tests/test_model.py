@@ -60,6 +60,22 @@ def test_a_mode_has_the_networks_it_needs(small_store, mode, device):
         assert part.shape == batch["value"].shape and torch.isfinite(part).all()
 
 
+@torch.no_grad()
+@pytest.mark.parametrize("mode", ["residual", "diffusion"])
+def test_members_of_one_date_share_its_batch(small_store, mode, device):
+    model = ready(small_store, mode, device)
+    one = batches(small_store, device=device).draw(0, 1)
+    every = {name: values.expand(3, *values.shape[1:]) for name, values in one.items()}
+    x = torch.randn(3, *one["value"].shape[1:], generator=torch.Generator().manual_seed(3))
+    x, t = x.to(device), torch.full((3,), 400, device=device)
+    guesses = [model.regress(each) if mode == "residual" else None for each in (one, every)]
+    shared, laid_out = (
+        model.denoise(*each) for each in ((one, x, t, guesses[0]), (every, x, t, guesses[1]))
+    )
+    assert shared.std() > 0
+    torch.testing.assert_close(shared, laid_out, atol=1e-5, rtol=1e-4)
+
+
 def test_an_unknown_mode_is_refused_with_the_choices(small_store):
     with pytest.raises(ValueError, match="'best'.*regression.*diffusion.*residual"):
         densifier(small_store, "best")
@@ -252,5 +268,5 @@ def test_another_format_is_refused_with_its_version(small_store, tmp_path):
     densifier(small_store).save(path)
     content = torch.load(path, weights_only=True)
     torch.save(content | {"format": 99, "version": "7.8"}, path)
-    with pytest.raises(ValueError, match=r"format 99 \(ocean_lib 7.8\).*reads 5"):
+    with pytest.raises(ValueError, match=r"format 99 \(ocean_lib 7.8\).*reads 6"):
         Densifier.load(path)

@@ -10,15 +10,16 @@ from ocean_lib.unet import UNet
 @pytest.mark.parametrize("shape", [(24, 96), (96, 24), (40, 40), (1, 7)])
 def test_the_singular_values_become_alike_and_the_vectors_stay(shape, device):
     torch.manual_seed(0)
-    matrix = torch.randn(shape, device=device)
-    left, values, right = torch.linalg.svd(matrix, full_matrices=False)
-    found = left.T @ orthogonal(matrix) @ right.T
-    assert (found - torch.diag(found.diagonal())).abs().max() < 1e-4
-    assert found.diagonal().min() > 0.6 and found.diagonal().max() < 1.3
+    matrices = torch.randn(3, *shape, device=device) * torch.tensor([1, 1e-3, 1e3])[:, None, None]
+    for matrix, made in zip(matrices, orthogonal(matrices)):
+        left, _, right = torch.linalg.svd(matrix, full_matrices=False)
+        found = left.T @ made @ right.T
+        assert (found - torch.diag(found.diagonal())).abs().max() < 1e-4
+        assert found.diagonal().min() > 0.6 and found.diagonal().max() < 1.3
 
 
 def test_no_gradient_is_no_step():
-    assert torch.equal(orthogonal(torch.zeros(3, 5)), torch.zeros(3, 5))
+    assert torch.equal(orthogonal(torch.zeros(2, 3, 5)), torch.zeros(2, 3, 5))
 
 
 @pytest.mark.parametrize("shape", [(32, 16), (16, 48)])
@@ -50,6 +51,22 @@ def test_a_kernel_is_a_matrix_of_its_rows():
         Muon([weight], lr=0.1).step()
     assert torch.equal(kernel.detach().flatten(1), matrix.detach())
     assert not torch.equal(matrix.detach(), start.flatten(1))
+
+
+def test_several_of_one_shape_step_as_each_alone():
+    torch.manual_seed(0)
+    starts, slopes = torch.randn(2, 3, 6, 10)
+    together = [torch.nn.Parameter(start.clone()) for start in starts]
+    alone = [torch.nn.Parameter(start.clone()) for start in starts]
+    other = torch.nn.Parameter(starts[0, :, :4].clone())
+    for weights in (together, alone):
+        for weight, slope in zip(weights, slopes):
+            weight.grad = slope
+    other.grad = slopes[0, :, :4]
+    Muon([together[0], other, *together[1:]], lr=0.1).step()
+    for one, weight in zip(alone, together):
+        Muon([one], lr=0.1).step()
+        torch.testing.assert_close(one, weight)
 
 
 def test_what_mixes_channels_is_a_matrix():

@@ -53,6 +53,25 @@ def test_an_odd_grid_is_the_zero_padded_grid_cropped(stem, rows, device):
     torch.testing.assert_close(network(x, level, extra), whole[..., :9, :13])
 
 
+def test_the_stem_folds_cells_into_channels(device):
+    network = astir(net(device))
+    x, _, _ = case(8, 12, device=device)
+    weight = network.enter.weight.flatten(1)[:, :, None, None]
+    expected = F.conv2d(F.pixel_unshuffle(x, 2), weight, network.enter.bias)
+    torch.testing.assert_close(network._stem(x, None), expected)
+
+
+@pytest.mark.parametrize("stem", [1, 2])
+def test_what_samples_share_need_not_be_laid_out_for_each(stem, device):
+    network = astir(net(device, stem=stem))
+    x, level, extra = case(7, 9, device=device)
+    own, shared = x[:, :1], x[:1, 1:]
+    laid_out = torch.cat([own, shared.expand(2, -1, -1, -1)], 1)
+    expected = network(laid_out, level, extra)
+    torch.testing.assert_close(network(own, level, extra, shared), expected)
+    torch.testing.assert_close(network(own, level, extra, laid_out[:, 1:]), expected)
+
+
 def test_the_level_and_every_condition_change_the_outcome(device):
     network = astir(net(device))
     x, level, extra = case(8, 8, device=device)
