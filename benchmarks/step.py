@@ -4,16 +4,18 @@
 
 The prototype's U-Net is rebuilt here from its description: width 64, multipliers (1, 2, 4, 8), per
 grid two blocks of a 7×7 depthwise and two full 3×3 convolutions with expansion 2, and linear
-attention; one generated and two condition channels.  Ours is that of `demo_long`, on one level and
-on eight.  Both train on the same noise task, batch 8 of 64×64 and 128×128 cells, in turn within one
-run; a member is one pass of the network for each of the sampler's evaluations: the prototype's 1000
-steps of DDPM are extrapolated from 2, ours are 8 of DPM-Solver++, with the first stage before them.
-On CUDA both run in bfloat16; ours also under `torch.compile`.
+attention; one generated and two condition channels.  Ours are those of `demo` and `demo_long`, on
+one level and on eight.  All train on the same noise task, batch 8 of 64×64 and 128×128 cells, in
+turn within one run; a member, of eight of one date, is one pass of the network for each of the
+sampler's evaluations: the prototype's 1000 steps of DDPM are extrapolated from 2, ours are 8 of
+DPM-Solver++, with the first stage before them.  On CUDA all run in bfloat16; ours also under
+`torch.compile`.
 
 Prints a table and writes it, with the device's name, to `benchmarks/results/step_DEVICE.md`.
 """
 
 import argparse
+import itertools
 import os
 import statistics
 import time
@@ -31,7 +33,7 @@ RESULTS = Path(__file__).resolve().parent / "results"
 WIDTH, MULTIPLIERS = 64, (1, 2, 4, 8)
 BATCH, SIDES, LEVELS = 8, (64, 128), (1, 8)
 STEPS, EVALUATIONS = 1000, 8
-DEMO = {"width": 48, "multipliers": (1, 2, 4), "conditions": 6}
+OURS = {"demo": 32, "demo_long": 48}  # width
 
 
 class PrototypeBlock(nn.Module):
@@ -119,14 +121,14 @@ class Prototype(nn.Module):
 
 
 class Ours(nn.Module):
-    """The demo's two networks on D levels and one surface field, as `model.Densifier` has them."""
+    """Two networks on D levels and one surface field, as `model.Densifier` has them."""
 
-    def __init__(self, levels: int):
+    def __init__(self, levels: int, width: int):
         super().__init__()
-        inputs = 6 * levels + 6
-        self.regressor = UNet(inputs, 2 * levels, **DEMO)
-        self.denoiser = UNet(inputs + 3 * levels, levels, **DEMO)
-        self.inputs = inputs, inputs + 3 * levels
+        inputs, choices = 6 * levels + 6, {"width": width, "conditions": 6}
+        self.regressor = UNet(inputs, 2 * levels, **choices)
+        self.denoiser = UNet(inputs + 3 * levels, levels, **choices)
+        self.known = inputs + 2 * levels  # beside what is denoised
 
 
 def step(network: nn.Module, optimisers, given: tuple, target, cuda: bool) -> None:
@@ -155,20 +157,29 @@ def contestants(device: torch.device, side: int) -> dict[str, list[tuple]]:
 
     time_ = torch.rand(BATCH, device=device)
     found = {"prototype, 1 level": [(Prototype().to(device), (field(3), time_), field(1), STEPS)]}
-    for levels in LEVELS:
-        ours = Ours(levels).to(device, memory_format=torch.channels_last)
+    for (name, width), levels in itertools.product(OURS.items(), LEVELS):
+        ours = Ours(levels, width).to(device, memory_format=torch.channels_last)
         conditions = torch.randn(BATCH, 6, device=device)
-        pairs = (ours.regressor, ours.inputs[0], 1), (ours.denoiser, ours.inputs[1], EVALUATIONS)
-        found[f"ours, {levels} level{'s' * (levels > 1)}"] = [
-            (network, (field(inputs), time_, conditions), field(levels), often)
-            for network, inputs, often in pairs
+        inputs = 6 * levels + 6
+        parts = [
+            (ours.regressor, (field(inputs), time_, conditions), field(levels), 1),
+            (
+                ours.denoiser,
+                (field(levels), time_, conditions, field(ours.known)),
+                field(levels),
+                EVALUATIONS,
+            ),
         ]
+        name = f"{name}, {levels} level{'s' * (levels > 1)}"
+        found[name] = parts
         if device.type == "cuda":
-            found[f"ours, {levels} level{'s' * (levels > 1)}, compiled"] = [
-                (torch.compile(network), (field(inputs), time_, conditions), field(levels), often)
-                for network, inputs, often in pairs
-            ]
+            found[f"{name}, compiled"] = [(torch.compile(each[0]), *each[1:]) for each in parts]
     return found
+
+
+def shared(given: tuple) -> tuple:
+    """What the members of one date are given: what is known of it once for all."""
+    return (*given[:3], *(known[:1] for known in given[3:]))
 
 
 def measure(device: torch.device, side: int, repeats: int) -> dict[str, tuple[float, ...]]:
@@ -191,7 +202,7 @@ def measure(device: torch.device, side: int, repeats: int) -> dict[str, tuple[fl
             ]
             with torch.no_grad(), torch.autocast("cuda", torch.bfloat16, enabled=cuda):
                 passed = [
-                    often * clock(lambda n=network, g=given: n(*g), cuda)
+                    often * clock(lambda n=network, g=given: n(*shared(g)), cuda)
                     for network, given, _, often in parts
                 ]
             if turn:  # the first warms up
