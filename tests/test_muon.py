@@ -10,7 +10,10 @@ from ocean_lib.unet import UNet
 @pytest.mark.parametrize("shape", [(24, 96), (96, 24), (40, 40), (1, 7)])
 def test_the_singular_values_become_alike_and_the_vectors_stay(shape, device):
     torch.manual_seed(0)
-    matrices = torch.randn(3, *shape, device=device) * torch.tensor([1, 1e-3, 1e3])[:, None, None]
+    left, _, right = torch.linalg.svd(torch.randn(3, *shape, device=device), full_matrices=False)
+    # From a hundredth of the largest on, whatever that is.
+    values = torch.logspace(-2, 0, min(shape)) * torch.tensor([[1], [1e-3], [1e3]])
+    matrices = left @ torch.diag_embed(values).to(device) @ right
     for matrix, made in zip(matrices, orthogonal(matrices)):
         left, _, right = torch.linalg.svd(matrix, full_matrices=False)
         found = left.T @ made @ right.T
