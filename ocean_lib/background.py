@@ -25,7 +25,7 @@ COARSEST = 4  # cells
 FARTHEST = 12  # months
 SCALES = ("lengths", "noise", "kernel", "neighbours")
 APART = 12  # months around a date whose states the reduced space does without
-MOMENT = 0.15  # months: those of the calendar are all of one length
+MOMENT = 0.15  # months, by which dates seen alike may be apart: more than the calendar's differ by
 SEEN = ("observed", "error", "surface_observed", "ocean")
 
 __all__ = ["Background"]
