@@ -110,7 +110,8 @@ class Background(nn.Module):
         for sample, one in enumerate(every):
             if sample in found:
                 continue
-            alike = [k for k in range(sample, len(every)) if k == sample or _alike(one, every[k])]
+            rest = (k for k in range(sample + 1, len(every)) if k not in found)
+            alike = [sample, *(k for k in rest if _alike(one, every[k]))]
             found |= zip(alike, self._together([every[k] for k in alike]), strict=True)
         mean, error = (torch.stack(part) for part in zip(*(found[k] for k in range(len(every)))))
         return mean * batch["ocean"], error * batch["ocean"]

@@ -88,7 +88,7 @@ class Batches:
         """The batch of a step, and date, row and column (B, 3) of its patches' upper left.
 
         Args:
-            dates: (B,), those of the part that are asked for; seen at one place, all alike.
+            dates: (size,), those of the part that are asked for; seen at one place, all alike.
         """
         generator = seeded(self.device, self.seed, step)
         drawn = {"generator": generator, "device": self.device}

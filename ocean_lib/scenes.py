@@ -23,7 +23,7 @@ __all__ = ["Scenes"]
 FIELDS = ("value", "background", "background_error", "beside_surface", "surface")
 MASKS = ("observed", "beside_surface_observed", "surface_observed")
 EXTENT = 160  # cells of a scene at most, as of a tile
-ALIKE = 4  # scenes
+ALIKE = 4  # scenes that share the work of their background
 
 
 class Scenes:
@@ -36,6 +36,7 @@ class Scenes:
         background: of `dataset.with_background`.
         wet: least fraction of ocean in a patch.
         seed: decides the scenes and, with the step, the patches.
+        alike: scenes at most that are observed alike, of different months.
         folder: where they are laid, in a file without a name; in memory where None.
     """
 
@@ -51,6 +52,7 @@ class Scenes:
         device: str = "cpu",
         wet: float = 0.1,
         seed: int = 0,
+        alike: int = ALIKE,
         folder=None,
     ):
         if len(specifications) != len(numbers) or min(numbers) < 1:
@@ -64,6 +66,7 @@ class Scenes:
             for kind, each in enumerate(specifications)
         ]
         self.patch, self.wet, self.seed, self.folder = patch, wet, seed, folder
+        self.alike = alike
         self.ends, self.arrays, self.corners = np.cumsum(numbers), {}, {}
         self.device = self.batches[0].device
         self.specifications = [each.specifications for each in self.batches]
@@ -74,22 +77,17 @@ class Scenes:
             )
 
     def build(self) -> Iterator[dict]:
-        """Make all scenes; yields a record after each, as `runs.progress` shows them."""
-        begin = 0
+        """Make all scenes; yields a record after every few, as `runs.progress` shows them."""
+        done = 0
         for batches, end in zip(self.batches, self.ends.tolist()):
-            dates = self._turns(batches, end - begin)
-            for first in range(begin, end, ALIKE):
-                some = dates[first - begin :][:ALIKE]
-                self._keep(first, *batches.draw_at(first, len(some), some))
-                yield {"step": first + len(some), "steps": int(self.ends[-1])}
-            begin = end
-
-    def _turns(self, batches: Batches, number: int) -> Tensor:
-        """Dates (number,), each as often as any other, or once more."""
-        length = len(batches.anomaly)
-        generator = np.random.default_rng(batches.seed)
-        turns = [generator.permutation(length) for _ in range(-(-number // length))]
-        return torch.from_numpy(np.concatenate(turns)[:number]).to(self.device)
+            generator = np.random.default_rng(batches.seed)
+            while done < end:
+                turn = torch.from_numpy(generator.permutation(len(batches.anomaly)))
+                # What is seen alike never spans two turns: it would hold one month twice.
+                for dates in turn[: end - done].to(self.device).split(self.alike):
+                    self._keep(done, *batches.draw_at(done, len(dates), dates))
+                    done += len(dates)
+                    yield {"step": done, "steps": int(self.ends[-1])}
 
     def _keep(self, first: int, batch: dict[str, Tensor], cuts: Tensor) -> None:
         for name in (*FIELDS, *MASKS):

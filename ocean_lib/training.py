@@ -25,7 +25,7 @@ from . import muon
 from .batches import Batches
 from .dataset import seeded
 from .diffusion import masked_mean
-from .model import LEAST, Densifier, exact
+from .model import FORMAT, LEAST, Densifier, exact
 from .scenes import Scenes
 from .whole import whole
 
@@ -164,6 +164,7 @@ def train(
     model.to(device)
     networks = {"regression": model.regressor, "diffusion": model.denoiser}
     settings = {
+        "format": FORMAT,
         "mode": model.mode,
         "network": dict(model.network),
         "diffusion": model.diffusion.settings(),

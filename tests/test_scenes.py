@@ -19,9 +19,9 @@ def whole(store, part="train"):
     ]
 
 
-def made_of(store, numbers, patch=11, **choices):
+def made_of(store, numbers, patch=11, part="train", **choices):
     return Scenes(
-        store, "train", ERRORS, numbers, patch=patch, background=background(store), **choices
+        store, part, ERRORS, numbers, patch=patch, background=background(store), **choices
     )
 
 
@@ -85,6 +85,25 @@ def test_every_month_has_its_turn(small_store):
     # Four in a row are seen alike, the fifth otherwise.
     shown = made.arrays["surface_observed"][2:]
     assert (shown[1:4] == shown[0]).all() and (shown[4] != shown[0]).any()
+
+
+@pytest.mark.parametrize("alike", [1, 4, 7, 99])
+def test_no_month_is_seen_twice_alike(small_store, alike, monkeypatch):
+    """Ten months have their turn two and a half times; what is seen alike ends with a turn."""
+    asked, whole = [], Batches.draw_at
+
+    def draw_at(self, step, size, dates):
+        asked.append(dates.tolist())
+        return whole(self, step, size, dates)
+
+    monkeypatch.setattr(Batches, "draw_at", draw_at)
+    made = made_of(small_store, [25, 1], part="test", alike=alike)
+    assert len(made.batches[0].anomaly) == 10
+    assert list(made.build())[-1] == {"step": 26, "steps": 26}
+    assert all(len(set(group)) == len(group) <= alike for group in asked)
+    assert made.arrays["cut"][:, 0].tolist() == [date for group in asked for date in group]
+    for turn in (0, 10):
+        assert sorted(made.arrays["cut"][turn : turn + 10, 0]) == [*range(10)]
 
 
 def test_exact_observations_stay_exact(scenes):

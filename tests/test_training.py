@@ -423,3 +423,11 @@ def test_another_training_is_not_continued_and_what_differs_is_named(small_store
         next(records)
     assert_same(untouched, weights(model))
     assert lines(tmp_path) == before
+
+
+def test_a_training_of_another_version_is_not_continued(small_store, tmp_path, monkeypatch):
+    next(run(small_store, tmp_path, number=4)[0])
+    format_ = training.FORMAT
+    monkeypatch.setattr(training, "FORMAT", format_ + 1)
+    with pytest.raises(ValueError, match=f"format {format_} -> {format_ + 1}.*begin again"):
+        next(run(small_store, tmp_path, number=4)[0])
