@@ -14,7 +14,7 @@ __all__ = ["Muon", "matrices", "optimisers", "orthogonal"]
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # of the quintic that brings singular values near 1
 SIZE = 0.5  # root mean square of an update, in learning rates
-DECAY = 1e-3  # of weights, in learning rates
+DECAY = 0.1  # of weights, in learning rates; months are few, and networks would know them by heart
 
 
 def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
