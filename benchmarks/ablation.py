@@ -2,8 +2,8 @@
 
     python benchmarks/ablation.py [--seeds 0 1] [--steps 1250] [--device cpu]
 
-Takes the demo's store (`make demo` leaves it). The demo's network is trained for every variant on as
-many samples, then draws the validation months of both cases; the test months are not looked at.
+Takes the demo's store (`make demo` leaves it). The demo's network is trained for every variant, on
+as many samples, then draws the validation months of both cases; test months are not looked at.
 Seeds run beside each other. Every row is appended to `outputs/ablation/SEED.csv` as it comes, and
 what stands there is not done again; the table goes to `benchmarks/results/ablation.md`.
 """
@@ -249,8 +249,8 @@ def main() -> None:
         "# What each part is worth",
         "",
         f"`python benchmarks/ablation.py --steps {asked.steps}`: the demo's network (width "
-        f"{NETWORK['width']}, patches of {PATCH}²), {asked.steps} steps of {BATCH} samples in all for every variant; {DATES} "
-        f"validation months of the demo ocean, {MEMBERS} members as drawn, not calibrated; RMSE of "
+        f"{NETWORK['width']}, patches of {PATCH}²), {asked.steps} steps of {BATCH} samples in all for "
+        f"every variant; {DATES} validation months of the demo ocean, {MEMBERS} members as drawn, not calibrated; RMSE of "
         "the mean, fair CRPS, °C, over hidden ocean. In bold the ratio to the default of the same "
         "seed, in brackets that of each seed. Above 1: the part is worth its place.",
         *markdown(table),

@@ -140,7 +140,8 @@ def background_share(folder: str, device: torch.device, repeats: int) -> list[st
     scenes = Scenes(data, "train", [BLOCKS, ARGO], [8, 8], background=background, **choices)
     once = clock(lambda: [*scenes.build()], device) / 16
     lines = [
-        f"A scene of {scenes.extent[0]}×{scenes.extent[1]} cells, made once, four at a time: {1e3 * once:.0f} ms.",
+        f"A scene of {scenes.extent[0]}×{scenes.extent[1]} cells, made once, four at a time: "
+        f"{1e3 * once:.0f} ms.",
         "",
         "| step of 8 × 8 levels × 64×64, ms | draw | with background | from scenes | learn |",
         "| :-- | --: | --: | --: | --: |",
