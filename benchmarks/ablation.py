@@ -250,9 +250,10 @@ def main() -> None:
         "",
         f"`python benchmarks/ablation.py --steps {asked.steps}`: the demo's network (width "
         f"{NETWORK['width']}, patches of {PATCH}²), {asked.steps} steps of {BATCH} samples in all "
-        f"for every variant; {DATES} validation months of the demo ocean, {MEMBERS} members as drawn, "
-        "not calibrated; RMSE of the mean, fair CRPS, °C, over hidden ocean. In bold the ratio to the "
-        "default of the same seed, in brackets that of each seed. Above 1: the part is worth its place.",
+        f"for every variant; {DATES} validation months of the demo ocean, {MEMBERS} members as "
+        "drawn, not calibrated; RMSE of the mean, fair CRPS, °C, over hidden ocean. In bold the "
+        "ratio to the default of the same seed, in brackets that of each seed. Above 1: the part "
+        "is worth its place.",
         *markdown(table),
     ]
     text = "\n".join(lines) + "\n"
