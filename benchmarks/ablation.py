@@ -4,8 +4,8 @@
 
 Takes the demo's store (`make demo` leaves it). The demo's network is trained for every variant, on
 as many samples, then draws the validation months of both cases; test months are not looked at.
-Seeds run beside each other. Every row is appended to `outputs/ablation/SEED.csv` as it comes, and
-what stands there is not done again; the table goes to `benchmarks/results/ablation.md`.
+Seeds run beside each other. Every row is appended to `outputs/ablation/SEED_STEPS.csv` as it comes,
+and what stands there is not done again; the table goes to `benchmarks/results/ablation.md`.
 """
 
 import argparse
@@ -60,7 +60,7 @@ VARIANTS = {
     "no surface": "neither in training nor in the case",
     "no clamping": "known cells are free while sampling",
     "no min-SNR": "every noise level weighs alike",
-    "no Muon": "AdamW for all weights of both stages",
+    "no Muon": "AdamW for all weights of both stages, at the same rate",
     "3 evaluations": "of the second stage, of the default's weights",
     "20 evaluations": "the same",
 }
