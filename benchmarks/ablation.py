@@ -21,18 +21,19 @@ from unittest import mock
 import pandas as pd
 import torch
 
-from ocean_lib import domain, metrics, muon, training
-from ocean_lib.background import Background
-from ocean_lib.dataset import observe
-from ocean_lib.diffusion import Diffusion
-from ocean_lib.evaluation import hidden
-from ocean_lib.fitting import fit_background
-from ocean_lib.model import Densifier, exact
-from ocean_lib.reconstruction import reconstruct
-from ocean_lib.runs import workspace
-from ocean_lib.scenes import Scenes
-from ocean_lib.store import Store
-from ocean_lib.whole import whole
+from ocean_lib.core.atomic import whole
+from ocean_lib.model import optimiser, training
+from ocean_lib.model.background import Background, fit_background
+from ocean_lib.model.densifier import Densifier, exact
+from ocean_lib.model.diffusion import Diffusion
+from ocean_lib.model.scenes import Scenes
+from ocean_lib.observations.batch import observe
+from ocean_lib.reconstruct import domain
+from ocean_lib.reconstruct.ensemble import reconstruct
+from ocean_lib.runs.paths import workspace
+from ocean_lib.scores import metrics
+from ocean_lib.scores.evaluation import hidden
+from ocean_lib.store.store import Store
 
 RESULT = Path(__file__).resolve().parent / "results" / "ablation.md"
 SCENES, PATCH, BATCH, DATES, MEMBERS = [120, 360], 64, 8, 18, 8
@@ -94,7 +95,7 @@ def without(specification: dict) -> dict:
 
 def all_adam(network, learning_rate: float) -> list[torch.optim.Optimizer]:
     """In the place of `muon.optimisers`."""
-    weights, decay = network.parameters(), muon.DECAY
+    weights, decay = network.parameters(), optimiser.DECAY
     return [torch.optim.AdamW(weights, lr=learning_rate, weight_decay=decay, fused=True)]
 
 
@@ -149,7 +150,7 @@ class Laboratory:
                 deviation = model.regress(batch)[1]
             where = batch["ocean"] & ~exact(batch)
             model.fixed = deviation.sum((0, 2, 3)) / where.sum((0, 2, 3)).clamp(min=1)
-        adam = mock.patch.object(muon, "optimisers", all_adam)
+        adam = mock.patch.object(optimiser, "optimisers", all_adam)
         with adam if name == "no Muon" else nullcontext(), TemporaryDirectory() as folder:
             records = training.train(
                 model,

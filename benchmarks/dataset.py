@@ -26,13 +26,13 @@ import torch
 import xarray as xr
 from scipy.ndimage import gaussian_filter
 
-from ocean_lib.batches import Batches
-from ocean_lib.dataset import seeded
-from ocean_lib.fitting import fit_background
-from ocean_lib.model import Densifier
-from ocean_lib.scenes import Scenes
-from ocean_lib.store import STEP, Store, build
-from ocean_lib.training import regression_loss, residual_loss
+from ocean_lib.core.arrays import seeded
+from ocean_lib.model.background import fit_background
+from ocean_lib.model.densifier import Densifier
+from ocean_lib.model.scenes import Batches, Scenes
+from ocean_lib.model.training import regression_loss, residual_loss
+from ocean_lib.store.build import STEP
+from ocean_lib.store.store import Store, build
 
 RESULT = Path(__file__).resolve().parent / "results" / "dataset.md"
 SAMPLES, PATCH = 32, 128

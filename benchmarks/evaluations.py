@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ocean_lib.convergence import by_evaluations
-from ocean_lib.model import Densifier
-from ocean_lib.runs import device_name, progress, workspace
-from ocean_lib.whole import whole
+from ocean_lib.core.atomic import whole
+from ocean_lib.model.densifier import Densifier
+from ocean_lib.reconstruct.convergence import by_evaluations
+from ocean_lib.runs.paths import device_name, workspace
+from ocean_lib.runs.progress import progress
 
 from .densify.cases import open_ocean
 

@@ -15,11 +15,13 @@ from pathlib import Path
 
 from matplotlib.backend_bases import MouseEvent
 
-from ocean_lib import explorer, netcdf, reconstruction
-from ocean_lib.model import Densifier
-from ocean_lib.runs import open_run
-from ocean_lib.store import Store
-from ocean_lib.whole import whole
+from ocean_lib.core.atomic import whole
+from ocean_lib.explore import explorer
+from ocean_lib.fields import reconstruction_file
+from ocean_lib.model.densifier import Densifier
+from ocean_lib.reconstruct import ensemble
+from ocean_lib.runs.paths import open_run
+from ocean_lib.store.store import Store
 
 RESULT = Path(__file__).resolve().parent / "results" / "explorers.md"
 
@@ -71,10 +73,13 @@ def main() -> None:
     parser.add_argument("--moves", type=int, default=12)
     number = parser.parse_args().moves
     here = open_run("demo")
-    result, baselines = netcdf.read(here.reconstruction), netcdf.read(here.baselines)
+    result, baselines = (
+        reconstruction_file.read(here.reconstruction),
+        reconstruction_file.read(here.baselines),
+    )
     month = Store(here.store("demo")).fields("validation", dates=[0])
-    seen = netcdf.observations(result, str(result["case"].values[-1])).isel(time=[0])
-    steps = reconstruction.denoising(Densifier.load(here.checkpoint), seen, 110.0, steps=8)
+    seen = reconstruction_file.observations(result, str(result["case"].values[-1])).isel(time=[0])
+    steps = ensemble.denoising(Densifier.load(here.checkpoint), seen, 110.0, steps=8)
     makers = {
         "masks": lambda: explorer.explore_masks(month),
         "reconstruction": lambda: explorer.explore_reconstruction(result, baselines),

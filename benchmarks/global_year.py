@@ -86,8 +86,8 @@ def write_month(path: Path, month: int, shape) -> None:
 
 def build(files: Path, store: Path) -> None:
     """What a user does; prints how far it is."""
-    from ocean_lib.fields import open_fields
-    from ocean_lib.store import build
+    from ocean_lib.fields.canonical import open_fields
+    from ocean_lib.store.store import build
 
     began = time.perf_counter()
 
@@ -147,7 +147,8 @@ def private(pid: int) -> int:
 
 def check(files: Path, store: Path, number: int = 400) -> tuple[int, float]:
     """Compares random cells with the files' integers: how many, and the largest error in steps."""
-    from ocean_lib.store import STEP, Store
+    from ocean_lib.store.build import STEP
+    from ocean_lib.store.store import Store
 
     opened = Store(store)
     rng = np.random.default_rng(0)

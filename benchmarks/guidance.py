@@ -25,14 +25,15 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from ocean_lib import metrics
-from ocean_lib.dataset import observe
-from ocean_lib.evaluation import hidden
-from ocean_lib.model import LIMIT, Densifier
-from ocean_lib.reconstruction import reconstruct
-from ocean_lib.runs import device_name, progress, workspace
-from ocean_lib.store import Store
-from ocean_lib.whole import whole
+from ocean_lib.core.atomic import whole
+from ocean_lib.model.densifier import LIMIT, Densifier
+from ocean_lib.observations.batch import observe
+from ocean_lib.reconstruct.ensemble import reconstruct
+from ocean_lib.runs.paths import device_name, workspace
+from ocean_lib.runs.progress import progress
+from ocean_lib.scores import metrics
+from ocean_lib.scores.evaluation import hidden
+from ocean_lib.store.store import Store
 
 RESULT = Path(__file__).resolve().parent / "results" / "guidance.md"
 ERROR = 0.3  # standard deviations

@@ -31,7 +31,7 @@ import pandas as pd
 import psutil
 import torch
 
-from ocean_lib.store import Store
+from ocean_lib.store.store import Store
 
 RESULT = Path(__file__).resolve().parent / "results" / "kill.md"
 SMALL = (

@@ -17,8 +17,8 @@ import numpy as np
 import psutil
 import xarray as xr
 
-from ocean_lib import floats, profiles
-from ocean_lib.whole import whole
+from ocean_lib.core.atomic import whole
+from ocean_lib.observations import gridding, profiles
 
 LEVELS = [9.6, 34.4, 65.8, 109.7, 186.1, 318.1, 541.1, 902.3]
 FILES = 10
@@ -82,7 +82,7 @@ def main() -> None:
         before, began = process.memory_info().rss, time.perf_counter()
         table = profiles.open_profiles(folder, LEVELS)
         read = time.perf_counter() - began
-        rows = floats.averages(floats.cells(table, known), known)
+        rows = gridding.averages(gridding.cells(table, known), known)
         total = time.perf_counter() - began
         import resource
 

@@ -25,9 +25,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ocean_lib import muon
-from ocean_lib.unet import UNet
-from ocean_lib.whole import whole
+from ocean_lib.core.atomic import whole
+from ocean_lib.model import optimiser
+from ocean_lib.model.unet import UNet
 
 RESULTS = Path(__file__).resolve().parent / "results"
 WIDTH, MULTIPLIERS = 64, (1, 2, 4, 8)
@@ -190,7 +190,7 @@ def measure(device: torch.device, side: int, repeats: int) -> dict[str, tuple[fl
     def taught(network: nn.Module) -> list[torch.optim.Optimizer]:
         if isinstance(network, Prototype):
             return [torch.optim.AdamW(network.parameters(), lr=1e-4)]
-        return muon.optimisers(network, 1e-4)
+        return optimiser.optimisers(network, 1e-4)
 
     optimisers = {name: [taught(part[0]) for part in parts] for name, parts in every.items()}
     steps, passes = ({name: [] for name in every} for _ in range(2))

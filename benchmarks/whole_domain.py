@@ -22,8 +22,8 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ocean_lib.background import Background
-from ocean_lib.model import Densifier
+from ocean_lib.model.background import Background
+from ocean_lib.model.densifier import Densifier
 
 RESULT = Path(__file__).resolve().parent / "results" / "whole_domain.md"
 TILE, MEMBERS, STEPS, PROFILES = 320, 2, 2, 4000

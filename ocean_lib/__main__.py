@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from ocean_lib.parameters import NOTEBOOKS, RunError, parameters_files
+from ocean_lib.runs.parameters import NOTEBOOKS, RunError, parameters_files
 
 __all__ = ["main"]
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _reconstruct(**{k: v for k, v in vars(asked).items() if k != "command"})
         if asked.command == "list":
             return _list()
-        from ocean_lib.doctor import doctor
+        from ocean_lib.runs.doctor import doctor
 
         return doctor()
     except RunError as error:
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, overrides: list[str], fresh: bool, begin: str | None) -> int:
-    from ocean_lib.runner import run
+    from ocean_lib.runs.runner import run
 
     def stop(*_):
         sys.exit(143)
@@ -91,15 +91,17 @@ def _reconstruct(checkpoint, observations, output, device, **choices) -> int:
     from functools import partial
     from pathlib import Path
 
-    from ocean_lib import float_files, profiles
-    from ocean_lib.densify import densify
-    from ocean_lib.runs import device_name, progress
+    from ocean_lib.observations import profiles
+    from ocean_lib.reconstruct import from_files
+    from ocean_lib.reconstruct.from_files import densify
+    from ocean_lib.runs.paths import device_name
+    from ocean_lib.runs.progress import progress
 
     shown = partial(progress, label="rows")
     try:
         if profiles.is_profiles(observations):
             gridded = Path(output).with_suffix(".observations.nc")
-            observations = float_files.prepare(observations, checkpoint, gridded)
+            observations = from_files.prepare(observations, checkpoint, gridded)
         path = densify(
             checkpoint, observations, output, device=device_name(device), progress=shown, **choices
         )

@@ -1,5 +1,6 @@
 """A small ocean, its store, and the device that `pytest --device cuda` chooses."""
 
+import gdac
 import numpy as np
 import pytest
 import torch
@@ -7,7 +8,8 @@ import xarray as xr
 from marine_store import MarineStore, archive
 from scipy.ndimage import gaussian_filter
 
-from ocean_lib.store import build
+from ocean_lib.observations import gridding, profiles
+from ocean_lib.store.store import build
 
 DEPTH = np.array([9.6, 47.4, 109.7, 318.1, 902.3])
 
@@ -17,7 +19,7 @@ def pytest_addoption(parser):
 
 
 # Two workers that take whole files end together where the longest come first.
-LONGEST = ("test_notebooks", "test_experiments", "test_marine", "test_kills")
+LONGEST = ("test_notebooks", "test_experiments", "test_copernicus", "test_kills")
 
 
 def pytest_collection_modifyitems(items):
@@ -99,3 +101,35 @@ def no_login(monkeypatch, tmp_path):
     monkeypatch.setenv("COPERNICUSMARINE_CREDENTIALS_DIRECTORY", str(tmp_path))
     monkeypatch.setattr("pathlib.Path.home", lambda: tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def simulated(small_ocean, tmp_path_factory):
+    """Twelve floats through the test months of the small ocean, on the centres of cells."""
+    rng = np.random.default_rng(3)
+    casts = []
+    for number in range(12):
+        row, column = rng.integers(8, 19), rng.integers(12, 27)
+        for month in range(50, 60):
+            row = int(np.clip(row + rng.integers(-1, 2), 6, 19))
+            column = int(np.clip(column + rng.integers(-1, 2), 8, 27))
+            y, x = float(small_ocean.latitude[row]), float(small_ocean.longitude[column])
+            given = gdac.measured(small_ocean, month, y, x, rng, 0.01)
+            casts.append(
+                gdac.cast(
+                    platform=f"69{number:05d}", cycle=month, mode="D", error=0.01, latitude=y,
+                    longitude=x, time=str(small_ocean.time.values[month].astype("M8[s]")), **given,
+                )
+            )  # fmt: skip
+    path = tmp_path_factory.mktemp("floats") / "floats.nc"
+    return gdac.write(path, casts), casts
+
+
+@pytest.fixture(scope="session")
+def statistics(small_store):
+    return small_store.statistics()
+
+
+@pytest.fixture(scope="session")
+def table(simulated, statistics):
+    return gridding.cells(profiles.open_profiles(simulated[0], statistics.depth), statistics)

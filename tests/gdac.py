@@ -1,5 +1,6 @@
 """Files of profiles as Argo's global data centres write them, for the tests."""
 
+import gsw
 import netCDF4
 import numpy as np
 
@@ -91,3 +92,19 @@ def write(path, casts, without=(), levels=None):
                 dims = ("N_PROF", second)[: values.ndim]
                 file.createVariable(name, "S1", dims, fill_value=b" ")[:] = values
     return path
+
+
+def measured(ocean, month, latitude, longitude, rng=None, noise=0.0):
+    """What a float would measure in a field: in-situ temperature every ten metres, by pressure."""
+    column = ocean.temperature.isel(time=month).interp(latitude=latitude, longitude=longitude)
+    known = np.isfinite(column.values)
+    if known.sum() < 2:
+        return None
+    depth = np.arange(5.0, float(ocean.depth[known][-1]) + 3, 5.0)
+    potential = np.interp(depth, ocean.depth[known], column.values[known])
+    pressure = gsw.p_from_z(-depth, latitude)
+    salt = gsw.SA_from_SP(35.0, pressure, longitude, latitude)
+    temperature = gsw.t_from_CT(salt, gsw.CT_from_pt(salt, potential), pressure)
+    if rng is not None:
+        temperature = temperature + noise * rng.standard_normal(len(depth))
+    return {"pressure": pressure, "temperature": temperature}

@@ -18,17 +18,17 @@ import xarray as xr
 from grids import sea
 from tiny import PATTERNS, densifier
 
-from ocean_lib import sources
 from ocean_lib.__main__ import main
-from ocean_lib.batches import Batches
-from ocean_lib.dataset import observe
-from ocean_lib.densify import densify
-from ocean_lib.fields import open_fields
-from ocean_lib.model import Densifier
-from ocean_lib.parameters import load_parameters
-from ocean_lib.reconstruction import reconstruct
-from ocean_lib.runs import open_run
-from ocean_lib.store import Store, build
+from ocean_lib.fields.canonical import open_fields
+from ocean_lib.model.densifier import Densifier
+from ocean_lib.model.scenes import Batches
+from ocean_lib.observations.batch import observe
+from ocean_lib.reconstruct.ensemble import reconstruct
+from ocean_lib.reconstruct.from_files import densify
+from ocean_lib.runs.parameters import load_parameters
+from ocean_lib.runs.paths import open_run
+from ocean_lib.sources import fetch
+from ocean_lib.store.store import Store, build
 
 HTML = b"<!DOCTYPE html><html><title>Sign in</title></html>"
 
@@ -244,7 +244,7 @@ def no_right(user):
 
 
 def fetched(source, **choices):
-    return lambda user: sources.fetch(source, user.home / "raw", **choices)
+    return lambda user: fetch.fetch(source, user.home / "raw", **choices)
 
 
 F = FileNotFoundError

@@ -12,8 +12,8 @@ import xarray as xr
 from tiny import background
 
 from benchmarks.densify import cases, hashes, results, score, sections
-from ocean_lib.dataset import observe
-from ocean_lib.observations import count, open_observations
+from ocean_lib.observations.batch import observe
+from ocean_lib.observations.gridded import count, open_observations
 
 PATTERNS = {
     "half": {"pattern": "blocks", "observed": 0.5},
@@ -289,9 +289,9 @@ def test_sections_are_scored_as_one_and_below_190_m(real):
 
 def test_a_network_moved_to_its_own_ocean_is_itself(small_store, ocean):
     from benchmarks.densify.methods import moved
-    from ocean_lib.fitting import fit_background
-    from ocean_lib.model import Densifier
-    from ocean_lib.reconstruction import reconstruct
+    from ocean_lib.model.background import fit_background
+    from ocean_lib.model.densifier import Densifier
+    from ocean_lib.reconstruct.ensemble import reconstruct
 
     torch.manual_seed(0)
     tuned = fit_background(small_store, [PATTERNS["profiles"]], evaluations=3)
@@ -309,7 +309,7 @@ def test_a_network_moved_to_its_own_ocean_is_itself(small_store, ocean):
 
 def test_the_networks_files_are_those_that_are_scored(small_store, ocean, tmp_path, monkeypatch):
     from benchmarks.densify import methods
-    from ocean_lib.model import Densifier
+    from ocean_lib.model.densifier import Densifier
 
     monkeypatch.setenv("OCEAN_WORKSPACE", str(tmp_path))
     monkeypatch.setattr(methods, "STEPS", 2)

@@ -6,15 +6,17 @@ import torch
 import xarray as xr
 from tiny import NETWORK, PATTERNS, astir, background
 
-from ocean_lib import baselines, evaluation, fields, netcdf
-from ocean_lib.batches import Batches
-from ocean_lib.dataset import observe
-from ocean_lib.densify import densify
-from ocean_lib.model import Densifier
-from ocean_lib.reconstruction import reconstruct
-from ocean_lib.regression import FromCovariance, covariance
-from ocean_lib.store import build
-from ocean_lib.tuning import Validation
+from ocean_lib.classical import optimal_interpolation, simple
+from ocean_lib.classical.regression import FromCovariance, covariance
+from ocean_lib.classical.tuning import Validation
+from ocean_lib.fields import canonical, reconstruction_file
+from ocean_lib.model.densifier import Densifier
+from ocean_lib.model.scenes import Batches
+from ocean_lib.observations.batch import observe
+from ocean_lib.reconstruct.ensemble import reconstruct
+from ocean_lib.reconstruct.from_files import densify
+from ocean_lib.scores import evaluation
+from ocean_lib.store.store import build
 
 DIMS = ("time", "depth", "latitude", "longitude")
 
@@ -27,7 +29,7 @@ def salty(small_ocean, tmp_path_factory):
     names = {"standard_name": "sea_water_salinity", "units": "1e-3"}
     file = xr.Dataset({"thetao": small_ocean.temperature, "so": salinity.assign_attrs(names)})
     file.to_netcdf(folder / "salty.nc")
-    opened = fields.open_fields(folder / "salty.nc", variables=["so"])
+    opened = canonical.open_fields(folder / "salty.nc", variables=["so"])
     surface = small_ocean["surface"]
     return build(opened, folder / "store", validation=8, test=10, gap=3, surface=surface)
 
@@ -89,10 +91,10 @@ def test_profiles_of_temperature_alone_still_tell_of_salinity(salty, model):
     seen["salinity_observed"] = xr.zeros_like(seen.salinity_observed)
     statistics = salty.statistics()
     scales = {"lengths": (0.5, 4.0, 4.0), "noise": 0.02, "kernel": "matern", "neighbours": 128}
-    guess = baselines.OptimalInterpolation(
+    guess = optimal_interpolation.OptimalInterpolation(
         FromCovariance(covariance(salty), salty.surfaces), scales
     )(seen, statistics)
-    normal = baselines.climatology(seen, statistics)
+    normal = simple.climatology(seen, statistics)
     error = {
         name: float(((one.salinity_mean - test.salinity) ** 2).mean() ** 0.5)
         for name, one in (("ours", guess), ("climatology", normal))
@@ -119,14 +121,14 @@ def test_scores_and_files_tell_them_apart(salty, model, tmp_path):
     test = salty.fields("test")
     seen = {"floats": observe(test, PATTERNS[1], seed=3)}
     drawn = {"floats": reconstruct(model, seen["floats"], members=3, steps=2)}
-    netcdf.write(netcdf.assemble(test, seen, drawn), tmp_path / "r.nc")
-    result = netcdf.read(tmp_path / "r.nc").sel(case="floats")
+    reconstruction_file.write(reconstruction_file.assemble(test, seen, drawn), tmp_path / "r.nc")
+    result = reconstruction_file.read(tmp_path / "r.nc").sel(case="floats")
     np.testing.assert_allclose(
         result.salinity_truth.transpose(*DIMS), test.salinity.transpose(*DIMS), atol=1e-3
     )
     scores = evaluation.compare(
         result.rename(salinity_truth="salinity"),
-        netcdf.observations(netcdf.read(tmp_path / "r.nc"), "floats"),
+        reconstruction_file.observations(reconstruction_file.read(tmp_path / "r.nc"), "floats"),
         {
             "climatology": xr.Dataset({"mean": result.salinity_climatology}),
             "reconstruction": xr.Dataset(

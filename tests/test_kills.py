@@ -18,9 +18,9 @@ import pytest
 import torch
 from tiny import batches, densifier
 
-from ocean_lib.model import Densifier
-from ocean_lib.processes import holding
-from ocean_lib.training import stages, train
+from ocean_lib.model.densifier import Densifier
+from ocean_lib.model.training import stages, train
+from ocean_lib.runs.lock import holding
 
 BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "kill.py"
 PROGRAM = """\

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 import yaml
 
-from ocean_lib.parameters import (
+from ocean_lib.runs.parameters import (
     NOTEBOOKS,
     RunError,
     chain,
@@ -21,7 +21,7 @@ from ocean_lib.parameters import (
     load_parameters,
     parameters_files,
 )
-from ocean_lib.runner import run
+from ocean_lib.runs.runner import run
 
 GIOPS = NOTEBOOKS.parent.parent / "shared" / "data" / "giops" / "nemo_test.nc"
 STEPS = ["01_download", "02_masks", "03_training", "04_sampling", "05_evaluation"]

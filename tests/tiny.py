@@ -1,12 +1,14 @@
 """What the tests of the network share: a tiny densifier, its batches, and weights set astir."""
 
+import numpy as np
 import torch
+import xarray as xr
 
-from ocean_lib.background import Background
-from ocean_lib.batches import Batches
-from ocean_lib.diffusion import Diffusion
-from ocean_lib.model import Densifier
-from ocean_lib.regression import regress_everywhere
+from ocean_lib.classical.regression import regress_everywhere
+from ocean_lib.model.background import Background
+from ocean_lib.model.densifier import Densifier
+from ocean_lib.model.diffusion import Diffusion
+from ocean_lib.model.scenes import Batches
 
 SCALES = [
     {
@@ -62,3 +64,32 @@ def astir(module, seed: int = 1, size: float = 0.1):
         noise = torch.randn(parameter.shape, generator=generator)
         parameter.add_(size * noise.to(parameter.device))
     return module
+
+
+def random_ocean(months, height, width, depth, length, mixing, seed=0, land=False):
+    """Gaussian fields of Matérn correlation of smoothness 3/2, `mixing` (D, D) between levels."""
+    rng = np.random.default_rng(seed)
+    roots = []
+    for size in (height, width):
+        distance = np.subtract.outer(np.arange(size), np.arange(size))
+        scaled = 3**0.5 * np.abs(distance) / length
+        matern = (1 + scaled) * np.exp(-scaled) + 1e-6 * np.eye(size)
+        roots.append(np.linalg.cholesky(matern))
+    white = rng.standard_normal((months, len(depth), height, width))
+    values = np.einsum("de,teyx->tdyx", mixing, roots[0] @ white @ roots[1].T)
+    ocean = np.ones((len(depth), height, width), bool)
+    if land:
+        ocean[1:, : height // 2] = False
+    grid = ("depth", "latitude", "longitude")
+    return xr.Dataset(
+        {
+            "temperature": (("time", *grid), np.where(ocean, values, np.nan).astype(np.float32)),
+            "ocean": (grid, ocean),
+        },
+        {
+            "time": np.arange("1993-01", "2043-01", dtype="M8[M]")[:months].astype("M8[ns]"),
+            "depth": np.asarray(depth, float),
+            "latitude": np.arange(height) / 12,
+            "longitude": np.arange(width) / 12,
+        },
+    )

@@ -23,8 +23,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ocean_lib.anomalies import harmonics
-from ocean_lib.whole import whole
+from ocean_lib.core.atomic import whole
+from ocean_lib.store.climatology import harmonics
 
 from . import sections
 from .hashes import verify

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from ocean_lib.dataset import observe
-from ocean_lib.runs import workspace
-from ocean_lib.store import Store
-from ocean_lib.whole import whole
+from ocean_lib.core.atomic import whole
+from ocean_lib.observations.batch import observe
+from ocean_lib.runs.paths import workspace
+from ocean_lib.store.store import Store
 
 from . import hashes, sections
 from .cases import CASES, of_levels, write

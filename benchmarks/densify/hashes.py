@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from ocean_lib.whole import whole
+from ocean_lib.core.atomic import whole
 
 __all__ = ["verify", "write"]
 

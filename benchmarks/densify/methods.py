@@ -13,12 +13,14 @@ import argparse
 
 import xarray as xr
 
-from ocean_lib import calibration, netcdf, tuning
-from ocean_lib.fitting import fit_background
-from ocean_lib.model import Densifier
-from ocean_lib.reconstruction import reconstruct
-from ocean_lib.runs import device_name, workspace
-from ocean_lib.store import Store
+from ocean_lib.classical import tuning
+from ocean_lib.fields import reconstruction_file
+from ocean_lib.model.background import fit_background
+from ocean_lib.model.densifier import Densifier
+from ocean_lib.reconstruct.ensemble import reconstruct
+from ocean_lib.runs.paths import device_name, workspace
+from ocean_lib.scores import calibration
+from ocean_lib.store.store import Store
 
 from . import freeze, results, section_network, sections
 from .cases import OCEANS, open_ocean
@@ -93,7 +95,7 @@ def network(
 def _keep(ocean: str, made: dict[str, xr.Dataset]) -> None:
     # In this order: the last file says that all are there.
     for name, each in made.items():
-        netcdf.write(each, results.file(ocean, name))
+        reconstruction_file.write(each, results.file(ocean, name))
 
 
 def run(name: str) -> None:

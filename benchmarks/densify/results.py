@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
-from ocean_lib import report
-from ocean_lib.evaluation import LAYERS, write
-from ocean_lib.runs import workspace
-from ocean_lib.whole import whole
+from ocean_lib.core.atomic import whole
+from ocean_lib.runs.paths import workspace
+from ocean_lib.scores import report
+from ocean_lib.scores.evaluation import LAYERS, write
 
 from . import sections
 from .cases import OCEANS, open_ocean, pooled

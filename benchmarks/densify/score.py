@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ocean_lib import evaluation, report
+from ocean_lib.scores import evaluation, report
 
 from . import sections
 from .cases import Ocean, open_ocean, pooled

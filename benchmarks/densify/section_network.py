@@ -11,15 +11,16 @@ from pathlib import Path
 import torch
 import xarray as xr
 
-from ocean_lib import calibration, training
-from ocean_lib.batches import Batches
-from ocean_lib.dataset import observe
-from ocean_lib.diffusion import Diffusion
-from ocean_lib.fitting import fit_background
-from ocean_lib.model import Densifier
-from ocean_lib.reconstruction import reconstruct
-from ocean_lib.runs import progress
-from ocean_lib.store import Store
+from ocean_lib.model import training
+from ocean_lib.model.background import fit_background
+from ocean_lib.model.densifier import Densifier
+from ocean_lib.model.diffusion import Diffusion
+from ocean_lib.model.scenes import Batches
+from ocean_lib.observations.batch import observe
+from ocean_lib.reconstruct.ensemble import reconstruct
+from ocean_lib.runs.progress import progress
+from ocean_lib.scores import calibration
+from ocean_lib.store.store import Store
 
 __all__ = ["fitted", "trained"]
 

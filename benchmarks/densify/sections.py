@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ocean_lib import store as stores
-from ocean_lib.fields import open_fields
-from ocean_lib.runs import workspace
-from ocean_lib.store import Store
+from ocean_lib.fields.canonical import open_fields
+from ocean_lib.runs.paths import workspace
+from ocean_lib.store import store as stores
+from ocean_lib.store.store import Store
 
 from .hashes import verify
 

@@ -17,7 +17,7 @@ import pandas as pd
 import xarray as xr
 from scipy.ndimage import distance_transform_edt
 
-from ocean_lib.demo_ocean import simulate
+from ocean_lib.sources.demo_ocean import simulate
 
 __all__ = ["HOST", "ocean", "salinity", "sea_level", "sea_surface", "write"]
 

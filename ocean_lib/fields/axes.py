@@ -1,0 +1,200 @@
+"""Which coordinates of a file are its time, depth, latitude and longitude, and what they say.
+
+A CF attribute decides before a name; among equals, what the variable itself lists as its
+`coordinates`. Depth becomes m, positive down; a 2-D latitude and longitude become one row and one
+column each where rows and columns are straight. Coordinates are small and are read.
+"""
+
+import numpy as np
+import xarray as xr
+
+from ocean_lib.fields.conventions import AXES, CURVED, DEEPEST, DEGREES, METRES, SAME, SURFACE
+
+__all__ = ["depths", "find_axis", "horizontal", "order_longitudes", "take"]
+
+
+REGRID = "regrid it to latitude and longitude first, for example `cdo remapbil,r360x180`"
+
+
+def find_axis(dataset, variable, axis):
+    """The coordinate of `variable` along an axis by the most trusted mark, or None."""
+    standard_names, units, letter, names = AXES[axis]
+    most = 2 if axis in ("latitude", "longitude") else 1
+    listed = str(variable.encoding.get("coordinates", "")).split()
+    marks = (
+        lambda name, attrs: attrs.get("standard_name") in standard_names,
+        lambda name, attrs: str(attrs.get("units", "")).lower() in units,
+        lambda name, attrs: attrs.get("axis") == letter,
+        lambda name, attrs: axis == "depth" and attrs.get("positive") in ("up", "down"),
+        lambda name, attrs: name in names,
+    )
+    found = []
+    for name, v in dataset.variables.items():
+        lower = str(name).lower()
+        if name == variable.name or not set(v.dims) <= set(variable.dims) or v.ndim > most:
+            continue
+        mark = next((i for i, fits in enumerate(marks) if fits(lower, v.attrs)), None)
+        if mark is not None:
+            rank = names.index(lower) if lower in names else len(names)
+            found.append((v.ndim == 0, mark, name not in listed, rank, v.ndim, lower, name))
+    return dataset[min(found)[-1]] if found else None
+
+
+def depths(axis, variable, kind):
+    """Depth in m, positive down. Sea water lies on one side of 0, so the values tell the sign.
+
+    Raises: ValueError: terrain-following levels, pressure, level numbers, an unknown unit
+    """
+    if axis is None and kind == SURFACE:
+        return xr.Variable((), 0.0)
+    standard_name = "" if axis is None else str(axis.attrs.get("standard_name", ""))
+    following = standard_name.startswith(("ocean_s", "ocean_double", "atmosphere"))
+    if following or {"s_rho", "sc_r", "sigma", "siglay", "layer"} & {
+        str(dim).lower() for dim in variable.dims
+    }:
+        raise ValueError(
+            f"{variable.name} {variable.dims} lies on terrain-following levels; interpolate it to "
+            "fixed depths first, for example with xgcm or cdo"
+        )
+    if axis is None:
+        raise ValueError(
+            f"{variable.name} {variable.dims} has no depth axis, needs 1; give it a coordinate "
+            "depth in m, or for a single level .expand_dims(depth=[0.5])"
+        )
+    units = str(axis.attrs.get("units", "")).strip().lower()
+    if units not in METRES or not units and "pres" in str(axis.name).lower():
+        raise ValueError(
+            f"{axis.name} has units {units!r}, must be m or cm; convert them (pressure by "
+            "gsw.z_from_p, then interpolate to levels)"
+        )
+    metres = axis.variable.astype("float64") * METRES[units]
+    if not units and axis.size > 3 and (np.diff(metres) == 1).all() and metres[0] in (0, 1):
+        raise ValueError(
+            f"{axis.name} counts its levels from {int(metres[0])} to {int(metres[-1])}, without "
+            "units; give it the depths in m, or units 'm' if these are depths"
+        )
+    low, high = float(metres.min()), float(metres.max())
+    if low < 0 < high:
+        raise ValueError(
+            f"{axis.name} runs from {low:g} to {high:g} m, on both sides of 0; keep the levels "
+            "below the surface"
+        )
+    if max(-low, high) > DEEPEST:
+        raise ValueError(
+            f"{axis.name} runs from {low:g} to {high:g} m, limit {DEEPEST:g}; set its units, such "
+            "as 'cm'"
+        )
+    return abs(metres)
+
+
+def horizontal(latitude, longitude, variable, region=None):
+    """1-D (or scalar) latitude and longitude, a window, and coordinates to keep beside them.
+
+    The window, {dimension: slice}, is where a curved grid is straight enough: it holds `region`.
+    A section, one dimension of stations, becomes a single row at its mean latitude, and keeps
+    `station_latitude (longitude)`.
+
+    Raises: ValueError: no degrees, a curved grid, a mesh, stations that share a longitude
+    """
+    for name, axis in (("latitude", latitude), ("longitude", longitude)):
+        if (units := str(axis.attrs.get("units", "")).strip().lower()) not in DEGREES:
+            raise ValueError(f"{axis.name} has units {units!r}, must be degrees; convert {name}")
+    if 2 in (latitude.ndim, longitude.ndim):
+        return *_rows_and_columns(*xr.broadcast(latitude, longitude), region), {}
+    if not latitude.ndim or latitude.dims != longitude.dims:
+        return latitude.variable, longitude.variable, {}, {}
+    attrs = variable.attrs
+    if "mesh" in attrs or "unstructured" in str(attrs.get("CDI_grid_type", "")):
+        raise ValueError(
+            f"{variable.name} {variable.dims} lies on the {latitude.size} nodes of a mesh; {REGRID}"
+        )
+    if np.unique(np.round(longitude.values, 4)).size < longitude.size:
+        raise ValueError(
+            f"stations share a longitude ({longitude.values}); keep one station for each"
+        )
+    stations = {"station_latitude": ("longitude", latitude.values.astype("float64"))}
+    return xr.Variable((), latitude.values.mean()), longitude.variable, {}, stations
+
+
+def _rows_and_columns(latitude, longitude, region):
+    y, x = latitude.dims
+    if np.ptp(np.nanmean(latitude.values, 0)) > np.ptp(np.nanmean(latitude.values, 1)):
+        y, x = x, y
+    rows = latitude.transpose(y, x).values.astype("float64")
+    columns = longitude.transpose(y, x).values.astype("float64")
+    # Models that leave out processors on land write one number there, for both.
+    blank = ((rows == columns) & np.isin(rows, (-1, 0))) | ~np.isfinite(rows + columns)
+    rows, columns = (np.where(blank, np.nan, v) for v in (rows, columns))
+    window, straight, bends = {}, *_straight(rows, columns)
+    if straight is None and region is not None:
+        west, east, south, north = map(float, region)
+        inside = (rows >= south) & (rows <= north)
+        inside &= np.mod(columns - west, 360) <= ((east - west) % 360 or 360)
+        if not inside.any():
+            raise ValueError(
+                f"region {tuple(region)} holds 0 cells of the grid, latitude {np.nanmin(rows):g} "
+                f"to {np.nanmax(rows):g}; choose one inside the data"
+            )
+        spans = [np.flatnonzero(inside.any(axis)) for axis in (1, 0)]
+        spans = [slice(int(span[0]), int(span[-1]) + 1) for span in spans]
+        window = dict(zip((y, x), spans, strict=True))
+        straight, bends = _straight(rows[tuple(spans)], columns[tuple(spans)])
+    if straight is None:
+        raise ValueError(
+            f"the grid is curved: latitude varies by {bends[0]:.3g}° along a row and longitude by "
+            f"{bends[1]:.3g}° along a column, limit {CURVED:g} of a grid step; choose a region "
+            f"where rows and columns are straight, or {REGRID}"
+        )
+    return xr.Variable((y,), straight[0]), xr.Variable((x,), straight[1]), window
+
+
+def _straight(rows, columns):
+    """The latitude of each row and longitude of each column, or None; and how far they wander."""
+    known = np.isfinite(columns)
+    first = np.take_along_axis(columns, known.argmax(0)[None], 0)
+    columns = first + np.mod(columns - first + 180, 360) - 180
+    latitude, longitude = np.nanmedian(rows, axis=1), np.nanmedian(columns, axis=0)
+    bends = [
+        (np.nanmax(rows, axis=1) - np.nanmin(rows, axis=1)).max(),
+        (np.nanmax(columns, axis=0) - np.nanmin(columns, axis=0)).max(),
+    ]
+    turn = np.mod(np.diff(longitude) + 180, 360) - 180
+    steps = [np.median(abs(step)) if step.size else 1.0 for step in (np.diff(latitude), turn)]
+    straight = all(bend <= CURVED * step for bend, step in zip(bends, steps, strict=True))
+    return (latitude, longitude) if straight else None, bends
+
+
+def take(fields, dim, index):
+    """`isel`, by a slice where the index is one, so that only what is kept is read from disk."""
+    index = np.asarray(index)
+    steps = np.unique(np.diff(index))
+    if index.size == 1 or steps.size == 1 and abs(steps[0]) == 1:
+        step = int(steps[0]) if steps.size else 1
+        stop = int(index[-1]) + step
+        index = slice(int(index[0]), stop if stop >= 0 else None, step)
+    return fields.isel({dim: index})
+
+
+def order_longitudes(longitude, west=None, east=None):
+    """Index that makes longitudes ascend without a break, and their values, degrees.
+
+    From `west` eastward to `east`; without them all columns, from the widest gap on or, round the
+    globe, from the date line. The first value lies in [-180, 180). A repeated column is left out.
+    """
+    width = 360 - 2 * SAME
+    if west is None:
+        ring = np.unique(np.round(np.mod(longitude, 360), 4) % 360)
+        gaps = np.diff(np.append(ring, ring[0] + 360))
+        broken = gaps.max() > 1.5 * np.median(gaps)
+        west = ring[(gaps.argmax() + 1) % ring.size] if broken else -180.0
+    else:
+        width = (east - west) % 360 or width
+    offset = np.mod(longitude - west + SAME, 360) - SAME
+    index = np.argsort(offset, kind="stable")
+    index = index[offset[index] <= width + SAME]
+    index = index[np.diff(offset[index], prepend=-np.inf) > SAME]
+    # Whole turns are added to the file's own values, which stay exact.
+    values = longitude[index] + 360 * np.round((west + offset - longitude)[index] / 360)
+    if values.size:
+        values = values - 360 * np.floor((values[0] + 180 + SAME) / 360)
+    return index, values

@@ -1,0 +1,85 @@
+"""The names, units and axes by which files of ocean temperature are recognised, as tables."""
+
+__all__ = ["named"]
+
+
+DIMS = ("time", "depth", "latitude", "longitude")
+
+POTENTIAL, IN_SITU = "sea_water_potential_temperature", "sea_water_temperature"
+CONSERVATIVE = "sea_water_conservative_temperature"
+PRACTICAL, ABSOLUTE = "sea_water_salinity", "sea_water_absolute_salinity"
+SURFACE = "surface temperature"
+# Per kind: CF standard names, then the names in use, in lower case. Kinds and names stand in the
+# order in which they are preferred.
+TEMPERATURES = {
+    POTENTIAL: (
+        (POTENTIAL,),
+        ("thetao", "votemper", "toce", "theta", "pottmp", "pot_temp", "potential_temperature"),
+    ),
+    CONSERVATIVE: (
+        (CONSERVATIVE,),
+        ("bigthetao", "thetao_con", "toce_con", "conservative_temperature"),
+    ),
+    IN_SITU: ((IN_SITU,), ("t_an", "water_temp", "temperature", "temp", "to")),
+    SURFACE: (
+        tuple(f"sea_surface_{of}temperature" for of in ("", "foundation_", "subskin_", "skin_"))
+        + ("surface_temperature",),
+        ("analysed_sst", "sst", "tos"),
+    ),
+}
+SALINITIES = {
+    PRACTICAL: (
+        (PRACTICAL, "sea_water_practical_salinity"),
+        ("so", "vosaline", "soce", "s_an", "salinity", "salt", "psal", "sal"),
+    ),
+    ABSOLUTE: ((ABSOLUTE,), ("absolute_salinity",)),
+}
+# A name that stands for several kinds is told by its long_name.
+LONG_NAMES = {"conservative": CONSERVATIVE, "potential": POTENTIAL, "pot. temp": POTENTIAL}
+
+# Per axis: CF standard names, units, CF axis letter, names in use as above.
+AXES = {
+    "time": (("time",), (), "T", ("time", "time_counter", "ocean_time", "month", "mt", "t")),
+    "depth": (
+        ("depth", "elevation", "height", "altitude"),
+        (),
+        "Z",
+        ("depth", "deptht", "gdept_1d", "gdept_0", "nav_lev", "olevel", "lev", "level", "levels")
+        + ("elevation", "z_t", "st_ocean", "z_l", "rc", "z", "pressure", "pres"),
+    ),
+    "latitude": (
+        ("latitude",),
+        ("degrees_north", "degree_north", "degrees_n", "degree_n", "degreesn", "degreen"),
+        "Y",
+        ("latitude", "lat", "nav_lat", "lat_rho", "tlat", "geolat_t", "geolat", "yt_ocean")
+        + ("yh", "gphit", "yc", "y"),
+    ),
+    "longitude": (
+        ("longitude",),
+        ("degrees_east", "degree_east", "degrees_e", "degree_e", "degreese", "degreee"),
+        "X",
+        ("longitude", "lon", "nav_lon", "lon_rho", "tlong", "tlon", "geolon_t", "geolon")
+        + ("xt_ocean", "xh", "glamt", "xc", "x"),
+    ),
+}
+DEGREES = ("", "degrees", "degree", "deg") + AXES["latitude"][1] + AXES["longitude"][1]
+CELSIUS = ("c", "°c", "celsius", "degc", "degreec", "degreesc", "degreecelsius", "degreescelsius")
+KELVIN = ("k", "kelvin", "kelvins", "degk", "degreek", "degreesk", "degreekelvin", "degreeskelvin")
+METRES = dict.fromkeys(("", "m", "meter", "meters", "metre", "metres"), 1.0) | {"cm": 0.01}
+METRES |= dict.fromkeys(("centimeter", "centimeters", "centimetre", "centimetres"), 0.01)
+# Grams per kilogram, or the practical scale, which is the same within half a per cent.
+SALTY = ("", "1", "1e-3", "1e-03", "1.e-3", "0.001", "psu", "pss", "pss-78", "pss78", "ppt", "‰")
+SALTY += ("o/oo", "g/kg", "g kg-1", "g kg^-1", "g kg**-1", "gram/kilogram", "grams/kilogram")
+SALTY += ("practical salinity unit", "practical salinity units", "practical_salinity_unit")
+
+LOWEST, HIGHEST = -10.0, 45.0  # °C: no sea water lies outside, nor any analysis of it
+FRESHEST, SALTIEST = -1.0, 60.0  # g/kg: the same for salinity
+NOMINAL_YEAR = 2001  # a field without a date is dated in a year without 29 February
+DEEPEST = 11100.0  # m, below the floor of the deepest trench
+SAME = 1e-4  # degrees, about 10 m: longitudes closer than this are one column
+CURVED = 0.05  # of a grid step: rows and columns may wander by no more
+
+
+def named(variable: str, quantity: str) -> str:
+    """What a quantity is called in a dataset: `mean` of temperature, `salinity_mean` of another."""
+    return quantity if variable == "temperature" else f"{variable}_{quantity}"

@@ -1,0 +1,116 @@
+"""The dates of fields: any calendar, months counted from a date, climatologies, and no date at all.
+
+CF counts days or seconds since a date, which xarray decodes; atlases count months and years, which
+have no fixed length: whole ones are counted on the calendar, the rest is a fraction of its month.
+A climatology, or a field without a date, is dated in a nominal year, and a comment says so.
+"""
+
+import re
+
+import numpy as np
+import xarray as xr
+
+from ocean_lib.fields.conventions import NOMINAL_YEAR
+
+__all__ = ["dates"]
+
+
+MONTHS = re.compile(r"\s*(?:common_)?(month|year)s?\s+since\s+(.+)", re.IGNORECASE)
+YEARS = (1678, 2261)  # what datetime64[ns] holds
+
+
+def dates(axis, dataset):
+    """Dates along a time axis of `dataset`, or of a field without one, as an `xr.Variable`.
+
+    axis: the coordinate, its numbers not decoded yet, or None
+
+    Returns datetime64[ns], with a `comment` where they are nominal. A date at the end of its own
+    bounds, as some models write it, moves to their middle.
+
+    Raises: ValueError: it holds no dates, or years outside 1678 to 2261
+    """
+    if axis is None:
+        middle = np.datetime64(f"{NOMINAL_YEAR}-07-02T12", "ns")
+        comment = f"no date is given; dated in the middle of the nominal year {NOMINAL_YEAR}"
+        return xr.Variable((), middle, {"comment": comment})
+    months, units = axis.values, str(axis.attrs.get("units", ""))
+    if (
+        months.dtype.kind in "iuf"
+        and np.isin(months, np.arange(1, 13)).all()
+        and "since" not in units
+        and "month" in f"{axis.name} {units}".lower()
+    ):
+        start = np.datetime64(f"{NOMINAL_YEAR}-01", "M") + (months.astype(int) - 1)
+        comment = f"monthly climatology, dated in the nominal year {NOMINAL_YEAR}"
+        middle = _between(start, start + 1, 0.5).astype("M8[ns]")
+        return xr.Variable(axis.dims, middle, {"comment": comment})
+    values = _decode(months, axis)
+    bounds = dataset.variables.get(axis.attrs.get("bounds"))
+    if bounds is not None and bounds.shape == (*values.shape, 2):
+        first, last = np.moveaxis(_decode(bounds.values, axis), -1, 0)
+        values = np.where(values == last, _between(first, last, 0.5), values)
+    years = values.astype("M8[Y]").astype(int) + 1970
+    if (outside := (years < YEARS[0]) | (years > YEARS[1])).any():
+        raise ValueError(
+            f"{axis.name} holds the year {years[outside].flat[0]}, outside {YEARS[0]} to "
+            f"{YEARS[1]}; count from a later year, for example `cdo shifttime,1900years`"
+        )
+    return xr.Variable(axis.dims, values.astype("M8[ns]"))
+
+
+def _decode(values, axis):
+    """Numbers in the units of `axis`, or what is decoded already, as datetime64[s]."""
+    units, calendar = str(axis.attrs.get("units", "")), axis.attrs.get("calendar", "standard")
+    try:
+        if values.dtype.kind in "iuf" and (counted := MONTHS.fullmatch(units)):
+            unit, since = counted.groups()
+            # Of the calendars only this one, and those without leap years, hold a year 0.
+            plain = "proleptic_gregorian" if calendar in ("standard", "gregorian") else calendar
+            start = _count(np.zeros(1), f"days since {since}", plain)[0]
+            values = _months_after(start, values * (12.0 if unit.lower() == "year" else 1.0))
+        elif values.dtype.kind in "iuf":
+            values = _count(values.ravel(), units, calendar).reshape(values.shape)
+        elif values.dtype.kind == "O":
+            values = _plain(values)
+    except ValueError as error:
+        raise ValueError(
+            f"the dates of {axis.name} cannot be decoded ({error}); write them as days since a date"
+        ) from error
+    if values.dtype.kind != "M" or np.isnat(values).any():
+        raise ValueError(
+            f"time {axis.name} holds {np.ravel(axis.values)[:3]} (units {units!r}), not dates; "
+            "give it units such as 'days since 1950-01-01'"
+        )
+    return values.astype("M8[s]")
+
+
+def _count(values, units, calendar):
+    attrs = {"units": units, "calendar": calendar} if "since" in units else {}
+    time = xr.Dataset({"time": ("time", values, attrs)})
+    coder = xr.coders.CFDatetimeCoder(time_unit="s")
+    return _plain(xr.decode_cf(time, decode_times=coder, decode_timedelta=False)["time"].values)
+
+
+def _plain(values):
+    """Dates of other calendars keep their day; 30 February becomes the last of the month."""
+    if values.dtype.kind != "O" or not hasattr(values.flat[0], "calendar"):
+        return values
+    plain = np.empty(values.shape, "M8[s]")
+    for i, t in np.ndenumerate(values):
+        month = np.datetime64(f"{t.year:04d}-{t.month:02d}", "M")
+        day = min(month.astype("M8[D]") + (t.day - 1), (month + 1).astype("M8[D]") - 1)
+        plain[i] = day.astype("M8[s]") + (t.hour * 3600 + t.minute * 60 + t.second)
+    return plain
+
+
+def _months_after(start, months):
+    """`months` after `start`, the whole ones by the calendar, the rest as a part of the next."""
+    whole = np.floor(months + 1e-6)
+    first = start.astype("M8[M]") + whole.astype(int)
+    into = start - start.astype("M8[M]").astype("M8[s]")
+    return _between(first, first + 1, np.clip(months - whole, 0, 1)) + into
+
+
+def _between(first, last, fraction):
+    first, last = first.astype("M8[s]"), last.astype("M8[s]")
+    return first + np.rint((last - first).astype(float) * fraction).astype("m8[s]")

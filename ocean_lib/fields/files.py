@@ -1,0 +1,111 @@
+"""Files of fields: which ones a user means, and opening one raw and lazy, or saying why not."""
+
+import glob
+from pathlib import Path
+
+import xarray as xr
+
+__all__ = ["find_files", "open_file"]
+
+
+CHUNK = "16MiB"  # of packed values
+SUFFIXES = (".nc", ".nc4", ".cdf", ".zarr")
+# How files that are no NetCDF begin, in lower case, and what to do with them.
+OTHERS = {
+    (b"<!doctype", b"<html", b"<?xml"): "it is a web page, often a login form: fetch it again, "
+    "logged in",
+    (b"\x1f\x8b", b"pk\x03\x04"): "it is compressed: unpack it first",
+    (b"",): "convert it, for example with `cdo -f nc4 copy`",
+}
+
+
+def find_files(paths):
+    """The files that a path, glob, folder or list of them stands for, each once, as `Path`s.
+
+    Raises: FileNotFoundError: nothing lies there
+    """
+    found = []
+    for path in [paths] if isinstance(paths, (str, Path)) else paths:
+        path = Path(path).expanduser()
+        if path.is_dir() and path.suffix != ".zarr" and not _is_zarr(path):
+            inside = (p for p in path.rglob("*") if p.suffix in SUFFIXES)
+            matches = [p for p in inside if not p.name.startswith(".")]
+        else:
+            matches = [path] if path.exists() else [Path(p) for p in glob.glob(str(path))]
+        if not matches:
+            raise FileNotFoundError(
+                f"no {', '.join(SUFFIXES)} file is found at {path}; correct the path (relative "
+                "paths start at the working folder)"
+            )
+        found += sorted(matches)
+    if not found:
+        raise FileNotFoundError("the list of paths is empty; name at least one file")
+    return list(dict.fromkeys(found))
+
+
+def _is_zarr(path):
+    return any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata"))
+
+
+def open_file(path):
+    """One NetCDF or Zarr, lazy and raw: decoding it here would quadruple what a chunk holds.
+
+    Raises: PermissionError: it may not be read · ValueError: it is empty, cut short, or no NetCDF
+    or Zarr
+    """
+    import dask
+
+    try:
+        if path.is_file():
+            _check_beginning(path)
+        with dask.config.set({"array.chunk-size": CHUNK}):
+            return _open(path)
+    except PermissionError as error:
+        raise PermissionError(
+            f"{path} may not be read by this user; ask its owner, or `chmod -R u+rX` it"
+        ) from error
+
+
+def _open(path):
+    lazy = {"decode_cf": False, "chunks": "auto"}
+    try:
+        if path.is_dir():
+            return xr.open_zarr(path, **lazy)
+        _check_length(path)
+        return xr.open_dataset(path, engine="netcdf4", **lazy)
+    except PermissionError:
+        raise
+    except (EOFError, OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
+        size = "a folder" if path.is_dir() else f"{path.stat().st_size} bytes"
+        raise ValueError(
+            f"{path} ({size}) cannot be read ({error}); it is probably cut short: fetch it again"
+        ) from error
+
+
+def _check_beginning(path):
+    """Refuse what no NetCDF begins with."""
+    with path.open("rb") as file:
+        head = file.read(64)
+    if not head:
+        raise ValueError(f"{path} is empty (0 bytes); fetch it again")
+    if not head.startswith((b"CDF", b"\x89HDF")):
+        start = head.lstrip().lower()
+        remedy = next(text for heads, text in OTHERS.items() if start.startswith(heads))
+        raise ValueError(f"{path} starts with {head[:15]!r}, it is no NetCDF or Zarr; {remedy}")
+
+
+def _check_length(path):
+    """Fail where a classic NetCDF ends before its last value: the library would read 0 there."""
+    from scipy.io import netcdf_file
+
+    with path.open("rb") as file:
+        classic = file.read(4) in (b"CDF\x01", b"CDF\x02")
+    if not classic:
+        return
+    try:
+        netcdf_file(path, mmap=True).close()
+        whole = True
+    except (IndexError, TypeError, ValueError):
+        whole = False
+    if not whole:  # raised out here, where nothing holds on to the map
+        raise EOFError("it ends before its last value")

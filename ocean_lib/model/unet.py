@@ -1,0 +1,199 @@
+"""A ConvNeXt U-Net conditioned by FiLM.
+
+A block is a depthwise convolution, a normalisation, and a pointwise expansion, in channels_last
+memory; noise level, place and season enter every block as a scale and a shift of its normalised
+features.  A stem that folds each 2×2 cells into channels halves the grid before the first block.
+
+    in (B, C, H, W) ─► stem ─► down … ─► middle ─► up … ─► head (B, out, H, W)
+                        └────────── skip connections ─────────┘
+
+Any H×W: the input is padded inside and the output cropped.
+
+Reference: Liu et al. 2022 (ConvNeXt), arXiv 2201.03545; Perez et al. 2018 (FiLM), arXiv 1709.07871.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+__all__ = ["UNet"]
+
+
+HEADS = 4  # of the attention
+
+
+def _sinusoid(level: Tensor, width: int = 32) -> Tensor:
+    """(B,) in 0–1 → (B, 2 width), sines and cosines on a geometric range of frequencies."""
+    frequency = torch.exp(torch.linspace(0, math.log(1000), width, device=level.device))
+    angle = level[:, None] * frequency
+    return torch.cat([angle.sin(), angle.cos()], 1)
+
+
+class _Norm(nn.Module):
+    """Layer normalisation over channels at every cell of (B, C, H, W)."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+
+
+class _Block(nn.Module):
+    def __init__(self, width: int, condition: int, kernel: int, expansion: int):
+        super().__init__()
+        self.depthwise = nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width)
+        self.norm = nn.LayerNorm(width)
+        self.film = nn.Linear(condition, 2 * width)
+        self.expand = nn.Linear(width, expansion * width)
+        self.contract = nn.Linear(expansion * width, width)
+        # Zero at the start: every block begins as the identity.
+        for layer in (self.film, self.contract):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        scale, shift = self.film(condition)[:, None, None].chunk(2, -1)
+        # What mixes channels does so in channels_last memory as it lies, without a copy.
+        y = self.norm(self.depthwise(x).permute(0, 2, 3, 1)) * (1 + scale) + shift
+        return x + self.contract(F.gelu(self.expand(y))).permute(0, 3, 1, 2)
+
+
+class _Attention(nn.Module):
+    """Self-attention over all cells, for the smallest grid."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.norm = _Norm(width)
+        self.mix = nn.Conv2d(width, 3 * width, 1)
+        self.out = nn.Conv2d(width, width, 1)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        batch, width, height, length = x.shape
+        mixed = self.mix(self.norm(x)).flatten(2).view(batch, 3, HEADS, -1, height * length)
+        query, key, value = mixed.transpose(-1, -2).unbind(1)
+        mixed = F.scaled_dot_product_attention(query, key, value)
+        return x + self.out(mixed.transpose(-1, -2).reshape(batch, width, height, length))
+
+
+class UNet(nn.Module):
+    """U-Net from `inputs` to `outputs` channels.
+
+    Args:
+        inputs, outputs: channels in and out.
+        width: channels of the first grid.    multipliers: of width, one per grid, each half as
+            fine as the one before.
+        blocks: ConvNeXt blocks per grid and direction.    stem: 1, or 2 to fold 2×2 cells first.
+        kernel: of the depthwise convolutions.    expansion: of the pointwise ones.
+        attention: whether the smallest grid attends to itself.
+        conditions: numbers that come with a sample beside the noise level (place, season).
+    Raises:
+        ValueError: the smallest grid's channels do not divide into the attention heads.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        width: int = 32,
+        multipliers: tuple[int, ...] = (1, 2, 4),
+        blocks: int = 2,
+        stem: int = 2,
+        kernel: int = 3,
+        expansion: int = 2,
+        attention: bool = True,
+        conditions: int = 5,
+    ):
+        super().__init__()
+        self.settings = {
+            "inputs": inputs,
+            "outputs": outputs,
+            "width": width,
+            "multipliers": tuple(multipliers),
+            "blocks": blocks,
+            "stem": stem,
+            "kernel": kernel,
+            "expansion": expansion,
+            "attention": attention,
+            "conditions": conditions,
+        }
+        self.stem, self.multiple = stem, stem * 2 ** (len(multipliers) - 1)
+        hidden = 4 * width
+        self.condition = nn.Sequential(
+            nn.Linear(64 + conditions, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
+        )
+        widths = [width * m for m in multipliers]
+        if attention and widths[-1] % HEADS:
+            raise ValueError(
+                f"width {width} × multiplier {multipliers[-1]} is not a multiple of the {HEADS} "
+                "attention heads; choose a width that is, or attention=False"
+            )
+
+        def stage(channels: int) -> nn.ModuleList:
+            return nn.ModuleList(_Block(channels, hidden, kernel, expansion) for _ in range(blocks))
+
+        # No wider than it folds: with many inputs a 3×3 would cost more than all blocks together.
+        self.enter = nn.Conv2d(inputs, width, stem, stride=stem)
+        self.down = nn.ModuleList(stage(channels) for channels in widths)
+        self.shrink = nn.ModuleList(
+            nn.Conv2d(fine, coarse, 2, stride=2) for fine, coarse in zip(widths, widths[1:])
+        )
+        self.middle = _Attention(widths[-1]) if attention else nn.Identity()
+        self.grow = nn.ModuleList(
+            nn.Conv2d(coarse, fine, 1) for fine, coarse in zip(widths, widths[1:])
+        )
+        self.up = nn.ModuleList(stage(channels) for channels in widths[:-1])
+        self.leave = nn.Sequential(_Norm(width), nn.Conv2d(width, outputs * stem**2, 3, padding=1))
+        # The network starts from "no departure", whatever it is asked to predict.
+        nn.init.zeros_(self.leave[1].weight)
+        nn.init.zeros_(self.leave[1].bias)
+        self.to(memory_format=torch.channels_last)
+
+    def _stem(self, x: Tensor, known: Tensor | None) -> Tensor:
+        height, width = x.shape[-2:]
+        pad = (0, -width % self.multiple, 0, -height % self.multiple)
+
+        def fold(part: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+            part = F.pad(part, pad) if any(pad) else part
+            part = part.contiguous(memory_format=torch.channels_last)
+            return F.conv2d(part, weight, bias, self.stem)
+
+        weight, bias, own = self.enter.weight, self.enter.bias, x.shape[1]
+        if known is None:
+            return fold(x, weight, bias)
+        return fold(x, weight[:, :own], bias) + fold(known, weight[:, own:], None)
+
+    def forward(
+        self, x: Tensor, level: Tensor, conditions: Tensor, known: Tensor | None = None
+    ) -> Tensor:
+        """(B, C, H, W), noise level (B,) in 0–1, (B, conditions) → (B, outputs, H, W).
+
+        Args:
+            known: (B, inputs - C, H, W), or (1, ...) where all samples share it: what a sampler
+                need not lay out anew for every member.
+        """
+        height, width = x.shape[-2:]
+        condition = self.condition(torch.cat([_sinusoid(level), conditions], 1))
+        x = self._stem(x, known)
+        skips = []
+        for index, blocks in enumerate(self.down):
+            for block in blocks:
+                x = block(x, condition)
+            if index < len(self.shrink):
+                skips.append(x)
+                x = self.shrink[index](x)
+        x = self.middle(x)
+        for grow, blocks in zip(reversed(self.grow), reversed(self.up)):
+            skip = skips.pop()
+            x = skip + F.interpolate(grow(x), scale_factor=2, mode="nearest")
+            for block in blocks:
+                x = block(x, condition)
+        x = self.leave(x)
+        x = F.pixel_shuffle(x, self.stem) if self.stem > 1 else x
+        return x[..., :height, :width]

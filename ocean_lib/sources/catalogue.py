@@ -1,0 +1,109 @@
+"""The catalogue: products, what they are called at their provider, their licence and credit.
+
+Ids of datasets are where one starts: whether they exist, and which dates, levels and regions they
+hold, the service is asked (`marine`).  Footprint and error of OSTIA are about those of Good et al.
+2020, doi 10.3390/rs12040720; of DUACS, of Taburet et al. 2019, doi 10.5194/os-15-1207-2019.
+"""
+
+from dataclasses import dataclass, replace
+
+__all__ = ["SOURCES", "Source"]
+
+
+COPERNICUS = (
+    "Copernicus Marine Service licence, "
+    "https://marine.copernicus.eu/user-corner/service-commitments-and-licence"
+)
+CREDIT = "Generated using E.U. Copernicus Marine Service Information; "
+
+
+@dataclass(frozen=True)
+class Source:
+    """A product: what it is, under which licence, whom to credit, and what it is at the provider.
+
+    datasets: ids at Copernicus Marine, each continuing the one before where the service has it.
+    sees: what of the surface is seen from above, where that is what the product holds.
+    footprint, error: of such a view: degrees over which it is smoothed, and its standard deviation
+    from the surface of a model, °C or m.
+    """
+
+    title: str
+    licence: str
+    credit: str
+    grid: str = ""
+    product_id: str = ""
+    datasets: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
+    sees: str = ""
+    footprint: float = 0.0
+    error: float = 0.0
+
+
+GLORYS12 = Source(
+    title="GLORYS12V1, global ocean reanalysis, monthly means",
+    licence=COPERNICUS,
+    credit=CREDIT + "Mercator Ocean International, GLORYS12V1, https://doi.org/10.48670/moi-00021",
+    grid="1/12°, 50 levels, monthly, potential temperature",
+    product_id="GLOBAL_MULTIYEAR_PHY_001_030",
+    datasets=("cmems_mod_glo_phy_my_0.083deg_P1M-m", "cmems_mod_glo_phy_myint_0.083deg_P1M-m"),
+    variables=("thetao",),
+)
+SOURCES = {
+    "demo": Source(
+        title="Demo ocean: synthetic turbulence heaving a thermocline, written as GLORYS12 files",
+        licence="MIT",
+        credit="Synthetic demo ocean of ocean_lib; not an observation of any real ocean",
+        grid="1/12°, 50 levels, monthly",
+    ),
+    "netcdf": Source(
+        title="Your own NetCDF or Zarr files",
+        licence="as stated by their owner",
+        credit="as stated by their owner",
+    ),
+    "glorys12": GLORYS12,
+    "glorys12_daily": replace(
+        GLORYS12,
+        title="GLORYS12V1, global ocean reanalysis, daily means",
+        grid="1/12°, 50 levels, daily, potential temperature",
+        datasets=("cmems_mod_glo_phy_my_0.083deg_P1D-m", "cmems_mod_glo_phy_myint_0.083deg_P1D-m"),
+    ),
+    "armor3d": Source(
+        title="ARMOR3D, observation-based temperature and salinity, monthly means",
+        licence=COPERNICUS,
+        credit=CREDIT + "CLS, ARMOR3D, https://doi.org/10.48670/moi-00052",
+        grid="1/8°, 50 levels, monthly, in-situ temperature with salinity, made potential",
+        product_id="MULTIOBS_GLO_PHY_TSUV_3D_MYNRT_015_012",
+        datasets=(
+            "cmems_obs-mob_glo_phy_my_0.125deg_P1M-m",
+            "cmems_obs-mob_glo_phy_nrt_0.125deg_P1M-m",
+        ),
+        variables=("to", "so"),
+    ),
+    "ostia": Source(
+        title="OSTIA, foundation temperature of the sea surface from satellites and in situ",
+        licence=COPERNICUS,
+        credit=CREDIT + "UK Met Office, OSTIA, https://doi.org/10.48670/moi-00168",
+        grid="1/20°, daily, kelvin",
+        product_id="SST_GLO_SST_L4_REP_OBSERVATIONS_010_011",
+        datasets=("METOFFICE-GLO-SST-L4-REP-OBS-SST", "METOFFICE-GLO-SST-L4-NRT-OBS-SST-V2"),
+        variables=("analysed_sst",),
+        sees="temperature",
+        footprint=0.25,
+        error=0.3,
+    ),
+    "duacs": Source(
+        title="DUACS, sea level anomaly from all altimeters, monthly means",
+        licence=COPERNICUS,
+        credit=CREDIT + "CLS, DUACS, https://doi.org/10.48670/moi-00148",
+        grid="1/8°, monthly, m above a twenty-year mean",
+        product_id="SEALEVEL_GLO_PHY_L4_MY_008_047",
+        datasets=(
+            "cmems_obs-sl_glo_phy-ssh_my_allsat-l4-duacs-0.125deg_P1M-m",
+            "cmems_obs-sl_glo_phy-ssh_myint_allsat-l4-duacs-0.125deg_P1D",
+        ),
+        variables=("sla",),
+        sees="sea level",
+        footprint=0.5,
+        error=0.02,
+    ),
+}

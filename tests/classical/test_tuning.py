@@ -1,0 +1,148 @@
+"""Tuning finds what a field was made with, on validation months alone."""
+
+import numpy as np
+import pytest
+import torch
+import xarray as xr
+
+from ocean_lib.classical import optimal_interpolation, tuning
+from ocean_lib.observations.batch import observe
+from ocean_lib.store.store import build
+
+CASE = {"name": "few", "pattern": "pixels", "observed": 0.12, "surface": 0.0}
+
+
+@pytest.fixture
+def brief(monkeypatch):
+    """A short search, where what it finds does not matter."""
+    monkeypatch.setattr(tuning, "COLUMNS", 100)
+
+
+def gaussian_ocean(lengths, months=60, rows=28, columns=28, seed=0, noise=0.0):
+    """One level of correlation exp(-months / L) Matérn(rows, columns), drawn exactly."""
+    rng = np.random.default_rng(seed)
+    y, x = (each.ravel().astype(float) for each in np.mgrid[:rows, :columns])
+    apart = np.hypot(
+        np.subtract.outer(y, y) / lengths[1], np.subtract.outer(x, x) / lengths[2]
+    ) * np.sqrt(3)
+    root = np.linalg.cholesky((1 + apart) * np.exp(-apart) + 1e-8 * np.eye(len(y)))
+    memory, field = np.exp(-1 / lengths[0]), root @ rng.standard_normal(len(y))
+    values = []
+    for _ in range(months):
+        field = memory * field + np.sqrt(1 - memory**2) * root @ rng.standard_normal(len(y))
+        values.append(field.reshape(1, rows, columns))
+    values = np.array(values) + noise**0.5 * rng.standard_normal((months, 1, rows, columns))
+    grid = ("depth", "latitude", "longitude")
+    return xr.Dataset(
+        {
+            "temperature": (("time", *grid), values.astype("f4")),
+            "ocean": (grid, np.ones((1, rows, columns), bool)),
+        },
+        {
+            "time": np.arange("1993-01", "2043-01", dtype="M8[M]")[:months].astype("M8[ns]"),
+            "depth": [50.0],
+            "latitude": np.arange(rows) / 12,
+            "longitude": np.arange(columns) / 12,
+        },
+    )
+
+
+def optimal(store, **choices):
+    return tuning.fit(store, CASE, **choices)["optimal interpolation"]
+
+
+@pytest.mark.parametrize("lengths", [(2.5, 5.0, 3.0), (4.0, 3.0, 4.0)])
+def test_fitted_scales_are_those_of_the_field(tmp_path, lengths):
+    """Within 20 %, along each axis, and the stated error is the error."""
+    ocean = gaussian_ocean(lengths, months=260)
+    store = build(ocean, tmp_path / "s", validation=100, test=12, gap=3)
+    shown = []
+    methods = tuning.fit(store, CASE, show=shown.append)
+    method = methods["optimal interpolation"]
+    np.testing.assert_allclose(method.scales["lengths"], lengths, rtol=0.2)
+    assert method.scales["kernel"] == "matern" and method.scales["noise"] < 0.01
+    fields = store.fields("test")
+    seen = observe(fields, CASE, 5)
+    hidden = seen.ocean & ~seen.observed
+    for each in (method, methods["linear"]):
+        result = each(seen, store.statistics())
+        square = float(((result["mean"] - fields.temperature) ** 2).where(hidden).mean())
+        assert float((result["error"] ** 2).where(hidden).mean()) == pytest.approx(square, rel=0.15)
+    assert "matern" in shown[0] and "columns" in shown[0]
+
+
+def test_methods_and_their_order(brief, small_store):
+    names = [*tuning.fit(small_store, CASE | {"surface": 1.0}, evaluations=12)]
+    assert names == [
+        "climatology",
+        "linear",
+        "optimal interpolation",
+        "regression + optimal interpolation",
+        "reduced space",
+    ]
+    assert "regression + optimal interpolation" not in tuning.fit(small_store, CASE, evaluations=12)
+
+
+def test_a_store_split_in_space_has_no_reduced_space(brief, small_ocean, tmp_path):
+    wide = xr.concat([small_ocean, small_ocean], "longitude").isel(time=slice(0, 20))
+    wide = wide.assign_coords(longitude=-65 + np.arange(56) / 12)
+    store = build(
+        wide, tmp_path / "s", split="space", validation=1, test=1, gap=1, gap_cells=4,
+        surface=wide["surface"],
+    )  # fmt: skip
+    methods = tuning.fit(store, CASE | {"surface": 1.0}, evaluations=12)
+    assert "reduced space" not in methods
+    seen = observe(store.fields("test"), CASE | {"surface": 1.0}, 1)
+    for name, method in methods.items():
+        result = method(seen, store.statistics())
+        assert bool((np.isfinite(result["mean"]) == seen.ocean).all()), name
+
+
+def test_tuning_repeats_and_reads_neither_test_nor_hidden_values(
+    brief, small_ocean, small_store, tmp_path
+):
+    changed = small_ocean.copy(deep=True)
+    changed.temperature[50:] = 5.0
+    other = build(changed, tmp_path / "s", validation=8, test=10, gap=3, surface=changed["surface"])
+    first, second = (optimal(each, evaluations=12) for each in (small_store, other))
+    assert first.scales == second.scales and torch.equal(first.factor, second.factor)
+
+
+def test_places_searched_and_kept_are_apart(small_store):
+    check = tuning.Validation(small_store, CASE, 0)
+    searched, kept = (set(map(tuple, each.tolist())) for each in (check.searched, check.kept))
+    assert searched and kept and not searched & kept
+    t, y, x = check.kept.T
+    assert bool(check.hidden[t, :, y, x].any(1).all())
+
+
+def test_the_regression_is_worth_its_while_where_places_differ(brief, tmp_path):
+    """A level tied to the surface by a factor of the place: the covariance alone cannot tell."""
+    ocean = gaussian_ocean((0.1, 2.0, 2.0))
+    factor = xr.DataArray(np.sign(np.linspace(-1, 1, 28)), dims="longitude")
+    surface = (ocean.temperature[:, 0] * factor).drop_vars("depth").astype("f4")
+    store = build(ocean, tmp_path / "s", validation=12, test=12, gap=3, surface=surface)
+    case = CASE | {"observed": 0.01, "surface": 1.0}
+    fields = store.fields("test")
+    seen = observe(fields, case, 1)
+    errors = {}
+    for name, method in tuning.fit(store, case, evaluations=30).items():
+        difference = method(seen, store.statistics())["mean"] - fields.temperature
+        errors[name] = float(np.sqrt((difference**2).where(~seen.observed).mean()))
+    assert errors["regression + optimal interpolation"] < 0.6 * errors["optimal interpolation"]
+    assert errors["optimal interpolation"] < 1.02 * errors["climatology"]
+
+
+def test_baselines_know_a_cloudy_surface(brief, small_store):
+    """Under cloud the surface is interpolated: between blind and sighted."""
+    methods = tuning.fit(small_store, CASE | {"surface": 1.0}, evaluations=12)
+    fields = small_store.fields("test")
+    errors = []
+    for surface, clouds in ((0.0, 0.0), (1.0, 0.5), (1.0, 0.0)):
+        case = CASE | {"observed": 0.0, "surface": surface, "clouds": clouds}
+        seen = observe(fields, case, 1)
+        result = methods["optimal interpolation"](seen, small_store.statistics())
+        difference = (result["mean"] - fields.temperature).isel(depth=0)
+        errors.append(float(np.sqrt((difference**2).mean())))
+    assert errors[2] < errors[1] < errors[0]
+    assert isinstance(methods["optimal interpolation"], optimal_interpolation.OptimalInterpolation)

@@ -1,0 +1,365 @@
+"""Whatever a file's names, signs, units and order: the same field; what is unusable: its remedy."""
+
+import grids
+import numpy as np
+import pytest
+import xarray as xr
+from grids import DEPTH, DIMS, LATITUDE, LONGITUDE, PACKING, in_situ, refused, salty, sea
+
+from ocean_lib.fields import canonical, recognition
+
+VARIANTS = {
+    "GLORYS": lambda d: d,
+    "NEMO": grids.nemo,
+    "NEMO by names, with index coordinates": grids.nemo_by_names,
+    "ROMS on fixed depths": grids.roms,
+    "two grids, one listed": grids.two_grids,
+    "HYCOM, 308 to 309 E": grids.hycom,
+    "MOM, nominal and true coordinates, kelvin": grids.mom,
+    "MOM6": grids.mom6,
+    "POP, cm, dated at the end of bounds": grids.pop,
+    "MITgcm, negative Z": grids.mitgcm,
+    "ARMOR3D": grids.armor3d,
+    "WOA, months since": grids.woa,
+    "EN4, kelvin": grids.en4,
+    "reversed latitude": lambda d: d.isel(latitude=slice(None, None, -1)),
+    "reversed longitude": lambda d: d.isel(longitude=slice(None, None, -1)),
+    "negative depth, deepest first": grids.upside_down,
+    "0 to 360": lambda d: d.assign_coords(longitude=d.longitude.values % 360),
+    "kelvin": grids.kelvin,
+    "centimetres": grids.centimetres,
+    "unsorted times": lambda d: d.isel(time=[2, 0, 1]),
+    "other order of dimensions": lambda d: d.transpose("longitude", "time", "latitude", "depth"),
+    "an extra dimension of one": lambda d: d.expand_dims("ensemble"),
+    "float64": lambda d: d.astype("float64"),
+    "names only": lambda d: d.drop_attrs(),
+    "names in capitals": lambda d: d.drop_attrs().rename(
+        thetao="THETAO", depth="DEPTH", latitude="LATITUDE", longitude="LONGITUDE", time="TIME"
+    ),
+    "attributes only": lambda d: xr.Dataset(
+        {"v": (("a", "b", "c", "d"), d.thetao.values, d.thetao.attrs)},
+        {
+            "a": ("a", d.time.values, {"standard_name": "time"}),
+            "b": ("b", d.depth.values, {"positive": "down", "units": "m"}),
+            "c": ("c", d.latitude.values, {"standard_name": "latitude"}),
+            "d": ("d", d.longitude.values, {"units": "degrees_east"}),
+            "depth": ("b", np.arange(4) + 7.0),  # an attribute wins over a name
+        },
+    ),
+}
+IN_SITU = ("HYCOM, 308 to 309 E", "ARMOR3D", "WOA, months since")
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_is_the_same_field(tmp_path, name):
+    truth = sea()
+    VARIANTS[name](truth).to_netcdf(tmp_path / "variant.nc")
+    opened = canonical.open_fields(tmp_path / "variant.nc")
+    canonical.check(opened)
+    np.testing.assert_allclose(opened.temperature.values, truth.thetao.values, atol=3e-5)
+    assert opened.temperature.dims == DIMS and opened.temperature.chunks is not None
+    assert (opened.time.values == truth.time.values).all()
+    for dim in DIMS[1:]:
+        np.testing.assert_allclose(opened[dim], truth[dim], atol=1e-6)
+    told = "sea_water_temperature" if name in IN_SITU else "sea_water_potential_temperature"
+    assert opened.temperature.attrs["standard_name"] == told
+
+
+def ring(values):
+    """A field round the globe whose temperature is told by its longitude alone."""
+    d = sea(longitude=np.asarray(values, float), latitude=np.array([-10.0, 0, 10]))
+    d["thetao"] = (d.thetao * 0).fillna(0) + 10 + np.mod(d.longitude, 360) / 36
+    return d
+
+
+RINGS = {
+    "0 to 360": np.arange(2.5, 360, 5),
+    "-180 to 180": np.arange(-177.5, 180, 5),
+    "74 to 434": np.arange(77.5, 434, 5),
+    "descending": np.arange(2.5, 360, 5)[::-1],
+    "descending from 180": np.arange(-177.5, 180, 5)[::-1],
+    "a column twice": np.arange(2.5, 366, 5),
+}
+
+
+@pytest.mark.parametrize("name", RINGS)
+def test_longitudes_ascend_and_a_region_crosses_the_date_line(tmp_path, name):
+    ring(RINGS[name]).drop_attrs().to_netcdf(tmp_path / "a.nc")
+    opened = canonical.open_fields(tmp_path / "a.nc")
+    np.testing.assert_array_equal(opened.longitude, np.arange(-177.5, 180, 5))
+    for region, expected in (
+        ((160, -160, -20, 20), np.arange(162.5, 200, 5)),
+        ((-20, 20, -20, 20), np.arange(-17.5, 20, 5)),
+        ((340, 380, -20, 20), np.arange(-17.5, 20, 5)),
+        ((60, 90, -20, 20), np.arange(62.5, 90, 5)),
+    ):
+        cut = canonical.open_fields(tmp_path / "a.nc", region=(*region[:2], -10, 10))
+        np.testing.assert_array_equal(cut.longitude, expected)
+        np.testing.assert_allclose(
+            cut.temperature, np.broadcast_to(10 + expected % 360 / 36, cut.temperature.shape), 1e-6
+        )
+
+
+def test_the_date_line_of_a_region():
+    crossing = sea(longitude=np.array([178.0, 179, -180, -179]))
+    opened = canonical.canonical(crossing)
+    assert opened.longitude.values.tolist() == [178, 179, 180, 181]
+    np.testing.assert_array_equal(opened.temperature, crossing.thetao)
+
+
+def test_single_levels_rows_and_columns():
+    truth = sea()
+    level = canonical.canonical(
+        truth.isel(depth=2, latitude=5, longitude=[3])
+    )  # scalar coordinates
+    assert dict(level.sizes) == {"time": 3, "depth": 1, "latitude": 1, "longitude": 1}
+    assert level.depth.item() == 97.0 and level.latitude.item() == LATITUDE[5]
+    np.testing.assert_array_equal(level.temperature[:, 0, 0, 0], truth.thetao[:, 2, 5, 3])
+
+
+def test_potential_is_preferred_and_kinds_are_told_by_long_name():
+    truth = sea()
+    both = truth.assign(temp=(truth.thetao + 1).assign_attrs(units="degC"))
+    np.testing.assert_array_equal(canonical.canonical(both).temperature, truth.thetao)
+    for long_name, kind in (
+        ("Conservative temperature", "conservative_"),
+        ("pot. temp.", "potential_"),
+        ("temperature", ""),
+    ):
+        d = truth.rename(thetao="temp")
+        d.temp.attrs = {"long_name": long_name}
+        told = canonical.canonical(d).temperature.attrs["standard_name"]
+        assert told == f"sea_water_{kind}temperature"
+
+
+# Curvilinear grids
+
+
+def tripolar(d):
+    """Straight rows and columns up to 40.5°N, bent north of it; zeros where no processor ran."""
+    d = grids.nemo(d).drop_attrs()
+    d.attrs["credit"] = "somebody"
+    north = np.clip(d.nav_lat - 40.5, 0, None)
+    d["nav_lat"] = d.nav_lat + north * (d.nav_lon + 52) * 2
+    d.nav_lat[2:4, 6:8] = d.nav_lon[2:4, 6:8] = 0.0
+    d["toce"] = d.votemper.where(d.nav_lat != 0)
+    return d.drop_vars("votemper")
+
+
+def test_a_curved_grid_serves_where_it_is_straight(tmp_path):
+    truth = tripolar(sea())
+    truth.to_netcdf(tmp_path / "a.nc")
+    refused(["curved", "limit 0.05", "region"], canonical.open_fields, tmp_path / "a.nc")
+    refused(["0 cells", "inside"], canonical.open_fields, tmp_path / "a.nc", region=(9, 10, 40, 41))
+    opened = canonical.open_fields(tmp_path / "a.nc", region=(-52, -51.2, 40, 40.45))
+    np.testing.assert_allclose(opened.latitude, LATITUDE[:6])
+    np.testing.assert_allclose(opened.longitude, LONGITUDE[:10])
+    np.testing.assert_array_equal(opened.temperature, truth.toce[:, :, :6, :10])
+    assert not opened.ocean[:, 2:4, 6:8].any()
+
+
+# What is refused
+
+
+def curved(d):
+    d = grids.roms(d)
+    return d.assign(lat_rho=d.lat_rho + 0.1 * d.lon_rho)
+
+
+def terrain(d):
+    return d.rename(depth="s_rho").assign_coords(s_rho=np.linspace(-1, 0, 4))
+
+
+def sigma(d):
+    levels = ("depth", np.linspace(-1, 0, 4), {"standard_name": "ocean_sigma_coordinate"})
+    return d.assign_coords(depth=levels)
+
+
+def mesh(d):
+    d = d.stack(node=("latitude", "longitude")).reset_index("node")
+    d.thetao.attrs["mesh"] = "fvcom"
+    return d
+
+
+def with_value(value):
+    def change(d):
+        d.thetao[0, 0, 3, 3] = value
+        return d
+
+    return change
+
+
+def depth_axis(values, **attrs):
+    return lambda d: d.assign_coords(depth=("depth", values, attrs))
+
+
+REFUSED = {
+    "no temperature": (
+        lambda d: d.rename(thetao="so").drop_attrs(),
+        ["['so']", "thetao", "standard_name"],
+    ),
+    "kelvin labelled °C": (
+        lambda d: d.assign(thetao=(d.thetao + 273.15).assign_attrs(d.thetao.attrs)),
+        ["290.5", "45", "kelvin", "'K'"],
+    ),
+    "in-situ kelvin labelled °C, to be converted": (
+        lambda d: salty(d.assign(thetao=(d.thetao + 273.15))).rename(thetao="temp"),
+        ["290.5", "45", "kelvin", "'K'"],
+    ),
+    "°C labelled kelvin": (
+        lambda d: d.assign(thetao=d.thetao.assign_attrs(units="K")),
+        ["-2", "-10", "labelled kelvin", "'degC'"],
+    ),
+    "fahrenheit labelled °C": (
+        lambda d: d.assign(thetao=(d.thetao * 0 + 70).assign_attrs(d.thetao.attrs)),
+        ["70", "°F", "convert"],
+    ),
+    "unknown unit": (
+        lambda d: d.assign(thetao=d.thetao.assign_attrs(units="degF")),
+        ["'degF'", "°C or K", "convert"],
+    ),
+    "strings": (lambda d: d.assign(thetao=d.thetao.astype("U5")), ["<U5", "numbers", "floats"]),
+    "undeclared fill": (with_value(-999.0), ["-999", "-10", "_FillValue"]),
+    "undeclared fill of the library": (with_value(9.96921e36), ["9.96921e+36", "_FillValue"]),
+    "undeclared fill of in-situ temperature, to be converted": (
+        lambda d: in_situ(salty(with_value(-999.0)(d))),
+        ["-999", "-10", "_FillValue"],
+    ),
+    "infinite": (with_value(np.inf), ["inf", "finite", "replace"]),
+    "infinite, to be converted": (
+        lambda d: in_situ(salty(with_value(-np.inf)(d))),
+        ["-inf", "finite", "replace"],
+    ),
+    "all land": (
+        lambda d: d.assign(thetao=(d.thetao * np.nan).assign_attrs(d.thetao.attrs)),
+        ["0 values", "needs 1", "choose"],
+    ),
+    "all invalid": (
+        lambda d: d.assign(thetao=d.thetao.assign_attrs(valid_max=np.float32(-5))),
+        ["0 values", "valid_range"],
+    ),
+    "no depth": (lambda d: d.isel(depth=0, drop=True), ["no depth axis", "needs 1", "expand_dims"]),
+    "pressure": (depth_axis(DEPTH, units="dbar"), ["'dbar'", "m or cm", "gsw"]),
+    "pressure by name": (lambda d: d.rename(depth="PRES").drop_attrs(), ["PRES", "m or cm", "gsw"]),
+    "feet": (depth_axis(DEPTH, units="feet"), ["'feet'", "m or cm", "convert"]),
+    "fathoms": (depth_axis(DEPTH, units="fathoms"), ["'fathoms'", "m or cm", "convert"]),
+    "density levels": (depth_axis(DEPTH, units="kg m-3"), ["'kg m-3'", "m or cm"]),
+    "cm without units": (depth_axis(DEPTH * 100), ["54108.9", "11100", "'cm'"]),
+    "level numbers": (depth_axis([1.0, 2, 3, 4]), ["1 to 4", "without units", "'m'"]),
+    "depths on both sides of 0": (
+        depth_axis([-5.0, 1, 2, 3], units="m"),
+        ["-5", "both sides", "keep"],
+    ),
+    "terrain-following": (terrain, ["s_rho", "terrain-following", "interpolate"]),
+    "sigma": (sigma, ["depth", "terrain-following", "interpolate"]),
+    "curved grid": (curved, ["0.0833", "limit 0.05", "regrid"]),
+    "mesh": (mesh, ["143 nodes", "mesh", "regrid"]),
+    "no latitude": (
+        lambda d: d.drop_vars("latitude").rename(latitude="row"),
+        ["no latitude", "standard_name 'latitude'"],
+    ),
+    "radians": (
+        lambda d: d.assign_coords(
+            latitude=("latitude", np.radians(LATITUDE), {"units": "radians"})
+        ),
+        ["'radians'", "degrees", "convert"],
+    ),
+    "beyond the pole": (
+        lambda d: d.assign_coords(latitude=LATITUDE + 49.5),
+        ["89.5", "90.5", "±90", "correct"],
+    ),
+    "two members": (lambda d: xr.concat([d, d], "member"), ["member", "2", "limit 1", "isel"]),
+    "duplicate times": (lambda d: d.isel(time=[0, 1, 1]), ["2020-02-15", "limit 1", "drop"]),
+    "missing latitude": (
+        lambda d: d.assign_coords(latitude=[np.nan, *LATITUDE[1:]]),
+        ["latitude", "nan", "finite"],
+    ),
+    "infinite longitude": (
+        lambda d: d.assign_coords(longitude=[*LONGITUDE[:-1], np.inf]),
+        ["longitude", "inf", "finite"],
+    ),
+    "repeated depth": (
+        depth_axis([1.0, 1, 2, 3], units="m"),
+        ["depth", "[1. 1. 2. 3.]", "of its own"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_an_unusable_dataset_is_refused(name):
+    change, words = REFUSED[name]
+    refused(words, canonical.canonical, change(sea()))
+
+
+# Further variables
+
+
+@pytest.mark.parametrize("name", ["so", "vosaline", "SALT", "salinity", "s_an"])
+def test_salinity_rides_along_by_any_name(tmp_path, name):
+    truth = salty(sea(), name, units="psu")
+    truth.thetao[:, 0, 9, 9] = np.nan
+    truth[name][:, 0, 7, 7] = np.nan
+    truth[name][1, 0, 8, 8] = np.nan
+    truth.to_netcdf(tmp_path / "a.nc", encoding={"thetao": PACKING})
+    for asked in (("so",), "salinity", ["salt", "so"]):
+        opened = canonical.open_fields(tmp_path / "a.nc", variables=asked)
+        assert list(opened.data_vars) == ["temperature", "salinity", "ocean"]
+    canonical.check(opened)
+    assert opened.salinity.dims == DIMS and opened.salinity.dtype == np.float32
+    attrs = {"standard_name": "sea_water_salinity", "units": "psu"}
+    assert attrs.items() <= opened.salinity.attrs.items()
+    both = np.isfinite(truth.thetao.values).all(0) & np.isfinite(truth[name].values).all(0)
+    assert (opened.ocean.values == both).all() and not both[0, [7, 8, 9], [7, 8, 9]].any()
+    assert opened.attrs["n_intermittent"] == 3
+    np.testing.assert_array_equal(
+        opened.salinity, np.where(both, truth[name], np.nan).astype("float32")
+    )
+    np.testing.assert_allclose(opened.temperature, np.where(both, truth.thetao, np.nan), atol=4e-4)
+
+
+def test_other_variables_ride_along_by_their_own_name(tmp_path):
+    truth = sea()
+    truth["uo"] = (
+        (truth.thetao / 10).drop_attrs().assign_attrs(units="m s-1", long_name="eastward", step=3)
+    )
+    truth.isel(time=[0]).to_netcdf(tmp_path / "0.nc")
+    truth.isel(time=[1]).to_netcdf(tmp_path / "1.nc")
+    opened = canonical.open_fields(tmp_path, variables=["uo"], region=(-52, -51.5, 40, 41))
+    np.testing.assert_array_equal(opened.uo, truth.uo[:2, :, :, :7])
+    assert opened.uo.attrs == {"units": "m s-1", "long_name": "eastward"}
+    assert "uo" not in canonical.open_fields(tmp_path)
+    named = canonical.canonical(truth, variables="UO")
+    np.testing.assert_array_equal(named.UO, truth.uo)
+
+
+def test_what_cannot_ride_along_is_refused(tmp_path):
+    truth = salty(sea())
+    truth["w"] = truth.thetao.rename(depth="depthw").drop_vars("depthw").drop_attrs()
+    truth["zos"] = truth.thetao[:, 0].drop_attrs()
+    truth["word"] = truth.thetao.astype("U4").drop_attrs()
+    call = canonical.canonical
+    refused(["'vo'", "['thetao', 'so', 'w'", "leave it out"], call, truth, ["vo"])
+    refused(["w (", "depthw", "depth", "interpolate"], call, truth, ["w"])
+    refused(["zos", "['depth']", "interpolate"], call, truth, ["zos"])
+    refused(["word", "<U4", "numbers"], call, truth, ["word"])
+    refused(["'thetao'", "always there"], call, truth, ["thetao"])
+    for change, words in (
+        (lambda so: (so / 1000).assign_attrs(so.attrs, units="kg/kg"), ["'kg/kg'", "1e-3", "1000"]),
+        (lambda so: (so / 1000).assign_attrs(so.attrs), ["0.036", "kg/kg", "1000"]),
+        (lambda so: so.fillna(-999).assign_attrs(so.attrs), ["-999", "60", "_FillValue"]),
+        (lambda so: so * np.inf, ["salinity", "inf", "finite"]),
+    ):
+        refused(words, call, truth.assign(so=change(truth.so)), ["so"])
+    truth[["thetao", "so"]].isel(time=[0]).to_netcdf(tmp_path / "0.nc")
+    truth[["thetao"]].isel(time=[1]).to_netcdf(tmp_path / "1.nc")
+    words = ["1.nc", "'salinity'", "['thetao']"]
+    refused(words, canonical.open_fields, tmp_path, variables=["so"])
+    grams = truth.so.assign_attrs(standard_name="sea_water_absolute_salinity", units="g kg-1")
+    truth[["thetao"]].assign(so=grams).isel(time=[1]).to_netcdf(tmp_path / "1.nc")
+    words = ["1.nc", "sea_water_absolute_salinity", "apart"]
+    refused(words, canonical.open_fields, tmp_path, variables=["so"])
+
+
+def test_canonical_names():
+    assert recognition.canonical_names(["so", "uo", "vosaline"]) == ["salinity", "uo"]
+    assert recognition.canonical_names(()) == []

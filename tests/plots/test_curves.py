@@ -1,0 +1,99 @@
+"""Curves, sections and profiles on the small ocean of the maps' tests."""
+
+import json
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+import pytest
+import xarray as xr
+from pictured import DEPTHS, make_reconstruction, panels
+
+from ocean_lib.plots import curves
+
+mpl.use("Agg")
+
+
+def make_scores():
+    rows = [
+        {
+            "method": method,
+            "reference": "field",
+            "case": case,
+            "depth": depth,
+            "metric": "rmse",
+            "value": value,
+            "low": value * 0.9,
+            "high": value * 1.1,
+            "n": 900,
+        }
+        for case in ("blocks 50 %", "profiles 0.25 %")
+        for method, size in (
+            ("climatology", 2.0),
+            ("linear", 1.0),
+            ("optimal", 0.8),
+            ("reconstruction", 0.6),
+        )
+        for depth, value in [("all", size), ("100-300", size), ("block 1", size)]
+        + [(str(z), size * (0.2 + np.exp(-(((z - 120) / 200) ** 2)))) for z in DEPTHS]
+    ]
+    return pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="module")
+def reconstruction():
+    return make_reconstruction()
+
+
+def test_error_by_depth_puts_ours_in_front():
+    figure = curves.error_by_depth(make_scores())
+    assert [axes.get_title() for axes in panels(figure)] == ["blocks 50 %", "profiles 0.25 %"]
+    for axes in panels(figure):
+        widths = {line.get_label(): line.get_linewidth() for line in axes.lines}
+        assert len(widths) == 4 and max(widths, key=widths.get) == "reconstruction"
+        assert all(len(line.get_xdata()) == len(DEPTHS) for line in axes.lines)
+        assert axes.get_xlabel() == "RMSE (°C)"
+    with pytest.raises(ValueError, match="the metrics are"):
+        curves.error_by_depth(make_scores(), metric="nonsense")
+
+
+def test_loss_curve_reads_records_or_a_file(tmp_path):
+    records = [
+        {
+            "step": i,
+            "stage": stage,
+            "loss": 1 / (i + 1) + 0.1,
+            "learning_rate": 1e-3,
+            "validation": 0.2 + 1 / (i + 1) if i % 5 == 0 else None,
+            "seconds": 0.1 * i,
+        }
+        for stage in ("regression", "residual")
+        for i in range(20)
+    ]
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    for given in (records, path, str(path)):
+        axes = panels(curves.loss_curve(given))
+        assert [a.get_title() for a in axes] == ["Regression", "Residual"]
+        assert all(a.get_yscale() == "log" for a in axes)
+        assert len(axes[0].lines[0].get_xdata()) == 20 and len(axes[0].lines[1].get_xdata()) == 4
+    negative = [record | {"loss": record["loss"] - 1} for record in records]
+    assert panels(curves.loss_curve(negative))[0].get_yscale() == "linear"
+    without = [{"step": 1, "stage": "diffusion", "loss": 0.5}]
+    assert len(panels(curves.loss_curve(without))) == 1
+
+
+def test_spectrum_of_a_wave_peaks_at_its_wavelength():
+    reconstruction = make_reconstruction(rows=33, columns=101)
+    ocean = xr.ones_like(reconstruction["ocean"])
+    kilometres = 111.195 * np.cos(np.deg2rad(reconstruction["latitude"].mean())) / 12
+    wave = np.sin(2 * np.pi * np.arange(101) / 10)
+    wavy = reconstruction.assign(ocean=ocean, truth=reconstruction["truth"] * 0 + wave)
+    wavy["truth"] = wavy["truth"].fillna(0) + xr.DataArray(wave, dims="longitude")
+    wavy["mean"], wavy["members"] = wavy["mean"].fillna(0), wavy["members"].fillna(0)
+    axes = panels(curves.spectra(wavy, depth=100))[0]
+    truth = next(line for line in axes.lines if line.get_label() == "Truth")
+    peak = truth.get_xdata()[np.argmax(truth.get_ydata())]
+    assert peak == pytest.approx(1 / (10 * float(kilometres)), rel=0.02)
+    with pytest.raises(ValueError, match="choose a shallower depth"):
+        curves.spectra(reconstruction.assign(ocean=ocean * 0))

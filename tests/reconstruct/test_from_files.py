@@ -1,0 +1,160 @@
+"""From a checkpoint and a file to a file, by the command line: the same fields, killed or not."""
+
+import shutil
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import xarray as xr
+from tiny import astir, densifier
+
+from ocean_lib.__main__ import main
+from ocean_lib.model.densifier import Densifier
+from ocean_lib.observations.batch import observe
+from ocean_lib.reconstruct import from_files as module
+from ocean_lib.reconstruct.ensemble import reconstruct
+from ocean_lib.reconstruct.from_files import densify
+
+FAST = {"members": 3, "steps": 2, "tile": 12}
+
+
+@pytest.fixture
+def given(small_store, tmp_path):
+    """A folder with a space in its name, with a checkpoint and a file of observations."""
+    folder = tmp_path / "my files"
+    folder.mkdir()
+    astir(densifier(small_store), size=0.05).save(folder / "checkpoint.pt")
+    fields = small_store.fields("test").isel(time=slice(0, 3))
+    seen = observe(fields, {"pattern": "profiles", "observed": 0.05, "surface": 1.0}, seed=3)
+    file = xr.Dataset({"thetao": seen.value, "surface": seen.surface})
+    file.to_netcdf(folder / "floats.nc")
+    return folder, seen
+
+
+def files(folder):
+    return folder / "checkpoint.pt", folder / "floats.nc", folder / "dense.nc"
+
+
+def test_the_file_holds_what_reconstruct_gives(given):
+    folder, seen = given
+    lines = []
+    densify(*files(folder), **FAST, show=lines.append)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "checkpoint.pt",
+        "dense.nc",
+        "floats.nc",
+    ]
+    expected = reconstruct(Densifier.load(folder / "checkpoint.pt"), seen, **FAST)
+    with xr.open_dataset(folder / "dense.nc") as dense:
+        for name in ("members", "mean", "spread", "background"):
+            one = dense[name].transpose(*expected[name].dims)
+            np.testing.assert_allclose(one, expected[name], atol=2e-3, err_msg=name)
+            assert dense[name].attrs["units"] == "degrees_C" and dense[name].attrs["long_name"]
+        np.testing.assert_array_equal(dense.observed.transpose(*seen.observed.dims), seen.observed)
+        np.testing.assert_array_equal(dense.ocean == 1, seen.ocean)
+        np.testing.assert_array_equal(dense.time, seen.time)
+        exact = dense["mean"].transpose(*seen.value.dims).values[seen.observed.values]
+        np.testing.assert_allclose(exact, seen.value.values[seen.observed.values], atol=1e-4)
+        assert dense.attrs["self_check"] == lines[0] and dense.attrs["credit"] == "a random ocean"
+        assert dense.attrs["Conventions"].startswith("CF-")
+        assert dense.latitude.units == "degrees_north" and dense.depth.positive == "down"
+    assert "withheld" in lines[0]
+
+
+def test_the_same_again_finds_it_and_anything_else_is_refused(given):
+    folder, _ = given
+    densify(*files(folder), **FAST, show=lambda line: None)
+    stamp, lines = (folder / "dense.nc").stat().st_mtime_ns, []
+    densify(*files(folder), **FAST, show=lines.append)
+    assert "already" in lines[0] and (folder / "dense.nc").stat().st_mtime_ns == stamp
+    with pytest.raises(FileExistsError, match="dense.nc exists.*another name"):
+        densify(*files(folder), **FAST | {"members": 4})
+    assert (folder / "dense.nc").stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize("fails", [1, 2])
+def test_a_call_that_was_cut_short_goes_on_where_it_was(given, monkeypatch, fails):
+    folder, _ = given
+    checkpoint, floats, dense = files(folder)
+    densify(checkpoint, floats, folder / "unbroken.nc", **FAST, show=lambda line: None)
+    whole, number = module.reconstruct_date, []
+
+    def breaks(*arguments, **choices):
+        number.append(choices["noise"])
+        for done in whole(*arguments, **choices):
+            yield done
+            if choices["noise"] == fails and len(number) == fails + 1:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "reconstruct_date", breaks)
+    with pytest.raises(KeyboardInterrupt):
+        densify(checkpoint, floats, dense, **FAST, show=lambda line: None)
+    assert not dense.exists() and (folder / "dense.nc.partial").is_dir()
+    checks = []
+    monkeypatch.setattr(module, "self_check", lambda *_, **__: checks.append(1))
+    densify(checkpoint, floats, dense, **FAST, show=lambda line: None)
+    assert number == [*range(fails + 1), *range(fails, 3)] and not checks
+    with xr.open_dataset(dense) as one, xr.open_dataset(folder / "unbroken.nc") as other:
+        xr.testing.assert_equal(one, other)
+    assert not (folder / "dense.nc.partial").exists()
+
+
+def test_where_ours_is_worse_the_background_is_given_if_asked(small_store, given):
+    folder, seen = given
+    checkpoint, floats, dense = files(folder)
+    model = astir(densifier(small_store), size=0.5)
+    model.save(checkpoint)
+    lines = []
+    densify(checkpoint, floats, dense, **FAST, show=lines.append)
+    assert lines[0].startswith("WARNING") and "WORSE than the background" in lines[0]
+    lines = []
+    densify(checkpoint, floats, folder / "safe.nc", **FAST, fallback=True, show=lines.append)
+    assert lines[0].startswith("WARNING") and any("in place of" in line for line in lines)
+    expected = reconstruct(model, seen, **FAST)
+    with xr.open_dataset(folder / "safe.nc") as safe:
+        np.testing.assert_allclose(
+            safe["mean"].transpose(*expected.background.dims), expected.background, atol=2e-3
+        )
+        assert "members" not in safe and "Background" in safe.attrs["title"]
+        assert float(safe.spread.max()) > 0.1
+
+
+def test_by_the_command_line(given, capsys):
+    folder, _ = given
+    arguments = ["reconstruct", *map(str, files(folder)), "--members", "2", "--steps", "1"]
+    assert main(arguments) == 0
+    told = capsys.readouterr().out
+    assert told.index("self-check") < told.index("rows ") < told.index("is written")
+    assert (folder / "dense.nc").is_file()
+    (folder / "none.nc").touch()
+    for wrong, words in (
+        ([folder / "no.pt", *files(folder)[1:]], "no checkpoint"),
+        ([files(folder)[0], folder / "no.nc", folder / "a.nc"], "no.nc"),
+        ([files(folder)[0], folder / "none.nc", folder / "a.nc"], "0 bytes"),
+        ([*files(folder)[:2], folder / "a.txt"], "must end in .nc"),
+        ([*files(folder)[:2], folder / "no" / "a.nc"], "no folder"),
+    ):
+        assert main(["reconstruct", *map(str, wrong)]) == 2
+        assert words in capsys.readouterr().err
+    assert not (folder / "a.nc").exists() and not (folder / "a.nc.partial").exists()
+
+
+def test_a_region_that_the_model_never_saw_is_reconstructed_with_a_warning(given):
+    folder, _ = given
+    checkpoint, floats, dense = files(folder)
+    with xr.open_dataset(floats) as file:
+        far = file.assign_coords(longitude=file.longitude + 1.0).load()
+    far.to_netcdf(floats)
+    lines = []
+    densify(checkpoint, floats, dense, **FAST, show=lines.append)
+    assert any("region: 43%" in line for line in lines)
+    with xr.open_dataset(dense) as result:
+        assert "region" in result.attrs["warnings"] and np.isfinite(result["mean"]).any()
+
+
+def test_a_disk_too_small_is_refused_before_the_work(given, monkeypatch):
+    folder, _ = given
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
+    with pytest.raises(OSError, match="dense.nc needs .* GB more.*free some"):
+        densify(*files(folder), **FAST, show=lambda line: None)
+    assert not (folder / "dense.nc").exists()

@@ -1,0 +1,82 @@
+"""Withheld profiles: which, and what is said of them, against arithmetic by hand."""
+
+import numpy as np
+import pytest
+from tiny import densifier
+
+from ocean_lib.observations import gridding
+from ocean_lib.reconstruct import withheld
+from ocean_lib.reconstruct.ensemble import reconstruct
+
+CHOICES = {"members": 2, "steps": 2, "seed": 0}
+
+
+def test_whole_floats_or_whole_months_are_withheld(table):
+    floats_, months = withheld.choose(table, "float"), withheld.choose(table, "time")
+    platform, month = table.platform.values, table.month.values
+    assert not set(platform[floats_]) & set(platform[~floats_])
+    assert len(set(platform[floats_])) == 2  # a fifth of twelve
+    assert not set(month[months]) & set(month[~months])
+    assert month[months].min() > month[~months].max() and len(set(month[months])) == 2
+    other = withheld.choose(table, "float", seed=1)
+    assert (other != floats_).any() and (withheld.choose(table, "float") == floats_).all()
+    with pytest.raises(ValueError, match="choose 'float' or 'time'"):
+        withheld.choose(table, "place")
+    one = table.isel(profile=table.platform.values == platform[0])
+    with pytest.raises(ValueError, match="1 float.s. hold profiles, needs 2"):
+        withheld.choose(one, "float")
+
+
+def test_every_method_is_asked_at_the_same_places(small_store, table):
+    model, test = densifier(small_store), small_store.fields("test")
+    hidden = withheld.choose(table, "float")
+    scores = withheld.score(model, table, hidden, fields=test, **CHOICES)
+    every = scores[scores.depth == "all"].set_index(["method", "metric"])
+    assert set(scores.method) == {
+        "reconstruction",
+        "optimal interpolation",
+        "climatology",
+        "product",
+    }
+    kept = table.copy(deep=True)
+    kept.status.values[hidden] = "withheld"
+    drawn = reconstruct(model, gridding.observe(kept, model.statistics, test), **CHOICES)
+    fields = {
+        "reconstruction": drawn["mean"],
+        "optimal interpolation": drawn.background,
+        "climatology": drawn.climatology,
+        "product": test.temperature,
+    }
+    for name, field in fields.items():
+        errors = []
+        for k in np.flatnonzero(hidden):
+            one = table.isel(profile=k)
+            at = {"latitude": int(one.row), "longitude": int(one.column)}
+            month = np.flatnonzero(test.time.values == one.month.values)[0]
+            errors.append(field.isel(time=month, **at).values - one.temperature.values)
+        errors = np.array(errors)
+        rmse = np.sqrt(np.nanmean(errors**2))
+        row = every.loc[(name, "rmse")]
+        assert row.value == pytest.approx(rmse, rel=1e-5) and row.low < row.value < row.high
+        assert every.loc[(name, "bias")].value == pytest.approx(np.nanmean(errors), abs=1e-6)
+        assert row.n == hidden.sum()
+    # The floats measured the product itself, but for their noise.
+    assert every.loc[("product", "rmse")].value < 0.05
+    assert 0 < every.loc[("reconstruction", "coverage")].value <= 1
+    assert "no independent" in withheld.CAVEAT
+
+
+def test_withheld_profiles_are_not_seen(small_store, table):
+    model, test = densifier(small_store), small_store.fields("test")
+    hidden = withheld.choose(table, "time")
+    moved = table.copy(deep=True)
+    moved.temperature.values[hidden] += 3.0
+    before, after = (
+        withheld.score(model, each, hidden, fields=test, **CHOICES).set_index(
+            ["method", "metric", "depth"]
+        )
+        for each in (table, moved)
+    )
+    for name in ("reconstruction", "climatology", "product"):
+        shift = after.loc[(name, "bias", "all")].value - before.loc[(name, "bias", "all")].value
+        assert shift == pytest.approx(-3.0, abs=1e-3)

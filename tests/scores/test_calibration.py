@@ -1,0 +1,162 @@
+"""Factor and power of the spread against ensembles whose own are known, and what stays as it is."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ocean_lib.scores import calibration
+
+GRID = ("time", "depth", "latitude", "longitude")
+DEPTH = np.array([2.0, 20.0, 60.0, 150.0, 2500.0])
+NARROW = {2.0: 0.5, 20.0: 0.5, 60.0: 0.5, 150.0: 1.6, 2500.0: 1.25}  # stated spread over true
+
+
+def ocean(seed, dates=20, rows=12, columns=17):
+    rng = np.random.default_rng(seed)
+    wet = np.ones((len(DEPTH), rows, columns), bool)
+    wet[:, :2, :5] = wet[3:, -1] = False
+    coordinates = {
+        "time": np.datetime64("2000-01-01", "ns") + np.arange(dates) * np.timedelta64(30, "D"),
+        "depth": DEPTH,
+        "latitude": np.linspace(20, 60, rows),
+        "longitude": np.linspace(0, 20, columns),
+    }
+    truth = rng.normal(10, 3, (dates, *wet.shape)).astype("f4")
+    fields = xr.Dataset(
+        {"temperature": (GRID, np.where(wet, truth, np.nan)), "ocean": (GRID[1:], wet)}, coordinates
+    )
+    observed = fields.temperature.notnull() & (rng.random(truth.shape) < 0.3)
+    return fields, xr.Dataset({"observed": observed}), rng
+
+
+def wrong(fields, observations, rng, members=None):
+    """Truth and members are draws of one Gaussian at hidden cells, stated too narrow or wide."""
+    away = ~observations.observed
+    sigma = 0.2 + xr.zeros_like(fields.temperature) + rng.random(fields.temperature.shape)
+    ratio = xr.DataArray([NARROW[depth] for depth in DEPTH], {"depth": DEPTH})
+    middle = fields.temperature + away * sigma * rng.standard_normal(sigma.shape)
+    if members is None:
+        return xr.Dataset({"mean": middle, "error": (ratio * sigma * away).transpose(*GRID)})
+    noise = xr.DataArray(rng.standard_normal((members, *sigma.shape)), dims=("member", *GRID))
+    drawn = middle + away * sigma * noise
+    mean = drawn.mean("member")
+    return xr.Dataset({"mean": mean, "members": mean + ratio * (drawn - mean)})
+
+
+@pytest.mark.parametrize("members", [None, 3, 8])
+def test_a_known_factor_is_found_and_holds_on_other_months(members):
+    fields, observations, rng = ocean(0, dates=60)
+    factors = calibration.fit(fields, observations, wrong(fields, observations, rng, members))
+    expected = [1 / NARROW[depth] for depth in DEPTH]
+    if members is None:
+        np.testing.assert_allclose(factors.calibration, expected, rtol=0.05)
+        np.testing.assert_allclose(factors.calibration_power, 1, atol=0.06)
+    factor = factors.calibration
+    assert factor.dims == ("depth",) and float(factor[1]) == float(factor[2])  # one layer, 5-100 m
+    # Blind, on months that were not fitted: spread and error agree.
+    fields, observations, rng = ocean(1, dates=60)
+    test = calibration.apply(wrong(fields, observations, rng, members), factors)
+    away = fields.ocean & ~observations.observed
+    square = ((test["mean"] - fields.temperature) ** 2).where(away).mean(("time", *GRID[2:]))
+    stated = (calibration.stated(test) ** 2).where(away).mean(("time", *GRID[2:]))
+    np.testing.assert_allclose(np.sqrt(stated / square), 1, rtol=0.08)
+    again = calibration.fit(fields, observations, test)
+    if members is None:
+        np.testing.assert_allclose(again.calibration_power, 1, atol=0.06)
+    else:  # the fewer members, the less their spread tells one place from another
+        assert (factors.calibration_power < 1).all() and (again.calibration_power > 0.7).all()
+
+
+@pytest.mark.parametrize("power", [0.7, 1.25])
+def test_a_known_power_is_found(power):
+    """Errors of deviation 2 s^p where s is stated."""
+    fields, observations, rng = ocean(1, dates=60)
+    spread = 0.1 + xr.zeros_like(fields.temperature) + rng.random(fields.temperature.shape)
+    away = fields.ocean & ~observations.observed
+    error = (2 * spread**power * rng.standard_normal(spread.shape)).where(away, 0.0)
+    result = xr.Dataset({"mean": fields.temperature + error, "error": spread.where(away, 0.0)})
+    factors = calibration.fit(fields, observations, result.transpose(*GRID))
+    np.testing.assert_allclose(factors.calibration, 2, rtol=0.06)
+    np.testing.assert_allclose(factors.calibration_power, power, atol=0.08)
+    changed = calibration.apply(result, factors)["error"]
+    np.testing.assert_allclose(changed.where(away), 2 * spread.where(away) ** power, rtol=0.15)
+
+
+def test_the_power_is_the_most_likely_and_the_factor_makes_squares_equal():
+    fields, observations, rng = ocean(2, dates=3)
+    result = wrong(fields, observations, rng, members=4)
+    spread = result.members.std("member", ddof=1) * np.sqrt(5 / 4)
+    layer = fields.ocean & ~observations.observed & (fields.depth >= 5) & (fields.depth < 100)
+    weight = (np.cos(np.deg2rad(fields.latitude)) * layer).transpose(*GRID)
+    chosen = weight.values > 0
+    w, s, e = (
+        np.asarray(each.transpose(*GRID), float)[chosen]
+        for each in (weight, spread, result["mean"] - fields.temperature)
+    )
+    best = min(
+        (
+            (w * (np.log(a * s**p) + e**2 / (2 * (a * s**p) ** 2))).sum(), a, p
+        )
+        for a in np.linspace(0.5, 4, 141)
+        for p in np.linspace(0.3, 1.5, 61)
+    )  # fmt: skip
+    factors = calibration.fit(fields, observations, result).sel(depth=20.0)
+    power = float(factors.calibration_power)
+    assert power == pytest.approx(best[2], abs=0.04)
+    ratio = np.sqrt((w * e**2).sum() / (w * s ** (2 * power)).sum())
+    assert float(factors.calibration) == pytest.approx(ratio, rel=1e-4)
+
+
+def plain(factor):
+    """Factors without a power."""
+    return xr.Dataset({"calibration": factor, "calibration_power": xr.ones_like(factor)})
+
+
+def test_observed_cells_stay_exact_and_the_mean_stays():
+    fields, observations, rng = ocean(3, dates=2)
+    result = wrong(fields, observations, rng, members=5).astype("f4")
+    factor = xr.DataArray(np.linspace(0.5, 3, len(DEPTH)).astype("f4"), {"depth": DEPTH})
+    wider = calibration.apply(result, plain(factor))
+    seen = observations.observed
+    apart = abs(wider.members - fields.temperature).where(seen)
+    assert float(apart.max()) == 0  # exactly
+    assert wider.members.dtype == np.float32 and wider.members.dims == result.members.dims
+    xr.testing.assert_identical(wider["mean"], result["mean"])
+    np.testing.assert_allclose(wider.members.mean("member"), result["mean"], atol=1e-5)
+    ratio = wider.members.std("member") / result.members.std("member").where(~seen)
+    xr.testing.assert_allclose(
+        ratio, factor.broadcast_like(ratio).where(ratio.notnull()), rtol=1e-3
+    )
+    error = wrong(fields, observations, rng)
+    np.testing.assert_allclose(
+        calibration.apply(error, plain(factor))["error"], error.error * factor
+    )
+
+
+def test_a_layer_without_hidden_ocean_or_spread_keeps_its_spread():
+    fields, observations, rng = ocean(4, dates=2)
+    observations["observed"] = observations.observed | (fields.ocean & (fields.depth < 5))
+    result = wrong(fields, observations, rng)
+    result["error"] = result.error.where(fields.depth != 150, 0.0).where(fields.ocean)
+    factor = calibration.fit(fields, observations, result).calibration
+    assert factor.values[[0, 3]].tolist() == [1, 1] and (factor.values[[1, 2]] > 1.5).all()
+
+
+def test_another_variable_has_its_own_observations():
+    fields, observations, rng = ocean(5)
+    result = wrong(fields, observations, rng)
+    salty = fields.rename(temperature="salinity")
+    seen = observations.rename(observed="salinity_observed")
+    xr.testing.assert_equal(
+        calibration.fit(salty, seen, result, "salinity"),
+        calibration.fit(fields, observations, result),
+    )
+
+
+def test_a_result_without_uncertainty_is_refused():
+    fields, observations, rng = ocean(6, dates=1)
+    result = wrong(fields, observations, rng, members=2)
+    with pytest.raises(ValueError, match="give members or error"):
+        calibration.fit(fields, observations, result[["mean"]])
+    with pytest.raises(ValueError, match="1 member has no spread; draw at least 2"):
+        calibration.stated(result.isel(member=[0]))

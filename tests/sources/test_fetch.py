@@ -1,0 +1,129 @@
+"""Fetching, and what it refuses before any long work; `test_marine` calls the real client."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ocean_lib.sources import copernicus, fetch
+
+GLORYS12 = {"region": (-66, -62, 22, 26), "months": ["2020-11", "2021-02"]}
+
+
+@pytest.fixture
+def own(tmp_path):
+    path = tmp_path / "with space" / "own.nc"
+    path.parent.mkdir()
+    values = np.full((1, 1, 2, 2), 4.0, "float32")
+    xr.Dataset(
+        {"thetao": (("time", "depth", "lat", "lon"), values, {"units": "degC"})},
+        {
+            "time": [np.datetime64("2020-01-16", "ns")],
+            "depth": [1.0],
+            "lat": [1.0, 2.0],
+            "lon": [3.0, 4.0],
+        },
+    ).to_netcdf(path)
+    return path
+
+
+def test_the_client_is_imported_only_to_download():
+    code = "import sys, ocean_lib.sources.fetch; assert 'copernicusmarine' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_own_files_are_read_in_place(own, tmp_path):
+    lines = []
+    for path in (own, str(own.parent / "*.nc"), own.parent, [own]):
+        assert fetch.fetch("netcdf", tmp_path / "raw", path=path, show=lines.append) == [own]
+    assert not (tmp_path / "raw").exists() and "2 longitude" in lines[0]
+
+
+def test_own_files_are_refused_first(own, tmp_path):
+    page = tmp_path / "page.nc"
+    page.write_text("<html>login</html>")
+    for path, error, words in (
+        (None, ValueError, "path=…"),
+        (tmp_path / "none.nc", FileNotFoundError, "correct the path"),
+        (page, ValueError, "web page"),
+    ):
+        with pytest.raises(error, match=words):
+            fetch.fetch("netcdf", tmp_path / "raw", path=path)
+
+
+def test_the_demo_ocean_is_written_with_its_seed(monkeypatch, tmp_path):
+    called = []
+
+    def write(folder, seed=1, months=168, shape=(96, 128), progress=None):
+        called.append((folder, seed, months))
+        return [folder / "b.nc", folder / "a.nc"]
+
+    monkeypatch.setattr("ocean_lib.sources.demo_files.write", write)
+    lines = []
+    files = fetch.fetch("demo", tmp_path, seed=3, show=lines.append)
+    fetch.fetch("demo", tmp_path, months=12, show=lines.append)
+    assert files == [tmp_path / "a.nc", tmp_path / "b.nc"]
+    assert called == [(tmp_path, 3, 168), (tmp_path, 1, 12)] and "Synthetic" in lines[-1]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"source": "glorys"}, ["'glorys'", "glorys12"]),
+        ({"region": None}, ["region", "0.9 GB", "west, east, south, north"]),
+        ({"region": (1, 2, 3)}, ["(1, 2, 3)", "four numbers"]),
+        ({"region": (-66, -62, 26, 22)}, ["26, 22", "west, east"]),
+        ({"months": None}, ["None", "['1993-01', '2020-12']"]),
+        ({"months": ["2020", "yesterday"]}, ["yesterday", "['1993-01', '2020-12']"]),
+        ({"months": ["2021-02", "2020-11"]}, ["2021-02", "backwards"]),
+        ({"depths": [-5]}, ["-5", "0 m or more", "None for all"]),
+    ],
+)
+def test_a_bad_request_is_refused_before_the_login(no_login, tmp_path, change, words):
+    request = {"source": "glorys12", **GLORYS12, **change}
+    with pytest.raises(ValueError) as caught:
+        fetch.fetch(folder=tmp_path / "raw", **request)
+    for word in words:
+        assert word in str(caught.value)
+
+
+def test_no_login_says_how_to_get_one(no_login, tmp_path):
+    with pytest.raises(PermissionError, match="register.*copernicusmarine login.*USERNAME"):
+        fetch.fetch("glorys12", tmp_path / "raw", **GLORYS12)
+    assert not (tmp_path / "raw").exists()
+
+
+def test_months_that_are_all_there_need_no_login(no_login, tmp_path):
+    lines = []
+    request = copernicus.Request(
+        "glorys12", (), "", ("thetao",), tmp_path, region=(-66, -62, 22, 26),
+        months=("2020-11", "2021-02"), depths=[0.5],
+    )  # fmt: skip
+    names = [path.stem[-7:] for path in request.files.values()]
+    assert names == ["2020-11", "2020-12", "2021-01", "2021-02"]
+    for path in request.files.values():
+        path.touch()
+    asked = GLORYS12 | {"depths": [0.5]}
+    files = fetch.fetch("glorys12", tmp_path, show=lines.append, **asked)
+    assert files == list(request.files.values()) and "all of 4 month(s) are there" in lines[0]
+    # Another region or other levels are other files: nothing is taken for what it is not.
+    for change in ({"depths": [0.5, 10.0]}, {"region": (-66, -61, 22, 26)}, {"shallowest": True}):
+        with pytest.raises(PermissionError):
+            fetch.fetch("glorys12", tmp_path, **(asked | change))
+
+
+def test_the_last_months_of_a_period_are_within_it():
+    assert fetch.last_months(["2005-01", "2020-12"], 66) == ("2015-07", "2020-12")
+    assert fetch.last_months(["2020-11", "2020-12"], 66) == ("2020-11", "2020-12")
+
+
+def test_who_is_credited_follows_from_what_was_used():
+    both = fetch.credit("glorys12", "ostia")
+    assert "GLORYS12V1" in both["credit"] and "OSTIA" in both["credit"]
+    assert both["licence"].count("Copernicus Marine Service licence") == 1
+    own = fetch.credit("netcdf", attributes={"credit": "A. Sailor"})
+    assert own == {"credit": "A. Sailor", "licence": "as stated by their owner"}
+    named = fetch.credit("glorys12", attributes={"credit": "A. Sailor"})
+    assert "Mercator" in named["credit"]
