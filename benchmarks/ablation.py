@@ -21,18 +21,18 @@ from unittest import mock
 import pandas as pd
 import torch
 
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 from ocean_lib.model import optimiser, training
 from ocean_lib.model.background import Background, fit_background
-from ocean_lib.model.densifier import Densifier, exact
+from ocean_lib.model.densifier import Densifier
 from ocean_lib.model.diffusion import Diffusion
 from ocean_lib.model.scenes import Scenes
-from ocean_lib.observations.batch import observe
+from ocean_lib.observations.batch import exactly_observed, observe
 from ocean_lib.reconstruct import domain
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.runs.paths import workspace
 from ocean_lib.scores import metrics
-from ocean_lib.scores.evaluation import hidden
+from ocean_lib.scores.evaluation import hidden_ocean
 from ocean_lib.store.store import Store
 
 RESULT = Path(__file__).resolve().parent / "results" / "ablation.md"
@@ -71,7 +71,7 @@ class Climatology(Background):
     """0 and its deviation 1 wherever nothing exact is known."""
 
     def forward(self, batch):
-        sure = exact(batch)
+        sure = exactly_observed(batch)
         mean = torch.where(sure, batch["value"], 0.0)
         return mean * batch["ocean"], torch.where(sure, 0.0, 1.0) * batch["ocean"]
 
@@ -84,7 +84,7 @@ class OneScale(Densifier):
     def regress(self, batch):
         mean, deviation = super().regress(batch)
         if self.fixed is not None:
-            deviation = self.fixed.view(1, -1, 1, 1) * (batch["ocean"] & ~exact(batch))
+            deviation = self.fixed.view(1, -1, 1, 1) * (batch["ocean"] & ~exactly_observed(batch))
         return mean, deviation
 
 
@@ -148,9 +148,9 @@ class Laboratory:
             batch = self.scenes(name)[0].draw(0, 64)
             with torch.no_grad():
                 deviation = model.regress(batch)[1]
-            where = batch["ocean"] & ~exact(batch)
+            where = batch["ocean"] & ~exactly_observed(batch)
             model.fixed = deviation.sum((0, 2, 3)) / where.sum((0, 2, 3)).clamp(min=1)
-        adam = mock.patch.object(optimiser, "optimisers", all_adam)
+        adam = mock.patch.object(optimiser, "make_optimisers", all_adam)
         with adam if name == "no Muon" else nullcontext(), TemporaryDirectory() as folder:
             records = training.train(
                 model,
@@ -182,7 +182,7 @@ class Laboratory:
             choices = {"members": MEMBERS, "steps": evaluations, "device": self.device}
             with free if name == "no clamping" else nullcontext():
                 drawn = reconstruct(model, observations, **choices)
-            truth, where = fields.temperature, {"where": hidden(fields, observations)}
+            truth, where = fields.temperature, {"where": hidden_ocean(fields, observations)}
             found.append(
                 {
                     "variant": name,
@@ -209,7 +209,7 @@ def one_seed(seed: int, steps: int, device: str, threads: int) -> pd.DataFrame:
         laboratory = laboratory or Laboratory(seed, steps, device)
         began = time.time()
         table = pd.concat([table, pd.DataFrame(laboratory.rows(name))], ignore_index=True)
-        with whole(path) as beside:
+        with atomic_write(path) as beside:
             table.to_csv(beside, index=False)
         print(f"seed {seed}: {name}, {time.time() - began:.0f} s", flush=True)
     return table
@@ -259,7 +259,7 @@ def main() -> None:
     ]
     text = "\n".join(lines) + "\n"
     print(text)
-    with whole(RESULT) as beside:
+    with atomic_write(RESULT) as beside:
         beside.write_text(text)
 
 

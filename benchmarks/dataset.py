@@ -32,7 +32,7 @@ from ocean_lib.model.densifier import Densifier
 from ocean_lib.model.scenes import Batches, Scenes
 from ocean_lib.model.training import regression_loss, residual_loss
 from ocean_lib.store.build import STEP
-from ocean_lib.store.store import Store, build
+from ocean_lib.store.store import Store, build_store
 
 RESULT = Path(__file__).resolve().parent / "results" / "dataset.md"
 SAMPLES, PATCH = 32, 128
@@ -56,7 +56,7 @@ def store(folder: str, levels: int, height: int, width: int) -> Store:
         },
     )
     surface = fields.temperature[:, 0] if levels > 1 else None
-    return build(fields, folder, surface=surface)
+    return build_store(fields, folder, surface=surface)
 
 
 def plain_batch(anomaly: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 from ocean_lib.model.densifier import Densifier
-from ocean_lib.reconstruct.convergence import by_evaluations
+from ocean_lib.reconstruct.convergence import score_by_evaluations
 from ocean_lib.runs.paths import device_name, workspace
 from ocean_lib.runs.progress import progress
 
@@ -39,7 +39,7 @@ def main() -> None:
     for sampler in ("dpm++", "ddim"):
         choices = {"sampler": sampler, "members": asked.members, "device": device_name()}
         shown = partial(progress, total=len(cases) * len(EVALUATIONS), label=sampler)
-        table = by_evaluations(model, fields, cases, EVALUATIONS, progress=shown, **choices)
+        table = score_by_evaluations(model, fields, cases, EVALUATIONS, progress=shown, **choices)
         tables.append(table.assign(sampler=sampler))
     table = pd.concat(tables)
     lines = [
@@ -59,7 +59,7 @@ def main() -> None:
                 f"({row.rmse / most.rmse:.3f}) | {row.crps:.4f} ({row.crps / most.crps:.3f}) | "
                 f"{row.spread_skill:.2f} |"
             )
-    with whole(RESULT) as beside:
+    with atomic_write(RESULT) as beside:
         beside.write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 

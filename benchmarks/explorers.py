@@ -15,7 +15,7 @@ from pathlib import Path
 
 from matplotlib.backend_bases import MouseEvent
 
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 from ocean_lib.explore import explorer
 from ocean_lib.fields import reconstruction_file
 from ocean_lib.model.densifier import Densifier
@@ -74,12 +74,14 @@ def main() -> None:
     number = parser.parse_args().moves
     here = open_run("demo")
     result, baselines = (
-        reconstruction_file.read(here.reconstruction),
-        reconstruction_file.read(here.baselines),
+        reconstruction_file.read_reconstruction(here.reconstruction),
+        reconstruction_file.read_reconstruction(here.baselines),
     )
     month = Store(here.store("demo")).fields("validation", dates=[0])
-    seen = reconstruction_file.observations(result, str(result["case"].values[-1])).isel(time=[0])
-    steps = ensemble.denoising(Densifier.load(here.checkpoint), seen, 110.0, steps=8)
+    seen = reconstruction_file.observations_of_case(result, str(result["case"].values[-1])).isel(
+        time=[0]
+    )
+    steps = ensemble.denoising_steps(Densifier.load(here.checkpoint), seen, 110.0, steps=8)
     makers = {
         "masks": lambda: explorer.explore_masks(month),
         "reconstruction": lambda: explorer.explore_reconstruction(result, baselines),
@@ -104,7 +106,7 @@ def main() -> None:
         new = statistics.median(seconds(anew, make) for _ in range(3))
         one = statistics.median(moves)
         lines.append(f"| {name} | {one:.2f} | {max(moves):.2f} | {new:.2f} | 1/{new / one:.1f} |")
-    with whole(RESULT) as beside:
+    with atomic_write(RESULT) as beside:
         beside.write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 

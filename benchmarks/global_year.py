@@ -87,7 +87,7 @@ def write_month(path: Path, month: int, shape) -> None:
 def build(files: Path, store: Path) -> None:
     """What a user does; prints how far it is."""
     from ocean_lib.fields.canonical import open_fields
-    from ocean_lib.store.store import build
+    from ocean_lib.store.store import build_store
 
     began = time.perf_counter()
 
@@ -98,7 +98,7 @@ def build(files: Path, store: Path) -> None:
             yield record
 
     fields = open_fields(files)
-    build(fields, store, surface=fields.temperature.isel(depth=0, drop=True), progress=show)
+    build_store(fields, store, surface=fields.temperature.isel(depth=0, drop=True), progress=show)
 
 
 class Child:

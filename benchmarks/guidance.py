@@ -25,14 +25,14 @@ import torch
 import xarray as xr
 from torch import Tensor, nn
 
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 from ocean_lib.model.densifier import LIMIT, Densifier
 from ocean_lib.observations.batch import observe
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.runs.paths import device_name, workspace
 from ocean_lib.runs.progress import progress
 from ocean_lib.scores import metrics
-from ocean_lib.scores.evaluation import hidden
+from ocean_lib.scores.evaluation import hidden_ocean
 from ocean_lib.store.store import Store
 
 RESULT = Path(__file__).resolve().parent / "results" / "guidance.md"
@@ -179,7 +179,7 @@ def main() -> None:
     ]
     for case, share in CASES.items():
         seen = uncertain(observe(fields, PROFILES, 300), deviation, share)
-        where = hidden(fields, seen)
+        where = hidden_ocean(fields, seen)
         for way, choices in WAYS.items():
             drawn = reconstruct(
                 Guided.of(model, *choices),
@@ -196,7 +196,7 @@ def main() -> None:
             scores.append(metrics.rmse(mean, truth, where=seen.error > 0))
             numbers = " | ".join(f"{float(each):.3f}" for each in scores)
             lines.append(f"| {case} | {way} | {numbers} |")
-    with whole(RESULT) as beside:
+    with atomic_write(RESULT) as beside:
         beside.write_text("\n".join(lines) + "\n")
     print("\n".join(lines))
 

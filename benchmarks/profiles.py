@@ -17,7 +17,7 @@ import numpy as np
 import psutil
 import xarray as xr
 
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 from ocean_lib.observations import gridding, profiles
 
 LEVELS = [9.6, 34.4, 65.8, 109.7, 186.1, 318.1, 541.1, 902.3]
@@ -82,7 +82,7 @@ def main() -> None:
         before, began = process.memory_info().rss, time.perf_counter()
         table = profiles.open_profiles(folder, LEVELS)
         read = time.perf_counter() - began
-        rows = gridding.averages(gridding.cells(table, known), known)
+        rows = gridding.average_in_cells(gridding.to_cells(table, known), known)
         total = time.perf_counter() - began
         import resource
 
@@ -98,7 +98,7 @@ def main() -> None:
         f"{total:.1f} | {peak / 1e9:.2f} | {len(rows):,} of {int(rows['count'].sum()):,} values |",
         "",
     ]
-    with whole(Path(__file__).parent / "results" / "profiles.md") as beside:
+    with atomic_write(Path(__file__).parent / "results" / "profiles.md") as beside:
         beside.write_text("\n".join(lines))
     print("\n".join(lines))
 

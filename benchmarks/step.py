@@ -25,7 +25,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 from ocean_lib.model import optimiser
 from ocean_lib.model.unet import UNet
 
@@ -190,7 +190,7 @@ def measure(device: torch.device, side: int, repeats: int) -> dict[str, tuple[fl
     def taught(network: nn.Module) -> list[torch.optim.Optimizer]:
         if isinstance(network, Prototype):
             return [torch.optim.AdamW(network.parameters(), lr=1e-4)]
-        return optimiser.optimisers(network, 1e-4)
+        return optimiser.make_optimisers(network, 1e-4)
 
     optimisers = {name: [taught(part[0]) for part in parts] for name, parts in every.items()}
     steps, passes = ({name: [] for name in every} for _ in range(2))
@@ -247,7 +247,7 @@ def main() -> None:
     text = "\n".join(lines) + "\n"
     print(text)
     name = torch.cuda.get_device_name().replace(" ", "_").lower() if cuda else "cpu"
-    with whole(RESULTS / f"step_{name}.md") as beside:
+    with atomic_write(RESULTS / f"step_{name}.md") as beside:
         beside.write_text(text)
 
 

@@ -40,9 +40,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _reconstruct(**{k: v for k, v in vars(asked).items() if k != "command"})
         if asked.command == "list":
             return _list()
-        from ocean_lib.runs.doctor import doctor
+        from ocean_lib.runs.doctor import examine
 
-        return doctor()
+        return examine()
     except RunError as error:
         print(error, file=sys.stderr)
         return 2
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, overrides: list[str], fresh: bool, begin: str | None) -> int:
-    from ocean_lib.runs.runner import run
+    from ocean_lib.runs.runner import execute_run
 
     def stop(*_):
         sys.exit(143)
@@ -60,7 +60,7 @@ def _run(name: str, overrides: list[str], fresh: bool, begin: str | None) -> int
     # As an exception, SIGTERM too ends the kernel and leaves the step marked as stopped.
     before = signal.signal(signal.SIGTERM, stop)
     try:
-        return run(name, overrides, fresh=fresh, begin=begin)
+        return execute_run(name, overrides, fresh=fresh, begin=begin)
     finally:
         signal.signal(signal.SIGTERM, before)
 
@@ -93,7 +93,7 @@ def _reconstruct(checkpoint, observations, output, device, **choices) -> int:
 
     from ocean_lib.observations import profiles
     from ocean_lib.reconstruct import from_files
-    from ocean_lib.reconstruct.from_files import densify
+    from ocean_lib.reconstruct.from_files import reconstruct_files
     from ocean_lib.runs.paths import device_name
     from ocean_lib.runs.progress import progress
 
@@ -101,8 +101,8 @@ def _reconstruct(checkpoint, observations, output, device, **choices) -> int:
     try:
         if profiles.is_profiles(observations):
             gridded = Path(output).with_suffix(".observations.nc")
-            observations = from_files.prepare(observations, checkpoint, gridded)
-        path = densify(
+            observations = from_files.prepare_profiles(observations, checkpoint, gridded)
+        path = reconstruct_files(
             checkpoint, observations, output, device=device_name(device), progress=shown, **choices
         )
     except (ValueError, OSError) as error:

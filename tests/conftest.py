@@ -9,7 +9,7 @@ from marine_store import MarineStore, archive
 from scipy.ndimage import gaussian_filter
 
 from ocean_lib.observations import gridding, profiles
-from ocean_lib.store.store import build
+from ocean_lib.store.store import build_store
 
 DEPTH = np.array([9.6, 47.4, 109.7, 318.1, 902.3])
 
@@ -82,7 +82,9 @@ def small_ocean() -> xr.Dataset:
 def small_store(small_ocean, tmp_path_factory):
     """`small_ocean` as a store: 36 months to train on, 8 for validation, 10 for test, gaps of 3."""
     folder = tmp_path_factory.mktemp("store") / "small"
-    return build(small_ocean, folder, validation=8, test=10, gap=3, surface=small_ocean["surface"])
+    return build_store(
+        small_ocean, folder, validation=8, test=10, gap=3, surface=small_ocean["surface"]
+    )
 
 
 @pytest.fixture(scope="session")
@@ -132,4 +134,4 @@ def statistics(small_store):
 
 @pytest.fixture(scope="session")
 def table(simulated, statistics):
-    return gridding.cells(profiles.open_profiles(simulated[0], statistics.depth), statistics)
+    return gridding.to_cells(profiles.open_profiles(simulated[0], statistics.depth), statistics)

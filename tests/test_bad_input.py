@@ -24,11 +24,11 @@ from ocean_lib.model.densifier import Densifier
 from ocean_lib.model.scenes import Batches
 from ocean_lib.observations.batch import observe
 from ocean_lib.reconstruct.ensemble import reconstruct
-from ocean_lib.reconstruct.from_files import densify
+from ocean_lib.reconstruct.from_files import reconstruct_files
 from ocean_lib.runs.parameters import load_parameters
 from ocean_lib.runs.paths import open_run
 from ocean_lib.sources import fetch
-from ocean_lib.store.store import Store, build
+from ocean_lib.store.store import Store, build_store
 
 HTML = b"<!DOCTYPE html><html><title>Sign in</title></html>"
 
@@ -133,7 +133,7 @@ def protected(user):
 def built(change=lambda ocean: ocean, **choices):
     def act(user):
         given = {"validation": 8, "test": 10, "gap": 3, "split": "time"}
-        build(change(user.ocean), user.home / "store", **given | choices)
+        build_store(change(user.ocean), user.home / "store", **given | choices)
 
     return act
 
@@ -224,7 +224,9 @@ def floats(change=lambda value: value, **choices):
         output = user.home / choices.pop("output", "dense.nc")
         given = user.home / choices.pop("given", "floats.nc")
         try:
-            densify(user.home / "checkpoint.pt", given, output, **{"members": 2} | choices)
+            reconstruct_files(
+                user.home / "checkpoint.pt", given, output, **{"members": 2} | choices
+            )
         finally:
             assert {path.name for path in user.home.iterdir()} <= {"checkpoint.pt", "floats.nc"}
 

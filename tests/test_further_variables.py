@@ -14,9 +14,9 @@ from ocean_lib.model.densifier import Densifier
 from ocean_lib.model.scenes import Batches
 from ocean_lib.observations.batch import observe
 from ocean_lib.reconstruct.ensemble import reconstruct
-from ocean_lib.reconstruct.from_files import densify
+from ocean_lib.reconstruct.from_files import reconstruct_files
 from ocean_lib.scores import evaluation
-from ocean_lib.store.store import build
+from ocean_lib.store.store import build_store
 
 DIMS = ("time", "depth", "latitude", "longitude")
 
@@ -31,7 +31,7 @@ def salty(small_ocean, tmp_path_factory):
     file.to_netcdf(folder / "salty.nc")
     opened = canonical.open_fields(folder / "salty.nc", variables=["so"])
     surface = small_ocean["surface"]
-    return build(opened, folder / "store", validation=8, test=10, gap=3, surface=surface)
+    return build_store(opened, folder / "store", validation=8, test=10, gap=3, surface=surface)
 
 
 @pytest.fixture(scope="module")
@@ -121,14 +121,18 @@ def test_scores_and_files_tell_them_apart(salty, model, tmp_path):
     test = salty.fields("test")
     seen = {"floats": observe(test, PATTERNS[1], seed=3)}
     drawn = {"floats": reconstruct(model, seen["floats"], members=3, steps=2)}
-    reconstruction_file.write(reconstruction_file.assemble(test, seen, drawn), tmp_path / "r.nc")
-    result = reconstruction_file.read(tmp_path / "r.nc").sel(case="floats")
+    reconstruction_file.write_reconstruction(
+        reconstruction_file.assemble_cases(test, seen, drawn), tmp_path / "r.nc"
+    )
+    result = reconstruction_file.read_reconstruction(tmp_path / "r.nc").sel(case="floats")
     np.testing.assert_allclose(
         result.salinity_truth.transpose(*DIMS), test.salinity.transpose(*DIMS), atol=1e-3
     )
-    scores = evaluation.compare(
+    scores = evaluation.score_methods(
         result.rename(salinity_truth="salinity"),
-        reconstruction_file.observations(reconstruction_file.read(tmp_path / "r.nc"), "floats"),
+        reconstruction_file.observations_of_case(
+            reconstruction_file.read_reconstruction(tmp_path / "r.nc"), "floats"
+        ),
         {
             "climatology": xr.Dataset({"mean": result.salinity_climatology}),
             "reconstruction": xr.Dataset(
@@ -164,7 +168,7 @@ def test_a_file_with_salinity_is_densified_and_one_without_too(salty, model, tmp
         file.to_netcdf(tmp_path / f"{name}.nc")
         output = tmp_path / f"{name}_dense.nc"
         quiet = {"show": lambda line: None}
-        densify(
+        reconstruct_files(
             tmp_path / "checkpoint.pt", tmp_path / f"{name}.nc", output, members=2, steps=1, **quiet
         )
         with xr.open_dataset(output) as dense:

@@ -20,7 +20,7 @@ from tiny import batches, densifier
 
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.model.training import stages, train
-from ocean_lib.runs.lock import holding
+from ocean_lib.runs.lock import hold_run
 
 BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "kill.py"
 PROGRAM = """\
@@ -153,15 +153,15 @@ def test_killed_and_suspended_a_run_ends_in_the_same_bits(
 def test_what_outlives_its_runner_is_ended_by_the_next(tmp_path):
     """Also what cannot notice that its runner is gone: this one never lets go of Python's lock."""
     code = "print(flush=True); sum(range(10**13))"
-    with holding(tmp_path):
+    with hold_run(tmp_path):
         left = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE)
     another = tmp_path / "another run"
     another.mkdir()
     try:
         left.stdout.readline()
-        with holding(another):
+        with hold_run(another):
             assert left.poll() is None
-        with holding(tmp_path):
+        with hold_run(tmp_path):
             assert left.poll() is not None
     finally:
         left.kill()

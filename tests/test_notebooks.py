@@ -21,7 +21,7 @@ from ocean_lib.runs.parameters import (
     load_parameters,
     parameters_files,
 )
-from ocean_lib.runs.runner import run
+from ocean_lib.runs.runner import execute_run
 
 GIOPS = NOTEBOOKS.parent.parent / "shared" / "data" / "giops" / "nemo_test.nc"
 STEPS = ["01_download", "02_masks", "03_training", "04_sampling", "05_evaluation"]
@@ -79,7 +79,7 @@ def test_the_chain_runs_on_the_demo_ocean_and_its_scores_are_those_of_its_file(w
         for m in range(8, 11)
     ]
     command = [f"observations={gdac.write(workspace / 'floats.nc', floats)}"]
-    assert run("smoke", command) == 0
+    assert execute_run("smoke", command) == 0
     result = complete(workspace / "outputs" / "smoke")
     dense = xr.load_dataset(workspace / "outputs" / "smoke" / "floats.nc")
     assert set(dense.profile_status.values.astype(str)) == {"used"} and "mean" in dense
@@ -101,10 +101,10 @@ def test_the_chain_runs_on_the_demo_ocean_and_its_scores_are_those_of_its_file(w
     # A dry run takes nothing away.
     for options in ({}, {"fresh": True}, {"begin": "01_download"}):
         with pytest.raises(RunError, match="dry run would leave nothing.*run=NAME"):
-            run("smoke", ["dry_run=true"], **options)
+            execute_run("smoke", ["dry_run=true"], **options)
     # The same command again finds everything done and changes nothing.
     before = (workspace / "outputs" / "smoke" / "03_training.ipynb").stat().st_mtime_ns
-    assert run("smoke", command) == 0
+    assert execute_run("smoke", command) == 0
     assert (workspace / "outputs" / "smoke" / "03_training.ipynb").stat().st_mtime_ns == before
 
 
@@ -112,7 +112,7 @@ def test_the_chain_runs_on_the_demo_ocean_and_its_scores_are_those_of_its_file(w
 def test_a_users_own_file_goes_through_all_notebooks(workspace):
     small = ["regression_steps=10", "diffusion_steps=10", "sampling_steps=2"]
     small += ["scenes=[6, 6]", "background_evaluations=5", "evaluations=[2]"]
-    assert run("own_netcdf", [f"path={GIOPS}", *small, *SMALL]) == 0
+    assert execute_run("own_netcdf", [f"path={GIOPS}", *small, *SMALL]) == 0
     result = complete(workspace / "outputs" / "own_netcdf")
     # The tropical Pacific: warm at the top, cold at 900 m, the mean between what is possible.
     top, deep = (float(result["mean"].isel(depth=k).mean()) for k in (0, -1))

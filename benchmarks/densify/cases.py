@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 from ocean_lib.store.climatology import harmonics
 
 from . import sections
@@ -112,7 +112,7 @@ def write(
         chunk = [array.sizes[dim] if dim in GRID else 1 for dim in array.dims]
         smallest = {"zlib": True, "complevel": 9, "shuffle": True, "chunksizes": chunk}
         encoding[name] = packing | smallest
-    with whole(path) as beside:
+    with atomic_write(path) as beside:
         frozen.to_netcdf(beside, encoding=encoding, engine="netcdf4")
 
 
@@ -176,7 +176,7 @@ def export(ocean: Ocean, folder) -> list[Path]:
         if seen.surface_observed.any():
             given["surface"] = seen.surface
         given = given.assign(ocean=given.ocean.astype("int8")).drop_encoding()
-        with whole(path) as beside:
+        with atomic_write(path) as beside:
             given.to_netcdf(beside, encoding={"thetao": {"zlib": True}}, engine="netcdf4")
         paths.append(path)
     return paths

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 from ocean_lib.observations.batch import observe
 from ocean_lib.runs.paths import workspace
 from ocean_lib.store.store import Store
@@ -84,7 +84,7 @@ def freeze_stations(folder=sections.SECTIONS) -> None:
         table.insert(0, "month", fields.time.dt.strftime("%Y-%m").values)
         table.insert(0, "section", name)
         tables.append(table)
-    with whole(CASES / "stations.csv") as beside:
+    with atomic_write(CASES / "stations.csv") as beside:
         pd.concat(tables).to_csv(beside, index=False)
     files = [sections.section_file(folder, name) for name in sections.NAMES]
     hashes.write(CASES / "sections.sha256", files)

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 
 __all__ = ["verify", "write"]
 
@@ -15,7 +15,7 @@ def _sum(path: Path) -> str:
 def write(path, files: list[Path]) -> None:
     """Write `sha256sum`'s list of files, by their bare names, sorted."""
     lines = [f"{_sum(file)}  {file.name}\n" for file in sorted(files)]
-    with whole(path) as beside:
+    with atomic_write(path) as beside:
         beside.write_text("".join(lines))
 
 

@@ -41,7 +41,7 @@ def classical(
     """
     found: dict[str, dict[str, xr.Dataset]] = {}
     for case, (specification, observations) in cases.items():
-        for name, method in tuning.fit(store, specification, show=show).items():
+        for name, method in tuning.tune_methods(store, specification, show=show).items():
             found.setdefault(name, {})[case] = method(observations, store.statistics())
     return {name: _by_case(each) for name, each in found.items()}
 
@@ -86,7 +86,7 @@ def network(
             stated = drawn[["mean", "deviation"]].rename(deviation="error")
             made[f"{OURS}'s regression"] = stated
         own = factors.sel(case=case, drop=True)
-        made[f"{OURS}, calibrated"] = calibration.apply(ensemble, own)
+        made[f"{OURS}, calibrated"] = calibration.apply_calibration(ensemble, own)
         for name, result in (made | {OURS: ensemble}).items():
             found.setdefault(name, {})[case] = result
     return {name: _by_case(each) for name, each in found.items()}
@@ -95,7 +95,7 @@ def network(
 def _keep(ocean: str, made: dict[str, xr.Dataset]) -> None:
     # In this order: the last file says that all are there.
     for name, each in made.items():
-        reconstruction_file.write(each, results.file(ocean, name))
+        reconstruction_file.write_reconstruction(each, results.file(ocean, name))
 
 
 def run(name: str) -> None:

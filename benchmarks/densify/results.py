@@ -10,10 +10,10 @@ from pathlib import Path
 import pandas as pd
 import xarray as xr
 
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 from ocean_lib.runs.paths import workspace
 from ocean_lib.scores import report
-from ocean_lib.scores.evaluation import LAYERS, write
+from ocean_lib.scores.evaluation import LAYERS, write_scores
 
 from . import sections
 from .cases import OCEANS, open_ocean, pooled
@@ -146,7 +146,7 @@ def publish() -> None:
     """Score what is there, and write scores, tables by layer and the README's table."""
     scores = combined(measured(), published()).drop(columns="measured")
     scores = scores.sort_values("ocean", key=lambda o: o.map([*GROUPS].index), kind="stable")
-    write(scores, SCORES)
+    write_scores(scores, SCORES)
     scores = published()
     lines = ["# Densification: all methods by layer", "", "`python -m benchmarks.densify.methods`"]
     for group in GROUPS:
@@ -160,6 +160,6 @@ def publish() -> None:
     before, _, rest = readme.read_text().partition(START)
     text = f"{before}{START}\n{tables(scores)}\n\n{END}{rest.partition(END)[2]}"
     for path, content in ((SCORES.with_suffix(".md"), "\n".join(lines) + "\n"), (readme, text)):
-        with whole(path) as beside:
+        with atomic_write(path) as beside:
             beside.write_text(content)
     print(tables(scores))

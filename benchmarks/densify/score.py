@@ -45,12 +45,12 @@ def score(ocean: Ocean, methods: dict[str, dict[str, xr.Dataset]], ours: str) ->
             "case": case, "ours": ours if ours in results else [*results][-1], "least": least
         }  # fmt: skip
         given = ocean.fields, ocean.observations[case]
-        tables.append(evaluation.compare(*given, results, **choices))
+        tables.append(evaluation.score_methods(*given, results, **choices))
         if ocean.is_section:
             deep = slice(sections.BELOW, None)
             given = [each.sel(depth=deep) for each in given]
             results = {name: each.sel(depth=deep) for name, each in results.items()}
-            below = evaluation.compare(*given, results, **choices)
+            below = evaluation.score_methods(*given, results, **choices)
             tables.append(below[below.depth == "all"].assign(depth=BELOW))
     table = pd.concat(tables, ignore_index=True)
     table.insert(0, "ocean", ocean.name)
@@ -138,7 +138,7 @@ def main() -> None:
     except (ValueError, FileNotFoundError) as refusal:
         parser.exit(2, f"{refusal}\n")
     if given.output:
-        evaluation.write(table, given.output)
+        evaluation.write_scores(table, given.output)
     depths = dict.fromkeys(d for d in table.depth if d in ("all", BELOW) or "-" in d)
     for metric in SHOWN:
         for depth in depths:

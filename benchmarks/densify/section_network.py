@@ -70,4 +70,4 @@ def fitted(model: Densifier, store: Store, specifications: list[dict], **choices
     fields = store.fields("validation")
     trials = {each["name"]: observe(fields, each, 7 + k) for k, each in enumerate(specifications)}
     drawn = {name: reconstruct(model, seen, **choices) for name, seen in trials.items()}
-    return calibration.fit_cases(fields, trials, drawn)
+    return calibration.fit_calibration_of_cases(fields, trials, drawn)

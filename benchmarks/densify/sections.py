@@ -51,14 +51,14 @@ def build(folder, name: str) -> Store:
     path = section_file(folder, name)
     place = workspace() / "data" / "store" / f"section_{name}"
     request = {"section": name, **MONTHS}
-    built = stores.existing(place, request)
+    built = stores.existing_store(place, request)
     if built is None:
         fields = open_fields(path).drop_vars("station_latitude")
         fields = fields.assign_attrs(credit=CREDIT, licence="Copernicus Marine Service licence")
         surface = fields.temperature.isel(depth=0, drop=True)
         wet = fields.ocean.any(("latitude", "longitude")).values
         chosen = fields.isel(depth=wet)
-        built = stores.build(
+        built = stores.build_store(
             chosen, place, split="time", surface=surface, request=request, **MONTHS
         )
     return built

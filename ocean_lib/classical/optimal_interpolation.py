@@ -22,7 +22,7 @@ import xarray as xr
 from torch import Tensor
 
 from ocean_lib.classical.simple import _result
-from ocean_lib.core.months import months
+from ocean_lib.core.months import to_months
 from ocean_lib.observations.batch import select_statistics, standardise
 
 __all__ = ["KERNELS", "OptimalInterpolation", "complete", "interpolate"]
@@ -286,7 +286,7 @@ class OptimalInterpolation:
         exact = batch["observed"] & (batch["error"] == 0)
         targets = (batch["ocean"] & ~exact).any(1).nonzero()
         given = self.given(batch, grid)
-        mean, variance = self.at(*given, months(grid.time.values), targets, BLOCK)
+        mean, variance = self.at(*given, to_months(grid.time.values), targets, BLOCK)
         field, error = torch.zeros_like(given[0]), torch.ones_like(given[0])
         t, y, x = targets.T
         field[t, :, y, x], error[t, :, y, x] = mean, variance.sqrt() * self.factor

@@ -17,7 +17,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from ocean_lib.classical.regression import nearest
+from ocean_lib.classical.regression import nearest_cells
 from ocean_lib.classical.simple import _result
 from ocean_lib.observations.batch import select_statistics, standardise
 from ocean_lib.store.store import Store
@@ -109,7 +109,7 @@ class ReducedSpace:
 
     def on(self, grid: xr.Dataset) -> tuple[Tensor, Tensor]:
         """States (N, (S + D) H W) and scale of a grid's places."""
-        rows, columns = nearest(self.places, grid)
+        rows, columns = nearest_cells(self.places, grid)
         states, scale = (
             each[..., rows[:, None], columns].flatten(-3) for each in (self.states, self.scale)
         )

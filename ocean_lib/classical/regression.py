@@ -16,7 +16,7 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from ocean_lib.core.months import beside
+from ocean_lib.core.months import neighbouring_dates
 from ocean_lib.observations.batch import season
 from ocean_lib.store.build import STEP
 from ocean_lib.store.store import Store
@@ -26,7 +26,7 @@ __all__ = [
     "Regression",
     "covariance",
     "gaussian_smooth",
-    "nearest",
+    "nearest_cells",
     "regress",
     "regress_everywhere",
 ]
@@ -63,7 +63,7 @@ def _positive(matrix: np.ndarray) -> Tensor:
     return torch.tensor((vectors * np.maximum(values, 1e-4)) @ vectors.T, dtype=torch.float32)
 
 
-def nearest(places: tuple[np.ndarray, np.ndarray], grid: xr.Dataset) -> tuple[Tensor, Tensor]:
+def nearest_cells(places: tuple[np.ndarray, np.ndarray], grid: xr.Dataset) -> tuple[Tensor, Tensor]:
     """Rows and columns of `places` (latitudes, longitudes) that are nearest to those of a grid."""
     names = ("latitude", "longitude")
     rows, columns = (
@@ -122,7 +122,7 @@ class Regression:
         """
         coefficients = self.coefficients
         if self.places is not None:
-            rows, columns = nearest(self.places, grid)
+            rows, columns = nearest_cells(self.places, grid)
             coefficients = coefficients[:, :, rows[:, None], columns]
         features = _features(surface, grid.time.values)
         shape = (*coefficients.shape[:2], *features.shape[-2:])
@@ -209,7 +209,7 @@ def _features(surface: Tensor, dates: np.ndarray, wanted: slice = slice(None)) -
     waves = torch.from_numpy(season(dates[wanted])).to(surface)
     seasons = [own * wave[:, None, None, None] for wave in waves.T]
     lagged = []
-    for index in beside(dates)[wanted].T:
+    for index in neighbouring_dates(dates)[wanted].T:
         there = torch.from_numpy(index >= 0).to(surface.device)[:, None, None, None]
         lagged.append(surface[torch.from_numpy(index).to(surface.device)] * there)
     return torch.cat([own, around, *seasons, *lagged], 1)

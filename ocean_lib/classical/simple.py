@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ocean_lib.fields.conventions import named
 from ocean_lib.observations.batch import select_statistics, standardise
-from ocean_lib.store.climatology import climatology as climatology_at
+from ocean_lib.store.climatology import climatology_at
 
 __all__ = ["climatology", "linear", "restore", "triangulate"]
 

@@ -23,11 +23,11 @@ from ocean_lib.classical.optimal_interpolation import KERNELS
 from ocean_lib.classical.reduced_space import ledoit_wolf
 from ocean_lib.classical.regression import FromCovariance, covariance, regress
 from ocean_lib.classical.simple import triangulate
-from ocean_lib.core.months import months
+from ocean_lib.core.months import to_months
 from ocean_lib.observations.batch import observe, select_statistics, standardise
 from ocean_lib.store.store import Store
 
-__all__ = ["Validation", "WORTH", "at_places", "fit", "fit_interpolation", "fit_reduced"]
+__all__ = ["Validation", "WORTH", "at_places", "tune_methods", "fit_interpolation", "fit_reduced"]
 
 
 COLUMNS = 512  # places at which errors are compared while searching
@@ -116,7 +116,7 @@ class Validation:
         return ratio.sqrt()
 
 
-def fit(
+def tune_methods(
     store: Store,
     case: dict,
     *,
@@ -201,7 +201,7 @@ def fit_interpolation(
     from scipy.optimize import minimize
 
     start = optimal_interpolation.OptimalInterpolation(regression, _scales(START, "matern"))
-    when = months(check.observations.time.values)
+    when = to_months(check.observations.time.values)
     given = *start.given(check.batch, check.observations), when
     low, high = np.log(LIMITS).T
 

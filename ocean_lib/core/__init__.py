@@ -1,0 +1,19 @@
+"""Core: what every other folder needs and nothing of ours is needed for.
+
+Files that appear whole or not at all, arrays larger than memory, months and splits, seeds and
+geometry.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "arrays": ["canvas", "seeded"],
+        "atomic": ["atomic_write"],
+        "chunks": ["on_scheduler"],
+        "geometry": ["is_ring", "sphere"],
+        "months": ["choose_split", "from_months", "neighbouring_dates", "to_months"],
+        "resumable": ["Construction", "construction"],
+    },
+)

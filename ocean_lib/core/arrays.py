@@ -1,4 +1,4 @@
-"""TODO"""
+"""Arrays and their randomness: seeded generators, and arrays laid over files."""
 
 import os
 import tempfile

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-__all__ = ["whole"]
+__all__ = ["atomic_write"]
 
 
 @contextmanager
-def whole(path) -> Iterator[Path]:
+def atomic_write(path) -> Iterator[Path]:
     """The path to write to, which becomes `path`, in place of what had that name."""
     path = Path(path)
     # The process id keeps two writers of one file apart.

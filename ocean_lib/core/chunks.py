@@ -20,7 +20,7 @@ import netCDF4
 import numpy as np
 import xarray as xr
 
-__all__ = ["DECODING", "boxes", "compute", "cut", "extent", "on_scheduler", "put", "spans"]
+__all__ = ["DECODING", "boxes", "compute", "cut", "extent", "on_scheduler", "write_slab", "spans"]
 
 
 MEMORY = 2**29  # bytes that the tasks in flight in this process hold together, about
@@ -154,7 +154,7 @@ def on_scheduler(address: str):
         yield
 
 
-def put(path: Path, values: np.ndarray, start: tuple[int, ...]) -> None:
+def write_slab(path: Path, values: np.ndarray, start: tuple[int, ...]) -> None:
     """Write an array into a .npy file, from the index `start` on.
 
     By plain writes: through a memory map a full disk would kill the process, and on a file system

@@ -1,8 +1,15 @@
-"""TODO"""
+"""Geometry of the sphere: longitudes in any turn, rings round the globe, points and distances."""
 
 import numpy as np
 
-__all__ = ["is_ring", "sphere"]
+__all__ = ["EARTH_RADIUS", "is_ring", "sphere", "wrap_longitude"]
+
+EARTH_RADIUS = 6371.0  # km, of a sphere
+
+
+def wrap_longitude(longitude, centre: float = 0.0):
+    """Longitudes (degrees, any turn) within [centre - 180, centre + 180)."""
+    return centre + (longitude - centre + 180) % 360 - 180
 
 
 def sphere(latitude, longitude) -> np.ndarray:

@@ -9,31 +9,38 @@ import math
 
 import numpy as np
 
-__all__ = ["SPLITS", "beside", "choose_split", "dates", "months", "records_a_month"]
+__all__ = [
+    "SPLITS",
+    "neighbouring_dates",
+    "choose_split",
+    "from_months",
+    "to_months",
+    "records_a_month",
+]
 
 
 SPLITS = ("train", "validation", "test")
 MONTH = 30.4375  # days
 
 
-def months(times: np.ndarray) -> np.ndarray:
+def to_months(times: np.ndarray) -> np.ndarray:
     """Dates as a number of months of mean length, (T,), float64."""
     days = (np.asarray(times) - np.datetime64("1970-01-01")) / np.timedelta64(1, "D")
     return days / MONTH
 
 
-def dates(months: np.ndarray) -> np.ndarray:
+def from_months(months: np.ndarray) -> np.ndarray:
     """The inverse of `months`: datetime64, to the second."""
     seconds = np.rint(np.asarray(months) * MONTH * 86400).astype("timedelta64[s]")
     return (np.datetime64("1970-01-01", "s") + seconds).astype("datetime64[ns]")
 
 
-def beside(times: np.ndarray, reach: int = 1) -> np.ndarray:
+def neighbouring_dates(times: np.ndarray, reach: int = 1) -> np.ndarray:
     """(T, 2 R) index of the dates up to R months before and after each, -1 where there is none.
 
     In order: for a reach R of 2 those of two months before, one before, one after, two after.
     """
-    position = months(times)
+    position = to_months(times)
     apart = position[None] - position[:, None]
     found = []
     for lag in (*range(-reach, 0), *range(1, reach + 1)):

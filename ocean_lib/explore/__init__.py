@@ -1,0 +1,17 @@
+"""Explore: sliders and clicks over pictures, one widget for the last line of a cell."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "explorer": [
+            "explore_denoising",
+            "explore_file",
+            "explore_masks",
+            "explore_reconstruction",
+            "explore_run",
+            "explore_runs",
+        ]
+    },
+)

@@ -124,7 +124,7 @@ def explore_file(path):
     """
     from ocean_lib.fields import reconstruction_file as netcdf
 
-    return explore_reconstruction(netcdf.read(path))
+    return explore_reconstruction(netcdf.read_reconstruction(path))
 
 
 def _chosen_run(names, run):
@@ -148,8 +148,10 @@ def explore_runs(run=""):
 
     def opened(change=None):
         here, old = find_run(chosen.value), below.children
-        baselines = netcdf.read(here.baselines) if here.baselines.is_file() else None
-        below.children = [explore_reconstruction(netcdf.read(here.reconstruction), baselines)]
+        baselines = netcdf.read_reconstruction(here.baselines) if here.baselines.is_file() else None
+        below.children = [
+            explore_reconstruction(netcdf.read_reconstruction(here.reconstruction), baselines)
+        ]
         for widget in old:
             close(widget)
 

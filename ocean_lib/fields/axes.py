@@ -10,7 +10,7 @@ import xarray as xr
 
 from ocean_lib.fields.conventions import AXES, CURVED, DEEPEST, DEGREES, METRES, SAME, SURFACE
 
-__all__ = ["depths", "find_axis", "horizontal", "order_longitudes", "take"]
+__all__ = ["depth_in_metres", "find_axis", "horizontal", "order_longitudes", "take"]
 
 
 REGRID = "regrid it to latitude and longitude first, for example `cdo remapbil,r360x180`"
@@ -40,7 +40,7 @@ def find_axis(dataset, variable, axis):
     return dataset[min(found)[-1]] if found else None
 
 
-def depths(axis, variable, kind):
+def depth_in_metres(axis, variable, kind):
     """Depth in m, positive down. Sea water lies on one side of 0, so the values tell the sign.
 
     Raises: ValueError: terrain-following levels, pressure, level numbers, an unknown unit

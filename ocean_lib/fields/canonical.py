@@ -37,9 +37,9 @@ from ocean_lib.fields.conventions import (
 from ocean_lib.fields.files import find_files, open_file
 from ocean_lib.fields.recognition import arrange, canonical_names
 from ocean_lib.fields.seawater import to_potential
-from ocean_lib.fields.selection import between, check_region, levels, within
+from ocean_lib.fields.selection import check_region, nearest_levels, select_period, select_region
 
-__all__ = ["canonical", "check", "check_values", "open_fields", "seen_from_above"]
+__all__ = ["to_canonical", "check_canonical", "check_values", "open_fields", "seen_from_above"]
 
 
 DAMAGE = (OSError, RuntimeError, ValueError, KeyError, EOFError, zlib.error)  # of a stored block
@@ -67,14 +67,16 @@ def open_fields(paths, *, region=None, depths=None, times=None, variables=()):
             on_refusal.callback(dataset.close)
             try:
                 piece = arrange(dataset, variables, region)
-                piece = piece if region is None else within(piece, region)
-                piece = piece if depths is None else take(piece, "depth", levels(piece, depths))
+                piece = piece if region is None else select_region(piece, region)
+                piece = (
+                    piece if depths is None else take(piece, "depth", nearest_levels(piece, depths))
+                )
                 pieces[path] = _chosen(piece, variables)
                 _same_grid(next(iter(pieces.values())), pieces[path])
             except ValueError as error:
                 raise ValueError(f"{path}: {error}") from error
         fields = _in_time(_join(list(pieces.values())))
-        fields = fields if times is None else between(fields, times)
+        fields = fields if times is None else select_period(fields, times)
         try:
             survey = _survey_all(fields)
         except DAMAGE as error:
@@ -85,7 +87,7 @@ def open_fields(paths, *, region=None, depths=None, times=None, variables=()):
     return fields
 
 
-def canonical(dataset, variables=()):
+def to_canonical(dataset, variables=()):
     """Bring an opened `xarray.Dataset`, decoded or raw, into the canonical form.
 
     Raises: ValueError: no temperature on a grid is recognised, or its values cannot be °C
@@ -94,7 +96,7 @@ def canonical(dataset, variables=()):
     return _with_ocean(fields, *_survey_all(fields))
 
 
-def check(fields):
+def check_canonical(fields):
     """Raise ValueError unless `fields` is canonical: names, order, types and plausible values."""
     for name, dims in (("temperature", DIMS), ("ocean", DIMS[1:])):
         if name not in fields or fields[name].dims != dims:

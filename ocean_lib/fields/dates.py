@@ -12,14 +12,14 @@ import xarray as xr
 
 from ocean_lib.fields.conventions import NOMINAL_YEAR
 
-__all__ = ["dates"]
+__all__ = ["decode_dates"]
 
 
 MONTHS = re.compile(r"\s*(?:common_)?(month|year)s?\s+since\s+(.+)", re.IGNORECASE)
 YEARS = (1678, 2261)  # what datetime64[ns] holds
 
 
-def dates(axis, dataset):
+def decode_dates(axis, dataset):
     """Dates along a time axis of `dataset`, or of a field without one, as an `xr.Variable`.
 
     axis: the coordinate, its numbers not decoded yet, or None

@@ -9,7 +9,7 @@ applies them and hands back temperature, and what rides along, in the canonical 
 import numpy as np
 import xarray as xr
 
-from ocean_lib.fields.axes import depths, find_axis, horizontal, order_longitudes, take
+from ocean_lib.fields.axes import depth_in_metres, find_axis, horizontal, order_longitudes, take
 from ocean_lib.fields.conventions import (
     ABSOLUTE,
     CELSIUS,
@@ -23,7 +23,7 @@ from ocean_lib.fields.conventions import (
     SURFACE,
     TEMPERATURES,
 )
-from ocean_lib.fields.dates import dates
+from ocean_lib.fields.dates import decode_dates
 from ocean_lib.fields.decoding import decode
 
 __all__ = ["arrange", "canonical_names"]
@@ -68,8 +68,8 @@ def arrange(dataset, variables=(), region=None):
                 f"{name} {variable.dims} has no {dim} among {list(dataset.variables)}; "
                 f"give the coordinate standard_name {dim!r}"
             )
-    axes["time"] = dates(axes["time"], dataset)
-    axes["depth"] = depths(axes["depth"], variable, kind)
+    axes["time"] = decode_dates(axes["time"], dataset)
+    axes["depth"] = depth_in_metres(axes["depth"], variable, kind)
     axes["latitude"], axes["longitude"], window, extra = horizontal(
         axes["latitude"], axes["longitude"], variable, region
     )

@@ -17,10 +17,18 @@ import netCDF4
 import numpy as np
 import xarray as xr
 
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 from ocean_lib.fields.conventions import named
 
-__all__ = ["assemble", "blank", "join", "observations", "read", "select", "write"]
+__all__ = [
+    "assemble_cases",
+    "create_date_file",
+    "join_dates",
+    "observations_of_case",
+    "read_reconstruction",
+    "select",
+    "write_reconstruction",
+]
 
 
 OBSERVED = ("value", "observed", "error", "surface", "surface_observed")
@@ -45,7 +53,7 @@ PACKED = {"zlib": True, "complevel": 1, "least_significant_digit": 4}
 ROWS, COLUMNS = 64, 512  # of a chunk
 
 
-def assemble(
+def assemble_cases(
     fields: xr.Dataset, seen: dict[str, xr.Dataset], drawn: dict[str, xr.Dataset]
 ) -> xr.Dataset:
     """One dataset over cases from truth, observations and reconstructions.
@@ -65,7 +73,7 @@ def assemble(
     return together.assign_attrs(title="Reconstruction from sparse observations", **fields.attrs)
 
 
-def observations(dataset: xr.Dataset, case: str) -> xr.Dataset:
+def observations_of_case(dataset: xr.Dataset, case: str) -> xr.Dataset:
     """The observations of one case of `assemble`, as `dataset.observe` gave them."""
     one = dataset.sel(case=case)
     return one[["ocean", *_observed(one)]]
@@ -76,7 +84,7 @@ def _observed(dataset: xr.Dataset) -> list[str]:
     return [name for name in dataset.data_vars if str(name).endswith(OBSERVED)]
 
 
-def write(dataset: xr.Dataset, path) -> Path:
+def write_reconstruction(dataset: xr.Dataset, path) -> Path:
     """Write CF NetCDF, float32 and compressed; whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -89,12 +97,12 @@ def write(dataset: xr.Dataset, path) -> Path:
             encoding[name] = {"dtype": "int8", "zlib": True, "complevel": 1}
         elif array.dtype.kind == "f":
             encoding[name] = {"dtype": "float32", **PACKED}
-    with whole(path) as beside:
+    with atomic_write(path) as beside:
         dataset.to_netcdf(beside, encoding=encoding, engine="netcdf4")
     return path
 
 
-def blank(path, date: xr.Dataset, names: list[str], members: int, units: dict[str, str]):
+def create_date_file(path, date: xr.Dataset, names: list[str], members: int, units: dict[str, str]):
     """An open `netCDF4.Dataset` of one date, its variables `names` and `observed` not yet filled.
 
     Args:
@@ -122,7 +130,7 @@ def blank(path, date: xr.Dataset, names: list[str], members: int, units: dict[st
     return file
 
 
-def join(parts: list[Path], ocean: xr.DataArray, path, attributes: dict[str, str]) -> None:
+def join_dates(parts: list[Path], ocean: xr.DataArray, path, attributes: dict[str, str]) -> None:
     """One CF file of the dates in `parts`, chunk by chunk."""
     import dask
 
@@ -144,7 +152,7 @@ def join(parts: list[Path], ocean: xr.DataArray, path, attributes: dict[str, str
         together.to_netcdf(path, encoding=encoding, engine="netcdf4")
 
 
-def read(path) -> xr.Dataset:
+def read_reconstruction(path) -> xr.Dataset:
     """The dataset of a file that `write` wrote, in memory, masks as bool.
 
     Raises:

@@ -8,7 +8,7 @@ import numpy as np
 
 from ocean_lib.fields.axes import order_longitudes, take
 
-__all__ = ["between", "check_region", "levels", "within"]
+__all__ = ["select_period", "check_region", "nearest_levels", "select_region"]
 
 
 def check_region(region):
@@ -19,7 +19,7 @@ def check_region(region):
         raise ValueError(f"region {tuple(region)} must be (west, east, south, north) in degrees")
 
 
-def within(fields, region):
+def select_region(fields, region):
     """The cells whose centres lie in a region that the grid covers to within one step."""
     west, east, south, north = map(float, region)
     width = (east - west) % 360 or 360.0
@@ -50,7 +50,7 @@ def within(fields, region):
     return fields.assign_coords(longitude=("longitude", values, fields["longitude"].attrs))
 
 
-def levels(fields, depths):
+def nearest_levels(fields, depths):
     """Index of the nearest level to each depth, at most half a layer away."""
     level = fields["depth"].values
     index = [int(abs(level - depth).argmin()) for depth in depths]
@@ -72,7 +72,7 @@ def levels(fields, depths):
     return np.sort(index)
 
 
-def between(fields, times):
+def select_period(fields, times):
     """The fields from the first to the last of two times, inclusive."""
     first, last = times
     chosen = fields.sel(time=slice(str(first), str(last)))

@@ -29,7 +29,7 @@ from ocean_lib.classical import tuning
 from ocean_lib.classical.optimal_interpolation import BLOCK, OptimalInterpolation
 from ocean_lib.classical.reduced_space import ReducedSpace
 from ocean_lib.classical.regression import Regression, regress_everywhere
-from ocean_lib.core.months import dates, months
+from ocean_lib.core.months import from_months, to_months
 from ocean_lib.observations import specification as masks
 from ocean_lib.store.store import Store
 
@@ -214,7 +214,7 @@ def _dates(batch: dict[str, Tensor], sample: int) -> tuple[dict[str, Tensor], xr
 
     several = {name: stacked(name) for name in names}
     several["ocean"] = batch["ocean"][sample].expand_as(several["observed"])
-    grid = xr.Dataset(coords={"time": dates(when[there]), "month": ("time", when[there])})
+    grid = xr.Dataset(coords={"time": from_months(when[there]), "month": ("time", when[there])})
     for name in ("latitude", "longitude"):
         grid[name] = batch[name][sample].cpu().numpy()
     return several, grid, int(there[:middle].sum())
@@ -240,7 +240,7 @@ def fit_background(
         seed: of the validation months' observations and of the places compared.
         show: takes a line on what each pattern's fit chose.
     """
-    checks = [_check(store, each, seed) for each in masks.check(specifications)]
+    checks = [_check(store, each, seed) for each in masks.check_patterns(specifications)]
     regression = regress_everywhere(store)
     small = store.ocean[:, store.block("train")[1]].size <= SMALL
     scales, factors, shares, reduced = [], [], [], None
@@ -262,7 +262,7 @@ def fit_background(
     buffers = {name: getattr(regression, name) for name in ("coefficients", "plain", "left")}
     if any("reduced" in each for each in scales):
         buffers |= {"states": reduced.states, "deviation": reduced.scale}
-        buffers["dates"] = months(store.times[store.block("train")[0]])
+        buffers["dates"] = to_months(store.times[store.block("train")[0]])
         buffers["latitude"] = store.latitude
         buffers["longitude"] = store.longitude[store.block("train")[1]]
     return Background(scales, factor=torch.stack(factors), share=torch.stack(shares), **buffers)
@@ -282,7 +282,7 @@ def _together(
     check: tuning.Validation, interpolation: OptimalInterpolation, reduced: ReducedSpace
 ) -> tuple[float, Tensor, Tensor]:
     """Error of both, the share (D,) of the reduced space, and the factor (D,) on their error."""
-    kept, when = check.kept, months(check.observations.time.values)
+    kept, when = check.kept, to_months(check.observations.time.values)
     given = interpolation.given(check.batch, check.observations)
     means, variances = zip(
         interpolation.at(*given, when, kept, BLOCK),

@@ -20,13 +20,13 @@ import xarray as xr
 from torch import Tensor, nn
 
 from ocean_lib import __version__
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 from ocean_lib.model.background import Background
 from ocean_lib.model.diffusion import Diffusion
 from ocean_lib.model.unet import UNet
-from ocean_lib.observations.batch import nearest
+from ocean_lib.observations.batch import adjacent_dates, exactly_observed
 
-__all__ = ["Densifier", "MODES", "exact"]
+__all__ = ["Densifier", "MODES"]
 
 
 MODES = ("regression", "diffusion", "residual")
@@ -57,11 +57,6 @@ def _roughness(field: Tensor, ocean: Tensor) -> Tensor:
 def _weight(batch: dict[str, Tensor]) -> Tensor:
     """1 at exact observations, towards 0 the more uncertain they are, (B, D, H, W)."""
     return batch["observed"] / (1 + batch["error"] ** 2)
-
-
-def exact(batch: dict[str, Tensor]) -> Tensor:
-    """Cells whose value is known without error, bool (B, D, H, W)."""
-    return batch["observed"] & (batch["error"] == 0)
 
 
 class Densifier(nn.Module):
@@ -115,7 +110,10 @@ class Densifier(nn.Module):
             own = batch[name].float()
             beside = batch.get(f"beside_{name}")
             lacking = own.new_zeros(len(own), 2 * own.shape[1], *own.shape[2:])
-            parts += [own, lacking if beside is None else nearest(beside).float().flatten(1, 2)]
+            parts += [
+                own,
+                lacking if beside is None else adjacent_dates(beside).float().flatten(1, 2),
+            ]
         return torch.cat(parts, 1)
 
     @staticmethod
@@ -131,7 +129,7 @@ class Densifier(nn.Module):
         unit = batch["background_error"].clamp(min=LEAST)
         mean = batch["background"] + unit * departure
         deviation = unit * logarithm.clamp(-4, 2).exp()
-        sure = exact(batch)
+        sure = exactly_observed(batch)
         mean = torch.where(sure, batch["value"], mean)
         deviation = torch.where(sure, 0.0, deviation)
         return mean * batch["ocean"], deviation * batch["ocean"]
@@ -170,7 +168,7 @@ class Densifier(nn.Module):
             "attributes": dict(self.statistics.attrs),
             "state": self.state_dict(),
         }
-        with whole(path) as beside:
+        with atomic_write(path) as beside:
             torch.save(content, beside)
 
     @classmethod

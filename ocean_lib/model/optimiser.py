@@ -10,7 +10,7 @@ Reference: Jordan et al. 2024, https://kellerjordan.github.io/posts/muon; Liu et
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Muon", "matrices", "optimisers", "orthogonal"]
+__all__ = ["Muon", "mixing_weights", "make_optimisers", "orthogonal"]
 
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # of the quintic that brings singular values near 1
@@ -30,7 +30,7 @@ def orthogonal(matrices: Tensor, steps: int = 5) -> Tensor:
     return x.mT if tall else x
 
 
-def matrices(network: nn.Module) -> list[nn.Parameter]:
+def mixing_weights(network: nn.Module) -> list[nn.Parameter]:
     """The weights that mix channels, of linear layers and of convolutions in one group."""
     mixing = [each for each in network.modules() if isinstance(each, (nn.Linear, nn.Conv2d))]
     return [each.weight for each in mixing if getattr(each, "groups", 1) == 1]
@@ -70,9 +70,9 @@ class Muon(torch.optim.Optimizer):
         return weight.grad.lerp(mean, momentum)
 
 
-def optimisers(network: nn.Module, learning_rate: float) -> list[torch.optim.Optimizer]:
+def make_optimisers(network: nn.Module, learning_rate: float) -> list[torch.optim.Optimizer]:
     """AdamW and Muon, which together step all weights of a network."""
-    mixing = matrices(network)
+    mixing = mixing_weights(network)
     taken = {id(weight) for weight in mixing}
     rest = [weight for weight in network.parameters() if id(weight) not in taken]
     adam = torch.optim.AdamW(rest, lr=learning_rate, weight_decay=DECAY, fused=True)

@@ -18,7 +18,15 @@ from torch import Tensor
 
 from ocean_lib.model.diffusion import Diffusion
 
-__all__ = ["SAMPLERS", "clamped", "extrapolation", "first", "step", "timesteps", "trajectory"]
+__all__ = [
+    "SAMPLERS",
+    "clamp_known",
+    "extrapolation",
+    "initial_noise",
+    "sampling_step",
+    "timesteps",
+    "trajectory",
+]
 
 
 # The share of fresh noise at each step, eta.
@@ -47,7 +55,7 @@ def timesteps(total: int, number: int, sampler: str = "ddim") -> list[int]:
     return torch.linspace(total - 1, 0, number, dtype=torch.float64).round().long().tolist()
 
 
-def step(
+def sampling_step(
     diffusion: Diffusion, x: Tensor, x0: Tensor, t: int, previous: int, eta: float, noise: Tensor
 ) -> Tensor:
     """x at time `previous` (-1: clean) from x at t and the x_0 predicted there."""
@@ -75,7 +83,9 @@ def extrapolation(diffusion: Diffusion, before: int, t: int, previous: int) -> f
     return float((later - now) / (now - earlier) / 2)
 
 
-def first(diffusion: Diffusion, noise: Tensor, steps: int, guess: Tensor | None = None) -> Tensor:
+def initial_noise(
+    diffusion: Diffusion, noise: Tensor, steps: int, guess: Tensor | None = None
+) -> Tensor:
     """Where a trajectory of `steps` begins: unit noise (B, D, H, W) at the highest level.
 
     Args:
@@ -85,7 +95,7 @@ def first(diffusion: Diffusion, noise: Tensor, steps: int, guess: Tensor | None 
     return diffusion.add_noise(torch.zeros_like(noise) if guess is None else guess, noise, at)
 
 
-def clamped(x0: Tensor, known: Tensor, value: Tensor) -> Tensor:
+def clamp_known(x0: Tensor, known: Tensor, value: Tensor) -> Tensor:
     """x_0 (B, D, H, W) with the value where it is known, as in inpainting.
 
     Raises:
@@ -138,5 +148,5 @@ def trajectory(
                 kept[..., rows, :] = x0
                 x0 = x0 + beyond * (x0 - earlier) if beyond else x0
             noise = draw(number, rows) if eta and previous >= 0 else torch.zeros_like(now)
-            x[..., rows, :] = step(diffusion, now, x0, t, previous, eta, noise)
+            x[..., rows, :] = sampling_step(diffusion, now, x0, t, previous, eta, noise)
             yield previous, rows

@@ -22,9 +22,9 @@ from torch import Tensor
 
 from ocean_lib.core.arrays import canvas, seeded
 from ocean_lib.core.geometry import sphere
-from ocean_lib.core.months import beside, months
+from ocean_lib.core.months import neighbouring_dates, to_months
 from ocean_lib.observations import specification
-from ocean_lib.observations.batch import nearest, season, with_background
+from ocean_lib.observations.batch import adjacent_dates, season, with_background
 from ocean_lib.store.build import STEP
 from ocean_lib.store.store import Store
 
@@ -104,7 +104,7 @@ class Scenes:
         for name in (*FIELDS, *MASKS):
             values = batch[name].cpu()
             if name.startswith("beside_"):
-                values = nearest(values)
+                values = adjacent_dates(values)
             values = (values / STEP).round().short() if name in FIELDS else values
             self._put(name, first, values.numpy())
         # The errors of a column are alike.
@@ -182,7 +182,7 @@ class Batches:
         wet: float = 0.1,
         seed: int = 0,
     ):
-        self.specifications = specification.check(specifications)
+        self.specifications = specification.check_patterns(specifications)
         times, columns = store.block(part)
         rows, width = store.shape(part)
         self.patch = (patch, patch) if isinstance(patch, int) else tuple(patch)
@@ -199,10 +199,12 @@ class Batches:
         self.ocean = torch.from_numpy(store.ocean[:, columns]).to(self.device)
         self.depth = torch.tensor(store.depth, dtype=torch.float32, device=self.device)
         self.season = torch.from_numpy(season(store.times[times])).to(self.device)
-        self.when = torch.from_numpy(months(store.times[times])).to(self.device)
+        self.when = torch.from_numpy(to_months(store.times[times])).to(self.device)
         self.latitude, self.longitude = store.latitude, store.longitude[columns]
         self.reach = getattr(background, "reach", 1)
-        self.beside = torch.from_numpy(beside(store.times[times], self.reach)).to(self.device)
+        self.beside = torch.from_numpy(neighbouring_dates(store.times[times], self.reach)).to(
+            self.device
+        )
         self.wet = wet_corners(self.ocean[..., self.surfaces], self.patch, wet)
         self.corners = self.wet.nonzero()
 
@@ -257,7 +259,7 @@ class Batches:
         every = ocean[:different].repeat_interleave(number, 0)
         # Every instrument measures all variables where it measures one.
         levels = len(self.depth)
-        observed, seen = specification.draw(
+        observed, seen = specification.draw_masks(
             self.specifications,
             every[:, :levels],
             self.depth,
@@ -306,7 +308,7 @@ class Batches:
         if not largest:
             return torch.zeros(number, 1, *shape, device=self.device)
         some = torch.rand(size, generator=generator, device=self.device) < UNCERTAIN
-        drawn = specification.between(
+        drawn = specification.draw_between(
             [min(np.min(each["error"]) or largest for each in self.specifications), largest],
             number * shape.numel(),
             generator,

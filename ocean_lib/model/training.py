@@ -22,11 +22,12 @@ import torch
 from torch import Tensor
 
 from ocean_lib.core.arrays import seeded
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 from ocean_lib.model import optimiser
-from ocean_lib.model.densifier import FORMAT, LEAST, Densifier, exact
+from ocean_lib.model.densifier import FORMAT, LEAST, Densifier
 from ocean_lib.model.diffusion import masked_mean
 from ocean_lib.model.scenes import Batches, Scenes
+from ocean_lib.observations.batch import exactly_observed
 
 __all__ = ["Suspended", "regression_loss", "residual_loss", "stages", "train"]
 
@@ -55,7 +56,7 @@ def regression_loss(model: Densifier, batch: dict[str, Tensor]) -> Tensor:
     much as sparse ones.
     """
     mean, deviation = model.regress(batch)
-    hidden = batch["ocean"] & ~exact(batch)
+    hidden = batch["ocean"] & ~exactly_observed(batch)
     unit = batch["background_error"].clamp(min=LEAST)
     departure, deviation = (batch["field"] - mean) / unit, (deviation / unit).clamp(min=1e-3)
     likelihood = 0.5 * (departure / deviation) ** 2 + deviation.log()
@@ -69,13 +70,13 @@ def residual_loss(model: Densifier, batch: dict[str, Tensor], generator: torch.G
         with torch.no_grad():
             guess = model.regress(batch)
         clean = (clean - guess[0]) / guess[1].clamp(min=1e-3)
-        clean = torch.where(batch["ocean"] & ~exact(batch), clean, 0.0).clamp(-8, 8)
+        clean = torch.where(batch["ocean"] & ~exactly_observed(batch), clean, 0.0).clamp(-8, 8)
     t = torch.randint(
         model.diffusion.steps, (len(clean),), generator=generator, device=generator.device
     )
     noise = torch.randn(clean.shape, generator=generator, device=generator.device)
     prediction = model.predict(batch, model.diffusion.add_noise(clean, noise, t), t, guess)
-    hidden = batch["ocean"] & ~exact(batch)
+    hidden = batch["ocean"] & ~exactly_observed(batch)
     return model.diffusion.loss(prediction, clean, noise, t, hidden)
 
 
@@ -112,7 +113,7 @@ def _same_training(had: dict, asked: dict, folder: Path) -> None:
 
 
 def _write(content: dict, folder: Path, step: int) -> None:
-    with whole(folder / f"step_{step:08d}.pt") as beside:
+    with atomic_write(folder / f"step_{step:08d}.pt") as beside:
         torch.save(content, beside)
     for old in _checkpoints(folder)[:-KEPT]:
         old.unlink()
@@ -192,7 +193,7 @@ def train(
             first = last
             continue
         network = networks[stage]
-        optimisers = optimiser.optimisers(network, learning_rate)
+        optimisers = optimiser.make_optimisers(network, learning_rate)
         averaged = copy.deepcopy(network).requires_grad_(False)
         losses = []  # since the last record
         if state is not None and state["stage"] == stage:
@@ -240,7 +241,7 @@ def train(
                 }
                 losses = []
                 lines.append(json.dumps(record))
-                with whole(metrics) as beside:
+                with atomic_write(metrics) as beside:
                     beside.write_text("".join(f"{each}\n" for each in lines))
             if due or suspended:
                 content = {

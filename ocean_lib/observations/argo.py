@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 from ocean_lib.fields.files import find_files
 from ocean_lib.observations.casts import Casts
 
-__all__ = ["CREDIT", "fetch", "is_argo", "read"]
+__all__ = ["CREDIT", "fetch_argo", "is_argo", "read_argo"]
 
 
 CREDIT = (
@@ -45,7 +45,7 @@ def is_argo(path: Path) -> bool:
         return False
 
 
-def fetch(
+def fetch_argo(
     folder, region, months: tuple[str, str], *, host: str = HOST, show: Callable = print
 ) -> list[Path]:
     """The profile files of a region and period, by `argopy`; those that are there are kept.
@@ -84,7 +84,7 @@ def fetch(
             continue
         source = name if "://" in name or Path(name).exists() else f"{host}/dac/{name}"
         try:
-            with fsspec.open(source) as remote, whole(files[-1]) as beside:
+            with fsspec.open(source) as remote, atomic_write(files[-1]) as beside:
                 beside.write_bytes(remote.read())
         except unreached as error:
             raise ConnectionError(
@@ -94,7 +94,7 @@ def fetch(
     return sorted(files)
 
 
-def read(paths) -> Iterator[Casts]:
+def read_argo(paths) -> Iterator[Casts]:
     """The good values of Argo files, some thousand profiles at a time."""
     for path in find_files(paths):
         with xr.open_dataset(path, engine="netcdf4", decode_cf=False) as dataset:

@@ -25,14 +25,15 @@ import xarray as xr
 from torch import Tensor
 
 from ocean_lib.core.geometry import sphere
-from ocean_lib.core.months import months
+from ocean_lib.core.months import to_months
 from ocean_lib.fields.conventions import named
 from ocean_lib.observations import specification as masks
-from ocean_lib.store.climatology import climatology, harmonics
+from ocean_lib.store.climatology import climatology_at, harmonics
 
 __all__ = [
     "BESIDE",
-    "nearest",
+    "adjacent_dates",
+    "exactly_observed",
     "observe",
     "season",
     "select_statistics",
@@ -49,10 +50,15 @@ def season(times: np.ndarray) -> np.ndarray:
     return harmonics(times, 3)[:, [2, 1]].astype(np.float32)
 
 
-def nearest(beside: Tensor) -> Tensor:
+def adjacent_dates(beside: Tensor) -> Tensor:
     """(B, 2, …), of what lies beside (B, 2 R, …) the month before and the month after."""
     reach = beside.shape[1] // 2
     return beside[:, reach - 1 : reach + 1]
+
+
+def exactly_observed(batch: dict[str, Tensor]) -> Tensor:
+    """Cells whose value is known without error, bool (B, D, H, W)."""
+    return batch["observed"] & (batch["error"] == 0)
 
 
 def with_background(batch: dict[str, Tensor], background: Callable) -> dict[str, Tensor]:
@@ -76,7 +82,7 @@ def observe(fields: xr.Dataset, specification: dict, seed: int) -> xr.Dataset:
     number = fields.sizes["time"]
     surfaces = int("surface" in fields)
     places = [torch.tensor(fields[name].values) for name in ("latitude", "longitude")]
-    drawn, seen = masks.draw(
+    drawn, seen = masks.draw_masks(
         [specification],
         ocean.expand(number, *ocean.shape),
         torch.tensor(fields.depth.values, dtype=torch.float32),
@@ -136,7 +142,7 @@ def standardise(
         statistics: at the same cells, from `select_statistics`.
     """
     surfaces = statistics.attrs["surfaces"]
-    normal = climatology(statistics, observations.time.values)
+    normal = climatology_at(statistics, observations.time.values)
     deviation = statistics.deviation.values
     order = ("time", "depth", "latitude", "longitude")
 
@@ -180,4 +186,4 @@ def standardise(
 
 def _alone(times: np.ndarray) -> np.ndarray:
     nothing = np.full(len(times), np.nan)
-    return np.stack([nothing, months(times), nothing], 1)
+    return np.stack([nothing, to_months(times), nothing], 1)

@@ -24,7 +24,7 @@ from ocean_lib.fields.files import find_files, open_file
 from ocean_lib.fields.recognition import arrange, canonical_names
 from ocean_lib.fields.seawater import to_potential
 
-__all__ = ["at_cells", "count", "open_observations"]
+__all__ = ["read_in_bands", "count_observations", "open_observations"]
 
 
 LEVEL = 0.05  # of the depth: levels closer than this, or than 0.5 m, are one
@@ -150,14 +150,14 @@ def _levels(fields: xr.Dataset, statistics: xr.Dataset) -> tuple[xr.Dataset, lis
     return placed.assign_coords(depth=statistics.depth), notes
 
 
-def at_cells(observations: xr.Dataset) -> Iterator[xr.Dataset]:
+def read_in_bands(observations: xr.Dataset) -> Iterator[xr.Dataset]:
     """Every date in blocks of rows, in memory, one after the other: bounded whatever the domain."""
     for month in range(observations.sizes["time"]):
         for top in range(0, observations.sizes["latitude"], BLOCK):
             yield observations.isel(time=[month], latitude=slice(top, top + BLOCK)).load()
 
 
-def count(observations: xr.Dataset) -> tuple[xr.Dataset, int]:
+def count_observations(observations: xr.Dataset) -> tuple[xr.Dataset, int]:
     """The observations without those on land, and how many values of temperature there are.
 
     Raises:
@@ -166,7 +166,7 @@ def count(observations: xr.Dataset) -> tuple[xr.Dataset, int]:
     """
     total = land = 0
     low, high = np.inf, -np.inf
-    for part in at_cells(observations):
+    for part in read_in_bands(observations):
         seen = part.observed.values
         value, error = part.value.values[seen], part.error.values[seen]
         total += len(value)

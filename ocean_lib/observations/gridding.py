@@ -22,7 +22,7 @@ from ocean_lib.core.geometry import sphere
 from ocean_lib.observations.profiles import USED
 from ocean_lib.store.climatology import harmonics
 
-__all__ = ["averages", "cells", "dense", "observe", "representativeness"]
+__all__ = ["average_in_cells", "to_cells", "to_grid", "observe_profiles", "representativeness"]
 
 
 NEAR, SOON = 25.0, 31.0  # km, days
@@ -32,7 +32,7 @@ USUAL = 0.4
 EARTH = 6371.0  # km
 
 
-def cells(table: xr.Dataset, statistics: xr.Dataset, times=None) -> xr.Dataset:
+def to_cells(table: xr.Dataset, statistics: xr.Dataset, times=None) -> xr.Dataset:
     """The profiles with `row`, `column`, `month` of their cell, and a `status` that knows the grid.
 
     Args:
@@ -115,7 +115,7 @@ def representativeness(table: xr.Dataset, statistics: xr.Dataset) -> tuple[xr.Da
     return table.temperature.copy(data=found).drop_attrs(), numbers.tolist()
 
 
-def averages(table: xr.Dataset, statistics: xr.Dataset) -> pd.DataFrame:
+def average_in_cells(table: xr.Dataset, statistics: xr.Dataset) -> pd.DataFrame:
     """A row for every month, level and cell that holds a value: `value`, `error`, `count`.
 
     Args:
@@ -148,7 +148,7 @@ def averages(table: xr.Dataset, statistics: xr.Dataset) -> pd.DataFrame:
     return found.drop(columns=["weight", "sum"])
 
 
-def observe(
+def observe_profiles(
     table: xr.Dataset, statistics: xr.Dataset, fields: xr.Dataset | None = None
 ) -> xr.Dataset:
     """Observations of the months that hold a profile that is used, as `dataset.observe` gives them.
@@ -161,11 +161,11 @@ def observe(
     Raises:
         ValueError: no profile is used.
     """
-    found = dense(averages(table, statistics), statistics)
+    found = to_grid(average_in_cells(table, statistics), statistics)
     return found if fields is None else _with_surface(found, fields)
 
 
-def dense(rows: pd.DataFrame, statistics: xr.Dataset) -> xr.Dataset:
+def to_grid(rows: pd.DataFrame, statistics: xr.Dataset) -> xr.Dataset:
     """The rows of `averages` on the grid, in the months that they hold."""
     months, which = np.unique(rows.month.values, return_inverse=True)
     dims = ("time", "depth", "latitude", "longitude")

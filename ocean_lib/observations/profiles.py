@@ -23,7 +23,7 @@ from ocean_lib.fields.files import find_files
 from ocean_lib.observations import argo
 from ocean_lib.observations.casts import Casts
 
-__all__ = ["USED", "is_profiles", "open_profiles", "told"]
+__all__ = ["USED", "is_profiles", "open_profiles", "describe_use"]
 
 
 USED = "used"
@@ -35,7 +35,7 @@ COLUMNS = ("time", "latitude", "longitude", "temperature")
 def is_profiles(paths) -> bool:
     """Whether files hold profiles, not a gridded field."""
     try:
-        path = files(paths)[0]
+        path = find_profile_files(paths)[0]
     except FileNotFoundError:
         return False
     return path.suffix in TABLES or argo.is_argo(path)
@@ -59,7 +59,7 @@ def open_profiles(paths, levels, kind: str = POTENTIAL) -> xr.Dataset:
             "of one of these"
         )
     parts, lost, credits = [], Counter(), set()
-    for path in files(paths):
+    for path in find_profile_files(paths):
         credits |= {argo.CREDIT} if path.suffix not in TABLES else set()
         for casts in _casts(path):
             casts.clean()
@@ -76,7 +76,7 @@ def open_profiles(paths, levels, kind: str = POTENTIAL) -> xr.Dataset:
     return table.assign_attrs(lost=lost, credit="; ".join(sorted(credits)))
 
 
-def told(table: xr.Dataset) -> str:
+def describe_use(table: xr.Dataset) -> str:
     """What became of profiles and values, in words."""
     why = Counter(table.status.values.tolist())
     used = why.pop(USED, 0)
@@ -86,7 +86,7 @@ def told(table: xr.Dataset) -> str:
     return "; ".join(words) + (". Of their values: " + "; ".join(values) if values else "")
 
 
-def files(paths) -> list[Path]:
+def find_profile_files(paths) -> list[Path]:
     """The files that a path, glob, folder or list of them stands for, tables among them."""
     found = []
     for path in [paths] if isinstance(paths, (str, Path)) else paths:
@@ -104,7 +104,7 @@ def _casts(path: Path) -> Iterator[Casts]:
     if path.suffix in TABLES:
         yield _rows(path)
     elif argo.is_argo(path):
-        yield from argo.read(path)
+        yield from argo.read_argo(path)
     else:
         raise ValueError(
             f"{path} holds no profiles: neither N_PROF and N_LEVELS, as Argo's files do, nor a "

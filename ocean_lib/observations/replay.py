@@ -13,15 +13,15 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 
-__all__ = ["columns", "open_index", "write_index"]
+__all__ = ["replay_columns", "open_position_index", "write_position_index"]
 
 
 COLUMNS = ("time", "latitude", "longitude")
 
 
-def write_index(paths, path) -> int:
+def write_position_index(paths, path) -> int:
     """The index of files of profiles, of those that can be used; returns how many they are.
 
     Args:
@@ -33,13 +33,13 @@ def write_index(paths, path) -> int:
     # Which levels they reach is no matter here.
     there = np.isin(table.status.values, [USED, "no level of the field within its range"])
     rows = pd.DataFrame({name: table[name].values[there] for name in COLUMNS}).sort_values("time")
-    with whole(path) as beside:
+    with atomic_write(path) as beside:
         rows.to_csv(beside, index=False, float_format="%.3f", date_format="%Y-%m-%dT%H:%M")
     return len(rows)
 
 
 @lru_cache(maxsize=8)
-def open_index(path: str) -> list[np.ndarray]:
+def open_position_index(path: str) -> list[np.ndarray]:
     """Latitudes and longitudes (n, 2) of every month, from the first that has one to the last.
 
     Raises:
@@ -59,7 +59,7 @@ def open_index(path: str) -> list[np.ndarray]:
     return [places[months == month] for month in range(months.min(), months.max() + 1)]
 
 
-def columns(
+def replay_columns(
     path: str, latitude: Tensor, longitude: Tensor, generator: torch.Generator, dates: int = 1
 ) -> Tensor:
     """Where floats were: bool (B, H, W).
@@ -68,7 +68,7 @@ def columns(
         latitude: (B, H), ascending.    longitude: (B, W), ascending, in any turn; on a CPU.
         dates: so many samples after one another are of months after one another.
     """
-    index, device = open_index(path), generator.device
+    index, device = open_position_index(path), generator.device
     first = torch.randint(len(index), (len(latitude) // dates,), generator=generator, device=device)
     found = torch.zeros(len(latitude), latitude.shape[1], longitude.shape[1], dtype=torch.bool)
     axes = zip(latitude.double().numpy(), longitude.double().numpy())

@@ -13,14 +13,14 @@ from torch import Tensor
 from ocean_lib.observations import replay
 from ocean_lib.observations.patterns import PATTERNS, clouds, profiles
 
-__all__ = ["between", "check", "draw"]
+__all__ = ["draw_between", "check_patterns", "draw_masks"]
 
 
 _DEFAULTS = {"pattern": None, "observed": None, "surface": 0.0, "clouds": 0.0, "error": 0.0}
 _DEFAULTS |= {"name": None, "positions": None}
 
 
-def check(specifications: list[dict]) -> list[dict]:
+def check_patterns(specifications: list[dict]) -> list[dict]:
     """Specifications with every key present, or a ValueError that names what is wrong.
 
     Keys: `pattern`; `observed`, the fraction of columns, a number or [low, high] (drawn
@@ -60,13 +60,13 @@ def check(specifications: list[dict]) -> list[dict]:
                     f"positions belong to the pattern profiles, not {whole['pattern']}; "
                     "leave them out"
                 )
-            replay.open_index(whole["positions"])
+            replay.open_position_index(whole["positions"])
         whole["name"] = whole["name"] or f"{whole['pattern']} {whole['observed']}"
         complete.append(whole)
     return complete
 
 
-def between(value, number: int, generator, logarithmic: bool) -> Tensor:
+def draw_between(value, number: int, generator, logarithmic: bool) -> Tensor:
     """`number` draws of a number, or uniform ones of [low, high], or of its logarithm."""
     low, high = value if isinstance(value, (list, tuple)) else (value, value)
     u = torch.rand(number, generator=generator, device=generator.device, dtype=torch.float64)
@@ -75,7 +75,7 @@ def between(value, number: int, generator, logarithmic: bool) -> Tensor:
     return low + (high - low) * u
 
 
-def draw(
+def draw_masks(
     specifications: list[dict],
     ocean: Tensor,
     depth: Tensor,
@@ -94,7 +94,7 @@ def draw(
     Returns:
         observed, bool (B, D, H, W), and surface_observed, bool (B, S, H, W); both within ocean.
     """
-    specifications = check(specifications)
+    specifications = check_patterns(specifications)
     batch, levels, *shape = ocean.shape
     device = generator.device
     choice = torch.randint(
@@ -108,14 +108,14 @@ def draw(
         if not number:
             continue
         groups = number // dates
-        fraction = between(spec["observed"], groups, generator, logarithmic=True)
+        fraction = draw_between(spec["observed"], groups, generator, logarithmic=True)
         fraction = fraction.repeat_interleave(dates)
         wet = ocean[mine]
         if spec["pattern"] == "profiles":
             real = None
             if spec["positions"] and places is not None:
                 where = [axis[mine.cpu()] for axis in places]  # on a CPU, as tables are
-                real = replay.columns(spec["positions"], *where, generator, dates)
+                real = replay.replay_columns(spec["positions"], *where, generator, dates)
             drawn = profiles(
                 number, shape, fraction, generator, ocean=wet, depth=depth, columns=real
             )
@@ -123,7 +123,7 @@ def draw(
             drawn = PATTERNS[spec["pattern"]](number, shape, fraction, generator)[:, None] & wet
         observed[mine] = drawn
         if surfaces and spec["surface"] > 0:
-            cover = between(spec["clouds"], groups, generator, logarithmic=False)
+            cover = draw_between(spec["clouds"], groups, generator, logarithmic=False)
             sky = clouds(number, shape, cover.repeat_interleave(dates), generator)
             shown = torch.rand(groups, generator=generator, device=device) < spec["surface"]
             shown = shown.repeat_interleave(dates)

@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.patches import Patch
 from PIL import Image
 
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 from ocean_lib.fields.reconstruction_file import select
 from ocean_lib.plots.labels import if_calibrated, metres, month
 from ocean_lib.plots.style import (
@@ -292,7 +292,7 @@ def denoising_animation(steps, path, *, kind="temperature", title=None):
         figure.savefig(buffer, format="png", dpi=110)
         frames.append(Image.open(buffer).convert("RGB"))
     lasting = [EACH] * (len(frames) - 1) + [LAST]
-    with whole(path) as beside:
+    with atomic_write(path) as beside:
         frames[0].save(
             beside, "GIF", save_all=True, append_images=frames[1:], duration=lasting, loop=0
         )

@@ -21,9 +21,9 @@ from ocean_lib.plots.style import (
     panels,
     robust_limits,
 )
-from ocean_lib.scores.diagnostics import reach
+from ocean_lib.scores.diagnostics import reach_of_observations
 
-__all__ = ["error_beside_spread", "rank_histogram", "reliability", "skill_by_distance"]
+__all__ = ["error_beside_spread", "rank_histogram", "reliability_diagram", "skill_by_distance"]
 
 
 RAW, CALIBRATED = {"color": ORANGE, "marker": "s"}, {"color": BLUE, "marker": "o"}
@@ -52,7 +52,7 @@ def _legend(grid, axes, columns):
 
 
 @mpl.rc_context(STYLE)
-def reliability(tables, *, unit="°C", axes=None):
+def reliability_diagram(tables, *, unit="°C", axes=None):
     """Error against stated spread, a line a method, the diagonal of a spread that can be trusted.
 
     `tables` is {(case, method): table of `diagnostics.reliability`}, at most four methods a case.
@@ -129,7 +129,7 @@ def skill_by_distance(table, *, ours="reconstruction", lowest=-0.5, axes=None):
     """
     cases, methods = (list(dict.fromkeys(table[name])) for name in ("case", "method"))
     methods.sort(key=lambda method: method == ours)
-    styles, met = line_styles(methods, ours), reach(table)
+    styles, met = line_styles(methods, ours), reach_of_observations(table)
     figure, grid = _panels(cases, 3.3, axes, sharey=True)
     floor = 0.0
     for panel, case in zip(grid[0], cases, strict=True):

@@ -1,0 +1,17 @@
+"""Reconstruct: a whole domain from its observations.
+
+Tiles, members, the self-check, files in and files out, and the score at withheld profiles.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "convergence": ["score_by_evaluations"],
+        "ensemble": ["denoising_steps", "reconstruct"],
+        "from_files": ["prepare_profiles", "reconstruct_files"],
+        "self_check": ["self_check"],
+        "withheld": ["choose_withheld", "score_withheld"],
+    },
+)

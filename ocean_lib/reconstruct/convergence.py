@@ -11,12 +11,12 @@ import xarray as xr
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.scores import metrics
-from ocean_lib.scores.evaluation import hidden
+from ocean_lib.scores.evaluation import hidden_ocean
 
-__all__ = ["by_evaluations"]
+__all__ = ["score_by_evaluations"]
 
 
-def by_evaluations(
+def score_by_evaluations(
     model: Densifier,
     fields: xr.Dataset,
     cases: dict[str, xr.Dataset],
@@ -38,7 +38,7 @@ def by_evaluations(
     rows = []
     for case, number in progress([(case, number) for case in cases for number in evaluations]):
         members = reconstruct(model, cases[case], steps=number, **choices).members
-        choice = {"where": hidden(fields, cases[case])}
+        choice = {"where": hidden_ocean(fields, cases[case])}
         rows.append(
             {
                 "case": case,

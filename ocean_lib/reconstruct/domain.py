@@ -17,12 +17,18 @@ from torch import Tensor
 
 from ocean_lib.core.arrays import canvas, seeded
 from ocean_lib.core.geometry import is_ring, sphere
-from ocean_lib.core.months import beside
-from ocean_lib.model.densifier import Densifier, exact
-from ocean_lib.model.sampling import clamped, first, trajectory
-from ocean_lib.observations.batch import BESIDE, select_statistics, standardise, with_background
+from ocean_lib.core.months import neighbouring_dates
+from ocean_lib.model.densifier import Densifier
+from ocean_lib.model.sampling import clamp_known, initial_noise, trajectory
+from ocean_lib.observations.batch import (
+    BESIDE,
+    exactly_observed,
+    select_statistics,
+    standardise,
+    with_background,
+)
 from ocean_lib.reconstruct.tiles import PIECE, Tile, Tiles
-from ocean_lib.store.climatology import climatology
+from ocean_lib.store.climatology import climatology_at
 
 __all__ = ["Domain", "Noise"]
 
@@ -64,7 +70,7 @@ class Domain:
         device: str,
         folder,
     ):
-        near = beside(observations.time.values, model.background.reach)[number]
+        near = neighbouring_dates(observations.time.values, model.background.reach)[number]
         while len(near) > 2 and (near[[0, -1]] < 0).all():  # no room for dates that are not there
             near = near[1:-1]
         self.model, self.device, self.folder = model, device, folder
@@ -153,8 +159,10 @@ class Domain:
                 guess = None
                 if not residual:
                     part = {name: self.rows(name, rows) for name in ("observed", "error", "value")}
-                    guess = torch.where(exact(part), part["value"], self.rows("background", rows))
-                own = first(model.diffusion, own, steps, guess)
+                    guess = torch.where(
+                        exactly_observed(part), part["value"], self.rows("background", rows)
+                    )
+                own = initial_noise(model.diffusion, own, steps, guess)
             x[..., rows, :] = own
         if model.denoiser is None:
             return x, iter(())
@@ -165,8 +173,8 @@ class Domain:
                 guess = (part["mean"], part["deviation"]) if residual else None
                 x0 = model.denoise(part, tile.cut(x).to(self.device), t.to(self.device), guess)
                 value = torch.zeros_like(x0) if residual else part["value"]
-                sure = exact(part) | ~part["ocean"]
-                return (clamped(x0, *(each.expand_as(x0) for each in (sure, value))),)
+                sure = exactly_observed(part) | ~part["ocean"]
+                return (clamp_known(x0, *(each.expand_as(x0) for each in (sure, value))),)
 
             for rows, (x0,) in self.tiles.blend(on_tile, self.folder):
                 yield rows, x0
@@ -183,7 +191,7 @@ class Domain:
         inner = slice(local.attrs["surfaces"], None)
         value = standard.numpy() * local.deviation.values[inner]
         if not error:
-            value = value + climatology(local, piece.time.values)[:, inner]
+            value = value + climatology_at(local, piece.time.values)[:, inner]
         return np.where(self.rows("ocean", rows).numpy(), value, np.nan).astype(np.float32)
 
     def members(self, x: Tensor, rows: slice) -> np.ndarray:
@@ -192,5 +200,5 @@ class Domain:
         if "mean" in self.guess:
             standard = self.rows("mean", rows) + self.rows("deviation", rows) * standard
         part = {name: self.rows(name, rows) for name in ("observed", "error", "value")}
-        standard = torch.where(exact(part), part["value"], standard)
+        standard = torch.where(exactly_observed(part), part["value"], standard)
         return self.celsius(standard, rows)

@@ -17,13 +17,20 @@ from ocean_lib.model.sampling import SAMPLERS, timesteps
 from ocean_lib.observations.batch import select_statistics
 from ocean_lib.reconstruct.domain import Domain
 
-__all__ = ["check_choices", "denoising", "names", "reconstruct", "reconstruct_date", "rows_to_do"]
+__all__ = [
+    "check_choices",
+    "denoising_steps",
+    "reconstruction_names",
+    "reconstruct",
+    "reconstruct_date",
+    "rows_to_do",
+]
 
 
 DIMS = ("time", "member", "depth", "latitude", "longitude")
 
 
-def names(model: Densifier) -> list[str]:
+def reconstruction_names(model: Densifier) -> list[str]:
     """What `reconstruct` gives for every variable of a model."""
     given = ["members", "mean", "spread", "background", "climatology"]
     return given + (["deviation"] if model.regressor is not None else [])
@@ -157,7 +164,7 @@ def reconstruct(
     sizes = [observations.sizes[dim] for dim in dims]
     result = xr.Dataset(coords={name: observations[name] for name in dims})
     for variable in model.statistics.attrs["variables"]:
-        for name in names(model):
+        for name in reconstruction_names(model):
             shape = (sizes[0], members, *sizes[1:]) if name == "members" else sizes
             array = np.full(shape, np.nan, np.float32)
             units = {"units": model.statistics.attrs["units"][variable]}
@@ -181,7 +188,7 @@ def reconstruct(
 
 
 @torch.no_grad()
-def denoising(
+def denoising_steps(
     model: Densifier,
     observations: xr.Dataset,
     depth: float,

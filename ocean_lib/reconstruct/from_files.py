@@ -20,19 +20,19 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib import __version__
-from ocean_lib.core.atomic import whole
-from ocean_lib.core.months import beside
+from ocean_lib.core.atomic import atomic_write
+from ocean_lib.core.months import neighbouring_dates
 from ocean_lib.core.resumable import Construction, construction
 from ocean_lib.fields.conventions import named
 from ocean_lib.fields.files import find_files, open_file
-from ocean_lib.fields.reconstruction_file import blank, join
+from ocean_lib.fields.reconstruction_file import create_date_file, join_dates
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations import gridding, profiles
-from ocean_lib.observations.gridded import count, open_observations
+from ocean_lib.observations.gridded import count_observations, open_observations
 from ocean_lib.reconstruct.ensemble import check_choices, reconstruct_date, rows_to_do
-from ocean_lib.reconstruct.self_check import everywhere, outside_training, self_check
+from ocean_lib.reconstruct.self_check import extend_statistics, outside_training, self_check
 
-__all__ = ["assemble", "densify", "fingerprint", "prepare"]
+__all__ = ["assemble_profiles", "reconstruct_files", "fingerprint", "prepare_profiles"]
 
 
 IN_MEMORY = 6e8  # bytes of three dates' observations that are read at once
@@ -40,7 +40,7 @@ CHUNK = 4  # members at a time
 GRID = ("depth", "latitude", "longitude")
 
 
-def densify(
+def reconstruct_files(
     checkpoint,
     paths,
     output,
@@ -81,9 +81,9 @@ def densify(
             show(f"{output} is there already, made by this same command")
             return output
         raise FileExistsError(f"{output} exists, made from something else; choose another name")
-    observations, number = count(open_observations(paths, model.statistics))
+    observations, number = count_observations(open_observations(paths, model.statistics))
     warnings = outside_training(model, observations)
-    model.statistics = everywhere(model.statistics, observations)
+    model.statistics = extend_statistics(model.statistics, observations)
     with construction(output) as beside:
         work = Construction(beside, plan)
         work.check_space(_bytes(observations, members))
@@ -117,7 +117,7 @@ def densify(
             **{name: model.statistics.attrs[name] for name in ("credit", "licence")},
         }
         whole = work.work / "whole.nc"
-        join(sorted(work.work.glob("date_*.nc")), observations.ocean, whole, attributes)
+        join_dates(sorted(work.work.glob("date_*.nc")), observations.ocean, whole, attributes)
         _add_profiles(paths, whole)
         os.replace(whole, output)
         shutil.rmtree(beside)
@@ -137,7 +137,7 @@ def _dates(model, observations, folder, members, drawing, device) -> Iterator[di
     variables, choices = attributes["variables"], {"device": device, "chunk": CHUNK, **drawing}
     units = {named(v, name): attributes["units"][v] for v in variables for name in names}
     each = _rows(model, observations.isel(time=[0]), members, drawing["steps"])
-    beside_each = beside(observations.time.values, model.background.reach)
+    beside_each = neighbouring_dates(observations.time.values, model.background.reach)
     for month in range(observations.sizes["time"]):
         path = folder / f"date_{month:05d}.nc"
         if not path.exists():
@@ -146,7 +146,7 @@ def _dates(model, observations, folder, members, drawing, device) -> Iterator[di
             some = observations.isel(time=near)
             some = some.load() if some.nbytes < IN_MEMORY else some
             part = path.with_suffix(".part")
-            with blank(part, one, list(units), members, units) as file:
+            with create_date_file(part, one, list(units), members, units) as file:
                 out = {
                     named(v, source): file[named(v, name)]
                     for v in variables
@@ -203,7 +203,7 @@ def _bytes(observations: xr.Dataset, members: int) -> int:
 COMPRESSED = {"zlib": True, "complevel": 1}
 
 
-def assemble(
+def assemble_profiles(
     table: xr.Dataset, observations: xr.Dataset, drawn: xr.Dataset, statistics: xr.Dataset
 ) -> xr.Dataset:
     """One dataset of what was observed, what was made of it, and the profiles themselves.
@@ -215,13 +215,13 @@ def assemble(
     kept = observations[["value", "observed", "error", "count", "ocean"]]
     return xr.merge([drawn, kept, _beside(table)], join="exact").assign_attrs(
         title="Reconstruction from real profiles",
-        profiles=profiles.told(table),
+        profiles=profiles.describe_use(table),
         credit="; ".join(filter(None, (statistics.attrs["credit"], table.attrs["credit"]))),
         licence=statistics.attrs["licence"],
     )
 
 
-def prepare(paths, checkpoint, path, show: Callable[[str], None] = print) -> Path:
+def prepare_profiles(paths, checkpoint, path, show: Callable[[str], None] = print) -> Path:
     """Files of profiles as a file of observations on a model's grid, which is kept if it is there.
 
     Args:
@@ -231,7 +231,9 @@ def prepare(paths, checkpoint, path, show: Callable[[str], None] = print) -> Pat
         FileExistsError: `path` is something else.    Others as `profiles.open_profiles`.
     """
     path = Path(path)
-    made_from = str([fingerprint(each) for each in (Path(checkpoint), *profiles.files(paths))])
+    made_from = str(
+        [fingerprint(each) for each in (Path(checkpoint), *profiles.find_profile_files(paths))]
+    )
     if path.exists():
         with xr.open_dataset(path, engine="netcdf4") as there:
             if there.attrs.get("made_from") != made_from:
@@ -239,30 +241,35 @@ def prepare(paths, checkpoint, path, show: Callable[[str], None] = print) -> Pat
         return path
     statistics = Densifier.load(checkpoint).statistics
     kind = statistics.attrs["standard_name"]
-    table = gridding.cells(profiles.open_profiles(paths, statistics.depth.values, kind), statistics)
-    show(profiles.told(table))
+    table = gridding.to_cells(
+        profiles.open_profiles(paths, statistics.depth.values, kind), statistics
+    )
+    show(profiles.describe_use(table))
     _write(table, statistics, path, {"made_from": made_from})
     return path
 
 
 def _write(table: xr.Dataset, statistics: xr.Dataset, path: Path, attributes: dict) -> None:
     """What `observations.open_observations` reads, with the profiles beside the grid."""
-    rows = gridding.averages(table, statistics)
+    rows = gridding.average_in_cells(table, statistics)
     kind = {key: table.temperature.attrs[key] for key in ("standard_name", "units")}
     stated = {"units": "degrees_C", "long_name": "instrument and representativeness"}
     encoding = {name: COMPRESSED for name in ("temperature", "error", "count")}
     parts = []
     try:
         for number, (_, own) in enumerate(rows.groupby("month")):
-            month = gridding.dense(own, statistics).drop_vars(["observed", "ocean"])
+            month = gridding.to_grid(own, statistics).drop_vars(["observed", "ocean"])
             month = month.rename(value="temperature")
             month.temperature.attrs, month["error"].attrs = kind, stated
             month["count"].attrs = {"units": "1", "long_name": "profiles"}
             parts.append(path.with_name(f".{path.name}.{os.getpid()}.{number}.partial"))
             month.to_netcdf(parts[-1], engine="netcdf4", encoding=encoding)
         together = xr.open_mfdataset(parts, engine="netcdf4", combine="nested", concat_dim="time")
-        with together, whole(path) as beside:
-            told = attributes | {"profiles": profiles.told(table), "credit": table.attrs["credit"]}
+        with together, atomic_write(path) as beside:
+            told = attributes | {
+                "profiles": profiles.describe_use(table),
+                "credit": table.attrs["credit"],
+            }
             together.assign_attrs(told).to_netcdf(beside, engine="netcdf4", encoding=encoding)
             _beside(table).to_netcdf(beside, engine="netcdf4", mode="a")
     finally:

@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ocean_lib.core.months import beside
+from ocean_lib.core.months import neighbouring_dates
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations.batch import select_statistics
-from ocean_lib.observations.gridded import at_cells
+from ocean_lib.observations.gridded import read_in_bands
 from ocean_lib.reconstruct.ensemble import reconstruct_date
-from ocean_lib.store.climatology import climatology
+from ocean_lib.store.climatology import climatology_at
 
-__all__ = ["SelfCheck", "everywhere", "outside_training", "self_check", "withhold"]
+__all__ = ["SelfCheck", "extend_statistics", "outside_training", "self_check", "withhold"]
 
 
 FAR = 2.0  # times the training's own departures: what a model has seldom seen
@@ -32,7 +32,7 @@ METHODS = ("reconstruction", "background", "climatology")
 GRID = ("depth", "latitude", "longitude")
 
 
-def everywhere(statistics: xr.Dataset, observations: xr.Dataset) -> xr.Dataset:
+def extend_statistics(statistics: xr.Dataset, observations: xr.Dataset) -> xr.Dataset:
     """Statistics that reach all cells of the observations: beyond its edge the nearest place holds.
 
     They stay views of the file where the region covers the observations.
@@ -77,7 +77,7 @@ def outside_training(model: Densifier, observations: xr.Dataset) -> list[str]:
             f"season: calendar months {strange} of the observations are not among the "
             f"{trained.attrs['months']} of the training"
         )
-    return lines + _departures(model, everywhere(trained, observations), observations)
+    return lines + _departures(model, extend_statistics(trained, observations), observations)
 
 
 def _departures(model: Densifier, statistics: xr.Dataset, observations: xr.Dataset) -> list[str]:
@@ -86,11 +86,11 @@ def _departures(model: Densifier, statistics: xr.Dataset, observations: xr.Datas
     inner = slice(surfaces, surfaces + levels)
     matrix = model.background.plain.cpu().numpy()[:levels, :levels]
     value, pair = (np.zeros((2, n)) for n in (levels, max(levels - 1, 0)))
-    for part in at_cells(observations):
+    for part in read_in_bands(observations):
         seen = part.observed.values[0]
         local = select_statistics(statistics, part)
         deviation = local.deviation.values[inner]
-        normal = climatology(local, part.time.values)[0, inner]
+        normal = climatology_at(local, part.time.values)[0, inner]
         departure = np.where(seen, part.value.values[0], 0) - normal
         standard = departure / deviation
         value += np.where(seen, [np.ones_like(standard), standard**2], 0).sum((2, 3))
@@ -225,7 +225,7 @@ def self_check(
     """
     number = observations.sizes["time"]
     dates = np.unique(np.linspace(0, number - 1, RUNS).round().astype(int))
-    near = beside(observations.time.values)
+    near = neighbouring_dates(observations.time.values)
     drawn_members = MEMBERS if model.regressor is None else 0
     choices = {"steps": steps, "sampler": sampler, "tile": tile, "device": device}
     choices["members"] = drawn_members

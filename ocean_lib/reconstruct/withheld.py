@@ -20,7 +20,7 @@ from ocean_lib.observations.batch import select_statistics
 from ocean_lib.observations.profiles import USED
 from ocean_lib.reconstruct.ensemble import reconstruct
 
-__all__ = ["CAVEAT", "choose", "score"]
+__all__ = ["CAVEAT", "choose_withheld", "score_withheld"]
 
 
 CAVEAT = (
@@ -30,7 +30,9 @@ CAVEAT = (
 DRAWS, LEVEL = 400, 0.9
 
 
-def choose(table: xr.Dataset, by: str = "float", share: float = 0.2, seed: int = 0) -> np.ndarray:
+def choose_withheld(
+    table: xr.Dataset, by: str = "float", share: float = 0.2, seed: int = 0
+) -> np.ndarray:
     """Which profiles (P,) are withheld: those of a share of the floats, or of the last months.
 
     Args:
@@ -51,7 +53,7 @@ def choose(table: xr.Dataset, by: str = "float", share: float = 0.2, seed: int =
     return used & np.isin(table[name].values, groups[-number:])
 
 
-def score(
+def score_withheld(
     model: Densifier,
     table: xr.Dataset,
     withheld: np.ndarray,
@@ -76,7 +78,7 @@ def score(
     months = np.unique(table.month.values[table.status.values == USED])
     every = xr.Dataset(coords={"time": months}) if fields is None else fields
     known = model.statistics if fields is None else select_statistics(model.statistics, fields)
-    seen = gridding.observe(kept, known, every)
+    seen = gridding.observe_profiles(kept, known, every)
     drawn = reconstruct(model, seen, seed=seed, **choices)
     methods = {
         "reconstruction": drawn["mean"],

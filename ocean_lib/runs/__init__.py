@@ -1,0 +1,16 @@
+"""Runs: one folder for everything that an experiment makes.
+
+Strict parameters, the lock, papermill, progress, the manifest, and the doctor.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "parameters": ["RunError", "load_parameters"],
+        "paths": ["Run", "device_name", "folder_name", "open_run", "workspace"],
+        "progress": ["progress"],
+        "runner": ["execute_run"],
+    },
+)

@@ -16,7 +16,7 @@ import numpy as np
 from ocean_lib.runs.parameters import RunError
 from ocean_lib.runs.paths import folder_name
 
-__all__ = ["check"]
+__all__ = ["check_parameters"]
 
 
 LEAST = {
@@ -30,7 +30,7 @@ DEMO = 96, 128  # rows, columns
 SPLITS = "auto", "time", "space"
 
 
-def check(parameters: dict) -> None:
+def check_parameters(parameters: dict) -> None:
     """Refuse values that no notebook could use.
 
     Raises:
@@ -155,7 +155,7 @@ def _observations(observations) -> Iterator[str]:
 def _patterns(patterns) -> list[str]:
     from ocean_lib.observations import specification as masks
 
-    masks.check(patterns)
+    masks.check_patterns(patterns)
     return []
 
 
@@ -167,7 +167,7 @@ def _scenes(patterns, scenes) -> Iterator[str]:
 def _cases(cases) -> Iterator[str]:
     from ocean_lib.observations import specification as masks
 
-    names = [each["name"] for each in masks.check(cases)]
+    names = [each["name"] for each in masks.check_patterns(cases)]
     if len(set(names)) < len(names):
         yield f"cases are named {names}; give every case a name of its own"
 

@@ -15,7 +15,7 @@ from importlib import metadata
 from ocean_lib.runs.paths import workspace
 from ocean_lib.sources.client import login
 
-__all__ = ["doctor"]
+__all__ = ["examine"]
 
 
 PACKAGES = (
@@ -44,7 +44,7 @@ DISK_GIGABYTES = 2
 INSTALL = "run `pip install -r requirements.txt`"
 
 
-def doctor() -> int:
+def examine() -> int:
     """Prints the findings; returns 1 if something required is missing, else 0."""
     missing = 0
     checks = (_python, _packages, _device, _kernel, _disk, _login, _data)

@@ -13,14 +13,14 @@ from pathlib import Path
 
 from ocean_lib.runs.parameters import RunError
 
-__all__ = ["holding"]
+__all__ = ["hold_run"]
 
 
 MARK = "OCEAN_LIB_RUN"  # the folder of the run that a process works on
 
 
 @contextmanager
-def holding(folder: Path) -> Iterator[None]:
+def hold_run(folder: Path) -> Iterator[None]:
     """This process, and nothing that a former one left, works on the run of that folder.
 
     Raises:

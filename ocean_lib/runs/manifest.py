@@ -22,7 +22,7 @@ from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 from ocean_lib.runs.parameters import NOTEBOOKS, RunError
 from ocean_lib.runs.paths import Run
 
@@ -116,7 +116,7 @@ class Manifest:
         """Records how the attempt ended; returns where its notebook lies."""
         seconds = round(time.monotonic() - self._began, 1)
         if status == "done":
-            with whole(self.run.executed(step)) as beside:
+            with atomic_write(self.run.executed(step)) as beside:
                 os.replace(self.run.executing(step), beside)
         self.steps[step] |= {"status": status, "end": _now(), "seconds": seconds}
         path = self.run.executed(step) if status == "done" else self._keep_notebook(step)
@@ -137,7 +137,7 @@ class Manifest:
         return kept
 
     def _write(self) -> None:
-        with whole(self.run.manifest) as beside:
+        with atomic_write(self.run.manifest) as beside:
             beside.write_text(json.dumps(self.content, indent=2) + "\n", encoding="utf-8")
 
 

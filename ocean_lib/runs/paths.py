@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 from ocean_lib.runs.parameters import NOTEBOOKS, RunError
 
 __all__ = ["Run", "device_name", "folder_name", "open_run", "workspace"]
@@ -76,7 +76,7 @@ class Run:
     def save_figure(self, figure, name: str) -> Path:
         """Writes a matplotlib figure to `figures/<name>.png` at 150 dpi; returns the path."""
         path = self.figures / f"{folder_name(name)}.png"
-        with whole(path) as beside:
+        with atomic_write(path) as beside:
             figure.savefig(beside, format="png", dpi=150, bbox_inches="tight")
         return path
 

@@ -16,8 +16,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ocean_lib.runs.checks import check
-from ocean_lib.runs.lock import holding
+from ocean_lib.runs.checks import check_parameters
+from ocean_lib.runs.lock import hold_run
 from ocean_lib.runs.manifest import Manifest
 from ocean_lib.runs.parameters import (
     NOTEBOOKS,
@@ -29,7 +29,7 @@ from ocean_lib.runs.parameters import (
 )
 from ocean_lib.runs.paths import Run, device_name, open_run, workspace
 
-__all__ = ["SUSPENDED", "foreign_kernel", "run", "scores_table"]
+__all__ = ["SUSPENDED", "foreign_kernel", "execute_run", "scores_table"]
 
 
 SUSPENDED = 75  # exit code; EX_TEMPFAIL, which schedulers take for "run it again"
@@ -39,7 +39,7 @@ ENDS = {"Suspended": "suspended", "Planned": "planned"}  # how a notebook may en
 _METRICS = ("rmse", "mae", "bias", "crps", "spread", "psnr", "ssim")
 
 
-def run(
+def execute_run(
     name: str, overrides: Iterable[str] = (), fresh: bool = False, begin: str | None = None
 ) -> int:
     """Executes the chain of notebooks into `outputs/<run>`, skipping the steps that are done.
@@ -62,7 +62,7 @@ def run(
             fit, another process holds the run, or the run exists with other parameters.
     """
     parameters = load_parameters(name, overrides, notebooks=NOTEBOOKS)
-    check(parameters)
+    check_parameters(parameters)
     device = device_name(parameters["device"]) if "device" in parameters else None
     problem = foreign_kernel()
     if problem:
@@ -74,7 +74,7 @@ def run(
         )
     opened = open_run(parameters["run"])
     _check_room(opened)
-    with holding(opened.folder):
+    with hold_run(opened.folder):
         if parameters.get("dry_run") and opened.manifest.exists():
             raise RunError(
                 f"run {opened.name!r} exists, and a dry run would leave nothing of it; name another"

@@ -1,0 +1,16 @@
+"""Scores: metrics, bootstrap intervals, calibration, and the table of scores.
+
+Everything that judges a reconstruction against the truth; nothing here knows of networks.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "bootstrap": ["bootstrap"],
+        "calibration": ["apply_calibration", "calibrated", "fit_calibration", "stated"],
+        "evaluation": ["hidden_ocean", "score_methods", "write_scores"],
+        "report": ["read_scores", "summary", "table", "verdict"],
+    },
+)

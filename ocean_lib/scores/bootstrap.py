@@ -17,7 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 
-__all__ = ["LEAST", "MOST", "blocks", "bootstrap", "decorrelation", "limits", "sizes"]
+__all__ = ["LEAST", "MOST", "block_numbers", "bootstrap", "decorrelation", "interval", "block_size"]
 
 
 LEAST, MOST = 10, 60  # blocks: below, no claim; above, they are enlarged, to be less alike
@@ -66,7 +66,7 @@ def _fold(error, where, variance) -> float:
     return float(len(error))
 
 
-def sizes(shape, lengths, least=(1, 1, 1)) -> tuple[int, int, int]:
+def block_size(shape, lengths, least=(1, 1, 1)) -> tuple[int, int, int]:
     """Size of a block along time, rows and columns.
 
     At least twice the lengths and at least `least`, and no larger than `shape`; larger in
@@ -80,7 +80,7 @@ def sizes(shape, lengths, least=(1, 1, 1)) -> tuple[int, int, int]:
         size = size * 1.1
 
 
-def blocks(shape, lengths, least=(1, 1, 1)) -> np.ndarray:
+def block_numbers(shape, lengths, least=(1, 1, 1)) -> np.ndarray:
     """Number of the block of every cell: (T, H, W), int, from 0.
 
     Args:
@@ -90,7 +90,7 @@ def blocks(shape, lengths, least=(1, 1, 1)) -> np.ndarray:
     Blocks have the size that `sizes` gives; what is left over at an end joins its neighbour.
     """
     number = np.zeros((1, 1, 1), int)
-    for axis, (size, block) in enumerate(zip(shape, sizes(shape, lengths, least))):
+    for axis, (size, block) in enumerate(zip(shape, block_size(shape, lengths, least))):
         count = size // block
         along = np.minimum(np.arange(size) // block, count - 1)
         number = number * count + np.expand_dims(along, [k for k in range(3) if k != axis])
@@ -119,7 +119,7 @@ def bootstrap(sums: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
     return (sums[:, present] @ draws.T) / (draws @ weights[present])
 
 
-def limits(draws: np.ndarray, number: int) -> tuple[float, float]:
+def interval(draws: np.ndarray, number: int) -> tuple[float, float]:
     """The 90 % interval of the draws of a score from a number of blocks; NaN where one is NaN.
 
     Percentiles further out than 5 and 95, by as much as Student's t and the lost degree of freedom

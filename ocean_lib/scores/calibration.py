@@ -15,9 +15,16 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.fields.conventions import named
-from ocean_lib.scores.evaluation import LAYERS, hidden
+from ocean_lib.scores.evaluation import LAYERS, hidden_ocean
 
-__all__ = ["apply", "calibrated", "fit", "fit_cases", "stated", "stored"]
+__all__ = [
+    "apply_calibration",
+    "calibrated",
+    "fit_calibration",
+    "fit_calibration_of_cases",
+    "stated",
+    "stored",
+]
 
 
 LEAST = 1e-3  # of a layer's spread
@@ -45,7 +52,7 @@ def stated(result: xr.Dataset) -> xr.DataArray:
     return result["members"].std("member", ddof=1) * np.sqrt((number + 1) / number)
 
 
-def fit(
+def fit_calibration(
     fields: xr.Dataset, observations: xr.Dataset, result: xr.Dataset, variable: str = "temperature"
 ) -> xr.Dataset:
     """The factor a and the power p that make the spread agree with the error, layer by layer.
@@ -61,7 +68,7 @@ def fit(
         is the most likely, and (a s^p)² has the errors' mean square.  The levels of a layer share
         them; 1 where nothing is hidden or nothing is stated.
     """
-    where = hidden(fields, observations, variable)
+    where = hidden_ocean(fields, observations, variable)
     weight = (where * np.cos(np.deg2rad(fields.latitude))).transpose("depth", ...)
     pair = (result["mean"] - fields[variable], stated(result))
     error, spread = (each.transpose(*weight.dims).values.astype(float) for each in pair)
@@ -100,7 +107,7 @@ def _factor_and_power(error, spread, weight) -> tuple[float, float]:
     return np.sqrt((weight * square).sum() / (weight * spread ** (2 * power)).sum()), power
 
 
-def fit_cases(
+def fit_calibration_of_cases(
     fields: xr.Dataset, seen: dict[str, xr.Dataset], drawn: dict[str, xr.Dataset]
 ) -> xr.Dataset:
     """`calibration` and `calibration_power` (case, depth) of reconstructions, for all variables.
@@ -116,7 +123,7 @@ def fit_cases(
             continue
         own = {named(variable, name): name for name in ("mean", "members")}
         each = [
-            fit(fields, seen[case], one[list(own)].rename(own), variable)
+            fit_calibration(fields, seen[case], one[list(own)].rename(own), variable)
             for case, one in drawn.items()
         ]
         both = xr.concat(each, cases)
@@ -136,7 +143,7 @@ def _wider(stated_now: xr.DataArray, factors: xr.Dataset) -> xr.DataArray:
     return xr.where(stated_now > 0, factors["calibration"] * stated_now**power, 1.0)
 
 
-def apply(result: xr.Dataset, factors: xr.Dataset) -> xr.Dataset:
+def apply_calibration(result: xr.Dataset, factors: xr.Dataset) -> xr.Dataset:
     """The result with members moved about their mean, or `error` changed, as `factors` of `fit`."""
     changed = {}
     wider = _wider(stated(result), factors)
@@ -160,7 +167,7 @@ def calibrated(reconstruction: xr.Dataset) -> xr.Dataset:
         return reconstruction
     spread, wider = reconstruction["spread"], _wider(stated(reconstruction), reconstruction)
     wide = (spread * wider).transpose(*spread.dims).assign_attrs(spread.attrs)
-    members = apply(reconstruction[["members"]], reconstruction)["members"]
+    members = apply_calibration(reconstruction[["members"]], reconstruction)["members"]
     applied = reconstruction.assign(members=members, spread=wide)
     applied = applied.drop_vars(["calibration", "calibration_power"])
     return applied.assign_attrs(calibrated="by layer, on validation months")

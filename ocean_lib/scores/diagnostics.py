@@ -14,9 +14,16 @@ import pandas as pd
 import xarray as xr
 
 from ocean_lib.scores import bootstrap
-from ocean_lib.scores.evaluation import hidden
+from ocean_lib.scores.evaluation import hidden_ocean
 
-__all__ = ["by_distance", "distance", "independent", "ranks", "reach", "reliability"]
+__all__ = [
+    "by_distance",
+    "distance",
+    "effective_sample_size",
+    "rank_counts",
+    "reach_of_observations",
+    "reliability",
+]
 
 
 RADIUS = 6371.0  # km, of the Earth
@@ -90,7 +97,7 @@ def by_distance(
     """
     if "climatology" not in methods:
         raise ValueError(f"no method 'climatology' among {list(methods)}; add it to methods")
-    where = hidden(fields, observations, variable)
+    where = hidden_ocean(fields, observations, variable)
     away = distance(fields.ocean & ~where, where)
     if "surface_observed" in observations and observations["surface_observed"].any():
         where = where & (fields.depth > 5.0)
@@ -131,7 +138,7 @@ def by_distance(
     return pd.DataFrame(rows, columns=["method", "case", "distance", "skill", "rmse", "n"])
 
 
-def reach(table: pd.DataFrame) -> pd.Series:
+def reach_of_observations(table: pd.DataFrame) -> pd.Series:
     """Distance (km) at which skill first falls to 0, that of climatology, by method and case.
 
     By linear interpolation between the rows of `by_distance`, from a skill of 1 at the observation
@@ -151,7 +158,7 @@ def reach(table: pd.DataFrame) -> pd.Series:
     return pd.Series(list(found.values()), index, name="reach", dtype=float)
 
 
-def ranks(truth, members, where, *, seed: int = 0) -> np.ndarray:
+def rank_counts(truth, members, where, *, seed: int = 0) -> np.ndarray:
     """How often the truth has each rank among M members: counts (M + 1,), from below all to above.
 
     Args:
@@ -191,7 +198,7 @@ def reliability(spread, error, where, bins: int = 10) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["spread", "rmse", "n"])
 
 
-def independent(error: xr.DataArray, where: xr.DataArray) -> float:
+def effective_sample_size(error: xr.DataArray, where: xr.DataArray) -> float:
     """To about how many independent cells those of `where` amount, their errors being alike.
 
     Cells of the fullest level over the decorrelation time, rows and columns of the errors

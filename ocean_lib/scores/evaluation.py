@@ -18,10 +18,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ocean_lib.core.atomic import whole
+from ocean_lib.core.atomic import atomic_write
 from ocean_lib.scores import bootstrap, metrics
 
-__all__ = ["COLUMNS", "LAYERS", "compare", "hidden", "write"]
+__all__ = ["COLUMNS", "LAYERS", "score_methods", "hidden_ocean", "write_scores"]
 
 
 COLUMNS = ["method", "reference", "case", "depth", "metric", "value", "low", "high", "n"]
@@ -29,7 +29,7 @@ LAYERS = ((0, 5), (5, 100), (100, 300), (300, 600), (600, 1000), (1000, 2000))  
 ORDER = ("depth", "time", "latitude", "longitude")
 
 
-def hidden(fields: xr.Dataset, observations: xr.Dataset, variable: str = "temperature"):
+def hidden_ocean(fields: xr.Dataset, observations: xr.Dataset, variable: str = "temperature"):
     """Where scores live: ocean that was not observed, bool (time, depth, latitude, longitude)."""
     from ocean_lib.fields.conventions import named  # which brings torch
 
@@ -56,7 +56,7 @@ class _Cells:
 
     def sums(self, values: dict[str, np.ndarray], levels: range, lengths) -> dict[str, np.ndarray]:
         """{name: (levels, blocks)} of values (cells) times area, with `area` and `cells`."""
-        block = bootstrap.blocks(self.shape, lengths, self.least).ravel()
+        block = bootstrap.block_numbers(self.shape, lengths, self.least).ravel()
         result = {name: [] for name in (*values, "area", "cells")}
         for level in levels:
             part = slice(self.start[level], self.start[level + 1])
@@ -68,7 +68,7 @@ class _Cells:
 
     def pair(self, method, values, levels, lengths) -> dict[str, np.ndarray]:
         """`sums` over the levels of what differences are made of, kept by method and blocks."""
-        key = method, levels, bootstrap.sizes(self.shape, lengths, self.least)
+        key = method, levels, bootstrap.block_size(self.shape, lengths, self.least)
         if key not in self.kept:
             sums = self.sums(values, levels, lengths)
             self.kept[key] = {name: rows.sum(0) for name, rows in sums.items()}
@@ -111,7 +111,7 @@ def _scores(sums) -> list[tuple]:
 def _interval(draws, sums) -> tuple[float, float]:
     if draws is None:
         return np.nan, np.nan
-    return bootstrap.limits(draws, np.count_nonzero(sums["area"]))
+    return bootstrap.interval(draws, np.count_nonzero(sums["area"]))
 
 
 def _taken(name, method: xr.Dataset, where: np.ndarray) -> dict:
@@ -134,7 +134,7 @@ def _taken(name, method: xr.Dataset, where: np.ndarray) -> dict:
     return taken
 
 
-def compare(
+def score_methods(
     fields: xr.Dataset,
     observations: xr.Dataset,
     methods: dict[str, xr.Dataset],
@@ -170,7 +170,7 @@ def compare(
         if name not in methods:
             raise ValueError(f"no method {name!r} among {list(methods)}; add it to methods")
     truth = fields[variable].transpose(*ORDER).values
-    where = hidden(fields, observations, variable).transpose(*ORDER).values
+    where = hidden_ocean(fields, observations, variable).transpose(*ORDER).values
     depth = fields.depth.values
     area = np.cos(np.deg2rad(fields.latitude.values))[:, None]
     surface = "surface_observed" in observations and bool(observations.surface_observed.any())
@@ -258,9 +258,9 @@ def _images(forecast, truth, where, depth, groups):
                 yield "all", name, value, np.nan, np.nan, int(where[levels].sum())
 
 
-def write(scores: pd.DataFrame, path) -> Path:
+def write_scores(scores: pd.DataFrame, path) -> Path:
     """Write scores.csv; whole or not at all."""
     path = Path(path)
-    with whole(path) as beside:
+    with atomic_write(path) as beside:
         scores.to_csv(beside, index=False, float_format="%.6g")
     return path

@@ -18,7 +18,7 @@ import pandas as pd
 
 from ocean_lib.scores.evaluation import LAYERS
 
-__all__ = ["TIED", "beside", "markdown", "read", "summary", "table", "verdict"]
+__all__ = ["TIED", "compare_runs", "markdown", "read_scores", "summary", "table", "verdict"]
 
 
 TIED = "≈"  # after a score that is not told apart from the best
@@ -206,7 +206,7 @@ def markdown(shown: pd.DataFrame, title: str, unit: str) -> str:
 DEPTHS = ("all", *(f"{low}-{high}" for low, high in LAYERS))
 
 
-def read(files: dict[str, Path]) -> pd.DataFrame:
+def read_scores(files: dict[str, Path]) -> pd.DataFrame:
     """The columns of scores.csv with `run` in front, of the cases that all runs have.
 
     Args:
@@ -229,7 +229,7 @@ def read(files: dict[str, Path]) -> pd.DataFrame:
     return scores[scores["case"].isin(common)]
 
 
-def beside(
+def compare_runs(
     scores: pd.DataFrame, metric: str = "rmse", method: str = "reconstruction"
 ) -> pd.DataFrame:
     """(case, depth) × runs: one score of one method as text, and the cells that were hidden.

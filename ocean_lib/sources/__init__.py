@@ -1,0 +1,17 @@
+"""Sources: where fields come from.
+
+The catalogue of products with their licences, downloads from Copernicus Marine, the surface as
+satellites see it, and the synthetic demo ocean.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "catalogue": ["SOURCES", "Source"],
+        "demo_ocean": ["simulate"],
+        "fetch": ["Planned", "credit_and_licence", "fetch"],
+        "satellites": ["seen_by"],
+    },
+)

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ocean_lib.core.atomic import whole
-from ocean_lib.fields.selection import levels, within
+from ocean_lib.core.atomic import atomic_write
+from ocean_lib.fields.selection import nearest_levels, select_region
 from ocean_lib.sources import client as service
 
 __all__ = ["RATE", "Request", "duration", "whole_files"]
@@ -196,9 +196,9 @@ class Request:
         )
         if opened is None:  # the client asked for a password, and nobody was there
             raise PermissionError(service.LOGIN)
-        within(opened, self.region)
+        select_region(opened, self.region)
         if "depth" in opened.dims and self.depths is not None:
-            chosen = set(levels(opened, self.depths))
+            chosen = set(nearest_levels(opened, self.depths))
             chosen |= {int(opened.depth.values.argmin())} if self.shallowest else set()
             opened = opened.isel(depth=sorted(chosen))
         return opened
@@ -226,7 +226,7 @@ class Request:
         }
         kept = {"dataset_id": dataset} | self.attributes
         self.folder.mkdir(parents=True, exist_ok=True)
-        with whole(self.files[month]) as beside:
+        with atomic_write(self.files[month]) as beside:
             fields.assign_attrs(kept).to_netcdf(beside, engine="netcdf4", encoding=encoding)
             self._verify(beside, month)
 

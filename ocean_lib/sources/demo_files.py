@@ -11,13 +11,13 @@ import numpy as np
 
 from ocean_lib.sources.demo_ocean import DEPTH, SOUTH, STEP, VERSION, WEST, identity, simulate
 
-__all__ = ["write"]
+__all__ = ["write_demo_files"]
 
 
 DATASET = "cmems_mod_glo_phy_my_0.083deg_P1M-m"
 
 
-def write(folder, seed=1, months=168, shape=(96, 128), progress=None):
+def write_demo_files(folder, seed=1, months=168, shape=(96, 128), progress=None):
     """Writes the demo ocean as a regional GLORYS12 subset is saved: one file a month.
 
     The variable is `thetao`, int16 with scale 24/32767, offset 21 and fill -32767. Every file says

@@ -15,7 +15,7 @@ import numpy as np
 from ocean_lib.fields.files import find_files
 from ocean_lib.sources.catalogue import SOURCES
 
-__all__ = ["Planned", "credit", "fetch", "last_months"]
+__all__ = ["Planned", "credit_and_licence", "fetch", "last_months"]
 
 
 class Planned(Exception):
@@ -70,7 +70,7 @@ def fetch(
         from ocean_lib.sources import demo_files
 
         options = {} if months is None else {"months": months}
-        files = demo_files.write(folder, seed=seed, **options)
+        files = demo_files.write_demo_files(folder, seed=seed, **options)
     elif whole_files:
         files = _whole_files(product, folder, whole_files, dry_run, show)
     else:
@@ -82,7 +82,7 @@ def fetch(
     return sorted(Path(file) for file in files)
 
 
-def credit(source, satellite="", attributes=None):
+def credit_and_licence(source, satellite="", attributes=None):
     """`credit` and `licence` of what was fetched; of a user's own files what `attributes` say.
 
     satellite: a second source, or none

@@ -16,7 +16,7 @@ from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from ocean_lib.core.months import choose_split
 from ocean_lib.fields.axes import find_axis, order_longitudes, take
-from ocean_lib.fields.dates import dates
+from ocean_lib.fields.dates import decode_dates
 from ocean_lib.fields.decoding import decode
 from ocean_lib.fields.files import find_files, open_file
 from ocean_lib.fields.recognition import arrange
@@ -61,7 +61,7 @@ def _view(dataset: xr.Dataset, source) -> xr.DataArray:
     if lacking := [dim for dim, axis in axes.items() if axis is None or axis.ndim != 1]:
         raise ValueError(f"{name} {array.dims} has no axis of {lacking}; name it by standard_name")
     array = array.rename({axis.dims[0]: dim for dim, axis in axes.items()})
-    axes["time"] = dates(axes["time"], dataset)
+    axes["time"] = decode_dates(axes["time"], dataset)
     array = array.assign_coords({dim: (dim, axis.values) for dim, axis in axes.items()})
     index, values = order_longitudes(array.longitude.values)
     array = take(array.sortby("latitude"), "longitude", index)

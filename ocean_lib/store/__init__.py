@@ -1,0 +1,15 @@
+"""Store: fields as an int16 memory map of standardised anomalies, read at memory speed.
+
+`build_store` writes it from canonical fields, `Store` reads it, and `climatology_at` gives the
+climatology that the anomalies depart from.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach(
+    __name__,
+    submod_attrs={
+        "climatology": ["climatology_at", "harmonics"],
+        "store": ["Store", "build_store", "existing_store"],
+    },
+)

@@ -30,22 +30,21 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ocean_lib.core.chunks import DECODING, boxes, cut, put, spans
+from ocean_lib.core.chunks import DECODING, boxes, cut, spans, write_slab
 from ocean_lib.core.months import choose_split, records_a_month
 from ocean_lib.core.resumable import Construction, construction
 from ocean_lib.fields.conventions import DIMS
-from ocean_lib.store.climatology import fit as fit_cells
-from ocean_lib.store.climatology import floors, harmonics, number_of_terms, smooth
+from ocean_lib.store.climatology import fit_climatology, floors, harmonics, number_of_terms, smooth
 
 __all__ = [
     "FORMAT",
     "STEP",
     "STRIP",
-    "fit",
+    "fit_box",
     "smooth_level",
-    "standardise",
+    "standardise_box",
     "wet_mean",
-    "write",
+    "write_store",
     "write_ocean",
 ]
 
@@ -53,7 +52,7 @@ __all__ = [
 FORMAT = 2
 
 
-def write(
+def write_store(
     fields: xr.Dataset,
     folder,
     *,
@@ -223,14 +222,16 @@ class _Passes:
         def fit_cells(block):
             source, *box = block
             part = cut(self.sources[source].isel(time=self.dates), box)
-            return partial(fit, self.files, part, self.first[source], box, self.terms)
+            return partial(fit_box, self.files, part, self.first[source], box, self.terms)
 
         def smooth_channel(channel):
             return partial(smooth_level, self.files, channel, smoothing, least[channel])
 
         def standardise_area(area):
             parts = [cut(array, (slice(None), *area)) for array in self.sources]
-            return partial(standardise, self.files, list(zip(self.first, parts)), area, self.terms)
+            return partial(
+                standardise_box, self.files, list(zip(self.first, parts)), area, self.terms
+            )
 
         yield from self.state.work_on("cells", self.cells, fit_cells, self.bytes[0])
         least = self._summarise(floor)
@@ -279,7 +280,7 @@ def write_ocean(files: dict, ocean: xr.DataArray, surfaces: int, variables: int)
     for rows in _strips(height, depth * width):
         wet = np.moveaxis(ocean[:, rows].values, 0, -1)
         channels = [wet[..., :1]] * surfaces + [wet] * variables
-        put(files["ocean"], np.concatenate(channels, -1), (rows.start, 0, 0))
+        write_slab(files["ocean"], np.concatenate(channels, -1), (rows.start, 0, 0))
 
 
 def _wet(files: dict, channels: slice, rows: slice, columns: slice) -> np.ndarray:
@@ -302,17 +303,17 @@ def _values(part: xr.DataArray, wet: np.ndarray) -> np.ndarray:
     return np.where(wet, values, 0)
 
 
-def fit(files: dict, part: xr.DataArray, first: int, box: tuple, terms: int) -> int:
+def fit_box(files: dict, part: xr.DataArray, first: int, box: tuple, terms: int) -> int:
     """Pass 1 over a box (depth, rows, columns) of a variable whose channels begin at `first`."""
     depth, rows, columns = box
     channels = slice(first + depth.start, first + depth.stop)
     wet = _wet(files, channels, rows, columns)
     steps = (_values(part.isel(time=dates), wet) for dates in spans(part, "time", wet.size))
     fields = (field for step in steps for field in step)
-    harmonic, spread = fit_cells(fields, part.time.values, terms, wet.shape)
+    harmonic, spread = fit_climatology(fields, part.time.values, terms, wet.shape)
     corner = (channels.start, rows.start, columns.start)
-    put(files["fitted"], harmonic, (0, *corner))
-    put(files["spread"], spread, corner)
+    write_slab(files["fitted"], harmonic, (0, *corner))
+    write_slab(files["spread"], spread, corner)
     return 0
 
 
@@ -339,11 +340,11 @@ def smooth_level(files: dict, channel: int, length: float, least: float) -> int:
     wet = np.load(files["ocean"], mmap_mode="r")[..., channel]
     for rows in _strips(*spread.shape):
         smoothed = np.maximum(smooth(spread, wet, length, rows), least)
-        put(files["deviation"], smoothed[None], (channel, rows.start, 0))
+        write_slab(files["deviation"], smoothed[None], (channel, rows.start, 0))
     return 0
 
 
-def standardise(files: dict, parts: list, area: tuple, terms: int) -> int:
+def standardise_box(files: dict, parts: list, area: tuple, terms: int) -> int:
     """Pass 2 over an area (rows, columns); how many values lie beyond what int16 holds.
 
     Args:
@@ -371,5 +372,5 @@ def standardise(files: dict, parts: list, area: tuple, terms: int) -> int:
                     quotient = np.where(wet[level], np.rint(quotient), 0)
                     clipped += int((np.abs(quotient) > 32767).sum())
                     anomaly[..., channel] = np.clip(quotient, -32767, 32767)
-        put(files["anomaly"], anomaly, (dates.start, rows.start, columns.start, 0))
+        write_slab(files["anomaly"], anomaly, (dates.start, rows.start, columns.start, 0))
     return clipped

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 import xarray as xr
 
-__all__ = ["climatology", "fit", "floors", "harmonics", "number_of_terms", "smooth"]
+__all__ = ["climatology_at", "fit_climatology", "floors", "harmonics", "number_of_terms", "smooth"]
 
 
 def harmonics(times: np.ndarray, number: int = 5) -> np.ndarray:
@@ -25,7 +25,7 @@ def harmonics(times: np.ndarray, number: int = 5) -> np.ndarray:
     return np.stack(basis, 1)[:, :number]
 
 
-def climatology(statistics: xr.Dataset, times: np.ndarray) -> np.ndarray:
+def climatology_at(statistics: xr.Dataset, times: np.ndarray) -> np.ndarray:
     """Climatology (time, channel, latitude, longitude), °C, of `Store.statistics` at dates."""
     basis, harmonic = harmonics(times, statistics.sizes["term"]), statistics.harmonic.values
     value = np.empty((len(basis), *harmonic.shape[1:]), np.float32)
@@ -40,7 +40,7 @@ def number_of_terms(times: np.ndarray, records_a_month: float) -> int:
     return 5 if round(len(times) / records_a_month) >= 24 and len(calendar) >= 9 else 1
 
 
-def fit(
+def fit_climatology(
     fields: Iterable[np.ndarray], times: np.ndarray, terms: int, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Harmonics (terms, *shape) and the standard deviation around them, cell by cell.

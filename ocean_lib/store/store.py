@@ -22,18 +22,18 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.core.months import SPLITS
-from ocean_lib.store.build import FORMAT, STEP, write
-from ocean_lib.store.climatology import climatology
+from ocean_lib.store.build import FORMAT, STEP, write_store
+from ocean_lib.store.climatology import climatology_at
 
-__all__ = ["Store", "build", "existing"]
+__all__ = ["Store", "build_store", "existing_store"]
 
 
-def build(fields: xr.Dataset, folder, **choices) -> "Store":
+def build_store(fields: xr.Dataset, folder, **choices) -> "Store":
     """Write a store of canonical fields and open it; `building.write` says what may be chosen."""
-    return Store(write(fields, folder, **choices))
+    return Store(write_store(fields, folder, **choices))
 
 
-def existing(folder, request: dict) -> "Store | None":
+def existing_store(folder, request: dict) -> "Store | None":
     """The store at `folder` if one was built there for the same request, None if there is none.
 
     Raises:
@@ -171,7 +171,7 @@ class Store:
         statistics = self.statistics().isel(longitude=columns)
         value = self.standardised(part, dates)
         value *= statistics.deviation.values
-        value += climatology(statistics, times)
+        value += climatology_at(statistics, times)
         value[:, ~statistics.wet.values] = np.nan
         grid = ("depth", "latitude", "longitude")
         levels = len(self.depth)

@@ -5,8 +5,8 @@ import pytest
 import torch
 import xarray as xr
 
-from ocean_lib.classical.regression import FromCovariance, covariance, nearest, regress
-from ocean_lib.store.store import build
+from ocean_lib.classical.regression import FromCovariance, covariance, nearest_cells, regress
+from ocean_lib.store.store import build_store
 
 
 def tied(months=120, rows=12, columns=16, seed=0):
@@ -39,7 +39,7 @@ def tied(months=120, rows=12, columns=16, seed=0):
 def store(tmp_path_factory):
     fields = tied()
     folder = tmp_path_factory.mktemp("tied") / "s"
-    return build(fields, folder, validation=12, test=12, gap=3, surface=fields.surface)
+    return build_store(fields, folder, validation=12, test=12, gap=3, surface=fields.surface)
 
 
 def surface_and_truth(store):
@@ -92,7 +92,9 @@ def test_the_month_before_enters(tmp_path):
     """A level that repeats last month's surface is found out from the neighbouring date alone."""
     fields = tied()
     fields["temperature"][1:, 0] = fields.surface.values[:-1]
-    store = build(fields, tmp_path / "s", validation=12, test=12, gap=3, surface=fields.surface)
+    store = build_store(
+        fields, tmp_path / "s", validation=12, test=12, gap=3, surface=fields.surface
+    )
     test, surface, truth = surface_and_truth(store)
     guess = regress(store, 6.0)(surface, test)
     rest = ((guess - truth)[1:, 0] ** 2).mean() / (truth[1:, 0] ** 2).mean()
@@ -113,13 +115,13 @@ def test_a_part_of_the_region_has_its_own_coefficients(store):
         (whole[..., 3:8, 5:11])[inner] / whole[..., 3:8, 6:7],
         rtol=1e-5,
     )
-    rows, columns = nearest((store.latitude, store.longitude), fields.isel(part))
+    rows, columns = nearest_cells((store.latitude, store.longitude), fields.isel(part))
     assert rows.tolist() == [3, 4, 5, 6, 7] and columns.tolist() == [5, 6, 7, 8, 9, 10]
 
 
 def test_a_store_split_in_space_shares_one_set(tmp_path):
     fields = tied(months=30, rows=10, columns=60)
-    store = build(
+    store = build_store(
         fields, tmp_path / "s", split="space", gap_cells=4, surface=fields.surface,
         validation=1, test=1, gap=1,
     )  # fmt: skip
@@ -132,6 +134,8 @@ def test_a_store_split_in_space_shares_one_set(tmp_path):
 def test_the_test_months_are_never_read(store, tmp_path):
     fields = tied()
     fields["temperature"][108:] = 100.0
-    other = build(fields, tmp_path / "s", validation=12, test=12, gap=3, surface=fields.surface)
+    other = build_store(
+        fields, tmp_path / "s", validation=12, test=12, gap=3, surface=fields.surface
+    )
     first, second = (regress(each, 3.0).coefficients for each in (store, other))
     assert torch.equal(first, second)

@@ -7,7 +7,7 @@ import xarray as xr
 
 from ocean_lib.classical import optimal_interpolation, tuning
 from ocean_lib.observations.batch import observe
-from ocean_lib.store.store import build
+from ocean_lib.store.store import build_store
 
 CASE = {"name": "few", "pattern": "pixels", "observed": 0.12, "surface": 0.0}
 
@@ -48,16 +48,16 @@ def gaussian_ocean(lengths, months=60, rows=28, columns=28, seed=0, noise=0.0):
 
 
 def optimal(store, **choices):
-    return tuning.fit(store, CASE, **choices)["optimal interpolation"]
+    return tuning.tune_methods(store, CASE, **choices)["optimal interpolation"]
 
 
 @pytest.mark.parametrize("lengths", [(2.5, 5.0, 3.0), (4.0, 3.0, 4.0)])
 def test_fitted_scales_are_those_of_the_field(tmp_path, lengths):
     """Within 20 %, along each axis, and the stated error is the error."""
     ocean = gaussian_ocean(lengths, months=260)
-    store = build(ocean, tmp_path / "s", validation=100, test=12, gap=3)
+    store = build_store(ocean, tmp_path / "s", validation=100, test=12, gap=3)
     shown = []
-    methods = tuning.fit(store, CASE, show=shown.append)
+    methods = tuning.tune_methods(store, CASE, show=shown.append)
     method = methods["optimal interpolation"]
     np.testing.assert_allclose(method.scales["lengths"], lengths, rtol=0.2)
     assert method.scales["kernel"] == "matern" and method.scales["noise"] < 0.01
@@ -72,7 +72,7 @@ def test_fitted_scales_are_those_of_the_field(tmp_path, lengths):
 
 
 def test_methods_and_their_order(brief, small_store):
-    names = [*tuning.fit(small_store, CASE | {"surface": 1.0}, evaluations=12)]
+    names = [*tuning.tune_methods(small_store, CASE | {"surface": 1.0}, evaluations=12)]
     assert names == [
         "climatology",
         "linear",
@@ -80,17 +80,19 @@ def test_methods_and_their_order(brief, small_store):
         "regression + optimal interpolation",
         "reduced space",
     ]
-    assert "regression + optimal interpolation" not in tuning.fit(small_store, CASE, evaluations=12)
+    assert "regression + optimal interpolation" not in tuning.tune_methods(
+        small_store, CASE, evaluations=12
+    )
 
 
 def test_a_store_split_in_space_has_no_reduced_space(brief, small_ocean, tmp_path):
     wide = xr.concat([small_ocean, small_ocean], "longitude").isel(time=slice(0, 20))
     wide = wide.assign_coords(longitude=-65 + np.arange(56) / 12)
-    store = build(
+    store = build_store(
         wide, tmp_path / "s", split="space", validation=1, test=1, gap=1, gap_cells=4,
         surface=wide["surface"],
     )  # fmt: skip
-    methods = tuning.fit(store, CASE | {"surface": 1.0}, evaluations=12)
+    methods = tuning.tune_methods(store, CASE | {"surface": 1.0}, evaluations=12)
     assert "reduced space" not in methods
     seen = observe(store.fields("test"), CASE | {"surface": 1.0}, 1)
     for name, method in methods.items():
@@ -103,7 +105,9 @@ def test_tuning_repeats_and_reads_neither_test_nor_hidden_values(
 ):
     changed = small_ocean.copy(deep=True)
     changed.temperature[50:] = 5.0
-    other = build(changed, tmp_path / "s", validation=8, test=10, gap=3, surface=changed["surface"])
+    other = build_store(
+        changed, tmp_path / "s", validation=8, test=10, gap=3, surface=changed["surface"]
+    )
     first, second = (optimal(each, evaluations=12) for each in (small_store, other))
     assert first.scales == second.scales and torch.equal(first.factor, second.factor)
 
@@ -121,12 +125,12 @@ def test_the_regression_is_worth_its_while_where_places_differ(brief, tmp_path):
     ocean = gaussian_ocean((0.1, 2.0, 2.0))
     factor = xr.DataArray(np.sign(np.linspace(-1, 1, 28)), dims="longitude")
     surface = (ocean.temperature[:, 0] * factor).drop_vars("depth").astype("f4")
-    store = build(ocean, tmp_path / "s", validation=12, test=12, gap=3, surface=surface)
+    store = build_store(ocean, tmp_path / "s", validation=12, test=12, gap=3, surface=surface)
     case = CASE | {"observed": 0.01, "surface": 1.0}
     fields = store.fields("test")
     seen = observe(fields, case, 1)
     errors = {}
-    for name, method in tuning.fit(store, case, evaluations=30).items():
+    for name, method in tuning.tune_methods(store, case, evaluations=30).items():
         difference = method(seen, store.statistics())["mean"] - fields.temperature
         errors[name] = float(np.sqrt((difference**2).where(~seen.observed).mean()))
     assert errors["regression + optimal interpolation"] < 0.6 * errors["optimal interpolation"]
@@ -135,7 +139,7 @@ def test_the_regression_is_worth_its_while_where_places_differ(brief, tmp_path):
 
 def test_baselines_know_a_cloudy_surface(brief, small_store):
     """Under cloud the surface is interpolated: between blind and sighted."""
-    methods = tuning.fit(small_store, CASE | {"surface": 1.0}, evaluations=12)
+    methods = tuning.tune_methods(small_store, CASE | {"surface": 1.0}, evaluations=12)
     fields = small_store.fields("test")
     errors = []
     for surface, clouds in ((0.0, 0.0), (1.0, 0.5), (1.0, 0.0)):

@@ -13,7 +13,7 @@ import pytest
 import xarray as xr
 
 from ocean_lib.core import chunks as blocks
-from ocean_lib.core.chunks import boxes, compute, cut, on_scheduler, put, spans
+from ocean_lib.core.chunks import boxes, compute, cut, on_scheduler, spans, write_slab
 
 DIMS = ("time", "depth", "latitude", "longitude")
 
@@ -98,7 +98,7 @@ def test_put_changes_a_block_and_nothing_else(tmp_path, shape):
     np.save(path, expected)
     start = tuple(np.subtract((3, 4, 5), shape))
     block = np.arange(np.prod(shape), dtype=np.float64).reshape(shape)
-    put(path, block, start)
+    write_slab(path, block, start)
     expected[tuple(slice(first, first + size) for first, size in zip(start, shape))] = block
     np.testing.assert_array_equal(np.load(path), expected)
 

@@ -152,13 +152,15 @@ def test_a_dense_field_without_cases_or_truth_is_opened(reconstruction, tmp_path
     kept = ["members", "mean", "spread", "background", "observed", "ocean"]
     dense = reconstruction.isel(case=0, drop=True)[kept]
     dense["observed"], dense["ocean"] = dense["observed"].astype(bool), dense["ocean"].astype(bool)
-    reconstruction_file.write(dense, tmp_path / "dense.nc")
+    reconstruction_file.write_reconstruction(dense, tmp_path / "dense.nc")
     controls, canvas = parts(explorer.explore_file(tmp_path / "dense.nc"))
     assert list(controls) == ["month", "depth", "left", "right"]
     assert not {"truth", "observed", "mean − truth"} & set(controls["left"].options)
     assert moves(canvas, controls["right"], "background")
     assert moves(canvas, controls["month"], controls["month"].options[1][1])
-    view = reconstruction_view.ReconstructionView(reconstruction_file.read(tmp_path / "dense.nc"))
+    view = reconstruction_view.ReconstructionView(
+        reconstruction_file.read_reconstruction(tmp_path / "dense.nc")
+    )
     view.show(dense["time"].values[0], 100.0, "mean", "spread")
     view.mark(10, 20)
     view.mark(4, 8)
@@ -230,7 +232,7 @@ def runs(tmp_path, monkeypatch, reconstruction):
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text(json.dumps({"steps": {}}))
     stored = reconstruction.assign(observed=reconstruction["observed"].astype(bool))
-    reconstruction_file.write(stored, folder / "reconstruction.nc")
+    reconstruction_file.write_reconstruction(stored, folder / "reconstruction.nc")
     return folder
 
 
@@ -239,7 +241,7 @@ def test_runs_are_opened_with_their_baselines(runs, reconstruction):
     assert chosen.options == ("first",)
     controls, _ = parts(below.children[0])
     assert "kriging" not in controls["right"].options
-    reconstruction_file.write(make_baselines(reconstruction), runs / "baselines.nc")
+    reconstruction_file.write_reconstruction(make_baselines(reconstruction), runs / "baselines.nc")
     _, below = explorer.explore_runs("first").children
     controls, _ = parts(below.children[0])
     assert {"kriging", "kriging − truth"} <= set(controls["right"].options)

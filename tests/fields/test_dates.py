@@ -75,14 +75,14 @@ def test_counted_dates(tmp_path, name):
     values, units, attrs, expected = COUNTED[name]
     expected = [str(np.datetime64(date, "s")) for date in expected]
     if name == "30 February":  # two days become one: refused as a date given twice
-        refused(["2001-02-28", "limit 1"], canonical.canonical, dated(values, units, **attrs))
+        refused(["2001-02-28", "limit 1"], canonical.to_canonical, dated(values, units, **attrs))
         values, expected = values[1:], expected[1:]
     assert opened(dated(np.array(values), units, **attrs), tmp_path) == expected
 
 
 def test_decoded_dates_of_other_calendars_keep_their_hour():
     dates = [cftime.DatetimeNoLeap(2020, 1, 16, 12), cftime.DatetimeNoLeap(2020, 2, 15)]
-    found = canonical.canonical(dated(dates)).time.values
+    found = canonical.to_canonical(dated(dates)).time.values
     assert (found == np.array(["2020-01-16T12", "2020-02-15"], "M8[ns]")).all()
 
 
@@ -92,26 +92,26 @@ def test_a_date_at_the_end_of_its_bounds_moves_to_their_middle():
     d["time_bnds"] = (("time", "two"), [[0.0, 31], [31, 60]])
     expected = np.array(["2000-01-16T12", "2000-02-15T12"], "M8[ns]")
     for dataset in (d, xr.decode_cf(d)):
-        assert (canonical.canonical(dataset).time.values == expected).all()
+        assert (canonical.to_canonical(dataset).time.values == expected).all()
     inside = d.assign_coords(time=("time", [0.0, 45.0], d.time.attrs))
     expected = np.array(["2000-01-01", "2000-02-15"], "M8[ns]")
-    assert (canonical.canonical(inside).time.values == expected).all()
+    assert (canonical.to_canonical(inside).time.values == expected).all()
 
 
 def test_months_of_a_climatology_have_a_nominal_year():
-    time = canonical.canonical(dated([2, 1, 12], name="month")).time
+    time = canonical.to_canonical(dated([2, 1, 12], name="month")).time
     expected = np.array(["2001-01-16T12", "2001-02-15", "2001-12-16T12"], "M8[ns]")
     assert (time.values == expected).all()
     assert "climatology" in time.attrs["comment"] and "2001" in time.attrs["comment"]
-    assert (canonical.canonical(dated([2, 1, 12], "month")).time.values == expected).all()
+    assert (canonical.to_canonical(dated([2, 1, 12], "month")).time.values == expected).all()
 
 
 def test_a_field_without_a_date_is_dated_in_the_middle_of_the_nominal_year(tmp_path):
     bare = sea().isel(time=0, drop=True)
-    time = canonical.canonical(bare).time
+    time = canonical.to_canonical(bare).time
     assert time.values == np.datetime64("2001-07-02T12")
     assert "no date" in time.attrs["comment"]
-    scalar = canonical.canonical(sea().isel(time=1)).time
+    scalar = canonical.to_canonical(sea().isel(time=1)).time
     assert scalar.values == np.datetime64("2020-02-15") and "comment" not in scalar.attrs
     for name in "ab":
         bare.to_netcdf(tmp_path / f"{name}.nc")
@@ -136,4 +136,4 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_no_date_is_refused(name):
     dataset, words = REFUSED[name]
-    refused(words, canonical.canonical, dataset)
+    refused(words, canonical.to_canonical, dataset)

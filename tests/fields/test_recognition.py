@@ -55,7 +55,7 @@ def test_every_variant_is_the_same_field(tmp_path, name):
     truth = sea()
     VARIANTS[name](truth).to_netcdf(tmp_path / "variant.nc")
     opened = canonical.open_fields(tmp_path / "variant.nc")
-    canonical.check(opened)
+    canonical.check_canonical(opened)
     np.testing.assert_allclose(opened.temperature.values, truth.thetao.values, atol=3e-5)
     assert opened.temperature.dims == DIMS and opened.temperature.chunks is not None
     assert (opened.time.values == truth.time.values).all()
@@ -102,14 +102,14 @@ def test_longitudes_ascend_and_a_region_crosses_the_date_line(tmp_path, name):
 
 def test_the_date_line_of_a_region():
     crossing = sea(longitude=np.array([178.0, 179, -180, -179]))
-    opened = canonical.canonical(crossing)
+    opened = canonical.to_canonical(crossing)
     assert opened.longitude.values.tolist() == [178, 179, 180, 181]
     np.testing.assert_array_equal(opened.temperature, crossing.thetao)
 
 
 def test_single_levels_rows_and_columns():
     truth = sea()
-    level = canonical.canonical(
+    level = canonical.to_canonical(
         truth.isel(depth=2, latitude=5, longitude=[3])
     )  # scalar coordinates
     assert dict(level.sizes) == {"time": 3, "depth": 1, "latitude": 1, "longitude": 1}
@@ -120,7 +120,7 @@ def test_single_levels_rows_and_columns():
 def test_potential_is_preferred_and_kinds_are_told_by_long_name():
     truth = sea()
     both = truth.assign(temp=(truth.thetao + 1).assign_attrs(units="degC"))
-    np.testing.assert_array_equal(canonical.canonical(both).temperature, truth.thetao)
+    np.testing.assert_array_equal(canonical.to_canonical(both).temperature, truth.thetao)
     for long_name, kind in (
         ("Conservative temperature", "conservative_"),
         ("pot. temp.", "potential_"),
@@ -128,7 +128,7 @@ def test_potential_is_preferred_and_kinds_are_told_by_long_name():
     ):
         d = truth.rename(thetao="temp")
         d.temp.attrs = {"long_name": long_name}
-        told = canonical.canonical(d).temperature.attrs["standard_name"]
+        told = canonical.to_canonical(d).temperature.attrs["standard_name"]
         assert told == f"sea_water_{kind}temperature"
 
 
@@ -288,7 +288,7 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_an_unusable_dataset_is_refused(name):
     change, words = REFUSED[name]
-    refused(words, canonical.canonical, change(sea()))
+    refused(words, canonical.to_canonical, change(sea()))
 
 
 # Further variables
@@ -304,7 +304,7 @@ def test_salinity_rides_along_by_any_name(tmp_path, name):
     for asked in (("so",), "salinity", ["salt", "so"]):
         opened = canonical.open_fields(tmp_path / "a.nc", variables=asked)
         assert list(opened.data_vars) == ["temperature", "salinity", "ocean"]
-    canonical.check(opened)
+    canonical.check_canonical(opened)
     assert opened.salinity.dims == DIMS and opened.salinity.dtype == np.float32
     attrs = {"standard_name": "sea_water_salinity", "units": "psu"}
     assert attrs.items() <= opened.salinity.attrs.items()
@@ -328,7 +328,7 @@ def test_other_variables_ride_along_by_their_own_name(tmp_path):
     np.testing.assert_array_equal(opened.uo, truth.uo[:2, :, :, :7])
     assert opened.uo.attrs == {"units": "m s-1", "long_name": "eastward"}
     assert "uo" not in canonical.open_fields(tmp_path)
-    named = canonical.canonical(truth, variables="UO")
+    named = canonical.to_canonical(truth, variables="UO")
     np.testing.assert_array_equal(named.UO, truth.uo)
 
 
@@ -337,7 +337,7 @@ def test_what_cannot_ride_along_is_refused(tmp_path):
     truth["w"] = truth.thetao.rename(depth="depthw").drop_vars("depthw").drop_attrs()
     truth["zos"] = truth.thetao[:, 0].drop_attrs()
     truth["word"] = truth.thetao.astype("U4").drop_attrs()
-    call = canonical.canonical
+    call = canonical.to_canonical
     refused(["'vo'", "['thetao', 'so', 'w'", "leave it out"], call, truth, ["vo"])
     refused(["w (", "depthw", "depth", "interpolate"], call, truth, ["w"])
     refused(["zos", "['depth']", "interpolate"], call, truth, ["zos"])

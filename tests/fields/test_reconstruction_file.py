@@ -34,12 +34,12 @@ def drawn(small_store, seen):
 
 @pytest.fixture(scope="module")
 def whole(fields, seen, drawn):
-    return reconstruction_file.assemble(fields, seen, drawn)
+    return reconstruction_file.assemble_cases(fields, seen, drawn)
 
 
 @pytest.fixture(scope="module")
 def path(whole, tmp_path_factory):
-    return reconstruction_file.write(
+    return reconstruction_file.write_reconstruction(
         whole, tmp_path_factory.mktemp("run") / "new" / "reconstruction.nc"
     )
 
@@ -63,7 +63,7 @@ def test_cases_lie_beside_each_other(fields, seen, drawn, whole):
 
 
 def test_a_round_trip_keeps_values_masks_and_coordinates(whole, path):
-    again = reconstruction_file.read(path)
+    again = reconstruction_file.read_reconstruction(path)
     assert set(again.variables) == set(whole.variables) and again.sizes == whole.sizes
     for name in reconstruction_file.MASKS:
         assert again[name].dtype == bool
@@ -79,7 +79,9 @@ def test_a_round_trip_keeps_values_masks_and_coordinates(whole, path):
 
 
 def test_observations_of_a_case_serve_a_model_again(small_store, seen, drawn, path):
-    again = reconstruction_file.observations(reconstruction_file.read(path), "argo")
+    again = reconstruction_file.observations_of_case(
+        reconstruction_file.read_reconstruction(path), "argo"
+    )
     assert set(again.data_vars) == set(seen["argo"].data_vars)
     for name, array in seen["argo"].data_vars.items():
         assert again[name].dtype == array.dtype
@@ -116,9 +118,9 @@ def test_plain_netcdf4_finds_names_units_and_conventions(whole, path):
 
 
 def test_writing_leaves_the_dataset_as_it_was(fields, seen, drawn, tmp_path):
-    whole = reconstruction_file.assemble(fields, seen, drawn)
+    whole = reconstruction_file.assemble_cases(fields, seen, drawn)
     before = whole.copy(deep=True)
-    reconstruction_file.write(whole, tmp_path / "one.nc")
+    reconstruction_file.write_reconstruction(whole, tmp_path / "one.nc")
     xr.testing.assert_identical(whole, before)
 
 
@@ -133,36 +135,36 @@ def test_a_file_appears_whole_or_not_at_all(whole, path, tmp_path, monkeypatch):
 
     monkeypatch.setattr(xr.Dataset, "to_netcdf", broken)
     with pytest.raises(OSError, match="disk full"):
-        reconstruction_file.write(whole, old)
+        reconstruction_file.write_reconstruction(whole, old)
     assert old.read_bytes() == path.read_bytes()
     with pytest.raises(OSError, match="disk full"):
-        reconstruction_file.write(whole, tmp_path / "new.nc")
+        reconstruction_file.write_reconstruction(whole, tmp_path / "new.nc")
     assert not (tmp_path / "new.nc").exists()
 
 
 def test_writing_again_replaces_a_file_that_was_read(whole, path, tmp_path):
-    target = reconstruction_file.write(whole, tmp_path / "reconstruction.nc")
-    first = reconstruction_file.read(target)
-    reconstruction_file.write(first.assign(mean=first["mean"] + 1), target)
+    target = reconstruction_file.write_reconstruction(whole, tmp_path / "reconstruction.nc")
+    first = reconstruction_file.read_reconstruction(target)
+    reconstruction_file.write_reconstruction(first.assign(mean=first["mean"] + 1), target)
     np.testing.assert_allclose(
-        reconstruction_file.read(target)["mean"], first["mean"] + 1, atol=2 * STEP
+        reconstruction_file.read_reconstruction(target)["mean"], first["mean"] + 1, atol=2 * STEP
     )
 
 
 def test_without_surface_and_deviation(fields, seen, drawn, tmp_path):
     bare = {name: one.drop_vars(["surface", "surface_observed"]) for name, one in seen.items()}
     result = {name: one.drop_vars("deviation") for name, one in drawn.items()}
-    again = reconstruction_file.read(
-        reconstruction_file.write(
-            reconstruction_file.assemble(fields, bare, result), tmp_path / "reconstruction.nc"
+    again = reconstruction_file.read_reconstruction(
+        reconstruction_file.write_reconstruction(
+            reconstruction_file.assemble_cases(fields, bare, result), tmp_path / "reconstruction.nc"
         )
     )
     assert "surface" not in again and "deviation" not in again
-    assert set(reconstruction_file.observations(again, "half").data_vars) == {
+    assert set(reconstruction_file.observations_of_case(again, "half").data_vars) == {
         "ocean", "value", "observed", "error"
     }  # fmt: skip
 
 
 def test_a_missing_file_says_what_to_run_first(tmp_path):
     with pytest.raises(FileNotFoundError, match="none.nc.*04_sampling"):
-        reconstruction_file.read(tmp_path / "none.nc")
+        reconstruction_file.read_reconstruction(tmp_path / "none.nc")

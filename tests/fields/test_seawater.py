@@ -31,8 +31,8 @@ def test_published_values(kind, values, expected):
         },
         {"depth": ("depth", depth, {"units": "m"}), "lat": 30.0, "lon": 0.0},
     ).expand_dims("lat")
-    opened = canonical.canonical(column)
-    canonical.check(opened)
+    opened = canonical.to_canonical(column)
+    canonical.check_canonical(opened)
     np.testing.assert_allclose(opened.temperature.squeeze(), expected, atol=2e-6)
     assert opened.temperature.attrs["standard_name"] == "sea_water_potential_temperature"
 
@@ -63,7 +63,7 @@ def test_in_situ_temperature_becomes_potential_with_salinity(tmp_path):
     assert np.nanmax(truth.water_temp.values - expected) > 0.4
     truth.to_netcdf(tmp_path / "a.nc")
     opened = canonical.open_fields(tmp_path / "a.nc")
-    canonical.check(opened)
+    canonical.check_canonical(opened)
     assert list(opened.data_vars) == ["temperature", "ocean"] and opened.temperature.chunks
     attrs = opened.temperature.attrs
     assert attrs["standard_name"] == "sea_water_potential_temperature"
@@ -88,7 +88,7 @@ def test_a_section_is_converted_at_its_stations():
     truth = in_situ(salty(deep(np.linspace(-60, 60, 13))))
     stations = xr.DataArray(np.arange(11), dims="station")
     section = truth.isel(latitude=stations, longitude=stations)
-    opened = canonical.canonical(section)
+    opened = canonical.to_canonical(section)
     expected = point_by_point(truth)[:, :, np.arange(11), np.arange(11)]
     np.testing.assert_allclose(opened.temperature[:, :, 0], expected, atol=2e-6)
 
@@ -97,22 +97,22 @@ def test_without_salinity_temperature_keeps_the_name_of_what_it_is(tmp_path):
     truth = in_situ(sea())
     for kind in ("", "conservative_"):
         truth.water_temp.attrs["standard_name"] = f"sea_water_{kind}temperature"
-        opened = canonical.canonical(truth)
-        canonical.check(opened)
+        opened = canonical.to_canonical(truth)
+        canonical.check_canonical(opened)
         assert opened.temperature.attrs["standard_name"] == f"sea_water_{kind}temperature"
         np.testing.assert_array_equal(opened.temperature, truth.water_temp)
     surface = truth.assign(so=(truth.water_temp[:, 0] + 20).drop_attrs())
-    assert "conservative" in canonical.canonical(surface).temperature.attrs["standard_name"]
+    assert "conservative" in canonical.to_canonical(surface).temperature.attrs["standard_name"]
     truth = in_situ(salty(sea()))
     truth.isel(time=[0]).to_netcdf(tmp_path / "0.nc")
     truth.drop_vars("so").isel(time=[1]).to_netcdf(tmp_path / "1.nc")
     refused(["1.nc", "sea_water_temperature", "apart"], canonical.open_fields, tmp_path)
     grams = truth.so.assign_attrs(units="kg m-3")
-    refused(["'kg m-3'", "1e-3"], canonical.canonical, truth.assign(so=grams))
+    refused(["'kg m-3'", "1e-3"], canonical.to_canonical, truth.assign(so=grams))
 
 
 def test_potential_temperature_is_left_alone():
     truth = salty(sea())
-    opened = canonical.canonical(truth)
+    opened = canonical.to_canonical(truth)
     np.testing.assert_array_equal(opened.temperature, truth.thetao)
     assert "comment" not in opened.temperature.attrs

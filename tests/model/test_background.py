@@ -9,17 +9,17 @@ from ocean_lib.classical.optimal_interpolation import OptimalInterpolation
 from ocean_lib.classical.reduced_space import ReducedSpace
 from ocean_lib.classical.regression import covariance, regress_everywhere
 from ocean_lib.classical.simple import restore
-from ocean_lib.core.months import months
+from ocean_lib.core.months import to_months
 from ocean_lib.model import background as module
 from ocean_lib.model.scenes import Batches
 from ocean_lib.observations.batch import BESIDE, observe, select_statistics, standardise
-from ocean_lib.store.store import build
+from ocean_lib.store.store import build_store
 
 
 def test_covariance_equals_numpy_over_an_all_ocean_store(tmp_path):
     mixing = np.array([[1.0, 0.0, 0.0], [0.7, 0.7, 0.0], [0.0, -0.5, 0.9]])
     ocean = random_ocean(200, 15, 17, [5, 50, 100], 2.0, mixing)
-    store = build(ocean, tmp_path / "s", surface=ocean.temperature[:, 0] + 1.0)
+    store = build_store(ocean, tmp_path / "s", surface=ocean.temperature[:, 0] + 1.0)
     matrix = covariance(store).numpy()
     values = np.moveaxis(store.standardised("train"), 1, 0).reshape(4, -1).astype(float)
     np.testing.assert_allclose(matrix, values @ values.T / values.shape[1], atol=1e-4)
@@ -36,7 +36,7 @@ def test_land_below_a_shelf_does_not_weaken_the_covariance(tmp_path):
     """Where a level exists, its correlation counts; where it does not, nothing does."""
     mixing = np.array([[1.0, 0.0], [0.8, 0.6]])
     ocean = random_ocean(200, 20, 20, [5, 500], 2.0, mixing, land=True)
-    matrix = covariance(build(ocean, tmp_path / "s")).numpy()
+    matrix = covariance(build_store(ocean, tmp_path / "s")).numpy()
     assert matrix[1, 1] == pytest.approx(1, abs=0.1)
     assert matrix[0, 1] == pytest.approx(0.8, abs=0.1)
 
@@ -44,7 +44,9 @@ def test_land_below_a_shelf_does_not_weaken_the_covariance(tmp_path):
 def test_the_covariance_is_of_the_training_block_alone(small_ocean, small_store, tmp_path):
     changed = small_ocean.copy(deep=True)
     changed.temperature[36:] *= -2
-    other = build(changed, tmp_path / "s", validation=8, test=10, gap=3, surface=changed["surface"])
+    other = build_store(
+        changed, tmp_path / "s", validation=8, test=10, gap=3, surface=changed["surface"]
+    )
     assert torch.equal(covariance(other), covariance(small_store))
 
 
@@ -219,7 +221,7 @@ def reduced(store, share):
         share=share * torch.ones_like(plain.factor),
         states=method.states,
         deviation=method.scale,
-        dates=months(store.times[store.block("train")[0]]),
+        dates=to_months(store.times[store.block("train")[0]]),
         latitude=store.latitude,
         longitude=store.longitude,
         **given,

@@ -10,7 +10,7 @@ from tiny import background
 from ocean_lib.model.scenes import Batches
 from ocean_lib.observations.batch import with_background
 from ocean_lib.store.build import STEP
-from ocean_lib.store.store import build
+from ocean_lib.store.store import build_store
 
 MIXED = [
     {"pattern": "blocks", "observed": 0.5},
@@ -152,7 +152,7 @@ def test_no_batch_leaves_the_dates_of_its_part(coded, part, first, last):
 
 def test_no_batch_leaves_the_columns_of_its_part(small_ocean, tmp_path):
     """Of a store split in space, the longitudes of patches tell."""
-    store = build(small_ocean.isel(time=slice(0, 5)), tmp_path / "s", gap_cells=3)
+    store = build_store(small_ocean.isel(time=slice(0, 5)), tmp_path / "s", gap_cells=3)
     for part in ("train", "validation", "test"):
         columns = store.split[part]
         patch = min(3, columns[1] - columns[0])
@@ -164,7 +164,7 @@ def test_no_batch_leaves_the_columns_of_its_part(small_ocean, tmp_path):
 
 
 def test_a_whole_field_as_one_patch_and_one_level_work(small_ocean, tmp_path, device):
-    store = build(
+    store = build_store(
         small_ocean.isel(depth=[0], longitude=slice(0, 20)), tmp_path / "s", validation=8, test=10
     )
     batch = batches(store, patch=20, specifications=MIXED[:1], device=device).draw(0, 2)

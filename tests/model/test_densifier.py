@@ -10,8 +10,8 @@ import xarray as xr
 from tiny import astir, batches, densifier
 
 from ocean_lib import __version__
-from ocean_lib.model.densifier import MODES, Densifier, exact
-from ocean_lib.observations.batch import with_background
+from ocean_lib.model.densifier import MODES, Densifier
+from ocean_lib.observations.batch import exactly_observed, with_background
 
 every_mode = pytest.mark.parametrize("mode", MODES)
 
@@ -97,7 +97,7 @@ def test_exact_observations_are_met_exactly_and_land_is_zero(small_store, device
     model = ready(small_store, "residual", device)
     batch = batches(small_store, device=device).draw(0, 3)
     mean, deviation = model.regress(batch)
-    sure, ocean = exact(batch), batch["ocean"]
+    sure, ocean = exactly_observed(batch), batch["ocean"]
     assert sure.any() and torch.equal(sure, batch["observed"])
     assert torch.equal(mean[sure], batch["field"][sure]) and (deviation[sure] == 0).all()
     assert (deviation[ocean & ~sure] > 0).all()
@@ -111,7 +111,7 @@ def test_uncertain_observations_keep_a_deviation(small_store):
     model = ready(small_store, "regression")
     batch = batches(small_store).draw(0, 2)
     batch = with_seen(batch, batch["observed"], model, error=0.3)
-    assert not exact(batch).any()
+    assert not exactly_observed(batch).any()
     mean, deviation = model.regress(batch)
     seen = batch["observed"]
     assert (deviation[seen] > 0).all()

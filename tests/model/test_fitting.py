@@ -8,13 +8,13 @@ from tiny import random_ocean
 from ocean_lib.model import background
 from ocean_lib.model.background import fit_background
 from ocean_lib.observations.batch import observe, select_statistics, standardise
-from ocean_lib.store.store import build
+from ocean_lib.store.store import build_store
 
 
 @pytest.mark.parametrize("length", [2.5, 6.0])
 def test_tuning_finds_the_length_of_a_known_covariance(tmp_path, length):
     ocean = random_ocean(90, 30, 30, [10], length, np.eye(1), seed=3)
-    store = build(ocean, tmp_path / "s", validation=24, test=12)
+    store = build_store(ocean, tmp_path / "s", validation=24, test=12)
     shown = []
     patterns = [{"pattern": "pixels", "observed": [0.03, 0.12], "error": 0.2}]
     found = fit_background(store, patterns, show=shown.append)
@@ -37,7 +37,9 @@ def test_tuning_finds_the_length_of_a_known_covariance(tmp_path, length):
 def test_tuning_repeats_and_never_reads_the_test_months(small_ocean, small_store, tmp_path):
     changed = small_ocean.copy(deep=True)
     changed.temperature[50:] = 5.0
-    other = build(changed, tmp_path / "s", validation=8, test=10, gap=3, surface=changed["surface"])
+    other = build_store(
+        changed, tmp_path / "s", validation=8, test=10, gap=3, surface=changed["surface"]
+    )
     patterns = [{"pattern": "blocks", "observed": 0.5, "surface": 0.5}]
     first, second = (fit_background(s, patterns, evaluations=4) for s in (small_store, other))
     assert first.scales == second.scales
@@ -61,7 +63,7 @@ FEW = [{"pattern": "pixels", "observed": [0.08, 0.12]}]
 
 def test_the_reduced_space_has_its_share_where_patterns_rule(tmp_path, monkeypatch):
     """Level 0 has three patterns that no length describes; level 1 is smooth and always new."""
-    store = build(patterned_ocean(), tmp_path / "s", validation=24, test=12)
+    store = build_store(patterned_ocean(), tmp_path / "s", validation=24, test=12)
     shown = []
     both = fit_background(store, FEW, evaluations=8, show=shown.append)
     above, below = both.share[0].tolist()

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ocean_lib.model.optimiser import SIZE, Muon, matrices, orthogonal
+from ocean_lib.model.optimiser import SIZE, Muon, mixing_weights, orthogonal
 from ocean_lib.model.unet import UNet
 
 
@@ -74,7 +74,7 @@ def test_several_of_one_shape_step_as_each_alone():
 
 def test_what_mixes_channels_is_a_matrix():
     network = UNet(3, 2, width=8, multipliers=(1, 2), blocks=1)
-    taken = {id(weight) for weight in matrices(network)}
+    taken = {id(weight) for weight in mixing_weights(network)}
     names = {name for name, weight in network.named_parameters() if id(weight) not in taken}
     left = {tuple(name.split(".")[-2:]) for name in names}
     assert all(part == "bias" or layer in ("depthwise", "norm") for layer, part in left)

@@ -6,10 +6,10 @@ import torch
 from ocean_lib.model.diffusion import PARAMETRISATIONS, Diffusion
 from ocean_lib.model.sampling import (
     SAMPLERS,
-    clamped,
+    clamp_known,
     extrapolation,
-    first,
-    step,
+    initial_noise,
+    sampling_step,
     timesteps,
     trajectory,
 )
@@ -37,7 +37,7 @@ def frames(denoise, diffusion, shape, *, generator, known=None, value=None, star
     def whole(x, t):
         x0 = denoise(x, t)
         if known is not None:
-            x0 = clamped(x0, known, value)
+            x0 = clamp_known(x0, known, value)
         seen.append((int(t[0]), x.clone(), x0))
         yield slice(0, shape[-2]), x0
 
@@ -45,7 +45,7 @@ def frames(denoise, diffusion, shape, *, generator, known=None, value=None, star
     guess = start
     if known is not None:
         guess = torch.where(known, value, torch.zeros_like(value) if start is None else start)
-    x = first(diffusion, draw(), choices["steps"], guess)
+    x = initial_noise(diffusion, draw(), choices["steps"], guess)
     for _ in trajectory(x, whole, diffusion, draw=draw, **choices):
         pass
     return [*seen, (-1, x, x)]
@@ -166,7 +166,7 @@ def test_a_step_equals_diffusers_ddim(name, eta):
         t = torch.full((2,), time)
         prediction = opinion(x, t)
         x0 = diffusion.x0(prediction, x, t)
-        ours = step(diffusion, x, x0, time, previous, eta, noise)
+        ours = sampling_step(diffusion, x, x0, time, previous, eta, noise)
         result = theirs.step(prediction, time, x, eta=eta, variance_noise=noise if eta else None)
         # Theirs divides by a, 0.01 at the last time of epsilon.
         torch.testing.assert_close(x0, result.pred_original_sample, atol=1e-3, rtol=1e-3)
@@ -424,7 +424,7 @@ def test_the_first_guess_enters_only_where_some_signal_is_left():
     guess = torch.full(shape, 3.0)
     for name, share in (("v", 0.0), ("x0", 0.0), ("epsilon", 0.01)):
         noise = torch.randn(shape, generator=seeded())
-        with_guess, without = (first(Diffusion(name), noise, 3, g) for g in (guess, None))
+        with_guess, without = (initial_noise(Diffusion(name), noise, 3, g) for g in (guess, None))
         torch.testing.assert_close(with_guess - without, share * guess, atol=1e-6, rtol=1e-3)
 
 
@@ -447,7 +447,7 @@ def test_rows_handed_over_in_turn_give_the_whole_field_in_place(sampler, tall):
             yield rows, denoise(x[..., rows, :], t)
 
     def walk(denoise):
-        x = first(diffusion, noise[0], 6)
+        x = initial_noise(diffusion, noise[0], 6)
         steps = trajectory(
             x,
             denoise,
@@ -503,4 +503,4 @@ def test_what_does_not_fit_is_refused_never_skipped():
         ((known[0, 0], x[0, 0]), r"known has shape \(3, 5\)"),
     ):
         with pytest.raises(ValueError, match=words):
-            clamped(x, *given)
+            clamp_known(x, *given)

@@ -9,9 +9,10 @@ import torch
 from tiny import batches, densifier
 
 from ocean_lib.model import training
-from ocean_lib.model.densifier import Densifier, exact
+from ocean_lib.model.densifier import Densifier
 from ocean_lib.model.scenes import Batches
 from ocean_lib.model.training import Suspended, regression_loss, residual_loss, stages, train
+from ocean_lib.observations.batch import exactly_observed
 
 
 def run(store, folder, mode="residual", number=6, model=None, **choices):
@@ -133,10 +134,10 @@ def test_the_residual_is_what_the_mean_leaves_in_units_of_its_deviation(small_st
     residual_loss(model, batch, torch.Generator().manual_seed(0))
     mean, deviation = model.regress(batch)
     expected = (batch["field"] - mean) / deviation
-    free = batch["ocean"] & ~exact(batch) & (deviation > 1e-3) & (expected.abs() < 8)
+    free = batch["ocean"] & ~exactly_observed(batch) & (deviation > 1e-3) & (expected.abs() < 8)
     torch.testing.assert_close(seen[0][free], expected[free], atol=1e-5, rtol=1e-5)
     # Nothing but that trace of noise where there is no residual.
-    assert seen[0][~batch["ocean"] | exact(batch)].abs().max() < 1e-7
+    assert seen[0][~batch["ocean"] | exactly_observed(batch)].abs().max() < 1e-7
 
 
 @pytest.mark.parametrize("mode", ["regression", "diffusion", "residual"])

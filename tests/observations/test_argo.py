@@ -146,7 +146,7 @@ def test_a_fault_is_counted_in_a_word(tmp_path, name):
     path = gdac.write(tmp_path / "f.nc", [gdac.cast(**change)], without, levels=60)
     table = profiles.open_profiles(path, LEVELS)
     assert table.status.values[0].startswith(status)
-    assert ("1 of 1" in profiles.told(table)) == (status == "used")
+    assert ("1 of 1" in profiles.describe_use(table)) == (status == "used")
     if "PSAL" in name:
         assert table.attrs["lost"]["without salinity (kept)"] == 50
 
@@ -160,7 +160,7 @@ def test_casts_without_a_number_are_told_by_moment_and_place(tmp_path, name):
 
 def test_a_data_centre_that_is_not_reached_is_named(tmp_path):
     with pytest.raises(ConnectionError, match="http://127.0.0.1:9 cannot be reached.*network"):
-        argo.fetch(tmp_path, (0, 1, 0, 1), ("2005-03", "2005-04"), host="http://127.0.0.1:9")
+        argo.fetch_argo(tmp_path, (0, 1, 0, 1), ("2005-03", "2005-04"), host="http://127.0.0.1:9")
 
 
 def test_a_copy_of_a_data_centre_is_asked_by_region_and_period(tmp_path):
@@ -194,11 +194,11 @@ def test_a_copy_of_a_data_centre_is_asked_by_region_and_period(tmp_path):
     (centre / "ar_index_global_prof.txt").write_text(head + "\n".join(lines) + "\n")
     shown = []
     asked = ((-72.0, -65.0, 30.0, 38.0), ("2005-03", "2005-04"))
-    files = argo.fetch(tmp_path / "raw", *asked, host=centre, show=shown.append)
+    files = argo.fetch_argo(tmp_path / "raw", *asked, host=centre, show=shown.append)
     assert [file.name for file in files] == ["R6900001_001.nc"] and "Argo Program" in shown[0]
     stamp = files[0].stat().st_mtime_ns
-    assert argo.fetch(tmp_path / "raw", *asked, host=centre) == files
+    assert argo.fetch_argo(tmp_path / "raw", *asked, host=centre) == files
     assert files[0].stat().st_mtime_ns == stamp
-    assert profiles.told(profiles.open_profiles(files, LEVELS)).startswith("1 of 1")
+    assert profiles.describe_use(profiles.open_profiles(files, LEVELS)).startswith("1 of 1")
     with pytest.raises(ValueError, match="no Argo profile lies in region"):
-        argo.fetch(tmp_path / "raw", asked[0], ("2010-01", "2010-02"), host=centre)
+        argo.fetch_argo(tmp_path / "raw", asked[0], ("2010-01", "2010-02"), host=centre)

@@ -20,7 +20,7 @@ def test_every_profile_lies_in_its_cell_and_month(table, simulated, statistics):
 
 
 def test_a_cell_is_the_average_by_inverse_variances(table, statistics):
-    found = gridding.observe(table, statistics)
+    found = gridding.observe_profiles(table, statistics)
     spread, _ = gridding.representativeness(table, statistics)
     months = found.time.values
     count = np.zeros(found.value.shape, int)
@@ -73,12 +73,12 @@ def test_the_spread_of_snapshots_is_found_again(table, statistics):
         {"lost": {}},
     )
     flat = statistics.assign(harmonic=0 * statistics.harmonic)
-    given = gridding.cells(made, flat)
+    given = gridding.to_cells(made, flat)
     # Neighbouring cells have the same flat climatology: all pairs are of one field.
     spread, pairs = gridding.representativeness(given, flat)
     assert min(pairs) >= 100
     np.testing.assert_allclose(spread[0], known, rtol=0.2)
-    few = gridding.cells(made.isel(profile=[0, 9, 30]), flat)
+    few = gridding.to_cells(made.isel(profile=[0, 9, 30]), flat)
     usual, pairs = gridding.representativeness(few, flat)
     assert max(pairs) < gridding.PAIRS
     deviation = flat.deviation.isel(channel=slice(1, None)).values
@@ -100,21 +100,21 @@ def test_profiles_elsewhere_are_told_why(simulated, statistics, tmp_path):
     path = gdac.write(tmp_path / "f.nc", casts)
     opened = profiles.open_profiles(path, statistics.depth)
     times = [casts[0]["time"]]
-    found = gridding.cells(opened, statistics, times)
+    found = gridding.to_cells(opened, statistics, times)
     assert found.status.values.tolist() == list(where)
     # Whole turns of the globe are the same place.
     turned = gdac.write(tmp_path / "t.nc", [casts[0] | {"longitude": casts[0]["longitude"] + 360}])
-    again = gridding.cells(profiles.open_profiles(turned, statistics.depth), statistics)
+    again = gridding.to_cells(profiles.open_profiles(turned, statistics.depth), statistics)
     assert again.status.values.tolist() == ["used"] and int(again.column[0]) == int(found.column[0])
     with pytest.raises(ValueError, match="none of the profiles can be used"):
-        gridding.observe(found.isel(profile=[1]), statistics)
+        gridding.observe_profiles(found.isel(profile=[1]), statistics)
 
 
 def test_a_simulated_float_reconstructs_as_well_as_the_grids_own_columns(
     small_ocean, small_store, simulated, table, statistics
 ):
     test = small_store.fields("test")
-    seen = gridding.observe(table, statistics, test)
+    seen = gridding.observe_profiles(table, statistics, test)
     # As exact as their file: what lies between a snapshot and a month is nothing here.
     seen["error"] = xr.where(seen.observed, 0.01, 0.0).astype("float32")
     assert (seen.time.values == test.time.values).all()
@@ -161,7 +161,7 @@ def test_error_bars_of_gridded_floats_cover(small_ocean, statistics, tmp_path):
                 )
             )
     opened = profiles.open_profiles(gdac.write(tmp_path / "f.nc", casts), statistics.depth)
-    seen = gridding.observe(gridding.cells(opened, statistics), statistics)
+    seen = gridding.observe_profiles(gridding.to_cells(opened, statistics), statistics)
     truth = small_ocean.temperature.isel(time=slice(50, 53)).values
     known = seen.observed.values & np.isfinite(truth)
     inside = np.abs(seen.value.values - truth)[known] <= 1.645 * seen.error.values[known]

@@ -42,7 +42,7 @@ def test_a_table_becomes_profiles(tmp_path, suffix):
     cooled = (found.temperature - potential.temperature).values
     assert (cooled > 0).all() and cooled.max() < 0.08  # a tenth of a degree a kilometre
     assert potential.attrs["lost"]["without salinity (kept)"] == 80
-    assert "2 of 2 profiles are used" in profiles.told(potential)
+    assert "2 of 2 profiles are used" in profiles.describe_use(potential)
 
 
 def test_pressure_salinity_and_errors_of_a_table_are_used(tmp_path):
@@ -70,7 +70,7 @@ def test_what_a_table_says_wrong_is_counted(tmp_path):
     table = profiles.open_profiles(tmp_path / "a.csv", LEVELS)
     expected = {"used", "no date", "no position", "no value", "one value only"}
     assert set(table.status.values) == expected
-    told = profiles.told(table)
+    told = profiles.describe_use(table)
     assert "1 of 6 profiles are used" in told and "2 no value" in told
     assert "40 impossible value" in told
 

@@ -33,9 +33,9 @@ def axes(number, latitude, longitude):
 
 def test_positions_lie_in_their_cells(index):
     latitude, longitude = 33 + np.arange(20) / 12, -65 + np.arange(28) / 12
-    assert [len(month) for month in replay.open_index(index)] == [2, 2, 0, 1]
+    assert [len(month) for month in replay.open_position_index(index)] == [2, 2, 0, 1]
     places = axes(400, latitude, longitude)
-    drawn = replay.columns(index, *places, torch.Generator().manual_seed(0))
+    drawn = replay.replay_columns(index, *places, torch.Generator().manual_seed(0))
     kinds = {tuple(map(tuple, sample.nonzero().tolist())) for sample in drawn}
 
     def cell(y, x):
@@ -43,7 +43,7 @@ def test_positions_lie_in_their_cells(index):
 
     january = tuple(sorted([cell(34.0, -64.5), cell(33.5, -63.7)]))
     assert kinds == {january, (cell(34.2, -64.0),), (), (cell(33.9, -64.0),)}
-    turned = replay.columns(
+    turned = replay.replay_columns(
         index, *axes(400, latitude, longitude + 360), torch.Generator().manual_seed(0)
     )
     assert torch.equal(drawn, turned)
@@ -52,7 +52,7 @@ def test_positions_lie_in_their_cells(index):
 def test_dates_after_one_another_are_months_after_one_another(index):
     latitude, longitude = 33 + np.arange(20) / 12, -65 + np.arange(28) / 12
     places = axes(90, latitude, longitude)
-    drawn = replay.columns(index, *places, torch.Generator().manual_seed(1), dates=3)
+    drawn = replay.replay_columns(index, *places, torch.Generator().manual_seed(1), dates=3)
     counts = drawn.flatten(1).sum(1).view(-1, 3).tolist()
     assert {tuple(three) for three in counts} == {(2, 1, 0), (1, 0, 1), (0, 1, 2), (1, 2, 1)}
 
@@ -81,8 +81,8 @@ def test_an_index_is_made_of_files_of_profiles(tmp_path):
     casts = [gdac.cast(cycle=1), gdac.cast(cycle=2, date_flag="4")]
     casts.append(gdac.cast(cycle=3, longitude=181.25, time="2005-07-01T00:00"))
     path = tmp_path / "index.csv"
-    assert replay.write_index(gdac.write(tmp_path / "a.nc", casts), path) == 2
-    assert [month.tolist() for month in replay.open_index(str(path)) if len(month)] == [
+    assert replay.write_position_index(gdac.write(tmp_path / "a.nc", casts), path) == 2
+    assert [month.tolist() for month in replay.open_position_index(str(path)) if len(month)] == [
         [[34.0, -69.0]],
         [[34.0, -178.75]],
     ]
@@ -94,6 +94,6 @@ def test_a_table_that_is_no_index_is_refused(tmp_path, index):
     base = {"pattern": "profiles", "observed": 0.1}
     for name, words in (("other", "no table with"), ("none", "no table"), ("empty", "0 pos")):
         with pytest.raises(ValueError, match=words):
-            masks.check([base | {"positions": str(tmp_path / f"{name}.csv")}])
+            masks.check_patterns([base | {"positions": str(tmp_path / f"{name}.csv")}])
     with pytest.raises(ValueError, match="belong to the pattern profiles, not blocks"):
-        masks.check([{"pattern": "blocks", "observed": 0.1, "positions": index}])
+        masks.check_patterns([{"pattern": "blocks", "observed": 0.1, "positions": index}])

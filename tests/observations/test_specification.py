@@ -252,23 +252,23 @@ def test_profiles_everywhere_fill_most_of_a_small_sea(seeded, device):
 )
 def test_a_wrong_specification_is_refused_with_value_and_remedy(specification, words):
     with pytest.raises(ValueError) as caught:
-        masks.check([{"pattern": "blocks", "observed": 0.5}, specification])
+        masks.check_patterns([{"pattern": "blocks", "observed": 0.5}, specification])
     for word in words:
         assert word in str(caught.value), f"{word!r} is not in {caught.value}"
 
 
 def test_no_specification_is_refused():
     with pytest.raises(ValueError, match="at least one of .*blocks"):
-        masks.check([])
+        masks.check_patterns([])
 
 
 def test_a_checked_specification_is_complete_and_the_given_one_untouched():
     given = {"pattern": "profiles", "observed": [0.001, 0.008]}
-    (whole,) = masks.check([given])
+    (whole,) = masks.check_patterns([given])
     assert given == {"pattern": "profiles", "observed": [0.001, 0.008]}
     assert whole["surface"] == 0 and whole["clouds"] == 0
     assert "profiles" in whole["name"] and "0.008" in whole["name"]
-    assert masks.check([whole]) == [whole]
+    assert masks.check_patterns([whole]) == [whole]
 
 
 # Drawing a batch
@@ -281,7 +281,7 @@ def test_a_batch_mixes_its_patterns_evenly(seeded, device):
         {"pattern": "pixels", "observed": 0.6},
     ]
     ocean = torch.ones(300, 2, 10, 20, dtype=torch.bool, device=device)
-    observed, seen = masks.draw(specifications, ocean, DEPTH[:2], 0, seeded())
+    observed, seen = masks.draw_masks(specifications, ocean, DEPTH[:2], 0, seeded())
     share = observed[:, 0].float().mean((1, 2))
     assert seen.shape == (300, 0, 10, 20)
     assert torch.equal(observed[:, 0], observed[:, 1])
@@ -294,7 +294,7 @@ def test_a_batch_mixes_its_patterns_evenly(seeded, device):
 def test_a_range_of_fractions_is_drawn_log_uniformly(seeded, device):
     ocean = torch.ones(600, 1, 40, 50, dtype=torch.bool, device=device)
     specification = {"pattern": "pixels", "observed": [0.01, 0.64]}
-    observed, _ = masks.draw([specification], ocean, DEPTH[:1], 0, seeded())
+    observed, _ = masks.draw_masks([specification], ocean, DEPTH[:1], 0, seeded())
     share = observed.float().mean((1, 2, 3)).log2().cpu().numpy()
     low, high = np.log2(0.01), np.log2(0.64)
     assert share.min() >= low - 0.05 and share.max() <= high + 0.05
@@ -305,7 +305,7 @@ def test_a_range_of_fractions_is_drawn_log_uniformly(seeded, device):
 def test_the_surface_is_seen_as_often_as_asked_under_its_clouds(seeded, device):
     specification = {"pattern": "pixels", "observed": 0.1, "surface": 0.7, "clouds": [0.2, 0.5]}
     ocean = sea(400, (16, 12), device)
-    observed, seen = masks.draw([specification], ocean, DEPTH, 2, seeded())
+    observed, seen = masks.draw_masks([specification], ocean, DEPTH, 2, seeded())
     assert seen.shape == (400, 2, 16, 12) and torch.equal(seen[:, 0], seen[:, 1])
     shown = seen.any((1, 2, 3))
     assert float(shown.float().mean()) == pytest.approx(0.7, abs=0.07)
@@ -319,8 +319,8 @@ def test_the_surface_is_seen_as_often_as_asked_under_its_clouds(seeded, device):
 def test_a_surface_is_never_seen_unless_asked_for_and_always_when_asked(seeded, device):
     ocean = sea(30, (9, 12), device)
     base = {"pattern": "profiles", "observed": 0.1}
-    _, never = masks.draw([base], ocean, DEPTH, 1, seeded())
-    _, always = masks.draw([base | {"surface": 1.0}], ocean, DEPTH, 1, seeded())
+    _, never = masks.draw_masks([base], ocean, DEPTH, 1, seeded())
+    _, always = masks.draw_masks([base | {"surface": 1.0}], ocean, DEPTH, 1, seeded())
     assert not never.any()
     assert torch.equal(always, ocean[:, :1])
 
@@ -332,7 +332,7 @@ def test_draw_repeats_by_seed_and_stays_on_its_device(seeded, device):
     ]
     ocean = sea(12, (19, 23), device)
     first, again, other = (
-        masks.draw(specifications, ocean, DEPTH, 1, seeded(k)) for k in (1, 1, 2)
+        masks.draw_masks(specifications, ocean, DEPTH, 1, seeded(k)) for k in (1, 1, 2)
     )
     for part in range(2):
         assert first[part].device.type == torch.device(device).type
@@ -345,5 +345,5 @@ def test_an_ocean_of_land_is_never_observed(seeded, device):
     specifications = [
         {"pattern": pattern, "observed": 1.0, "surface": 1.0} for pattern in patterns.PATTERNS
     ]
-    observed, seen = masks.draw(specifications, land, DEPTH, 1, seeded())
+    observed, seen = masks.draw_masks(specifications, land, DEPTH, 1, seeded())
     assert not observed.any() and not seen.any()

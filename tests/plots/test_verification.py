@@ -28,7 +28,7 @@ def legend(figure):
 
 
 def test_reliability_draws_every_bin_and_the_diagonal():
-    figure = verification.reliability(made(table), unit="g/kg")
+    figure = verification.reliability_diagram(made(table), unit="g/kg")
     assert [axes.get_title() for axes in panels(figure)] == list(CASES)
     for axes in panels(figure):
         diagonal, raw, calibrated = axes.lines
@@ -39,7 +39,7 @@ def test_reliability_draws_every_bin_and_the_diagonal():
         assert axes.get_xlabel() == "Stated spread (g/kg)"
     assert legend(figure) == ["spread = error", *METHODS]
     with pytest.raises(ValueError, match="5 methods crowd one panel"):
-        verification.reliability({("a", str(k)): table(1.0) for k in range(5)})
+        verification.reliability_diagram({("a", str(k)): table(1.0) for k in range(5)})
 
 
 def test_rank_histogram_is_relative_to_uniform_with_its_band():

@@ -6,10 +6,10 @@ from tiny import astir, densifier
 
 from ocean_lib.observations.batch import observe
 from ocean_lib.plots.curves import by_evaluations as draw
-from ocean_lib.reconstruct.convergence import by_evaluations
+from ocean_lib.reconstruct.convergence import score_by_evaluations
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.scores import metrics
-from ocean_lib.scores.evaluation import hidden
+from ocean_lib.scores.evaluation import hidden_ocean
 
 
 @pytest.fixture(scope="module")
@@ -28,14 +28,14 @@ def test_each_number_is_scored_as_its_own_reconstruction_is(case):
         seen.extend(records)
         return records
 
-    table = by_evaluations(model, fields, cases, [2, 5], members=3, seed=4, progress=progress)
+    table = score_by_evaluations(model, fields, cases, [2, 5], members=3, seed=4, progress=progress)
     assert seen == [("half", 2), ("half", 5)]
     assert table.columns.tolist() == ["case", "evaluations", "rmse", "crps", "spread_skill"]
     members = reconstruct(model, cases["half"], members=3, steps=5, seed=4).members
-    where = hidden(fields, cases["half"]).values
+    where = hidden_ocean(fields, cases["half"]).values
     error = (members.mean("member") - fields.temperature).values[where]
     assert table["rmse"][1] == pytest.approx(float(np.sqrt((error**2).mean())), rel=1e-5)
-    crps = metrics.crps(members, fields.temperature, where=hidden(fields, cases["half"]))
+    crps = metrics.crps(members, fields.temperature, where=hidden_ocean(fields, cases["half"]))
     assert table["crps"][1] == pytest.approx(float(crps))
     assert table["rmse"][0] != table["rmse"][1]
 
@@ -43,7 +43,7 @@ def test_each_number_is_scored_as_its_own_reconstruction_is(case):
 def test_the_figure_has_a_panel_a_score_and_a_line_a_case(case):
     model, fields, cases = case
     twice = cases | {"again": cases["half"]}
-    figure = draw(by_evaluations(model, fields, twice, [2, 3], members=2))
+    figure = draw(score_by_evaluations(model, fields, twice, [2, 3], members=2))
     assert [len(axes.lines) for axes in figure.axes] == [2, 2, 2]
     assert [axes.get_ylabel() for axes in figure.axes] == ["RMSE (°C)", "CRPS (°C)", "Spread–skill"]
     np.testing.assert_array_equal(figure.axes[0].lines[0].get_xdata(), [2, 3])

@@ -14,13 +14,13 @@ from ocean_lib.observations.batch import observe, select_statistics, standardise
 from ocean_lib.reconstruct.domain import Domain
 from ocean_lib.reconstruct.ensemble import (
     DIMS,
-    denoising,
+    denoising_steps,
     reconstruct,
     reconstruct_date,
     rows_to_do,
 )
 from ocean_lib.reconstruct.tiles import Tiles
-from ocean_lib.store.climatology import climatology
+from ocean_lib.store.climatology import climatology_at
 
 every_mode = pytest.mark.parametrize("mode", MODES)
 both = pytest.mark.parametrize("sampler", [*SAMPLERS])
@@ -267,7 +267,7 @@ def test_mean_spread_and_climatology_are_what_their_names_say(small_store, seen)
     spread = np.sqrt(sum((members[:, m] - mean) ** 2 for m in range(3)) / 2)
     np.testing.assert_allclose(result["mean"].values[ocean], mean[ocean], atol=1e-4)
     np.testing.assert_allclose(result.spread.values[ocean], spread[ocean], atol=1e-4)
-    normal = climatology(small_store.statistics(), seen.time.values)[:, small_store.surfaces :]
+    normal = climatology_at(small_store.statistics(), seen.time.values)[:, small_store.surfaces :]
     np.testing.assert_allclose(result.climatology.values[ocean], normal[ocean], atol=1e-4)
 
 
@@ -410,7 +410,7 @@ def test_progress_counts_rows_up_to_the_total(small_store, seen, mode, passes):
 @both
 def test_denoising_ends_in_the_first_member_at_noise_zero(small_store, seen, mode, sampler):
     model = ready(small_store, mode)
-    frames = denoising(model, seen, 100.0, steps=4, sampler=sampler, seed=2)
+    frames = denoising_steps(model, seen, 100.0, steps=4, sampler=sampler, seed=2)
     assert frames.dims == ("step", "latitude", "longitude") and frames.sizes["step"] == 5
     levels = frames.noise_level.values
     assert levels[0] == 1 and levels[-1] == 0 and (np.diff(levels) < 0).all()
@@ -426,7 +426,7 @@ def test_denoising_ends_in_the_first_member_at_noise_zero(small_store, seen, mod
 
 def test_a_regression_has_no_denoising(small_store, seen):
     with pytest.raises(ValueError, match="no denoising.*residual.*diffusion"):
-        denoising(densifier(small_store, "regression"), seen, 10.0)
+        denoising_steps(densifier(small_store, "regression"), seen, 10.0)
 
 
 def test_a_reconstruction_uses_all_months_that_its_background_reaches(small_store):

@@ -13,7 +13,7 @@ from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations.batch import observe
 from ocean_lib.reconstruct import from_files as module
 from ocean_lib.reconstruct.ensemble import reconstruct
-from ocean_lib.reconstruct.from_files import densify
+from ocean_lib.reconstruct.from_files import reconstruct_files
 
 FAST = {"members": 3, "steps": 2, "tile": 12}
 
@@ -38,7 +38,7 @@ def files(folder):
 def test_the_file_holds_what_reconstruct_gives(given):
     folder, seen = given
     lines = []
-    densify(*files(folder), **FAST, show=lines.append)
+    reconstruct_files(*files(folder), **FAST, show=lines.append)
     assert sorted(path.name for path in folder.iterdir()) == [
         "checkpoint.pt",
         "dense.nc",
@@ -63,12 +63,12 @@ def test_the_file_holds_what_reconstruct_gives(given):
 
 def test_the_same_again_finds_it_and_anything_else_is_refused(given):
     folder, _ = given
-    densify(*files(folder), **FAST, show=lambda line: None)
+    reconstruct_files(*files(folder), **FAST, show=lambda line: None)
     stamp, lines = (folder / "dense.nc").stat().st_mtime_ns, []
-    densify(*files(folder), **FAST, show=lines.append)
+    reconstruct_files(*files(folder), **FAST, show=lines.append)
     assert "already" in lines[0] and (folder / "dense.nc").stat().st_mtime_ns == stamp
     with pytest.raises(FileExistsError, match="dense.nc exists.*another name"):
-        densify(*files(folder), **FAST | {"members": 4})
+        reconstruct_files(*files(folder), **FAST | {"members": 4})
     assert (folder / "dense.nc").stat().st_mtime_ns == stamp
 
 
@@ -76,7 +76,7 @@ def test_the_same_again_finds_it_and_anything_else_is_refused(given):
 def test_a_call_that_was_cut_short_goes_on_where_it_was(given, monkeypatch, fails):
     folder, _ = given
     checkpoint, floats, dense = files(folder)
-    densify(checkpoint, floats, folder / "unbroken.nc", **FAST, show=lambda line: None)
+    reconstruct_files(checkpoint, floats, folder / "unbroken.nc", **FAST, show=lambda line: None)
     whole, number = module.reconstruct_date, []
 
     def breaks(*arguments, **choices):
@@ -88,11 +88,11 @@ def test_a_call_that_was_cut_short_goes_on_where_it_was(given, monkeypatch, fail
 
     monkeypatch.setattr(module, "reconstruct_date", breaks)
     with pytest.raises(KeyboardInterrupt):
-        densify(checkpoint, floats, dense, **FAST, show=lambda line: None)
+        reconstruct_files(checkpoint, floats, dense, **FAST, show=lambda line: None)
     assert not dense.exists() and (folder / "dense.nc.partial").is_dir()
     checks = []
     monkeypatch.setattr(module, "self_check", lambda *_, **__: checks.append(1))
-    densify(checkpoint, floats, dense, **FAST, show=lambda line: None)
+    reconstruct_files(checkpoint, floats, dense, **FAST, show=lambda line: None)
     assert number == [*range(fails + 1), *range(fails, 3)] and not checks
     with xr.open_dataset(dense) as one, xr.open_dataset(folder / "unbroken.nc") as other:
         xr.testing.assert_equal(one, other)
@@ -105,10 +105,12 @@ def test_where_ours_is_worse_the_background_is_given_if_asked(small_store, given
     model = astir(densifier(small_store), size=0.5)
     model.save(checkpoint)
     lines = []
-    densify(checkpoint, floats, dense, **FAST, show=lines.append)
+    reconstruct_files(checkpoint, floats, dense, **FAST, show=lines.append)
     assert lines[0].startswith("WARNING") and "WORSE than the background" in lines[0]
     lines = []
-    densify(checkpoint, floats, folder / "safe.nc", **FAST, fallback=True, show=lines.append)
+    reconstruct_files(
+        checkpoint, floats, folder / "safe.nc", **FAST, fallback=True, show=lines.append
+    )
     assert lines[0].startswith("WARNING") and any("in place of" in line for line in lines)
     expected = reconstruct(model, seen, **FAST)
     with xr.open_dataset(folder / "safe.nc") as safe:
@@ -146,7 +148,7 @@ def test_a_region_that_the_model_never_saw_is_reconstructed_with_a_warning(given
         far = file.assign_coords(longitude=file.longitude + 1.0).load()
     far.to_netcdf(floats)
     lines = []
-    densify(checkpoint, floats, dense, **FAST, show=lines.append)
+    reconstruct_files(checkpoint, floats, dense, **FAST, show=lines.append)
     assert any("region: 43%" in line for line in lines)
     with xr.open_dataset(dense) as result:
         assert "region" in result.attrs["warnings"] and np.isfinite(result["mean"]).any()
@@ -156,5 +158,5 @@ def test_a_disk_too_small_is_refused_before_the_work(given, monkeypatch):
     folder, _ = given
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=10))
     with pytest.raises(OSError, match="dense.nc needs .* GB more.*free some"):
-        densify(*files(folder), **FAST, show=lambda line: None)
+        reconstruct_files(*files(folder), **FAST, show=lambda line: None)
     assert not (folder / "dense.nc").exists()

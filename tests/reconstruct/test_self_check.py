@@ -9,12 +9,12 @@ from tiny import PATTERNS, astir, densifier
 from ocean_lib.observations.batch import observe
 from ocean_lib.reconstruct.self_check import (
     SelfCheck,
-    everywhere,
+    extend_statistics,
     outside_training,
     self_check,
     withhold,
 )
-from ocean_lib.store.climatology import climatology
+from ocean_lib.store.climatology import climatology_at
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_errors_at_withheld_profiles_are_those_of_what_was_never_given(small_sto
     model = densifier(small_store, "regression")
     check = self_check(model, seen, members=16, steps=3)
     frame, statistics = check.squares, model.statistics
-    normal = climatology(statistics, seen.time.values)[:, 1:]
+    normal = climatology_at(statistics, seen.time.values)[:, 1:]
     square = (seen.value.values - normal) ** 2
     depth = seen.depth.values.round(1).tolist()
     for row in frame.itertuples():
@@ -163,8 +163,8 @@ def test_a_season_never_trained_on_is_told(small_store, seen):
 
 def test_beyond_the_edge_the_nearest_place_holds(small_store, seen):
     statistics = small_store.statistics()
-    assert everywhere(statistics, seen) is statistics
-    reached = everywhere(statistics, shifted(seen))
+    assert extend_statistics(statistics, seen) is statistics
+    reached = extend_statistics(statistics, shifted(seen))
     np.testing.assert_array_equal(reached.longitude, seen.longitude + 1)
     np.testing.assert_array_equal(reached.deviation[..., -1], statistics.deviation[..., -1])
     np.testing.assert_array_equal(reached.deviation[..., 0], statistics.deviation[..., 12])

@@ -12,25 +12,28 @@ CHOICES = {"members": 2, "steps": 2, "seed": 0}
 
 
 def test_whole_floats_or_whole_months_are_withheld(table):
-    floats_, months = withheld.choose(table, "float"), withheld.choose(table, "time")
+    floats_, months = (
+        withheld.choose_withheld(table, "float"),
+        withheld.choose_withheld(table, "time"),
+    )
     platform, month = table.platform.values, table.month.values
     assert not set(platform[floats_]) & set(platform[~floats_])
     assert len(set(platform[floats_])) == 2  # a fifth of twelve
     assert not set(month[months]) & set(month[~months])
     assert month[months].min() > month[~months].max() and len(set(month[months])) == 2
-    other = withheld.choose(table, "float", seed=1)
-    assert (other != floats_).any() and (withheld.choose(table, "float") == floats_).all()
+    other = withheld.choose_withheld(table, "float", seed=1)
+    assert (other != floats_).any() and (withheld.choose_withheld(table, "float") == floats_).all()
     with pytest.raises(ValueError, match="choose 'float' or 'time'"):
-        withheld.choose(table, "place")
+        withheld.choose_withheld(table, "place")
     one = table.isel(profile=table.platform.values == platform[0])
     with pytest.raises(ValueError, match="1 float.s. hold profiles, needs 2"):
-        withheld.choose(one, "float")
+        withheld.choose_withheld(one, "float")
 
 
 def test_every_method_is_asked_at_the_same_places(small_store, table):
     model, test = densifier(small_store), small_store.fields("test")
-    hidden = withheld.choose(table, "float")
-    scores = withheld.score(model, table, hidden, fields=test, **CHOICES)
+    hidden = withheld.choose_withheld(table, "float")
+    scores = withheld.score_withheld(model, table, hidden, fields=test, **CHOICES)
     every = scores[scores.depth == "all"].set_index(["method", "metric"])
     assert set(scores.method) == {
         "reconstruction",
@@ -40,7 +43,7 @@ def test_every_method_is_asked_at_the_same_places(small_store, table):
     }
     kept = table.copy(deep=True)
     kept.status.values[hidden] = "withheld"
-    drawn = reconstruct(model, gridding.observe(kept, model.statistics, test), **CHOICES)
+    drawn = reconstruct(model, gridding.observe_profiles(kept, model.statistics, test), **CHOICES)
     fields = {
         "reconstruction": drawn["mean"],
         "optimal interpolation": drawn.background,
@@ -68,11 +71,11 @@ def test_every_method_is_asked_at_the_same_places(small_store, table):
 
 def test_withheld_profiles_are_not_seen(small_store, table):
     model, test = densifier(small_store), small_store.fields("test")
-    hidden = withheld.choose(table, "time")
+    hidden = withheld.choose_withheld(table, "time")
     moved = table.copy(deep=True)
     moved.temperature.values[hidden] += 3.0
     before, after = (
-        withheld.score(model, each, hidden, fields=test, **CHOICES).set_index(
+        withheld.score_withheld(model, each, hidden, fields=test, **CHOICES).set_index(
             ["method", "metric", "depth"]
         )
         for each in (table, moved)

@@ -64,19 +64,19 @@ def test_a_value_that_cannot_work_is_refused(given, told, tmp_path, monkeypatch)
     monkeypatch.setattr(runner, "holding", None)  # nothing is to come this far
     overrides = [given] if "{" in given else given.split()
     with pytest.raises(RunError, match=re.compile(told, re.DOTALL)):
-        runner.run("demo", overrides)
+        runner.execute_run("demo", overrides)
     assert not any(tmp_path.iterdir())
 
 
 def test_the_limits_themselves_are_within():
     """Each beside what the cases refuse, and all other complaints at once."""
     within = "members=2 patch=96 demo_months=60 diffusion_steps=1 sampling_steps=1000 tile=8"
-    checks.check(load_parameters("demo", within.split()))
-    checks.check(load_parameters("demo", ["mode=regression", "diffusion_steps=0"]))
+    checks.check_parameters(load_parameters("demo", within.split()))
+    checks.check_parameters(load_parameters("demo", ["mode=regression", "diffusion_steps=0"]))
     across = ["source=glorys12", "region=[170.0,-170.0,-10.0,10.0]", "patch=128"]
-    checks.check(load_parameters("demo", across))
+    checks.check_parameters(load_parameters("demo", across))
     with pytest.raises(RunError) as refused:
-        checks.check(load_parameters("demo", ["members=1", "sampler=x", "mode=y"]))
+        checks.check_parameters(load_parameters("demo", ["members=1", "sampler=x", "mode=y"]))
     assert len(str(refused.value).splitlines()) == 3
 
 

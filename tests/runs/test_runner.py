@@ -251,11 +251,11 @@ def executed(notebooks, monkeypatch):
 
 
 def test_a_step_without_its_notebook_is_repeated_with_all_that_follow(executed):
-    assert runner.run("tiny") == 0
+    assert runner.execute_run("tiny") == 0
     assert executed[1][0] == "02_second" and [*executed[1][1]] == ["run", "steps", "fails"]
     folder = open_run("tiny").folder
     (folder / "01_first.ipynb").unlink()
-    assert runner.run("tiny") == 0
+    assert runner.execute_run("tiny") == 0
     assert [stem for stem, _ in executed] == ["01_first", "02_second"] * 2
     # What was done and is done anew is kept and told.
     assert (folder / "attempts" / "02_second.1.ipynb").exists()
@@ -302,16 +302,16 @@ def test_a_step_and_all_after_it_are_repeated_from_nothing(notebooks, executed, 
 
 def test_a_kill_while_results_are_removed_does_not_spare_the_rest(notebooks, executed, monkeypatch):
     write_notebook(notebooks / "03_training.ipynb", "run: str = 'tiny'")
-    runner.run("tiny")
+    runner.execute_run("tiny")
     opened = open_run("tiny")
     opened.checkpoint.touch()
     opened.metrics.touch()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(manifests.shutil, "rmtree", _interrupt)
-        runner.run("tiny", begin="03_training")
+        runner.execute_run("tiny", begin="03_training")
     assert opened.checkpoint.exists()
     executed.clear()
-    assert runner.run("tiny") == 0
+    assert runner.execute_run("tiny") == 0
     assert [stem for stem, _ in executed] == ["03_training"] and not opened.checkpoint.exists()
 
 
@@ -336,10 +336,10 @@ def test_a_second_process_is_refused(notebooks):
     try:
         assert holder.stdout.readline() == "held\n"
         with pytest.raises(RunError, match=f"in process {holder.pid}"):
-            runner.run("tiny", fresh=True)
+            runner.execute_run("tiny", fresh=True)
     finally:
         holder.communicate("\n")
-    with lock.holding(open_run("tiny").folder):
+    with lock.hold_run(open_run("tiny").folder):
         assert (open_run("tiny").folder / ".lock").read_text() == str(os.getpid())
 
 
@@ -369,7 +369,7 @@ def test_what_a_killed_process_left_is_cleared(executed):
     ]
     for path in (*left, opened.stop):
         path.touch()
-    assert runner.run("tiny") == 0
+    assert runner.execute_run("tiny") == 0
     assert not any(path.exists() for path in (*left, opened.stop))
 
 

@@ -65,7 +65,7 @@ def test_no_errors_and_no_cells_decorrelate_at_once():
     ],
 )
 def test_blocks_equal_a_loop(shape, lengths, least):
-    got = bootstrap.blocks(shape, lengths, least)
+    got = bootstrap.block_numbers(shape, lengths, least)
     assert got.shape == shape and np.issubdtype(got.dtype, np.integer)
     along = []
     for size, length, lower in zip(shape, lengths, least):
@@ -83,7 +83,7 @@ def test_blocks_equal_a_loop(shape, lengths, least):
 
 def test_no_block_is_shorter_than_asked_and_there_are_not_too_many():
     for shape, lengths in (((18, 96, 128), (1, 1, 1)), ((30, 50, 60), (1.4, 2.6, 5.1))):
-        number = bootstrap.blocks(shape, lengths)
+        number = bootstrap.block_numbers(shape, lengths)
         assert number.max() + 1 <= bootstrap.MOST
         for axis in range(3):
             line = np.moveaxis(number, axis, 0)[:, 0, 0]
@@ -95,9 +95,9 @@ def test_no_block_is_shorter_than_asked_and_there_are_not_too_many():
 
 
 def interval(value, lengths):
-    block = bootstrap.blocks(value.shape, lengths).ravel()
+    block = bootstrap.block_numbers(value.shape, lengths).ravel()
     sums, weights = np.bincount(block, value.ravel()), np.bincount(block)
-    return bootstrap.limits(bootstrap.bootstrap(sums[None], weights)[0], len(sums))
+    return bootstrap.interval(bootstrap.bootstrap(sums[None], weights)[0], len(sums))
 
 
 def test_intervals_of_correlated_errors_hold_the_truth_nine_times_in_ten():
@@ -122,7 +122,7 @@ def test_the_bootstrap_of_independent_blocks_is_statistics():
     draws = bootstrap.bootstrap(np.stack([values, 2 * values]), np.ones(300))
     assert draws.shape == (2, 1000)
     np.testing.assert_allclose(draws[1], 2 * draws[0])
-    low, high = bootstrap.limits(draws[0], 300)
+    low, high = bootstrap.interval(draws[0], 300)
     assert high - low == pytest.approx(2 * 1.645 * values.std() / 300**0.5, rel=0.1)
     assert (low + high) / 2 == pytest.approx(values.mean(), abs=0.02)
     # A draw is a ratio of sums: a cell that counts twice counts twice.

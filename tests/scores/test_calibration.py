@@ -46,7 +46,9 @@ def wrong(fields, observations, rng, members=None):
 @pytest.mark.parametrize("members", [None, 3, 8])
 def test_a_known_factor_is_found_and_holds_on_other_months(members):
     fields, observations, rng = ocean(0, dates=60)
-    factors = calibration.fit(fields, observations, wrong(fields, observations, rng, members))
+    factors = calibration.fit_calibration(
+        fields, observations, wrong(fields, observations, rng, members)
+    )
     expected = [1 / NARROW[depth] for depth in DEPTH]
     if members is None:
         np.testing.assert_allclose(factors.calibration, expected, rtol=0.05)
@@ -55,12 +57,12 @@ def test_a_known_factor_is_found_and_holds_on_other_months(members):
     assert factor.dims == ("depth",) and float(factor[1]) == float(factor[2])  # one layer, 5-100 m
     # Blind, on months that were not fitted: spread and error agree.
     fields, observations, rng = ocean(1, dates=60)
-    test = calibration.apply(wrong(fields, observations, rng, members), factors)
+    test = calibration.apply_calibration(wrong(fields, observations, rng, members), factors)
     away = fields.ocean & ~observations.observed
     square = ((test["mean"] - fields.temperature) ** 2).where(away).mean(("time", *GRID[2:]))
     stated = (calibration.stated(test) ** 2).where(away).mean(("time", *GRID[2:]))
     np.testing.assert_allclose(np.sqrt(stated / square), 1, rtol=0.08)
-    again = calibration.fit(fields, observations, test)
+    again = calibration.fit_calibration(fields, observations, test)
     if members is None:
         np.testing.assert_allclose(again.calibration_power, 1, atol=0.06)
     else:  # the fewer members, the less their spread tells one place from another
@@ -75,10 +77,10 @@ def test_a_known_power_is_found(power):
     away = fields.ocean & ~observations.observed
     error = (2 * spread**power * rng.standard_normal(spread.shape)).where(away, 0.0)
     result = xr.Dataset({"mean": fields.temperature + error, "error": spread.where(away, 0.0)})
-    factors = calibration.fit(fields, observations, result.transpose(*GRID))
+    factors = calibration.fit_calibration(fields, observations, result.transpose(*GRID))
     np.testing.assert_allclose(factors.calibration, 2, rtol=0.06)
     np.testing.assert_allclose(factors.calibration_power, power, atol=0.08)
-    changed = calibration.apply(result, factors)["error"]
+    changed = calibration.apply_calibration(result, factors)["error"]
     np.testing.assert_allclose(changed.where(away), 2 * spread.where(away) ** power, rtol=0.15)
 
 
@@ -100,7 +102,7 @@ def test_the_power_is_the_most_likely_and_the_factor_makes_squares_equal():
         for a in np.linspace(0.5, 4, 141)
         for p in np.linspace(0.3, 1.5, 61)
     )  # fmt: skip
-    factors = calibration.fit(fields, observations, result).sel(depth=20.0)
+    factors = calibration.fit_calibration(fields, observations, result).sel(depth=20.0)
     power = float(factors.calibration_power)
     assert power == pytest.approx(best[2], abs=0.04)
     ratio = np.sqrt((w * e**2).sum() / (w * s ** (2 * power)).sum())
@@ -116,7 +118,7 @@ def test_observed_cells_stay_exact_and_the_mean_stays():
     fields, observations, rng = ocean(3, dates=2)
     result = wrong(fields, observations, rng, members=5).astype("f4")
     factor = xr.DataArray(np.linspace(0.5, 3, len(DEPTH)).astype("f4"), {"depth": DEPTH})
-    wider = calibration.apply(result, plain(factor))
+    wider = calibration.apply_calibration(result, plain(factor))
     seen = observations.observed
     apart = abs(wider.members - fields.temperature).where(seen)
     assert float(apart.max()) == 0  # exactly
@@ -129,7 +131,7 @@ def test_observed_cells_stay_exact_and_the_mean_stays():
     )
     error = wrong(fields, observations, rng)
     np.testing.assert_allclose(
-        calibration.apply(error, plain(factor))["error"], error.error * factor
+        calibration.apply_calibration(error, plain(factor))["error"], error.error * factor
     )
 
 
@@ -138,7 +140,7 @@ def test_a_layer_without_hidden_ocean_or_spread_keeps_its_spread():
     observations["observed"] = observations.observed | (fields.ocean & (fields.depth < 5))
     result = wrong(fields, observations, rng)
     result["error"] = result.error.where(fields.depth != 150, 0.0).where(fields.ocean)
-    factor = calibration.fit(fields, observations, result).calibration
+    factor = calibration.fit_calibration(fields, observations, result).calibration
     assert factor.values[[0, 3]].tolist() == [1, 1] and (factor.values[[1, 2]] > 1.5).all()
 
 
@@ -148,8 +150,8 @@ def test_another_variable_has_its_own_observations():
     salty = fields.rename(temperature="salinity")
     seen = observations.rename(observed="salinity_observed")
     xr.testing.assert_equal(
-        calibration.fit(salty, seen, result, "salinity"),
-        calibration.fit(fields, observations, result),
+        calibration.fit_calibration(salty, seen, result, "salinity"),
+        calibration.fit_calibration(fields, observations, result),
     )
 
 
@@ -157,6 +159,6 @@ def test_a_result_without_uncertainty_is_refused():
     fields, observations, rng = ocean(6, dates=1)
     result = wrong(fields, observations, rng, members=2)
     with pytest.raises(ValueError, match="give members or error"):
-        calibration.fit(fields, observations, result[["mean"]])
+        calibration.fit_calibration(fields, observations, result[["mean"]])
     with pytest.raises(ValueError, match="1 member has no spread; draw at least 2"):
         calibration.stated(result.isel(member=[0]))

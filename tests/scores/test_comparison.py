@@ -30,9 +30,9 @@ def files(tmp_path):
 
 
 def test_runs_stand_beside_each_other_over_common_cases(files):
-    scores = report.read(files)
+    scores = report.read_scores(files)
     assert list(scores.columns) == ["run", *COLUMNS] and set(scores.case) == {"a", "b"}
-    table = report.beside(scores)
+    table = report.compare_runs(scores)
     assert list(table.columns) == ["first", "second"]
     assert list(table.index) == [
         (case, depth) for case in "ab" for depth in ("all", "0-5", "100-300", "hidden cells")
@@ -45,13 +45,13 @@ def test_runs_stand_beside_each_other_over_common_cases(files):
 def test_what_is_missing_is_named_with_the_command_that_makes_it(files, tmp_path):
     missing = {"third": tmp_path / "none.csv", "fourth": tmp_path / "neither.csv"}
     with pytest.raises(FileNotFoundError, match="no scores of third, fourth.*run third; python"):
-        report.read(files | missing)
+        report.read_scores(files | missing)
     other = pd.read_csv(files["first"]).replace({"case": {"a": "x", "b": "y"}})
     other.to_csv(tmp_path / "other.csv", index=False)
     with pytest.raises(ValueError, match="no case is common.*'first': \\['a', 'b'\\]"):
-        report.read(files | {"other": tmp_path / "other.csv"})
+        report.read_scores(files | {"other": tmp_path / "other.csv"})
     with pytest.raises(ValueError, match="no score of 'nonsense'.*crps"):
-        report.beside(report.read(files), "nonsense")
+        report.compare_runs(report.read_scores(files), "nonsense")
 
 
 def test_the_notebook_is_stored_clean_and_lays_runs_side_by_side(files, tmp_path, monkeypatch):

@@ -106,7 +106,7 @@ def test_one_row_and_nothing_observed():
     assert len(table) and np.allclose(table.skill, 0)
     none = xr.zeros_like(seen)
     empty = diagnostics.by_distance(section, none, methods, case="s")
-    assert empty.empty and diagnostics.reach(empty).empty
+    assert empty.empty and diagnostics.reach_of_observations(empty).empty
 
 
 def test_reach_is_where_skill_first_meets_climatology():
@@ -116,7 +116,7 @@ def test_reach_is_where_skill_first_meets_climatology():
         + [("c", 10, -1.0)],
         columns=["method", "distance", "skill"],
     ).assign(case="x")
-    found = diagnostics.reach(table)
+    found = diagnostics.reach_of_observations(table)
     assert found["a", "x"] == pytest.approx(30) and found["c", "x"] == pytest.approx(5)
     assert found["b", "x"] == np.inf
 
@@ -133,21 +133,21 @@ def gaussian(members, seed=0, spread=1.0, shape=(6, 4, 10, 30)):
 def test_ranks_of_a_perfect_ensemble_are_uniform():
     truth, members, *_, rng = gaussian(9)
     where = xr.DataArray(rng.random(truth.shape) < 0.8, dims=GRID)
-    counts = diagnostics.ranks(truth, members.transpose(..., "member"), where)
+    counts = diagnostics.rank_counts(truth, members.transpose(..., "member"), where)
     assert counts.sum() == int(where.sum()) and len(counts) == 10
     assert chisquare(counts).pvalue > 0.01
     theirs = xskillscore.rank_histogram(truth.where(where), members, dim=GRID)
     np.testing.assert_array_equal(counts, theirs)
-    narrow = diagnostics.ranks(*gaussian(9, spread=0.5)[:2], where)
+    narrow = diagnostics.rank_counts(*gaussian(9, spread=0.5)[:2], where)
     assert narrow[[0, -1]].sum() > 3 * narrow[4:6].sum()
 
 
 def test_ties_are_drawn_alike_for_a_seed():
     truth = xr.DataArray(np.zeros((40, 50)), dims=("y", "x"))
     members = truth.expand_dims(member=4)
-    counts = diagnostics.ranks(truth, members, truth == 0)
+    counts = diagnostics.rank_counts(truth, members, truth == 0)
     assert chisquare(counts).pvalue > 0.01
-    np.testing.assert_array_equal(counts, diagnostics.ranks(truth, members, truth == 0))
+    np.testing.assert_array_equal(counts, diagnostics.rank_counts(truth, members, truth == 0))
 
 
 def test_reliability_of_heteroscedastic_gaussians_lies_on_the_diagonal():
@@ -167,8 +167,8 @@ def test_independent_cells_are_fewer_where_errors_are_alike():
     rng = np.random.default_rng(0)
     noise = xr.DataArray(rng.standard_normal((4, 2, 48, 48)), dims=GRID)
     where = xr.DataArray(np.ones(noise.shape, bool), dims=GRID)
-    alone = diagnostics.independent(noise, where)
+    alone = diagnostics.effective_sample_size(noise, where)
     assert 0.8 * 4 * 48 * 48 < alone <= 4 * 48 * 48
     alike = noise.coarsen(latitude=6, longitude=6).mean()
     wide = alike.values.repeat(6, 2).repeat(6, 3)
-    assert diagnostics.independent(noise.copy(data=wide), where) < alone / 9
+    assert diagnostics.effective_sample_size(noise.copy(data=wide), where) < alone / 9

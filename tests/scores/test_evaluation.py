@@ -7,7 +7,7 @@ import xarray as xr
 from scipy.stats import norm
 
 from ocean_lib.scores import bootstrap, evaluation
-from ocean_lib.scores.evaluation import COLUMNS, LAYERS, compare
+from ocean_lib.scores.evaluation import COLUMNS, LAYERS, score_methods
 
 GRID = ("time", "depth", "latitude", "longitude")
 DEPTH = np.array([0.5, 40.0, 200.0])
@@ -82,7 +82,7 @@ def given(fields, **means):
 
 
 def score(fields, observations, methods, ours="ours", **choices):
-    return compare(fields, observations, methods, case="a case", ours=ours, **choices)
+    return score_methods(fields, observations, methods, case="a case", ours=ours, **choices)
 
 
 # --- values -----------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ def test_the_order_of_dimensions_does_not_matter():
 
 def test_hidden_is_ocean_that_was_not_observed():
     fields, observations, _ = three()
-    where = evaluation.hidden(fields, observations)
+    where = evaluation.hidden_ocean(fields, observations)
     assert where.dims == GRID and where.dtype == bool
     for i in [
         (0, 0, 0, 0),
@@ -363,8 +363,8 @@ def test_a_difference_has_blocks_by_the_longer_lengths(monkeypatch):
         asked.append(tuple(round(float(length), 1) for length in lengths))
         return sizes(shape, lengths, least)
 
-    sizes = bootstrap.sizes
-    monkeypatch.setattr(bootstrap, "sizes", noted)
+    sizes = bootstrap.block_size
+    monkeypatch.setattr(bootstrap, "block_size", noted)
     slow = np.repeat(rng.standard_normal(12), 10)[:, None, None, None]
     theirs = fields.temperature + slow * rng.choice([-1, 1], fields.temperature.shape[1:])
     score(fields, observations, given(fields, ours=by_date(fields, rng.random(120)), theirs=theirs))
@@ -392,7 +392,7 @@ def test_too_few_blocks_give_the_difference_of_every_block_and_claim_nothing(dat
     assert list(rows.depth) == [
         prefix + name for prefix in ("", "5-100, ", "100-300, ") for name in names
     ]
-    hidden = evaluation.hidden(fields, observations).values & (DEPTH > 5)[:, None, None]
+    hidden = evaluation.hidden_ocean(fields, observations).values & (DEPTH > 5)[:, None, None]
     area = np.cos(np.deg2rad(fields.latitude.values))[:, None] * hidden
     for k in range(number):
         part = slice(2 * k, 2 * k + 2)
@@ -431,7 +431,7 @@ def test_sections_are_pooled_by_joining_them_along_longitude():
             mean = methods[name]["mean"].values[..., first : first + 8]
             squares[name] += ((mean - field.temperature.values)[where] ** 2).sum()
     n = pick(scores, "ours", "rmse").n
-    assert n == sum(int(evaluation.hidden(*part[:2]).sum()) for part in parts)
+    assert n == sum(int(evaluation.hidden_ocean(*part[:2]).sum()) for part in parts)
     expected = (squares["ours"] / n) ** 0.5 - (squares["theirs"] / n) ** 0.5
     assert row.value == pytest.approx(expected, rel=1e-4)
     few = score(
@@ -452,7 +452,7 @@ def test_the_same_scores_come_out_twice():
 
 def test_scores_are_written_whole(tmp_path, monkeypatch):
     scores = score(*three())
-    path = evaluation.write(scores, tmp_path / "scores.csv")
+    path = evaluation.write_scores(scores, tmp_path / "scores.csv")
     assert [file.name for file in tmp_path.iterdir()] == ["scores.csv"]
     again = pd.read_csv(path, dtype={"depth": str})
     pd.testing.assert_frame_equal(again, scores, rtol=1e-5, check_dtype=False)
@@ -464,5 +464,5 @@ def test_scores_are_written_whole(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", broken)
     with pytest.raises(OSError, match="disk full"):
-        evaluation.write(scores, path)
+        evaluation.write_scores(scores, path)
     assert path.read_bytes() == before

@@ -238,7 +238,7 @@ def test_impossible_arguments_are_refused():
 def test_files_are_those_of_a_regional_subset(tmp_path):
     from netCDF4 import Dataset
 
-    paths = demo_files.write(tmp_path, seed=2, months=2, shape=(32, 40))
+    paths = demo_files.write_demo_files(tmp_path, seed=2, months=2, shape=(32, 40))
     assert [path.name for path in paths] == [
         "cmems_mod_glo_phy_my_0.083deg_P1M-m_thetao_72.00W-68.75W_32.00N-34.58N"
         f"_0.49-5727.92m_1993-0{month}-01.nc"
@@ -266,13 +266,13 @@ def test_files_are_those_of_a_regional_subset(tmp_path):
         np.testing.assert_allclose(np.diff(file.longitude), 1 / 12, atol=1e-5)
 
     before = [path.stat().st_mtime_ns for path in paths]
-    assert demo_files.write(tmp_path, seed=2, months=2, shape=(32, 40)) == paths
-    assert demo_files.write(tmp_path, seed=2, months=1, shape=(32, 40)) == paths[:1]
+    assert demo_files.write_demo_files(tmp_path, seed=2, months=2, shape=(32, 40)) == paths
+    assert demo_files.write_demo_files(tmp_path, seed=2, months=1, shape=(32, 40)) == paths[:1]
     paths[0].unlink()
-    demo_files.write(tmp_path, seed=2, months=2, shape=(32, 40))
+    demo_files.write_demo_files(tmp_path, seed=2, months=2, shape=(32, 40))
     assert paths[0].exists() and paths[1].stat().st_mtime_ns == before[1]
     with pytest.raises(FileExistsError, match="choose another folder"):
-        demo_files.write(tmp_path, seed=3, months=2, shape=(32, 40))
+        demo_files.write_demo_files(tmp_path, seed=3, months=2, shape=(32, 40))
 
 
 def still_layers(shape, spacing, **changes):

@@ -120,10 +120,10 @@ def test_the_last_months_of_a_period_are_within_it():
 
 
 def test_who_is_credited_follows_from_what_was_used():
-    both = fetch.credit("glorys12", "ostia")
+    both = fetch.credit_and_licence("glorys12", "ostia")
     assert "GLORYS12V1" in both["credit"] and "OSTIA" in both["credit"]
     assert both["licence"].count("Copernicus Marine Service licence") == 1
-    own = fetch.credit("netcdf", attributes={"credit": "A. Sailor"})
+    own = fetch.credit_and_licence("netcdf", attributes={"credit": "A. Sailor"})
     assert own == {"credit": "A. Sailor", "licence": "as stated by their owner"}
-    named = fetch.credit("glorys12", attributes={"credit": "A. Sailor"})
+    named = fetch.credit_and_licence("glorys12", attributes={"credit": "A. Sailor"})
     assert "Mercator" in named["credit"]

@@ -16,11 +16,11 @@ import pytest
 
 from ocean_lib.core import chunks
 from ocean_lib.core.chunks import on_scheduler
-from ocean_lib.fields.canonical import canonical, open_fields, seen_from_above
+from ocean_lib.fields.canonical import open_fields, seen_from_above, to_canonical
 from ocean_lib.store import build as building
 from ocean_lib.store import build as passes
 from ocean_lib.store.build import STEP
-from ocean_lib.store.store import Store, build
+from ocean_lib.store.store import Store, build_store
 
 SCALE, OFFSET, FILL = 24 / 32767, 21.0, -32767
 DEPTH = [0.5, 9.6, 109.7]
@@ -100,7 +100,7 @@ def opened(files):
 
 def make(fields, folder, kind="time", **choices):
     above = fields.temperature.isel(depth=0)
-    return build(fields, folder, surface=above, **SPLITS[kind] | choices)
+    return build_store(fields, folder, surface=above, **SPLITS[kind] | choices)
 
 
 @pytest.fixture(scope="module")
@@ -197,12 +197,12 @@ def test_opening_in_blocks_finds_the_ocean_of_the_integers(opened, raw):
     assert opened.attrs["n_intermittent"] == 0
     changed = opened.temperature.compute()
     changed[3, 1, 20, 30] = np.nan
-    again = canonical(changed.to_dataset(name="thetao"))
+    again = to_canonical(changed.to_dataset(name="thetao"))
     assert again.attrs["n_intermittent"] == 1 and not again.ocean[1, 20, 30]
     assert np.isnan(again.temperature[:, 1, 20, 30]).all()
     changed[4, 2, 21, 31] = -np.inf
     with pytest.raises(ValueError, match="inf"):
-        canonical(changed.to_dataset(name="thetao"))
+        to_canonical(changed.to_dataset(name="thetao"))
 
 
 def test_the_view_from_above_is_the_shallowest_level(files, raw):
@@ -398,7 +398,7 @@ def test_a_missing_value_in_the_ocean_is_refused(opened, tmp_path):
         broken = opened.compute()
         broken.temperature[date, 1, 20, 30] = np.nan
         with pytest.raises(ValueError) as caught:
-            build(broken, tmp_path / split, **SPLITS["time"])
+            build_store(broken, tmp_path / split, **SPLITS["time"])
         month = str(np.datetime64("1993-01", "M") + date)
         for word in ("1 value(s) of temperature", f"{month}-01", "latitude 31.6667", "open_fields"):
             assert word in str(caught.value), caught.value

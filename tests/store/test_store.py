@@ -9,8 +9,8 @@ import xarray as xr
 from ocean_lib.core import chunks
 from ocean_lib.core.months import choose_split
 from ocean_lib.store.build import STEP
-from ocean_lib.store.climatology import climatology, harmonics
-from ocean_lib.store.store import Store, build, existing
+from ocean_lib.store.climatology import climatology_at, harmonics
+from ocean_lib.store.store import Store, build_store, existing_store
 
 
 def cycle(times, number=5):
@@ -26,7 +26,7 @@ def cycle(times, number=5):
 
 def small(fields, folder, **arguments):
     given = {"validation": 8, "test": 10, "gap": 3, "surface": fields["surface"]}
-    return build(fields, folder, **given | arguments)
+    return build_store(fields, folder, **given | arguments)
 
 
 # Values
@@ -85,7 +85,7 @@ def test_climatology_and_deviation_equal_least_squares_on_the_training_months(
 ):
     store = small(small_ocean, tmp_path / "s", smoothing=0.0, floor=0.0)
     statistics = store.statistics()
-    given = climatology(statistics, small_ocean.time.values)
+    given = climatology_at(statistics, small_ocean.time.values)
     channels = [small_ocean.surface] + [small_ocean.temperature[:, k] for k in range(5)]
     for channel, field in enumerate(channels):
         wet = store.ocean[..., channel]
@@ -158,7 +158,7 @@ def test_blocks_of_time_keep_their_gaps(small_store):
 
 def test_few_dates_are_split_in_space_with_a_gap(small_ocean, tmp_path):
     few = small_ocean.isel(time=slice(0, 5)).copy(deep=True)
-    store = build(few, tmp_path / "s", gap_cells=3)
+    store = build_store(few, tmp_path / "s", gap_cells=3)
     assert store.split["kind"] == "space" and store.surfaces == 0
     bands = [store.block(part) for part in ("train", "validation", "test")]
     assert all(times == slice(0, 5) for times, _ in bands)
@@ -173,7 +173,7 @@ def test_few_dates_are_split_in_space_with_a_gap(small_ocean, tmp_path):
     np.testing.assert_allclose(store.deviation[9, 20], np.nanstd(inside, (0, 2, 3)), rtol=1e-4)
     # So what lies outside the band must not count.
     few.temperature[..., columns[0].stop :] += 5
-    again = build(few, tmp_path / "t", gap_cells=3)
+    again = build_store(few, tmp_path / "t", gap_cells=3)
     np.testing.assert_array_equal(again.climatology, store.climatology)
     np.testing.assert_array_equal(again.deviation, store.deviation)
     back = store.fields("test")
@@ -184,7 +184,7 @@ def test_few_dates_are_split_in_space_with_a_gap(small_ocean, tmp_path):
 def test_auto_splits_in_time_from_48_dates_on(small_ocean, tmp_path):
     for number, kind in ((47, "space"), (48, "time")):
         fields = small_ocean.isel(time=slice(0, number))
-        store = build(fields, tmp_path / kind, validation=6, test=6, gap_cells=2)
+        store = build_store(fields, tmp_path / kind, validation=6, test=6, gap_cells=2)
         assert store.split["kind"] == kind
 
 
@@ -199,7 +199,7 @@ def test_auto_splits_in_time_from_48_dates_on(small_ocean, tmp_path):
 )
 def test_a_split_that_cannot_be_is_refused(small_ocean, tmp_path, dates, arguments, words):
     with pytest.raises(ValueError) as caught:
-        build(small_ocean.isel(time=slice(0, dates)), tmp_path / "s", **arguments)
+        build_store(small_ocean.isel(time=slice(0, dates)), tmp_path / "s", **arguments)
     for word in words:
         assert word in str(caught.value), f"{word!r} is not in {caught.value}"
     assert list(tmp_path.iterdir()) == []
@@ -245,7 +245,7 @@ def test_the_order_of_dimensions_does_not_matter(small_ocean, tmp_path, small_st
 
 
 def test_one_level_works(small_ocean, tmp_path):
-    store = build(small_ocean.isel(depth=[2]), tmp_path / "s", validation=8, test=10)
+    store = build_store(small_ocean.isel(depth=[2]), tmp_path / "s", validation=8, test=10)
     assert store.anomaly.shape == (60, 20, 28, 1)
     back = store.fields("test").temperature.squeeze("depth")
     np.testing.assert_allclose(back, small_ocean.temperature[50:, 2], atol=1e-2)
@@ -307,14 +307,14 @@ def test_building_again_replaces_the_store(small_ocean, tmp_path):
 def test_the_same_request_finds_the_store_and_another_is_refused(small_ocean, tmp_path):
     folder = tmp_path / "s"
     request = {"source": "demo", "region": (-70.0, -60.0, 32.0, 40.0), "levels": [10, 100]}
-    assert existing(folder, request) is None
+    assert existing_store(folder, request) is None
     built = small(small_ocean, folder, request=request)
-    found = existing(folder, dict(reversed(request.items())))
+    found = existing_store(folder, dict(reversed(request.items())))
     assert isinstance(found, Store)
     np.testing.assert_array_equal(found.anomaly, built.anomaly)
     other = request | {"levels": [10, 200], "seed": 3}
     with pytest.raises(ValueError) as caught:
-        existing(folder, other)
+        existing_store(folder, other)
     message = str(caught.value)
     for word in ("levels [10, 100] -> [10, 200]", "seed None -> 3", "another name", str(folder)):
         assert word in message, f"{word!r} is not in {message}"
