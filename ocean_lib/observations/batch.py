@@ -38,6 +38,7 @@ __all__ = [
     "season",
     "select_statistics",
     "standardise",
+    "uncertain_ocean",
     "with_background",
 ]
 
@@ -59,6 +60,18 @@ def adjacent_dates(beside: Tensor) -> Tensor:
 def exactly_observed(batch: dict[str, Tensor]) -> Tensor:
     """Cells whose value is known without error, bool (B, D, H, W)."""
     return batch["observed"] & (batch["error"] == 0)
+
+
+def uncertain_ocean(batch: dict[str, Tensor]) -> Tensor:
+    """Ocean cells whose value is not known exactly: what the training loss supervises.
+
+    Includes the observed cells with an error, unlike `hidden` (`ocean & ~observed`), the ocean
+    that nobody observed, where the scores are computed. The two agree if all errors are zero.
+
+    Returns:
+        bool, (B, D, H, W).
+    """
+    return batch["ocean"] & ~exactly_observed(batch)
 
 
 def with_background(batch: dict[str, Tensor], background: Callable) -> dict[str, Tensor]:

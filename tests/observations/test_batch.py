@@ -7,7 +7,13 @@ import torch
 from ocean_lib.classical.simple import restore
 from ocean_lib.core.arrays import seeded
 from ocean_lib.core.geometry import sphere
-from ocean_lib.observations.batch import observe, select_statistics, standardise
+from ocean_lib.observations.batch import (
+    exactly_observed,
+    observe,
+    select_statistics,
+    standardise,
+    uncertain_ocean,
+)
 
 FLOATS = {"pattern": "profiles", "observed": 0.03, "surface": 0.7, "clouds": [0.1, 0.6]}
 SIZES = dict.fromkeys(("value", "observed", "error", "ocean", "surface", "surface_observed"), 4)
@@ -130,6 +136,22 @@ def test_the_order_of_dimensions_does_not_matter(small_store):
     first, second = (standardise(o, small_store.statistics()) for o in (observations, turned))
     for name, part in first.items():
         assert torch.equal(part.nan_to_num(), second[name].nan_to_num()), name
+
+
+def test_uncertain_ocean_has_the_hidden_cells_and_those_observed_with_an_error(small_store):
+    observations = observe(small_store.fields("test"), FLOATS, 5)
+    generator = np.random.default_rng(0)
+    drawn = generator.exponential(0.3, observations.error.shape).astype(np.float32)
+    drawn[generator.random(drawn.shape) < 0.5] = 0
+    observations["error"] = observations.error.copy(data=drawn).where(observations.observed)
+    batch = standardise(observations, small_store.statistics())
+    observed, ocean = observations.observed.values, batch["ocean"].numpy()
+    hidden, with_error = ocean & ~observed, observed & (drawn > 0)
+    assert with_error.any() and (observed & ~with_error).any()
+    uncertain = uncertain_ocean(batch).numpy()
+    np.testing.assert_array_equal(uncertain, hidden | with_error)
+    np.testing.assert_array_equal(uncertain & ~hidden, with_error)
+    np.testing.assert_array_equal(ocean & ~uncertain, exactly_observed(batch).numpy())
 
 
 # Statistics at a grid
