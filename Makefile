@@ -1,20 +1,35 @@
-# make demo | test | test-browser | lab | app | doctor | figures | benchmark | run P=name [ARGS="key=value --fresh"]
+# make demo | test | lint | docs | wheel | test-browser | lab | app | doctor | figures | benchmark
+# make run P=name [ARGS="key=value --fresh"]
 # PYTHON is the interpreter that .venv is created with: 3.11, 3.12 or 3.13.
 
 PYTHON ?= python3
 VENV = .venv/bin/python
 INSTALLED = .venv/.installed
+DEV = .venv/.installed-dev
 
-# Nothing is compiled at installation: what is imported is, once, and kept.
+# Only modules that are imported are compiled, once, and the result is kept.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-browser lab app doctor figures benchmark run
+.PHONY: demo test lint docs wheel test-browser lab app doctor figures benchmark run
 
 demo: $(INSTALLED)
 	$(VENV) -m ocean_lib run demo $(ARGS)
 
 test: $(INSTALLED)
 	OMP_NUM_THREADS=1 $(VENV) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+
+lint: $(DEV) # style, format, the direction of imports, types
+	$(VENV) -m ruff check .
+	$(VENV) -m ruff format --check .
+	.venv/bin/lint-imports
+	$(VENV) -m mypy
+
+docs: $(DEV) # the site in docs/_build/html, with the notebooks as the smoke run executed them
+	$(VENV) -m ocean_lib run smoke run=docs
+	$(VENV) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+
+wheel: $(DEV) # builds the wheel, installs it alone in an empty environment, reconstructs with it
+	$(VENV) tests/wheel.py
 
 test-browser: $(INSTALLED) # needs chromium and node
 	npm install --silent --no-save --prefix tests/browser playwright-core
@@ -44,7 +59,11 @@ run: $(INSTALLED)
 	  $(VENV) -m ocean_lib list; exit 2; }
 	$(VENV) -m ocean_lib run $(P) $(ARGS)
 
-$(INSTALLED): requirements.txt
+$(INSTALLED): requirements.txt pyproject.toml
 	test -x $(VENV) || $(PYTHON) -m venv .venv
 	$(VENV) -m pip install --quiet --no-compile --requirement requirements.txt
+	touch $@
+
+$(DEV): $(INSTALLED)
+	$(VENV) -m pip install --quiet --no-compile --editable '.[dev]'
 	touch $@

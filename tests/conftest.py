@@ -37,6 +37,10 @@ def device(request) -> str:
 
 @pytest.fixture(scope="session")
 def small_ocean() -> xr.Dataset:
+    return make_small_ocean()
+
+
+def make_small_ocean() -> xr.Dataset:
     """60 months, 5 levels, 20×28 cells: a land corner, a sloping bottom, a cooler skin above."""
     rng = np.random.default_rng(0)
     months, height, width = 60, 20, 28

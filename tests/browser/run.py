@@ -22,16 +22,16 @@ ROOT = Path(__file__).resolve().parents[2]
 SHOTS = ROOT / "outputs" / "browser"
 BROKEN = {
     "broken": """
-from ocean_lib import inside
+from ocean_lib.explore import reconstruction_view
 
-View = inside.ReconstructionView
+View = reconstruction_view.ReconstructionView
 show = View.show
 View.show = lambda view, **names: None if hasattr(view, "chosen") else show(view, **names)
 """,
     "silent": """
-from ocean_lib import inside
+from ocean_lib.explore import reconstruction_view
 
-inside.ReconstructionView.click = lambda *where: True
+reconstruction_view.ReconstructionView.click = lambda *where: True
 """,
 }
 
