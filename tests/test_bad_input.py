@@ -27,7 +27,7 @@ from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.reconstruct.from_files import reconstruct_files
 from ocean_lib.runs.parameters import load_parameters
 from ocean_lib.runs.paths import open_run
-from ocean_lib.sources import fetch
+from ocean_lib.sources import download
 from ocean_lib.store.store import Store, build_store
 
 HTML = b"<!DOCTYPE html><html><title>Sign in</title></html>"
@@ -246,7 +246,7 @@ def no_right(user):
 
 
 def fetched(source, **choices):
-    return lambda user: fetch.fetch(source, user.home / "raw", **choices)
+    return lambda user: download.fetch(source, user.home / "raw", **choices)
 
 
 F = FileNotFoundError

@@ -16,7 +16,7 @@ from marine_store import PASSWORD, USER, Fault, archive
 
 from ocean_lib.sources import client as service
 from ocean_lib.sources import copernicus as products
-from ocean_lib.sources import fetch
+from ocean_lib.sources import download
 
 REGION = (-71.6, -68.4, 32.5, 35.0)
 ASKED = {"region": REGION, "months": ("1996-07", "1996-10"), "depths": [9.6, 318.1]}
@@ -55,7 +55,7 @@ def _enter(environment):
 def _fetch(source, folder, patience=60.0, **asked):
     """In the other process: the files, and what was shown."""
     service.PATIENCE, lines = patience, []
-    files = fetch.fetch(source, folder, show=lines.append, **asked)
+    files = download.fetch(source, folder, show=lines.append, **asked)
     return files, "\n".join(lines)
 
 
@@ -63,8 +63,8 @@ def _renamed(folder, **asked):
     """In the other process: a product whose first dataset the service does not know."""
     from dataclasses import replace
 
-    known = fetch.SOURCES["glorys12"]
-    fetch.SOURCES["renamed"] = replace(known, datasets=("cmems_mod_of_old", *known.datasets))
+    known = download.SOURCES["glorys12"]
+    download.SOURCES["renamed"] = replace(known, datasets=("cmems_mod_of_old", *known.datasets))
     return _fetch("renamed", folder, **asked)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ocean_lib.sources import copernicus, fetch
+from ocean_lib.sources import copernicus, download
 
 GLORYS12 = {"region": (-66, -62, 22, 26), "months": ["2020-11", "2021-02"]}
 
@@ -30,14 +30,14 @@ def own(tmp_path):
 
 
 def test_the_client_is_imported_only_to_download():
-    code = "import sys, ocean_lib.sources.fetch; assert 'copernicusmarine' not in sys.modules"
+    code = "import sys, ocean_lib.sources.download; assert 'copernicusmarine' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_own_files_are_read_in_place(own, tmp_path):
     lines = []
     for path in (own, str(own.parent / "*.nc"), own.parent, [own]):
-        assert fetch.fetch("netcdf", tmp_path / "raw", path=path, show=lines.append) == [own]
+        assert download.fetch("netcdf", tmp_path / "raw", path=path, show=lines.append) == [own]
     assert not (tmp_path / "raw").exists() and "2 longitude" in lines[0]
 
 
@@ -50,7 +50,7 @@ def test_own_files_are_refused_first(own, tmp_path):
         (page, ValueError, "web page"),
     ):
         with pytest.raises(error, match=words):
-            fetch.fetch("netcdf", tmp_path / "raw", path=path)
+            download.fetch("netcdf", tmp_path / "raw", path=path)
 
 
 def test_the_demo_ocean_is_written_with_its_seed(monkeypatch, tmp_path):
@@ -62,8 +62,8 @@ def test_the_demo_ocean_is_written_with_its_seed(monkeypatch, tmp_path):
 
     monkeypatch.setattr("ocean_lib.sources.demo_files.write", write)
     lines = []
-    files = fetch.fetch("demo", tmp_path, seed=3, show=lines.append)
-    fetch.fetch("demo", tmp_path, months=12, show=lines.append)
+    files = download.fetch("demo", tmp_path, seed=3, show=lines.append)
+    download.fetch("demo", tmp_path, months=12, show=lines.append)
     assert files == [tmp_path / "a.nc", tmp_path / "b.nc"]
     assert called == [(tmp_path, 3, 168), (tmp_path, 1, 12)] and "Synthetic" in lines[-1]
 
@@ -84,14 +84,14 @@ def test_the_demo_ocean_is_written_with_its_seed(monkeypatch, tmp_path):
 def test_a_bad_request_is_refused_before_the_login(no_login, tmp_path, change, words):
     request = {"source": "glorys12", **GLORYS12, **change}
     with pytest.raises(ValueError) as caught:
-        fetch.fetch(folder=tmp_path / "raw", **request)
+        download.fetch(folder=tmp_path / "raw", **request)
     for word in words:
         assert word in str(caught.value)
 
 
 def test_no_login_says_how_to_get_one(no_login, tmp_path):
     with pytest.raises(PermissionError, match="register.*copernicusmarine login.*USERNAME"):
-        fetch.fetch("glorys12", tmp_path / "raw", **GLORYS12)
+        download.fetch("glorys12", tmp_path / "raw", **GLORYS12)
     assert not (tmp_path / "raw").exists()
 
 
@@ -106,24 +106,24 @@ def test_months_that_are_all_there_need_no_login(no_login, tmp_path):
     for path in request.files.values():
         path.touch()
     asked = GLORYS12 | {"depths": [0.5]}
-    files = fetch.fetch("glorys12", tmp_path, show=lines.append, **asked)
+    files = download.fetch("glorys12", tmp_path, show=lines.append, **asked)
     assert files == list(request.files.values()) and "all of 4 month(s) are there" in lines[0]
     # Another region or other levels are other files: nothing is taken for what it is not.
     for change in ({"depths": [0.5, 10.0]}, {"region": (-66, -61, 22, 26)}, {"shallowest": True}):
         with pytest.raises(PermissionError):
-            fetch.fetch("glorys12", tmp_path, **(asked | change))
+            download.fetch("glorys12", tmp_path, **(asked | change))
 
 
 def test_the_last_months_of_a_period_are_within_it():
-    assert fetch.last_months(["2005-01", "2020-12"], 66) == ("2015-07", "2020-12")
-    assert fetch.last_months(["2020-11", "2020-12"], 66) == ("2020-11", "2020-12")
+    assert download.last_months(["2005-01", "2020-12"], 66) == ("2015-07", "2020-12")
+    assert download.last_months(["2020-11", "2020-12"], 66) == ("2020-11", "2020-12")
 
 
 def test_who_is_credited_follows_from_what_was_used():
-    both = fetch.credit_and_licence("glorys12", "ostia")
+    both = download.credit_and_licence("glorys12", "ostia")
     assert "GLORYS12V1" in both["credit"] and "OSTIA" in both["credit"]
     assert both["licence"].count("Copernicus Marine Service licence") == 1
-    own = fetch.credit_and_licence("netcdf", attributes={"credit": "A. Sailor"})
+    own = download.credit_and_licence("netcdf", attributes={"credit": "A. Sailor"})
     assert own == {"credit": "A. Sailor", "licence": "as stated by their owner"}
-    named = fetch.credit_and_licence("glorys12", attributes={"credit": "A. Sailor"})
+    named = download.credit_and_licence("glorys12", attributes={"credit": "A. Sailor"})
     assert "Mercator" in named["credit"]
