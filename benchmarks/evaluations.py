@@ -17,7 +17,7 @@ from ocean_lib.core.atomic import atomic_write
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.reconstruct.convergence import score_by_evaluations
 from ocean_lib.runs.paths import device_name, workspace
-from ocean_lib.runs.progress import progress
+from ocean_lib.runs.progress_bar import progress
 
 from .densify.cases import open_ocean
 

@@ -30,7 +30,7 @@ from ocean_lib.model.densifier import LIMIT, Densifier
 from ocean_lib.observations.batch import observe
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.runs.paths import device_name, workspace
-from ocean_lib.runs.progress import progress
+from ocean_lib.runs.progress_bar import progress
 from ocean_lib.scores import metrics
 from ocean_lib.scores.evaluation import hidden_ocean
 from ocean_lib.store.store import Store

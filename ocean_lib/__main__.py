@@ -95,7 +95,7 @@ def _reconstruct(checkpoint, observations, output, device, **choices) -> int:
     from ocean_lib.reconstruct import from_files
     from ocean_lib.reconstruct.from_files import reconstruct_files
     from ocean_lib.runs.paths import device_name
-    from ocean_lib.runs.progress import progress
+    from ocean_lib.runs.progress_bar import progress
 
     shown = partial(progress, label="rows")
     try:

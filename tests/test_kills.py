@@ -25,7 +25,8 @@ from ocean_lib.runs.lock import hold_run
 BENCHMARK = Path(__file__).resolve().parents[1] / "benchmarks" / "kill.py"
 PROGRAM = """\
 import pathlib, sys
-from ocean_lib import __main__, runner
+from ocean_lib import __main__
+from ocean_lib.runs import runner
 runner.NOTEBOOKS = pathlib.Path(sys.argv[1])
 sys.exit(__main__.main(sys.argv[2:]))
 """
@@ -35,7 +36,7 @@ import torch
 from tiny import batches, densifier
 from ocean_lib.runs import open_run
 from ocean_lib.store import Store
-from ocean_lib.training import stages, train
+from ocean_lib.model import stages, train
 
 torch.set_num_threads(threads)
 here, data = open_run(run), Store(built)

@@ -18,7 +18,7 @@ from ocean_lib.model.diffusion import Diffusion
 from ocean_lib.model.scenes import Batches
 from ocean_lib.observations.batch import observe
 from ocean_lib.reconstruct.ensemble import reconstruct
-from ocean_lib.runs.progress import progress
+from ocean_lib.runs.progress_bar import progress
 from ocean_lib.scores import calibration
 from ocean_lib.store.store import Store
 
@@ -70,4 +70,4 @@ def fitted(model: Densifier, store: Store, specifications: list[dict], **choices
     fields = store.fields("validation")
     trials = {each["name"]: observe(fields, each, 7 + k) for k, each in enumerate(specifications)}
     drawn = {name: reconstruct(model, seen, **choices) for name, seen in trials.items()}
-    return calibration.fit_calibration_of_cases(fields, trials, drawn)
+    return calibration.fit_calibration_by_case(fields, trials, drawn)

@@ -10,11 +10,11 @@ import html
 import ipywidgets as widgets
 
 from ocean_lib.explore import other_views, reconstruction_view
-from ocean_lib.explore.canvas import close, live_canvas, with_controls
-from ocean_lib.explore.run_state import known_runs, state
-from ocean_lib.plots.labels import metres, month
+from ocean_lib.explore.canvas import close_widgets, live_canvas, with_controls
+from ocean_lib.explore.run_state import known_runs, read_state
+from ocean_lib.plots.labels import depth_label, month_label
 from ocean_lib.runs.paths import find_run
-from ocean_lib.runs.progress import clock
+from ocean_lib.runs.progress_bar import clock
 
 __all__ = [
     "explore_denoising",
@@ -42,7 +42,7 @@ def _slider(description, options, value=None):
 
 def _depths(dataset):
     """A slider over its levels, the middle one chosen: there the ocean is least known."""
-    levels = [(metres(z), float(z)) for z in dataset["depth"].values]
+    levels = [(depth_label(z), float(z)) for z in dataset["depth"].values]
     return _slider("depth", levels, levels[len(levels) // 2][1])
 
 
@@ -85,16 +85,16 @@ def explore_reconstruction(reconstruction, baselines=None):
     field without cases or truth will do. Further variables have a list of their own. Returns the
     widget.
     """
-    names = reconstruction_view.choices(reconstruction, baselines)
+    names = reconstruction_view.quantity_names(reconstruction, baselines)
     left, right = ("truth", "mean") if "truth" in names else ("mean", "spread")
-    controls, kinds = {}, reconstruction_view.variables(reconstruction)
+    controls, kinds = {}, reconstruction_view.variable_names(reconstruction)
     if len(kinds) > 1:
         controls["variable"] = widgets.Dropdown(description="variable", options=kinds)
     if "case" in reconstruction.dims:
         cases = [str(name) for name in reconstruction["case"].values]
         controls["case"] = widgets.Dropdown(description="case", options=cases)
     controls |= {
-        "time": _slider("month", [(month(t), t) for t in reconstruction["time"].values]),
+        "time": _slider("month", [(month_label(t), t) for t in reconstruction["time"].values]),
         "depth": _depths(reconstruction),
         "left": widgets.Dropdown(description="left", options=names, value=left),
         "right": widgets.Dropdown(description="right", options=names, value=right),
@@ -153,7 +153,7 @@ def explore_runs(run=""):
             explore_reconstruction(netcdf.read_reconstruction(here.reconstruction), baselines)
         ]
         for widget in old:
-            close(widget)
+            close_widgets(widget)
 
     chosen.observe(opened, names="value")
     opened()
@@ -183,7 +183,7 @@ def explore_run(run=""):
         if chosen.value is None:
             words.value = "no run yet; one that begins appears here"
             return
-        now = state(find_run(chosen.value))
+        now = read_state(find_run(chosen.value))
         bar.max, bar.value = max(now.steps, 1), now.step
         bar.bar_style = "danger" if now.failed else "info" if now.running else ""
         words.value = "<br>".join(html.escape(line) for line in _told(now))

@@ -1,4 +1,4 @@
-"""Runs: one folder for everything that an experiment makes.
+"""Runs: one folder per experiment, filled by executing the notebooks.
 
 Strict parameters, the lock, papermill, progress, the manifest, and the doctor.
 """
@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "parameters": ["RunError", "load_parameters"],
         "paths": ["Run", "device_name", "folder_name", "open_run", "workspace"],
-        "progress": ["progress"],
+        "progress_bar": ["progress"],
         "runner": ["execute_run"],
     },
 )

@@ -1,10 +1,10 @@
 """Strict parameters: nothing runs on a misspelt name or on a value of the wrong type.
 
-An experiment is a YAML file of values for the notebooks' parameters cells. papermill alone lets a
-misspelt name pass with a warning and the default runs; YAML reads `1e-4` as text. So every name
-must be declared in the parameters cell (tagged `parameters`, annotated literals) of at least one
-notebook of the chain, and every value must fit that annotation. A name that several notebooks
-declare is one parameter with one value: annotations and defaults must agree.
+An experiment is a YAML file of values for the notebooks' parameters cells. papermill alone only
+warns about a misspelt name and runs with the default, and YAML reads `1e-4` as text. Here every
+name must be declared in the parameters cell (tagged `parameters`, annotated literals) of at least
+one notebook of the chain, and every value must fit the annotation. A name that several notebooks
+declare is one parameter: its annotations and defaults must agree.
 """
 
 import ast
@@ -18,6 +18,7 @@ import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 __all__ = [
     "NOTEBOOKS",
@@ -31,29 +32,40 @@ __all__ = [
 ]
 
 
-NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
-_TYPES = {kind.__name__: kind for kind in (bool, int, float, str, list, tuple, dict)}
+NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"  # of the checkout
+_TYPES = {kind.__name__: kind for kind in (bool, int, float, str, list, dict)}
 
 
 class RunError(ValueError):
-    """A run is refused; the text names the value, the limit and the remedy."""
+    """A run is refused; the message names the value, the limit and the remedy."""
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """One line of a parameters cell: its annotation as a type, and its default."""
+    """One statement of a parameters cell: its annotation as a type, and its default."""
 
-    kind: typing.Any
-    default: typing.Any
+    kind: Any
+    default: Any
 
     @property
     def annotation(self) -> str:
+        """The annotation as a notebook spells it."""
         return self.kind.__name__ if type(self.kind) is type else str(self.kind)
 
 
 def chain(notebooks: Path) -> list[Path]:
-    """The numbered notebooks, in the order in which a run executes them."""
-    return sorted(Path(notebooks).glob("[0-9][0-9]_*.ipynb"))
+    """The numbered notebooks, in the order in which a run executes them.
+
+    Raises:
+        RunError: the folder has none, as beside an installed package.
+    """
+    numbered = sorted(Path(notebooks).glob("[0-9][0-9]_*.ipynb"))
+    if not numbered:
+        raise RunError(
+            f"{notebooks} has no numbered notebooks, and the installed package does not contain"
+            " them; clone the repository and run `python -m ocean_lib` there"
+        )
+    return numbered
 
 
 def parameters_files(notebooks: Path) -> list[Path]:
@@ -65,29 +77,30 @@ def declared(notebook: Path) -> dict[str, Parameter]:
     """The parameters that a notebook declares.
 
     Raises:
-        RunError: a line of the parameters cell is not `name: annotation = literal`.
+        RunError: a statement of the parameters cell is not `name: annotation = literal`.
     """
     cells = json.loads(Path(notebook).read_text(encoding="utf-8"))["cells"]
     tagged = [cell for cell in cells if "parameters" in cell["metadata"].get("tags", ())]
-    if not tagged:
-        return {}
-    found = {}
-    for line in ast.parse("".join(tagged[0]["source"])).body:
+    parameters = {}
+    for statement in ast.parse("".join(tagged[0]["source"])).body if tagged else ():
         try:
-            if not isinstance(line, ast.AnnAssign) or line.value is None:
+            if not isinstance(statement, ast.AnnAssign) or statement.value is None:
                 raise ValueError
-            kind = _type(line.annotation)
-            found[line.target.id] = Parameter(kind, ast.literal_eval(line.value))
+            default = ast.literal_eval(statement.value)
+            parameters[ast.unparse(statement.target)] = Parameter(
+                _type(statement.annotation), default
+            )
         except ValueError as error:
             raise RunError(
-                f"{Path(notebook).name}: its parameters cell holds `{ast.unparse(line)}`; write"
-                f" `name: annotation = literal`, annotated with {', '.join(_TYPES)} or None"
+                f"{Path(notebook).name}: its parameters cell holds `{ast.unparse(statement)}`;"
+                " write `name: annotation = literal`, annotated with"
+                f" {', '.join(_TYPES)} or None"
             ) from error
-    return found
+    return parameters
 
 
-def _type(annotation: ast.expr):
-    """The type that an annotation names, read from its syntax: nothing of a file is executed.
+def _type(annotation: ast.expr) -> Any:
+    """The type that an annotation names, read from its syntax without executing it.
 
     Raises:
         ValueError: it is not made of the names in `_TYPES`, None, `[...]` and `|`.
@@ -99,113 +112,112 @@ def _type(annotation: ast.expr):
             return type(None)
         case ast.BinOp(left=left, op=ast.BitOr(), right=right):
             return _type(left) | _type(right)
-        case ast.Subscript(value=ast.Name(id="list" | "tuple" | "dict" as name), slice=inside):
-            parts = inside.elts if isinstance(inside, ast.Tuple) else [inside]
-            return types.GenericAlias(_TYPES[name], tuple(_type(part) for part in parts))
-    raise ValueError(f"{ast.unparse(annotation)} is no type of a parameter")
+        case ast.Subscript(value=ast.Name(id="list"), slice=item):
+            return list[_type(item)]  # type: ignore[misc]
+    raise ValueError(f"{ast.unparse(annotation)} cannot be the type of a parameter")
 
 
 def load_parameters(
     name_or_path: str | Path, overrides: Iterable[str] = (), *, notebooks: Path = NOTEBOOKS
-) -> dict:
+) -> dict[str, Any]:
     """Every parameter of the chain, resolved: default, then the YAML file, then overrides.
 
     Args:
         name_or_path: `demo` for `notebooks/parameters/demo.yaml`, or a path ending in `.yaml`.
-        overrides: `key=value` each; the value is read as YAML, or as it stands for text.
+        overrides: `key=value` strings; a value is read as YAML, or verbatim where the type is str.
         notebooks: the folder that holds the chain and its `parameters/`.
 
     Returns:
         Name to value; `run` is the file's stem unless given. A relative `path`, `observations` or
-        `*_path` that exists from the working directory becomes absolute.
+        `*_path` that exists in the working directory becomes absolute.
 
     Raises:
         RunError: a name is unknown, a value does not fit, or a file is absent or not a mapping.
     """
-    every = _every_parameter(Path(notebooks))
-    source = _parameters_file(name_or_path, Path(notebooks))
+    known = _all_parameters(Path(notebooks))
+    file = _parameters_file(name_or_path, Path(notebooks))
     try:
-        given = _read_yaml(source.read_text(encoding="utf-8"), source.name) or {}
+        values = _read_yaml(file.read_text(encoding="utf-8"), file.name) or {}
     except (OSError, UnicodeDecodeError) as error:
-        raise RunError(f"{source} cannot be read ({error}); write it as UTF-8 text") from error
-    if not isinstance(given, dict):
-        raise RunError(f"{source.name} holds no `name: value` lines; write one a parameter")
+        raise RunError(f"{file} cannot be read ({error}); write it as UTF-8 text") from error
+    if not isinstance(values, dict):
+        raise RunError(f"{file.name} holds no `name: value` lines; write one per parameter")
+    for name in values:
+        _check_name(name, known, file.name)
     for override in overrides:
-        key, equals, text = override.partition("=")
+        name, equals, text = override.partition("=")
         if not equals:
             raise RunError(f"{override!r} is no override; write key=value")
-        _check_name(key, every, override)
-        given[key] = text if every[key].kind is str else _read_yaml(text, override)
+        _check_name(name, known, override)
+        values[name] = text if known[name].kind is str else _read_yaml(text, override)
 
-    resolved = {name: parameter.default for name, parameter in every.items()}
-    resolved["run"] = source.stem
-    for name, value in given.items():
-        _check_name(name, every, source.name)
-        resolved[name] = _checked(name, value, every[name])
-        if name in ("path", "observations") or str(name).endswith("_path"):
+    resolved = {name: parameter.default for name, parameter in known.items()}
+    resolved["run"] = file.stem
+    for name, value in values.items():
+        resolved[name] = _checked(name, value, known[name])
+        if name in ("path", "observations") or name.endswith("_path"):
             resolved[name] = _absolute(resolved[name])
         if name in ("patterns", "cases"):
             resolved[name] = [
-                each | {"positions": _absolute(each["positions"])} if "positions" in each else each
-                for each in resolved[name]
+                pattern | {key: _absolute(pattern[key]) for key in pattern.keys() & {"positions"}}
+                for pattern in resolved[name]
             ]
     return resolved
 
 
-def _every_parameter(notebooks: Path) -> dict[str, Parameter]:
-    if not chain(notebooks):
-        raise RunError(f"{notebooks} holds no numbered notebook; run from a whole checkout")
-    every, first = {}, {}
+def _all_parameters(notebooks: Path) -> dict[str, Parameter]:
+    parameters: dict[str, Parameter] = {}
+    first: dict[str, str] = {}  # name to the notebook that declares it first
     for notebook in chain(notebooks):
         for name, parameter in declared(notebook).items():
-            if every.setdefault(name, parameter) != parameter:
-                other = every[name]
+            other = parameters.setdefault(name, parameter)
+            first.setdefault(name, notebook.name)
+            if other != parameter:
                 raise RunError(
                     f"{first[name]} has `{name}: {other.annotation} = {other.default!r}` but"
                     f" {notebook.name} `{name}: {parameter.annotation} = {parameter.default!r}`;"
-                    " a shared parameter has one annotation and one default"
+                    " give a shared parameter one annotation and one default"
                 )
-            first.setdefault(name, notebook.name)
-    return every
+    return parameters
 
 
 def _parameters_file(name_or_path: str | Path, notebooks: Path) -> Path:
-    given = Path(name_or_path)
-    written = given.suffix in (".yaml", ".yml")
-    source = given if written else notebooks / "parameters" / f"{given}.yaml"
-    if source.is_file():
-        return source
+    path = Path(name_or_path)
+    if path.suffix not in (".yaml", ".yml"):
+        path = notebooks / "parameters" / f"{path}.yaml"
+    if path.is_file():
+        return path
     known = [file.stem for file in parameters_files(notebooks)]
     raise RunError(
-        f"no parameters {str(name_or_path)!r}{suggestion(str(given), known)};"
+        f"no parameters {str(name_or_path)!r}{suggestion(str(name_or_path), known)};"
         f" known are: {', '.join(known)}; or give the path of a .yaml file"
     )
 
 
-def _read_yaml(text: str, where: str):
+def _read_yaml(text: str, origin: str) -> Any:
     import yaml
 
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise RunError(f"{where} is not YAML: {error}") from error
+        raise RunError(f"{origin} is not YAML: {error}") from error
 
 
-def _check_name(name, every: dict, where: str) -> None:
-    if name not in every:
+def _check_name(name: Any, known: dict[str, Parameter], origin: str) -> None:
+    if name not in known:
         raise RunError(
-            f"no notebook has a parameter {name!r} (given by {where})"
-            f"{suggestion(str(name), every)}; known are: {', '.join(sorted(every))}"
+            f"no notebook has a parameter {name!r} (given by {origin})"
+            f"{suggestion(str(name), known)}; known are: {', '.join(sorted(known))}"
         )
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """`, did you mean …?` where a known name is close."""
+    """`, did you mean …?` if a known name is close, else nothing."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f", did you mean {close[0]!r}?" if close else ""
 
 
-def _checked(name: str, value, parameter: Parameter):
+def _checked(name: str, value: Any, parameter: Parameter) -> Any:
     """The value if it fits its annotation; a YAML date stands for its text."""
     if isinstance(value, datetime.date):
         value = value.isoformat()
@@ -214,28 +226,20 @@ def _checked(name: str, value, parameter: Parameter):
     raise RunError(f"{name} is {value!r}, but must be {parameter.annotation}{_remedy(value)}")
 
 
-def _fits(value, kind) -> bool:
-    origin, inner = typing.get_origin(kind), typing.get_args(kind)
-    if origin in (types.UnionType, typing.Union):
-        return any(_fits(value, each) for each in inner)
-    if kind is None or kind is types.NoneType:
-        return value is None
-    if kind in (list, tuple) or origin in (list, tuple):
-        if not isinstance(value, list | tuple):
-            return False
-        if origin is tuple and Ellipsis not in inner:
-            return len(value) == len(inner) and all(map(_fits, value, inner))
-        return not inner or all(_fits(each, inner[0]) for each in value)
-    if kind is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, origin or kind)
+def _fits(value: Any, kind: Any) -> bool:
+    if isinstance(kind, types.UnionType):
+        return any(_fits(value, option) for option in typing.get_args(kind))
+    if typing.get_origin(kind) is list:
+        (item_kind,) = typing.get_args(kind)
+        return isinstance(value, list) and all(_fits(item, item_kind) for item in value)
+    if kind in (int, float) and isinstance(value, bool):
+        return False
+    return isinstance(value, int | float if kind is float else kind)
 
 
-def _remedy(value) -> str:
+def _remedy(value: Any) -> str:
     """What to write instead: YAML reads a number only with a point and a signed exponent."""
-    for text in value if isinstance(value, list | tuple) else [value]:
+    for text in value if isinstance(value, list) else [value]:
         number = re.fullmatch(r"([+-]?\d+)\.?(\d*)[eE]([+-]?)(\d+)", str(text))
         if isinstance(text, str) and number:
             whole, part, sign, power = number.groups()
@@ -245,9 +249,10 @@ def _remedy(value) -> str:
     return ""
 
 
-def _absolute(value):
-    if isinstance(value, list | tuple):
-        return [_absolute(each) for each in value]
+def _absolute(value: Any) -> Any:
+    """A path, or a list of them, made absolute where something exists there."""
+    if isinstance(value, list):
+        return [_absolute(item) for item in value]
     if isinstance(value, str) and value:
         path = Path(value).expanduser()
         return str(path.absolute()) if path.exists() or glob.glob(str(path)) else value

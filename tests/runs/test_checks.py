@@ -61,7 +61,7 @@ CASES = [
 @pytest.mark.parametrize("given, told", CASES, ids=[given for given, _ in CASES])
 def test_a_value_that_cannot_work_is_refused(given, told, tmp_path, monkeypatch):
     monkeypatch.setenv("OCEAN_WORKSPACE", str(tmp_path))
-    monkeypatch.setattr(runner, "holding", None)  # nothing is to come this far
+    monkeypatch.setattr(runner, "hold_run", None)  # nothing is to come this far
     overrides = [given] if "{" in given else given.split()
     with pytest.raises(RunError, match=re.compile(told, re.DOTALL)):
         runner.execute_run("demo", overrides)

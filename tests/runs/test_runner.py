@@ -15,7 +15,7 @@ from ocean_lib.runs import doctor, lock, runner
 from ocean_lib.runs import manifest as manifests
 from ocean_lib.runs.parameters import RunError, declared, load_parameters
 from ocean_lib.runs.paths import device_name, open_run, workspace
-from ocean_lib.runs.progress import progress
+from ocean_lib.runs.progress_bar import progress
 
 FIRST = """\
 run: str = "tiny"  # folder under outputs/
@@ -327,8 +327,8 @@ def test_a_stopped_step_is_not_done(notebooks, monkeypatch):
 
 def test_a_second_process_is_refused(notebooks):
     code = (
-        "from ocean_lib.processes import holding; from ocean_lib.runs import open_run\n"
-        "with holding(open_run('tiny').folder):\n    print('held', flush=True); input()"
+        "from ocean_lib.runs.lock import hold_run; from ocean_lib.runs import open_run\n"
+        "with hold_run(open_run('tiny').folder):\n    print('held', flush=True); input()"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -443,7 +443,7 @@ def test_a_bar_is_drawn_only_where_somebody_watches(watched):
     from jupyter_client.manager import run_kernel
 
     code = (
-        "from ocean_lib.progress import progress\n"
+        "from ocean_lib.runs import progress\n"
         "for record in progress([{'step': 1}], total=1, label='tiles'): pass"
     )
     said = []
