@@ -11,7 +11,7 @@ import re
 
 import ipywidgets as widgets
 
-__all__ = ["close", "live_canvas", "with_controls"]
+__all__ = ["close_widgets", "live_canvas", "with_controls"]
 
 
 DPI = 300  # of a figure taken away
@@ -89,9 +89,9 @@ def _words(control):
     return shown if isinstance(shown, str) else f"{control.description} {control.value}"
 
 
-def close(widget):
+def close_widgets(widget):
     """Let go of a widget and all in it: what is open keeps its data."""
     for child in getattr(widget, "children", ()):
-        close(child)
+        close_widgets(child)
     widget.unobserve_all()
     widget.close()

@@ -12,15 +12,15 @@ from ocean_lib.plots.projections import project
 from ocean_lib.plots.style import (
     STYLE,
     coast_lines,
+    colour_map,
     dots,
     is_sparse,
-    look,
     map_base,
     map_panels,
     unit_label,
 )
 
-__all__ = ["LiveMap", "live_maps", "settle"]
+__all__ = ["LiveMap", "live_maps", "fix_layout"]
 
 
 SEEN = {"ms": 2.5, "mfc": "white", "mec": "black", "mew": 0.5, "zorder": 4}
@@ -68,8 +68,8 @@ class LiveMap:
         with self.norm.callbacks.blocked():
             self.norm.vmin, self.norm.vmax = limits
         if kind != self.kind:
-            self.dots.set_cmap(look(kind)[0])
-            self.mesh.set_cmap(look(kind)[0])
+            self.dots.set_cmap(colour_map(kind)[0])
+            self.mesh.set_cmap(colour_map(kind)[0])
             self.kind = kind
         else:
             self.mesh.changed()
@@ -111,7 +111,7 @@ def live_maps(field, ocean, number, *, spare=0, extra=1.0, width=9.5):
     return figure, maps, rest
 
 
-def settle(figure):
+def fix_layout(figure):
     """Lay the figure out for good, with room for titles of two lines; True if it was not yet."""
     if figure.get_layout_engine() is None:
         return False

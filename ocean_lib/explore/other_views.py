@@ -5,10 +5,10 @@ Figures that are kept, and changed by `show`; they know nothing of widgets or ca
 
 import matplotlib as mpl
 
-from ocean_lib.explore.live_map import live_maps, settle
+from ocean_lib.explore.live_map import fix_layout, live_maps
 from ocean_lib.observations.batch import observe
 from ocean_lib.plots.curves import loss_curve
-from ocean_lib.plots.labels import metres, month
+from ocean_lib.plots.labels import depth_label, month_label
 from ocean_lib.plots.style import STYLE, robust_limits
 
 __all__ = ["DenoisingView", "LossView", "MasksView"]
@@ -44,7 +44,7 @@ class MasksView:
         level = self.seen.sel(depth=depth, method="nearest")
         field = self.data["temperature"].isel(time=0).sel(depth=level["depth"])
         ocean = level["ocean"]
-        limits, where = robust_limits(field.where(ocean)), metres(level["depth"])
+        limits, where = robust_limits(field.where(ocean)), depth_label(level["depth"])
         share = 100 * float((level["observed"] & ocean).sum() / max(int(ocean.sum()), 1))
         shown = [
             (level["value"], ocean, limits, f"Observed at {where}, {share:.3g} %"),
@@ -56,8 +56,8 @@ class MasksView:
             shown.insert(0, (level["surface"], wet, robust_limits(above), words))
         for one, (values, wet, extent, title) in zip(self.maps, shown, strict=True):
             one.set(values.assign_attrs(field.attrs), "temperature", extent, wet, title)
-        self.figure.suptitle(f"{pattern}, {month(self.data['time'][0])}, seed {seed}")
-        settle(self.figure)
+        self.figure.suptitle(f"{pattern}, {month_label(self.data['time'][0])}, seed {seed}")
+        fix_layout(self.figure)
 
 
 class DenoisingView:
@@ -82,7 +82,7 @@ class DenoisingView:
         now = self.steps.isel(step=step).where(self.ocean)
         title = f"Step {step}, noise {float(now['noise_level']):.2f}"
         self.maps[0].set(now, self.kind, self.limits, self.ocean, title)
-        settle(self.figure)
+        fix_layout(self.figure)
 
 
 class LossView:

@@ -7,17 +7,23 @@ also makes a still. Its maps are those of `live`.
 import matplotlib as mpl
 import numpy as np
 
-from ocean_lib.explore.live_map import live_maps, settle
+from ocean_lib.explore.live_map import fix_layout, live_maps
 from ocean_lib.fields.conventions import named
 from ocean_lib.fields.reconstruction_file import select
-from ocean_lib.plots.labels import capital, if_calibrated, metres, month, place_label
-from ocean_lib.plots.profiles import fan, nearby, remotest
+from ocean_lib.plots.labels import (
+    calibrated_suffix,
+    capitalised,
+    depth_label,
+    month_label,
+    place_label,
+)
+from ocean_lib.plots.profiles import draw_profile, most_remote_column, observed_columns_near
 from ocean_lib.plots.projections import cell_edges, unproject
 from ocean_lib.plots.sections import paint_section, transect
 from ocean_lib.plots.style import STYLE, depth_axis, depth_edges, robust_limits, unit, unit_label
-from ocean_lib.scores.calibration import calibrated
+from ocean_lib.scores.calibration import calibrate_reconstruction
 
-__all__ = ["ReconstructionView", "choices", "still", "variables"]
+__all__ = ["ReconstructionView", "quantity_names", "still_figure", "variable_names"]
 
 
 MINUS = " − truth"
@@ -28,7 +34,7 @@ QUANTITIES = (
 STRIP = 0.17  # of the figure, below a profile or section
 
 
-def variables(reconstruction):
+def variable_names(reconstruction):
     """Temperature, and the further variables that ride along."""
     names = [str(name) for name in reconstruction.data_vars]
     return ["temperature", *(name[:-5] for name in names if name.endswith("_mean"))]
@@ -43,7 +49,7 @@ def _of(reconstruction, variable):
     return reconstruction.drop_vars(QUANTITIES, errors="ignore").rename(own)
 
 
-def choices(reconstruction, baselines=None):
+def quantity_names(reconstruction, baselines=None):
     """Names of what a map of a reconstruction can show, the baselines and their errors last."""
     names = ["truth", "observed", "mean", "spread", "background", "climatology"]
     known = {*reconstruction.data_vars} - ({"observed"} if "value" not in reconstruction else set())
@@ -95,7 +101,7 @@ class ReconstructionView:
     @mpl.rc_context(STYLE)
     def __init__(self, reconstruction, baselines=None):
         self.every, self.clicks = {}, []
-        for variable in variables(reconstruction):
+        for variable in variable_names(reconstruction):
             one = _of(reconstruction, variable).assign_attrs(variable=variable)
             if baselines is not None:
                 one = one.assign(baselines=baselines[named(variable, "mean")])
@@ -127,7 +133,7 @@ class ReconstructionView:
     ):
         """Change what both maps show; the profile (`anomaly`, `value`) or section follows."""
         self.data = self.every[variable]
-        self.chosen = calibrated(select(self.data, case=case, time=time))
+        self.chosen = calibrate_reconstruction(select(self.data, case=case, time=time))
         self.names = left, right
         self.anomaly = profile == "anomaly" and "climatology" in self.data
         level = self.chosen.sel(depth=depth, method="nearest")
@@ -139,9 +145,9 @@ class ReconstructionView:
         for one, name, (field, kind), extent in zip(self.maps, self.names, shown, limits):
             title = self._title(level, field, name, kind)
             one.set(field, kind, extent, level["ocean"], title, level["observed"])
-        words = [*([] if case is None else [case]), month(time), metres(self.depth)]
+        words = [*([] if case is None else [case]), month_label(time), depth_label(self.depth)]
         self.figure.suptitle(", ".join(words))
-        if settle(self.figure):
+        if fix_layout(self.figure):
             left, bottom, width, height = self.below.get_position().bounds
             self.place = left, bottom, 0.86 * width, height  # room for its depths
         self._draw_below()
@@ -164,13 +170,13 @@ class ReconstructionView:
     def _title(self, level, field, name, kind):
         """The name; of an error what it amounts to where nothing was observed."""
         if not field.notnull().any():
-            return f"{capital(name)}\nnone here"
+            return f"{capitalised(name)}\nnone here"
         if kind != "difference":
-            return capital(name) + (if_calibrated(level) if name == "spread" else "")
+            return capitalised(name) + (calibrated_suffix(level) if name == "spread" else "")
         hidden = level["ocean"] & ~level["observed"]
         weights = np.cos(np.radians(level["latitude"])) * (hidden & field.notnull())
         size = float(np.sqrt((field**2 * weights).sum() / weights.sum()))
-        return f"{capital(name)}\nRMSE {size:.2g} {unit(field)} where nothing was observed"
+        return f"{capitalised(name)}\nRMSE {size:.2g} {unit(field)} where nothing was observed"
 
     def _draw_below(self):
         places = [self._place(cell) for cell in self.clicks]
@@ -208,8 +214,8 @@ class ReconstructionView:
         methods = self.data["method"].values if "method" in self.data.coords else ()
         beside = {name for name in beside if name not in self.data and name in methods}
         beside = {name: _shown(here, name)[0] for name in sorted(beside)}
-        seen = nearby(self.chosen, row, column)
-        fan(axes, here, anomaly=self.anomaly, beside=beside, observed=seen)
+        seen = observed_columns_near(self.chosen, row, column)
+        draw_profile(axes, here, anomaly=self.anomaly, beside=beside, observed=seen)
         axes.axhline(self.depth, color="#777777", lw=0.6, ls=":")
         words = unit_label(here["mean"], self.chosen.attrs["variable"])
         axes.set_xlabel(f"{words} − climatology" if self.anomaly else words)
@@ -227,7 +233,7 @@ class ReconstructionView:
         depth_axis(axes, edges)
         axes.set_xlabel("Distance (km)")
         words = " to ".join(place_label(*end) for end in ends)
-        axes.set_title(f"{capital(self.names[1])}\n{words}", fontsize=7)
+        axes.set_title(f"{capitalised(self.names[1])}\n{words}", fontsize=7)
         left, bottom, width, _ = self.place
         self.bar.clear()
         self.bar.set_position([left, bottom - 0.01, width, 0.025])
@@ -236,7 +242,7 @@ class ReconstructionView:
         self.bar.tick_params(labelsize=STYLE["xtick.labelsize"])
 
 
-def still(
+def still_figure(
     reconstruction, baselines=None, *, case=None, time=None, depth=100.0, left="truth", right="mean"
 ):
     """The reconstruction's view as a figure: two maps and the profile farthest from observations.
@@ -247,5 +253,5 @@ def still(
     view = ReconstructionView(reconstruction, baselines)
     chosen = select(reconstruction, case=case, time=time)
     view.show(chosen["time"].values, depth, left, right, case=chosen["case"].item())
-    view.mark(*remotest(chosen))
+    view.mark(*most_remote_column(chosen))
     return view.figure

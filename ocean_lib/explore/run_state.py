@@ -11,14 +11,14 @@ from pathlib import Path
 
 from ocean_lib.runs.paths import Run, workspace
 
-__all__ = ["State", "known_runs", "state"]
+__all__ = ["RunState", "known_runs", "read_state"]
 
 
 RECENT = 10  # records that tell the pace
 
 
 @dataclass(frozen=True)
-class State:
+class RunState:
     """How far a run is."""
 
     records: list[dict]  # of metrics.jsonl
@@ -67,7 +67,7 @@ def _pace(records: list[dict]) -> float | None:
     return (last[-1]["seconds"] - last[0]["seconds"]) / (last[-1]["step"] - last[0]["step"])
 
 
-def state(run: Run) -> State:
+def read_state(run: Run) -> RunState:
     """The state of a run, as its files tell at this moment."""
     records = [json.loads(line) for line in _read(run.metrics).splitlines()]
     manifest = json.loads(_read(run.manifest) or "{}")
@@ -75,7 +75,7 @@ def state(run: Run) -> State:
     newest = records[-1] if records else {"step": 0, "steps": 0}
     pace = _pace(records) if records else None
     left = newest["steps"] - newest["step"]
-    return State(
+    return RunState(
         records=records,
         notebooks=notebooks,
         step=newest["step"],

@@ -15,11 +15,11 @@ import pandas as pd
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
 
 from ocean_lib.fields.reconstruction_file import select
-from ocean_lib.plots.labels import metres, month
+from ocean_lib.plots.labels import depth_label, month_label
 from ocean_lib.plots.style import STYLE, depth_axis, legend, panels
 
 __all__ = [
-    "by_evaluations",
+    "scores_by_evaluations",
     "error_by_depth",
     "line_styles",
     "loss_curve",
@@ -151,7 +151,7 @@ def loss_curve(records, *, axes=None):
 
 
 @mpl.rc_context(STYLE)
-def by_evaluations(table, *, axes=None):
+def scores_by_evaluations(table, *, axes=None):
     """Scores by the number of the network's evaluations, one panel a score, a line a case.
 
     `table` is of `convergence.by_evaluations`. Returns the figure.
@@ -211,7 +211,7 @@ def spectra(reconstruction, *, case=None, time=None, depth=100.0, axes=None):
     rows, starts = np.nonzero(wet.all(-1)[:, :: max(length // 2, 1)])
     if not rows.size:
         raise ValueError(
-            f"no row of ocean at {metres(chosen['depth'])} is {length} cells wide, "
+            f"no row of ocean at {depth_label(chosen['depth'])} is {length} cells wide, "
             "half the domain; choose a shallower depth"
         )
     segments = rows, starts * max(length // 2, 1)
@@ -242,7 +242,7 @@ def spectra(reconstruction, *, case=None, time=None, depth=100.0, axes=None):
     axes.set(
         xlabel="Wavelength (km)",
         ylabel="Power (°C² km)",
-        title=f"{chosen['case'].item()}, {month(chosen['time'])}, {metres(chosen['depth'])}",
+        title=f"{chosen['case'].item()}, {month_label(chosen['time'])}, {depth_label(chosen['depth'])}",
     )
     axes.grid(alpha=0.3, linewidth=0.4)
     axes.legend(frameon=False)

@@ -3,25 +3,32 @@
 import numpy as np
 import pandas as pd
 
-__all__ = ["capital", "degrees_label", "if_calibrated", "metres", "month", "place_label"]
+__all__ = [
+    "capitalised",
+    "degrees_label",
+    "calibrated_suffix",
+    "depth_label",
+    "month_label",
+    "place_label",
+]
 
 
-def if_calibrated(reconstruction):
-    """`, calibrated` where members and spread are (`calibration.calibrated`), else nothing."""
+def calibrated_suffix(reconstruction):
+    """`, calibrated` where members and spread are (`calibrate_reconstruction`), else nothing."""
     return ", calibrated" if reconstruction.attrs.get("calibrated") else ""
 
 
-def capital(name):
+def capitalised(name):
     """A name as it begins a title; what else is in capitals stays so."""
     return name[:1].upper() + name[1:]
 
 
-def month(time):
+def month_label(time):
     """The words for a date: `Mar 2015`."""
     return pd.Timestamp(np.asarray(time).item()).strftime("%b %Y")
 
 
-def metres(depth):
+def depth_label(depth):
     """The words for a depth: `0.5 m`, `109 m`."""
     return f"{float(depth):.{1 if float(depth) < 10 else 0}f} m"
 

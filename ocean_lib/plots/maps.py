@@ -17,13 +17,14 @@ from PIL import Image
 
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.fields.reconstruction_file import select
-from ocean_lib.plots.labels import if_calibrated, metres, month
+from ocean_lib.plots.labels import calibrated_suffix, depth_label, month_label
 from ocean_lib.plots.style import (
     HIDDEN,
     LAND,
+    OBSERVED,
     SEA,
-    SEEN,
     STYLE,
+    cell_positions,
     colour_bar,
     dots,
     is_sparse,
@@ -32,7 +33,6 @@ from ocean_lib.plots.style import (
     map_panels,
     paint,
     paint_observed,
-    places,
     robust_limits,
     unit_label,
 )
@@ -151,7 +151,7 @@ def occlusion(field, observed, ocean, *, title=None, axes=None):
     share = float((observed & ocean).sum()) / max(int(ocean.sum()), 1)
     seen = f"Observed mask ({100 * share:.3g} %)"
     for panel, mask, colour, name in (
-        (grid[1, 0], observed & ocean, SEEN, seen),
+        (grid[1, 0], observed & ocean, OBSERVED, seen),
         (grid[1, 1], ocean, SEA, "Ocean mask"),
     ):
         x, y, *_ = map_base(panel, field, ocean, title=name, left=panel is grid[1, 0])
@@ -162,7 +162,7 @@ def occlusion(field, observed, ocean, *, title=None, axes=None):
             cmap=mpl.colors.ListedColormap([colour]),
             rasterized=True,
         )
-    names = {"observed": SEEN, "hidden": HIDDEN, "ocean": SEA, "land": LAND}
+    names = {"observed": OBSERVED, "hidden": HIDDEN, "ocean": SEA, "land": LAND}
     legend(grid, axes, [Patch(color=colour) for colour in names.values()], list(names), 4)
     _headline(figure, axes, title)
     return figure
@@ -182,7 +182,7 @@ def observing_month(field, columns, *, surface_observed=None, title=None, axes=N
         grid[0, 0], seen, kind="temperature", limits=robust_limits(field), ocean=ocean, title=title
     )
     colour_bar(figure, mesh, grid[0, 0], unit_label(field, "temperature"))
-    longitude, latitude = places(columns.astype(bool) & ocean)
+    longitude, latitude = cell_positions(columns.astype(bool) & ocean)
     shown = {f"{longitude.size} profiles": dots(grid[0, 0], longitude, latitude, s=14)}
     if surface_observed is not None:
         shown["cloud"] = Patch(color=HIDDEN)
@@ -210,7 +210,7 @@ def reconstruction_maps(reconstruction, *, case=None, time=None, depths=(0, 100,
         truth, mean, spread = (level[name].where(ocean) for name in ("truth", "mean", "spread"))
         limits = robust_limits(truth, mean)
         paint_observed(seen, level["value"], level["observed"], ocean, limits=limits, bottom=bottom)
-        seen.set_ylabel(metres(depth), fontweight="bold")
+        seen.set_ylabel(depth_label(depth), fontweight="bold")
         for panel, field in zip(grid[row, 1:3], (truth, mean), strict=True):
             mesh = paint(panel, field, kind="temperature", limits=limits, left=False, bottom=bottom)
         colour_bar(
@@ -231,11 +231,17 @@ def reconstruction_maps(reconstruction, *, case=None, time=None, depths=(0, 100,
             colour_bar(figure, mesh, panel, "°C", "bottom", aspect=16)
         if is_sparse(level["observed"], ocean):
             for panel in grid[row, 2:]:
-                dots(panel, *places(level["observed"] & ocean), s=4, c="white", edgecolors="black")
-    names = ("Observed", "Truth", "Mean", "Mean − truth", "Spread" + if_calibrated(chosen))
+                dots(
+                    panel,
+                    *cell_positions(level["observed"] & ocean),
+                    s=4,
+                    c="white",
+                    edgecolors="black",
+                )
+    names = ("Observed", "Truth", "Mean", "Mean − truth", "Spread" + calibrated_suffix(chosen))
     for panel, name in zip(grid[0], names, strict=True):
         panel.set_title(name)
-    _headline(figure, axes, f"{chosen['case'].item()}, {month(chosen['time'])}")
+    _headline(figure, axes, f"{chosen['case'].item()}, {month_label(chosen['time'])}")
     return figure
 
 
@@ -247,7 +253,9 @@ def members(reconstruction, *, case=None, time=None, depth=100.0, n=4, axes=None
         (f"Member {i + 1}", chosen["members"].isel(member=i), "temperature")
         for i in range(min(n, chosen.sizes["member"]))
     ]
-    title = f"{chosen['case'].item()}, {month(chosen['time'])}, {metres(chosen['depth'])}"
+    title = (
+        f"{chosen['case'].item()}, {month_label(chosen['time'])}, {depth_label(chosen['depth'])}"
+    )
     panels = [(name, field.where(chosen["ocean"]), kind) for name, field, kind in shown]
     return small_multiples(panels, columns=3, title=title, axes=axes)
 

@@ -9,10 +9,10 @@ import matplotlib as mpl
 import numpy as np
 
 from ocean_lib.fields.reconstruction_file import select
-from ocean_lib.plots.labels import if_calibrated, month, place_label
+from ocean_lib.plots.labels import calibrated_suffix, month_label, place_label
 from ocean_lib.plots.style import STYLE, depth_axis, panels
 
-__all__ = ["fan", "nearby", "profile", "remotest"]
+__all__ = ["draw_profile", "observed_columns_near", "profile", "most_remote_column"]
 
 
 BLACK, BLUE, ORANGE, GREY = "#000000", "#0072b2", "#d55e00", "#777777"
@@ -26,7 +26,7 @@ LINES = {
 EARTH = 111.195  # km a degree
 
 
-def nearby(chosen, row, column, *, within=60.0, most=5):
+def observed_columns_near(chosen, row, column, *, within=60.0, most=5):
     """The observed columns nearest to a cell: (km, dataset on depth) each, the nearest first.
 
     `within` is in km, `most` how many of them. Empty where nothing is known of what was observed.
@@ -43,7 +43,7 @@ def nearby(chosen, row, column, *, within=60.0, most=5):
     return [(apart[i, j], chosen.isel(latitude=i, longitude=j)) for i, j in found]
 
 
-def fan(axes, here, *, anomaly=False, beside=None, observed=(), label=True):
+def draw_profile(axes, here, *, anomaly=False, beside=None, observed=(), label=True):
     """One water column on `axes`: the members' fan, mean, truth, background and climatology.
 
     Args:
@@ -63,7 +63,7 @@ def fan(axes, here, *, anomaly=False, beside=None, observed=(), label=True):
         members = members[np.isfinite(members).any(1)] - base
     if members.size:
         low, lower, upper, high = slab(np.percentile(members, (5, 25, 75, 95), axis=0))
-        words = "calibrated" if if_calibrated(here) else "members"
+        words = "calibrated" if calibrated_suffix(here) else "members"
         look = {"color": BLUE, "linewidth": 0}
         axes.fill_betweenx(z, low, high, alpha=0.18, label=f"{words} 5–95 %", **look)
         axes.fill_betweenx(z, lower, upper, alpha=0.3, label=f"{words} 25–75 %", **look)
@@ -86,7 +86,7 @@ def fan(axes, here, *, anomaly=False, beside=None, observed=(), label=True):
     depth_axis(axes, 1.04 * z, label=label)
 
 
-def remotest(chosen):
+def most_remote_column(chosen):
     """(row, column) of the full-depth column farthest, level by level, from what was observed."""
     from scipy.ndimage import distance_transform_edt
 
@@ -113,7 +113,7 @@ def profile(reconstruction, *, case=None, time=None, latitude=None, longitude=No
     """
     chosen = select(reconstruction, case=case, time=time)
     if latitude is None or longitude is None:
-        row, column = remotest(chosen)
+        row, column = most_remote_column(chosen)
     else:
         away = (chosen["longitude"].values - longitude + 180) % 360 - 180
         row, column = abs(chosen["latitude"].values - latitude).argmin(), abs(away).argmin()
@@ -124,13 +124,13 @@ def profile(reconstruction, *, case=None, time=None, latitude=None, longitude=No
             "is land; choose a place in the ocean"
         )
     figure, grid = panels(1, 2, width=5.4, height=4.0, axes=axes, sharey=True)
-    seen = nearby(chosen, row, column)
+    seen = observed_columns_near(chosen, row, column)
     for one, anomaly in zip(grid[0], (False, True), strict=True):
-        fan(one, here, anomaly=anomaly, observed=seen, label=not anomaly)
+        draw_profile(one, here, anomaly=anomaly, observed=seen, label=not anomaly)
     grid[0, 0].set_xlabel("Temperature (°C)")
     grid[0, 1].set_xlabel("Departure from climatology (°C)")
     grid[0, 0].legend(loc="best", frameon=False)
     if axes is None:
         place = place_label(here["longitude"], here["latitude"])
-        figure.suptitle(f"{chosen['case'].item()}, {month(chosen['time'])}, {place}")
+        figure.suptitle(f"{chosen['case'].item()}, {month_label(chosen['time'])}, {place}")
     return figure

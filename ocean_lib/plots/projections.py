@@ -15,7 +15,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from ocean_lib.plots.labels import degrees_label
 
-__all__ = ["cell_edges", "edges", "fitting", "frame", "project", "unproject"]
+__all__ = ["cell_edges", "corners", "projection_for", "frame_map", "project", "unproject"]
 
 
 SEAM = 180 - 1e-6  # degrees from the centre: a hair farther and a point changes sides
@@ -36,7 +36,7 @@ def _degrees(field):
     return longitude, np.clip(cell_edges(field["latitude"]), -90, 90)
 
 
-def fitting(field):
+def projection_for(field):
     """The cartopy projection for a field on (latitude, longitude).
 
     Raises ValueError for a section (fewer than 2 rows or columns).
@@ -81,19 +81,19 @@ def unproject(projection, x, y):
     return crs.PlateCarree().transform_point(x, y, projection)
 
 
-def edges(projection, field):
+def corners(projection, field):
     """Corners of a field's cells on the map, x and y, both (rows + 1, columns + 1)."""
     return project(projection, *np.meshgrid(*_degrees(field)))
 
 
-def frame(axes, field, *, left=True, bottom=True):
+def frame_map(axes, field, *, left=True, bottom=True):
     """Set the limits and degrees of a map of `field`; returns its cells' corners as of `edges`.
 
     `left` and `bottom` tell which degrees are written.
     """
     projection = axes.projection
     longitude, latitude = _degrees(field)
-    x, y = edges(projection, field)
+    x, y = corners(projection, field)
     if isinstance(projection, crs.EqualEarth):
         axes.set_global()
     else:

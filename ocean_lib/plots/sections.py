@@ -18,16 +18,22 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.ticker import MaxNLocator
 
 from ocean_lib.fields.reconstruction_file import select
-from ocean_lib.plots.labels import degrees_label, if_calibrated, metres, month, place_label
+from ocean_lib.plots.labels import (
+    calibrated_suffix,
+    degrees_label,
+    depth_label,
+    month_label,
+    place_label,
+)
 from ocean_lib.plots.projections import cell_edges
 from ocean_lib.plots.style import (
     HIDDEN,
     LAND,
     STYLE,
     colour_bar,
+    colour_map,
     depth_axis,
     depth_edges,
-    look,
     outline,
     panels,
     robust_limits,
@@ -104,7 +110,9 @@ def paint_section(axes, x, y, field, ocean, *, kind, limits):
     axes.pcolormesh(x, y, np.ma.masked_invalid(wet), **base)
     low, high = limits
     values = np.ma.masked_invalid(np.asarray(field, float))
-    return axes.pcolormesh(x, y, values, cmap=look(kind)[0], vmin=low, vmax=high, rasterized=True)
+    return axes.pcolormesh(
+        x, y, values, cmap=colour_map(kind)[0], vmin=low, vmax=high, rasterized=True
+    )
 
 
 def _four(chosen, x, y, observed, axes, height):
@@ -121,7 +129,7 @@ def _four(chosen, x, y, observed, axes, height):
         (name, field, kind, robust_limits(field, kind=kind))
         for name, field, kind in (
             ("Mean − truth", mean - truth, "difference"),
-            ("Spread" + if_calibrated(chosen), spread, "spread"),
+            ("Spread" + calibrated_suffix(chosen), spread, "spread"),
         )
     ]
     for one, (name, field, kind, extent) in zip(grid.flat, shown, strict=True):
@@ -202,7 +210,7 @@ def section(
         else:
             _degrees(one, along)
     if axes is None:
-        figure.suptitle(f"{chosen['case'].item()}, {month(chosen['time'])}, {words}")
+        figure.suptitle(f"{chosen['case'].item()}, {month_label(chosen['time'])}, {words}")
     return figure
 
 
@@ -245,6 +253,6 @@ def hovmoller(reconstruction, *, case=None, latitude=None, longitude=None, depth
         panel.yaxis.set_major_formatter(ConciseDateFormatter(locator))
     _degrees(grid[1], along)
     if axes is None:
-        words = f"{metres(chosen['depth'])}, {_across(chosen, along)}"
+        words = f"{depth_label(chosen['depth'])}, {_across(chosen, along)}"
         figure.suptitle(f"{chosen['case'].item()}, {words}")
     return figure

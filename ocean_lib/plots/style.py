@@ -25,7 +25,7 @@ __all__ = [
     "HIDDEN",
     "LAND",
     "SEA",
-    "SEEN",
+    "OBSERVED",
     "STYLE",
     "coast_lines",
     "colour_bar",
@@ -34,7 +34,7 @@ __all__ = [
     "dots",
     "is_sparse",
     "legend",
-    "look",
+    "colour_map",
     "map_base",
     "map_panels",
     "new_figure",
@@ -42,7 +42,7 @@ __all__ = [
     "paint",
     "paint_observed",
     "panels",
-    "places",
+    "cell_positions",
     "robust_limits",
     "unit",
     "unit_label",
@@ -51,7 +51,7 @@ __all__ = [
 
 SPARSE = 0.03  # of the ocean: fewer observations are drawn as dots
 LAND, COAST, HIDDEN = "#8f867a", "#3b3630", "#e4e4e4"
-SEEN, SEA = "#1f5a85", "#9cc6e0"  # the observed mask, the ocean mask
+OBSERVED, SEA = "#1f5a85", "#9cc6e0"  # the observed mask, the ocean mask
 COLOURS = {
     "temperature": (cmocean.cm.thermal, "Temperature"),
     "salinity": (cmocean.cm.haline, "Salinity"),
@@ -72,7 +72,7 @@ def robust_limits(*fields, kind="temperature"):
     return (-high, high) if kind == "difference" else (0.0, high)
 
 
-def look(kind):
+def colour_map(kind):
     """Colours and name of a kind: `temperature`, `difference`, `spread`, or a further variable."""
     return COLOURS.get(kind) or (cmocean.cm.matter, kind.replace("_", " ").capitalize())
 
@@ -94,7 +94,7 @@ def unit(field):
 
 def unit_label(field, kind):
     """What the colour bar says: the kind and its unit."""
-    return f"{look(kind)[1]} ({unit(field)})"
+    return f"{colour_map(kind)[1]} ({unit(field)})"
 
 
 def coast_lines(x, y, inside):
@@ -126,7 +126,7 @@ def map_base(axes, field, ocean, *, title=None, left=True, bottom=True):
     x and y (rows + 1, columns + 1), the mesh of land and ocean, and the coast.
     """
     wet = np.asarray(ocean.transpose("latitude", "longitude"), dtype=bool)
-    x, y = projections.frame(axes, field, left=left, bottom=bottom)
+    x, y = projections.frame_map(axes, field, left=left, bottom=bottom)
     base = axes.pcolormesh(
         x,
         y,
@@ -157,7 +157,7 @@ def paint(axes, field, *, kind, limits, ocean=None, title=None, left=True, botto
     )
     values = np.ma.masked_invalid(np.asarray(field, dtype=float))
     return axes.pcolormesh(
-        x, y, values, cmap=look(kind)[0], vmin=limits[0], vmax=limits[1], rasterized=True
+        x, y, values, cmap=colour_map(kind)[0], vmin=limits[0], vmax=limits[1], rasterized=True
     )
 
 
@@ -168,7 +168,7 @@ def dots(axes, longitude, latitude, **marks):
     return axes.scatter(x, y, **marks)
 
 
-def places(mask):
+def cell_positions(mask):
     """Longitudes and latitudes of the True cells of a (latitude, longitude) mask."""
     row, column = np.nonzero(np.asarray(mask.transpose("latitude", "longitude"), dtype=bool))
     return mask["longitude"].values[column], mask["latitude"].values[row]
@@ -193,12 +193,12 @@ def paint_observed(axes, value, observed, ocean, *, limits, **panel):
         seen = value.notnull()
         dots(
             axes,
-            *places(seen),
+            *cell_positions(seen),
             s=8,
             c=np.asarray(value)[np.asarray(seen)],
             edgecolors="black",
             linewidths=0.3,
-            cmap=look("temperature")[0],
+            cmap=colour_map("temperature")[0],
             vmin=limits[0],
             vmax=limits[1],
         )
@@ -248,8 +248,8 @@ def map_panels(field, rows, columns, *, extra=0.9, width=WIDTH, axes=None):
     """
     if axes is not None:
         return _given(axes, rows, columns)
-    projection = projections.fitting(field)
-    x, y = projections.edges(projection, field)
+    projection = projections.projection_for(field)
+    x, y = projections.corners(projection, field)
     height = rows * ((width - 1.1) / columns * (np.ptp(y) / np.ptp(x)) + 0.2) + extra
     figure = new_figure(width, min(height, 9.5))
     return figure, figure.subplots(

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, MaxNLocator
 
 from ocean_lib.fields.reconstruction_file import select
 from ocean_lib.plots.curves import BLUE, GREY, ORANGE, line_styles
-from ocean_lib.plots.labels import if_calibrated, metres, month
+from ocean_lib.plots.labels import calibrated_suffix, depth_label, month_label
 from ocean_lib.plots.style import (
     STYLE,
     colour_bar,
@@ -190,8 +190,8 @@ def error_beside_spread(reconstruction, *, cases=None, time=None, depths=(0, 100
                 place = {"left": panel is grid[row, 0], "bottom": bottom}
                 mesh = paint(panel, field, kind="spread", limits=limits, **place)
             colour_bar(figure, mesh, list(pair), "°C", "bottom", aspect=32, shrink=0.94)
-        grid[row, 0].set_ylabel(metres(depth), fontweight="bold")
-    spread = "Spread" + if_calibrated(reconstruction)
+        grid[row, 0].set_ylabel(depth_label(depth), fontweight="bold")
+    spread = "Spread" + calibrated_suffix(reconstruction)
     for case, pair in zip(cases, grid[0].reshape(-1, 2), strict=True):
         for panel, name in zip(pair, ("Absolute error", spread), strict=True):
             panel.set_title(f"\n{name}")  # a line above it for the case
@@ -199,5 +199,5 @@ def error_beside_spread(reconstruction, *, cases=None, time=None, depths=(0, 100
         text = pair[0].annotate(case, (0, 1), (0, 16), fontweight="bold", **place)
         text.set_in_layout(False)
     if axes is None:
-        figure.suptitle(month(chosen[0]["time"]))
+        figure.suptitle(month_label(chosen[0]["time"]))
     return figure

@@ -18,7 +18,7 @@ def reconstruction():
 
 def test_profile_defaults_to_theremotest_deep_column(reconstruction):
     chosen = reconstruction_file.select(reconstruction, case="profiles 1.2 %")
-    row, column = profiles.remotest(chosen)
+    row, column = profiles.most_remote_column(chosen)
     wet = chosen["ocean"].sum("depth").values
     assert wet[row, column] == wet.max() and not chosen["observed"].values[:, row, column].any()
 
@@ -43,7 +43,7 @@ def test_profile_draws_without_members(reconstruction):
 def test_the_nearest_observed_columns_are_found(reconstruction):
     chosen = reconstruction_file.select(reconstruction, case="blocks 50 %")
     row, column = 20, 30
-    found = profiles.nearby(chosen, row, column, within=60, most=4)
+    found = profiles.observed_columns_near(chosen, row, column, within=60, most=4)
     apart = []
     y0, x0 = float(chosen.latitude[row]), float(chosen.longitude[column])
     for i, j in np.argwhere(chosen["observed"].values.any(0)):
@@ -63,8 +63,10 @@ def test_anomalies_of_what_is_near_are_from_their_own_climatology(reconstruction
     chosen = reconstruction_file.select(same, case="profiles 1.2 %")
     row, column = 20, 30
     axes = mpl.figure.Figure().subplots()
-    near = profiles.nearby(chosen, row, column)
-    profiles.fan(axes, chosen.isel(latitude=row, longitude=column), anomaly=True, observed=near)
+    near = profiles.observed_columns_near(chosen, row, column)
+    profiles.draw_profile(
+        axes, chosen.isel(latitude=row, longitude=column), anomaly=True, observed=near
+    )
     marks = [line for line in axes.lines if line.get_marker() == "o"]
     assert len(marks) == len(near) > 0
     assert max(abs(line.get_xdata()).max() for line in marks) < 1e-4
@@ -76,7 +78,7 @@ def test_a_single_level_is_drawn_as_a_slab(reconstruction):
         depth=[3], latitude=20, longitude=30
     )
     axes = mpl.figure.Figure().subplots()
-    profiles.fan(axes, one)
+    profiles.draw_profile(axes, one)
     band = axes.collections[0].get_paths()[0].vertices
     assert np.ptp(band[:, 0]) > 0 and np.ptp(band[:, 1]) > 0
     assert axes.get_ylim()[0] > band[:, 1].max()
@@ -87,8 +89,10 @@ def test_a_fan_holds_nine_in_ten_members(reconstruction):
     row, column = 20, 30
     here = chosen.isel(latitude=row, longitude=column)
     axes = mpl.figure.Figure().subplots()
-    seen = profiles.nearby(chosen, row, column)
-    profiles.fan(axes, here, beside={"optimal interpolation": here["truth"] + 1}, observed=seen)
+    seen = profiles.observed_columns_near(chosen, row, column)
+    profiles.draw_profile(
+        axes, here, beside={"optimal interpolation": here["truth"] + 1}, observed=seen
+    )
     names = axes.get_legend_handles_labels()[1]
     assert names[:2] == ["members 5–95 %", "members 25–75 %"]
     assert {"truth", "ensemble mean", "optimal interpolation"} <= set(names)

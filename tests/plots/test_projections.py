@@ -54,7 +54,7 @@ def test_a_region_has_its_projection_and_every_cell_lies_on_the_map(name):
     )
     assert shown.min() > 0 and shown.max() < 1
     # Every cell with a value is drawn as one, none across the map.
-    corner = np.stack(projections.edges(axes.projection, field), -1)
+    corner = np.stack(projections.corners(axes.projection, field), -1)
     size = np.abs(np.diff(corner, axis=0)).max(), np.abs(np.diff(corner, axis=1)).max()
     assert max(size) < 0.3 * max(np.ptp(corner[..., 0]), np.ptp(corner[..., 1]))
     mesh = axes.collections[-2]
@@ -64,7 +64,7 @@ def test_a_region_has_its_projection_and_every_cell_lies_on_the_map(name):
 @pytest.mark.parametrize("name", REGIONS)
 def test_a_place_is_found_again_under_the_pointer(name):
     field = make(name)
-    projection = projections.fitting(field)
+    projection = projections.projection_for(field)
     for row, column in ((0, 0), (10, 15), (19, 29)):
         place = float(field.longitude[column]), float(field.latitude[row])
         x, y = projections.project(projection, *(np.array([each]) for each in place))
@@ -80,7 +80,7 @@ def test_maps_are_drawn_on_the_axes_given():
     assert maps.field_map(field, axes=axes[0]) is figure
     observed = field.notnull()
     more = mpl.figure.Figure()
-    four = more.subplots(2, 2, subplot_kw={"projection": projections.fitting(field)})
+    four = more.subplots(2, 2, subplot_kw={"projection": projections.projection_for(field)})
     assert maps.occlusion(field, observed, observed, axes=four) is more
     assert more.get_suptitle() == "" and not more.legends
     with pytest.raises(ValueError, match="2 axes for 2 x 2 panels; give 4 of them"):
@@ -89,7 +89,7 @@ def test_maps_are_drawn_on_the_axes_given():
 
 def test_a_coast_on_a_bent_grid_is_the_edge_of_its_cells():
     field = make("arctic")
-    x, y = projections.edges(projections.fitting(field), field)
+    x, y = projections.corners(projections.projection_for(field), field)
     lines = style.coast_lines(x, y, field.notnull().values)
     # The coast runs along one meridian and its seam: two edges of each row.
     assert lines.shape == (20, 2, 2)

@@ -5,7 +5,7 @@ import pytest
 from tiny import astir, densifier
 
 from ocean_lib.observations.batch import observe
-from ocean_lib.plots.curves import by_evaluations as draw
+from ocean_lib.plots.curves import scores_by_evaluations as draw
 from ocean_lib.reconstruct.convergence import score_by_evaluations
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.scores import metrics
