@@ -24,9 +24,10 @@ lint: $(DEV) # style, format, the direction of imports, types
 	.venv/bin/lint-imports
 	$(VENV) -m mypy
 
-docs: $(DEV) # the site in docs/_build/html, with the notebooks as the smoke run executed them
+docs: $(DEV) # the site in site/, with the notebooks as the smoke run executed them
 	$(VENV) -m ocean_lib run smoke run=docs
-	$(VENV) -m sphinx -q -W --keep-going -b html docs docs/_build/html
+	mkdir -p docs/notebooks && cp outputs/docs/0*.ipynb docs/notebooks/
+	NO_MKDOCS_2_WARNING=1 $(VENV) -m mkdocs build --strict --quiet
 
 wheel: $(DEV) # builds the wheel, installs it alone in an empty environment, reconstructs with it
 	$(VENV) tests/wheel.py
