@@ -29,8 +29,9 @@ PATTERNS = [
 
 def background(store) -> Background:
     regression = regress_everywhere(store)
-    given = {name: getattr(regression, name) for name in ("coefficients", "plain", "left")}
-    return Background(SCALES, factor=torch.ones(1, len(regression.plain)), **given)
+    plain, left = regression.prior_covariance, regression.residual_covariance
+    buffers = {"coefficients": regression.coefficients, "plain": plain, "left": left}
+    return Background(SCALES, factor=torch.ones(1, len(plain)), **buffers)
 
 
 def densifier(store, mode: str = "residual", seed: int = 0, **diffusion) -> Densifier:

@@ -15,6 +15,7 @@ Reference: Bretherton, Davis & Fandry 1976, doi 10.1016/0011-7471(76)90001-2; Ra
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -182,6 +183,36 @@ NOTHING = 1e4  # error variance, of the prior's, above which an observation says
 BLOCK = 8  # rows and columns interpolated from the same observations
 
 
+class ColumnGroup(NamedTuple):
+    """Observed columns of the dates that share one prior, with every level filled in.
+
+    Attributes:
+        dates: bool, (T,), the dates of this group.
+        scale: (D,), prior variance of each level.
+        columns: (N, 3), date, row and column of the observed columns.
+        value: (N, D) departures from the prior, or (N, D, K) for K fields observed alike.
+        variance: (N, D), error variance of `value` relative to `scale`.
+    """
+
+    dates: Tensor
+    scale: Tensor
+    columns: Tensor
+    value: Tensor
+    variance: Tensor
+
+
+class PreparedObservations(NamedTuple):
+    """The part of an optimal interpolation that does not depend on its scales.
+
+    Attributes:
+        prior: (T, D, H, W), the regression on the surface, 0 on dates without a surface.
+        groups: the observed columns, dates with a surface first.
+    """
+
+    prior: Tensor
+    groups: list[ColumnGroup]
+
+
 class OptimalInterpolation:
     """Local optimal interpolation of what a regression on the surface leaves.
 
@@ -225,15 +256,19 @@ class OptimalInterpolation:
             surface[lack[:, 0], channel, lack[:, 1], lack[:, 2]] = mean[:, 0]
         return surface
 
-    def given(self, batch: dict[str, Tensor], grid: xr.Dataset) -> tuple[Tensor, list]:
-        """What does not depend on the scales: the prior, and each kind of dates' columns in full.
+    def prepare(self, batch: dict[str, Tensor], grid: xr.Dataset) -> PreparedObservations:
+        """Compute the prior and the completed observed columns.
 
         Args:
-            batch: of `dataset.standardise`.    grid: its observations.
+            batch: from `standardise`.
+            grid: the observations that the batch was made of.
         """
         prior, dates = self.prior(batch, grid)
         groups = []
-        for own, matrix in ((dates, self.regression.left), (~dates, self.regression.plain)):
+        for own, matrix in (
+            (dates, self.regression.residual_covariance),
+            (~dates, self.regression.prior_covariance),
+        ):
             scale = matrix.to(prior).diagonal()
             error = batch["error"] ** 2 / scale[:, None, None]
             telling = batch["observed"] & (error < NOTHING)
@@ -242,27 +277,29 @@ class OptimalInterpolation:
             departure = (batch["value"] - prior)[t, :, y, x]
             seen, uncertain = telling[t, :, y, x], error[t, :, y, x]
             values = complete(departure, seen, uncertain, matrix.to(prior))
-            groups.append((own, scale, columns, *values))
-        return prior, groups
+            groups.append(ColumnGroup(own, scale, columns, *values))
+        return PreparedObservations(prior, groups)
 
-    def at(
-        self, prior: Tensor, groups: list, when: np.ndarray, targets: Tensor, block: int = 1
+    def posterior(
+        self, prepared: PreparedObservations, when: np.ndarray, targets: Tensor, block: int = 1
     ) -> tuple[Tensor, Tensor]:
-        """Posterior mean and variance, (n, D), of targets (n, 3): date, row, column.
+        """Posterior mean and variance, (n, D), at targets.
 
         Args:
-            prior, groups: of `given`.    when: (T,) months.
-            block: of `local.interpolate`.
+            prepared: from `prepare`.
+            when: (T,), months of the dates.
+            targets: (n, 3), date, row and column.
+            block: see `interpolate`.
         """
-        departure, variance = self.departure(groups, when, targets, block)
+        departure, variance = self.departure(prepared.groups, when, targets, block)
         t, y, x = targets.T
-        return prior[t, :, y, x] + departure, variance
+        return prepared.prior[t, :, y, x] + departure, variance
 
     def departure(
-        self, groups: list, when: np.ndarray, targets: Tensor, block: int = 1
+        self, groups: list[ColumnGroup], when: np.ndarray, targets: Tensor, block: int = 1
     ) -> tuple[Tensor, Tensor]:
-        """The same of the departure from the prior; targets may lie outside the grid."""
-        values = groups[0][3]
+        """As `posterior`, of the departure from the prior; targets may lie outside the grid."""
+        values = groups[0].value
         mean = values.new_zeros(len(targets), *values.shape[1:])
         variance = values.new_ones(mean.shape[:2])
         for own, scale, columns, value, uncertain in groups:
@@ -285,9 +322,9 @@ class OptimalInterpolation:
         """
         exact = batch["observed"] & (batch["error"] == 0)
         targets = (batch["ocean"] & ~exact).any(1).nonzero()
-        given = self.given(batch, grid)
-        mean, variance = self.at(*given, to_months(grid.time.values), targets, BLOCK)
-        field, error = torch.zeros_like(given[0]), torch.ones_like(given[0])
+        prepared = self.prepare(batch, grid)
+        mean, variance = self.posterior(prepared, to_months(grid.time.values), targets, BLOCK)
+        field, error = torch.zeros_like(prepared.prior), torch.ones_like(prepared.prior)
         t, y, x = targets.T
         field[t, :, y, x], error[t, :, y, x] = mean, variance.sqrt() * self.factor
         return torch.where(exact, batch["value"], field), torch.where(exact, 0.0, error)

@@ -95,7 +95,7 @@ class ReducedSpace:
         self.shrinkage, self.noise, self.factor = shrinkage, noise, factor
 
     @classmethod
-    def learned(cls, store: Store, shrinkage: float, noise: float) -> "ReducedSpace":
+    def from_store(cls, store: Store, shrinkage: float, noise: float) -> "ReducedSpace":
         """From the training block of a store split in time, since its places need a past."""
         columns = store.block("train")[1]
         wet, deviation = (
@@ -107,7 +107,7 @@ class ReducedSpace:
         places = store.latitude, store.longitude[columns]
         return cls(states, scale, places, shrinkage=shrinkage, noise=noise)
 
-    def on(self, grid: xr.Dataset) -> tuple[Tensor, Tensor]:
+    def at_grid(self, grid: xr.Dataset) -> tuple[Tensor, Tensor]:
         """States (N, (S + D) H W) and scale of a grid's places."""
         rows, columns = nearest_cells(self.places, grid)
         states, scale = (
@@ -115,11 +115,13 @@ class ReducedSpace:
         )
         return states, scale
 
-    def at(self, batch, states, scale, month: int, cells=slice(None)) -> tuple[Tensor, Tensor]:
+    def posterior(
+        self, batch, states, scale, month: int, cells=slice(None)
+    ) -> tuple[Tensor, Tensor]:
         """Posterior mean and variance of one date, (S + D) H W, or of some `cells` of it.
 
         Args:
-            states, scale: of `on`.
+            states, scale: of `at_grid`.
         """
         value = torch.cat([batch["surface"], batch["value"]], 1)[month].flatten()
         seen = torch.cat([batch["surface_observed"], batch["observed"]], 1)[month].flatten()
@@ -131,8 +133,8 @@ class ReducedSpace:
     def __call__(self, observations: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
         batch = standardise(observations, select_statistics(statistics, observations))
         number, surfaces, *shape = batch["surface"].shape
-        places = self.on(observations)
-        each = zip(*(self.at(batch, *places, month) for month in range(number)))
+        places = self.at_grid(observations)
+        each = zip(*(self.posterior(batch, *places, month) for month in range(number)))
         mean, variance = (torch.stack(part).view(number, -1, *shape) for part in each)
         exact = batch["observed"] & (batch["error"] == 0)
         mean = torch.where(exact, batch["value"], mean[:, surfaces:])

@@ -80,15 +80,18 @@ class FromCovariance:
         matrix: (S + D, S + D), surface first.    surfaces: S.
 
     Attributes:
-        plain, left: (D, D) covariance of the levels before and after the surface is known.
+        prior_covariance: (D, D), of the levels where the surface is unknown.
+        residual_covariance: (D, D), of the levels given the surface.
     """
 
     def __init__(self, matrix: Tensor, surfaces: int):
         s = surfaces
         above = matrix[:s, :s] + 1e-3 * torch.eye(s)
         self.gain = torch.linalg.solve(above, matrix[:s, s:])
-        self.plain = matrix[s:, s:]
-        self.left = _positive((self.plain - matrix[s:, :s] @ self.gain).double().numpy())
+        self.prior_covariance = matrix[s:, s:]
+        self.residual_covariance = _positive(
+            (self.prior_covariance - matrix[s:, :s] @ self.gain).double().numpy()
+        )
 
     def __call__(self, surface: Tensor, grid: xr.Dataset) -> Tensor:
         """Levels (T, D, H, W) from the surface's anomalies (T, S, H, W) on a grid."""
@@ -100,18 +103,20 @@ class Regression:
 
     Args:
         coefficients: (D, P, H, W) at `places`, or (D, P, 1, 1) for all places.
-        plain, left: (D, D) covariance of the levels before and after the regression.
+        prior_covariance: (D, D), of the levels where the surface is unknown.
+        residual_covariance: (D, D), of the levels given the surface.
         places: latitudes and longitudes of the coefficients.
     """
 
     def __init__(
         self,
         coefficients: Tensor,
-        plain: Tensor,
-        left: Tensor,
+        prior_covariance: Tensor,
+        residual_covariance: Tensor,
         places: tuple[np.ndarray, np.ndarray] | None = None,
     ):
-        self.coefficients, self.plain, self.left = coefficients, plain, left
+        self.coefficients = coefficients
+        self.prior_covariance, self.residual_covariance = prior_covariance, residual_covariance
         self.places = places
 
     def __call__(self, surface: Tensor, grid: xr.Dataset) -> Tensor:

@@ -202,7 +202,7 @@ def fit_interpolation(
 
     start = optimal_interpolation.OptimalInterpolation(regression, _scales(START, "matern"))
     when = to_months(check.observations.time.values)
-    given = *start.given(check.batch, check.observations), when
+    given = start.prepare(check.batch, check.observations), when
     low, high = np.log(LIMITS).T
 
     def method(logarithms, kernel) -> optimal_interpolation.OptimalInterpolation:
@@ -211,7 +211,7 @@ def fit_interpolation(
 
     def search(kernel: str, begin: np.ndarray):
         def unlikely(logarithms) -> float:
-            tried = method(logarithms, kernel).at(*given, check.searched)
+            tried = method(logarithms, kernel).posterior(*given, check.searched)
             return check.unlikely(*tried, check.searched)
 
         simplex = begin + np.concatenate([np.zeros((1, 4)), 0.7 * np.eye(4)])
@@ -223,7 +223,7 @@ def fit_interpolation(
         for neighbours in NEIGHBOURS:
             tried = method(logarithms, kernel)
             tried.scales["neighbours"] = neighbours
-            mean, variance = tried.at(*given, check.kept, optimal_interpolation.BLOCK)
+            mean, variance = tried.posterior(*given, check.kept, optimal_interpolation.BLOCK)
             error = check.error(mean, check.kept)
             if error < WORTH * score:
                 score, chosen = error, tried
@@ -242,19 +242,19 @@ def at_places(
     method: reduced_space.ReducedSpace, check: Validation, targets: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Posterior mean and variance, (n, D), of the reduced space at `targets` (n, 3)."""
-    places = method.on(check.observations)
+    places = method.at_grid(check.observations)
     mean, variance = (torch.empty(len(targets), check.truth.shape[1]) for _ in range(2))
     for month in targets[:, 0].unique().tolist():
         mine = targets[:, 0] == month
         cells = check.cells(targets[mine])
-        found = method.at(check.batch, *places, month, cells.flatten())
+        found = method.posterior(check.batch, *places, month, cells.flatten())
         mean[mine], variance[mine] = (each.view(cells.shape) for each in found)
     return mean, variance
 
 
 def fit_reduced(check: Validation, store: Store) -> tuple[float, reduced_space.ReducedSpace]:
     """The reduced space of the least error on validation, and that error."""
-    method = reduced_space.ReducedSpace.learned(store, 1.0, 0.0)
+    method = reduced_space.ReducedSpace.from_store(store, 1.0, 0.0)
     method.shrinkage = max(ledoit_wolf(method.states.flatten(1)), 0.01)
     some = _some(check.searched[:, 0].unique(), FEW)
     few = check.searched[torch.isin(check.searched[:, 0], some)]

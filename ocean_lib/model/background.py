@@ -104,7 +104,7 @@ class Background(nn.Module):
         apart = abs(self.dates - float(grid["month"][own]))
         places = self.latitude.cpu().numpy(), self.longitude.cpu().numpy()
         method = ReducedSpace(self.states[apart > APART], self.deviation, places, **scales)
-        found = method.at(batch, *method.on(grid), own)
+        found = method.posterior(batch, *method.at_grid(grid), own)
         surfaces, shape = batch["surface"].shape[1], batch["ocean"].shape[-2:]
         mean, variance = (each.view(-1, *shape)[surfaces:] for each in found)
         return mean, variance.sqrt()
@@ -143,10 +143,10 @@ class Background(nn.Module):
         apart = int(COARSE * (share + 1e-6) ** -0.5)
         stride = max(1, min(apart, COARSEST))
         exact = batch["observed"][own] & (batch["error"][own] == 0)
-        priors, each = zip(*(method.given(*sample[:2]) for sample in samples))
+        prepared = [method.prepare(*sample[:2]) for sample in samples]
         groups = [
-            (*group[0][:3], torch.stack([one[3] for one in group], 2), group[0][4])
-            for group in zip(*each)
+            alike[0]._replace(value=torch.stack([group.value for group in alike], 2))
+            for alike in zip(*(each.groups for each in prepared))
         ]
         rows, columns = (torch.arange(0, size + stride - 1, stride) for size in (height, width))
         if stride == 1:
@@ -168,7 +168,9 @@ class Background(nn.Module):
             whole = whole[:, :height, :width]
         *departures, error = whole.view(-1, len(samples) + 1, height, width).unbind(1)
         results = []
-        for (batch, grid, own), prior, departure in zip(samples, priors, departures):
+        for (batch, grid, own), prior, departure in zip(
+            samples, (each.prior for each in prepared), departures
+        ):
             mean, spread = prior[own] + departure, error
             if "reduced" in self.scales[pattern]:
                 other, wide = self._reduced(batch, grid, own, self.scales[pattern]["reduced"])
@@ -247,7 +249,7 @@ def fit_background(
     for case, check in checks:
         error, method = tuning.fit_interpolation(check, regression, evaluations)
         found = {"observed": max(case["observed"], 1e-6), "surface": check.sky} | method.scales
-        factor, share = method.factor, torch.zeros(len(regression.plain))
+        factor, share = method.factor, torch.zeros(len(regression.prior_covariance))
         if small and store.split["kind"] == "time":
             _, reduced = tuning.fit_reduced(check, store)
             both = _together(check, method, reduced)
@@ -259,7 +261,11 @@ def fit_background(
         shares.append(share)
         if show is not None:
             show(_line(case, found, share, error))
-    buffers = {name: getattr(regression, name) for name in ("coefficients", "plain", "left")}
+    buffers = {
+        "coefficients": regression.coefficients,
+        "plain": regression.prior_covariance,
+        "left": regression.residual_covariance,
+    }
     if any("reduced" in each for each in scales):
         buffers |= {"states": reduced.states, "deviation": reduced.scale}
         buffers["dates"] = to_months(store.times[store.block("train")[0]])
@@ -283,9 +289,9 @@ def _together(
 ) -> tuple[float, Tensor, Tensor]:
     """Error of both, the share (D,) of the reduced space, and the factor (D,) on their error."""
     kept, when = check.kept, to_months(check.observations.time.values)
-    given = interpolation.given(check.batch, check.observations)
+    prepared = interpolation.prepare(check.batch, check.observations)
     means, variances = zip(
-        interpolation.at(*given, when, kept, BLOCK),
+        interpolation.posterior(prepared, when, kept, BLOCK),
         tuning.at_places(reduced, check, kept),
         strict=True,
     )

@@ -68,8 +68,10 @@ def test_what_is_left_is_the_covariance_of_the_residuals(store):
     train = store.fields("train")
     left = (anomaly[:, 1:] - regression(anomaly[:, :1], train)).numpy()
     flat = np.moveaxis(left, 1, 0).reshape(2, -1)
-    np.testing.assert_allclose(regression.left, flat @ flat.T / flat.shape[1], atol=2e-4)
-    torch.testing.assert_close(regression.plain, covariance(store)[1:, 1:])
+    np.testing.assert_allclose(
+        regression.residual_covariance, flat @ flat.T / flat.shape[1], atol=2e-4
+    )
+    torch.testing.assert_close(regression.prior_covariance, covariance(store)[1:, 1:])
 
 
 def test_from_covariance_is_least_squares_over_all_cells(store):
@@ -81,7 +83,9 @@ def test_from_covariance_is_least_squares_over_all_cells(store):
     expected = np.linalg.lstsq(above[:, None], below.T, rcond=None)[0]
     np.testing.assert_allclose(regression.gain, expected, atol=2e-3)
     left = below - expected.T @ above[None]
-    np.testing.assert_allclose(regression.left, left @ left.T / left.shape[1], atol=2e-3)
+    np.testing.assert_allclose(
+        regression.residual_covariance, left @ left.T / left.shape[1], atol=2e-3
+    )
     fields, surface, _ = surface_and_truth(store)
     np.testing.assert_allclose(
         regression(surface, fields), surface * regression.gain[0][:, None, None], rtol=1e-6

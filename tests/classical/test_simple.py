@@ -50,7 +50,7 @@ def methods(store):
             FromCovariance(covariance(store), 1), SCALES
         ),
         "regression": optimal_interpolation.OptimalInterpolation(regress(store, 6.0), SCALES),
-        "reduced": reduced_space.ReducedSpace.learned(store, 0.2, 0.1),
+        "reduced": reduced_space.ReducedSpace.from_store(store, 0.2, 0.1),
     }
 
 

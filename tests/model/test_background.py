@@ -170,7 +170,11 @@ def test_without_observations_it_is_the_regression_with_its_error(small_store, s
     regression = regress_everywhere(small_store)
     expected = surface * regression(batch["surface"], seen) * batch["ocean"]
     torch.testing.assert_close(mean, expected, atol=1e-5, rtol=1e-4)
-    left = (regression.left if surface else regression.plain).diagonal().sqrt()
+    left = (
+        (regression.residual_covariance if surface else regression.prior_covariance)
+        .diagonal()
+        .sqrt()
+    )
     torch.testing.assert_close(
         error, left[None, :, None, None] * batch["ocean"], atol=1e-5, rtol=1e-4
     )
@@ -213,7 +217,7 @@ def test_the_scales_of_the_nearest_density_serve(small_store):
 
 def reduced(store, share):
     """The background of a store with a share of the reduced space."""
-    method, plain = ReducedSpace.learned(store, 0.3, 1.0), background(store)
+    method, plain = ReducedSpace.from_store(store, 0.3, 1.0), background(store)
     given = {name: getattr(plain, name) for name in ("coefficients", "plain", "left")}
     return module.Background(
         [plain.scales[0] | {"reduced": {"shrinkage": 0.3, "noise": 1.0}}],
@@ -254,7 +258,7 @@ def test_a_part_of_the_region_has_its_own_patterns(small_store, alone):
 def test_the_reduced_space_is_that_of_the_baseline(small_store, alone, monkeypatch):
     monkeypatch.setattr(module, "APART", 0)
     seen, batch = alone
-    method = ReducedSpace.learned(small_store, 0.3, 1.0)
+    method = ReducedSpace.from_store(small_store, 0.3, 1.0)
     expected = method(seen, small_store.statistics())
     mean, error = reduced(small_store, 1.0)(batch)
     statistics = small_store.statistics()
