@@ -126,7 +126,7 @@ def run(name: str) -> None:
     if name != OCEANS[0]:
         model = moved(model, store, specifications)
     with xr.open_dataset(demo / "reconstruction.nc") as own:
-        factors = calibration.stored(own).load()
+        factors = calibration.stored_factors(own).load()
     _keep(name, network(model, seen, factors))
 
 

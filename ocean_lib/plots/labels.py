@@ -1,47 +1,70 @@
-"""Labels: one case, month and level of a reconstruction by its labels, and labels in words."""
+"""Words for titles and labels: dates, depths, longitudes and latitudes."""
+
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
+import xarray as xr
+
+from ocean_lib.core.geometry import wrap_longitude
 
 __all__ = [
-    "capitalised",
-    "degrees_label",
     "calibrated_suffix",
+    "capitalised",
+    "case_title",
+    "degrees_label",
     "depth_label",
     "month_label",
+    "nearest_levels",
     "place_label",
 ]
 
 
-def calibrated_suffix(reconstruction):
-    """`, calibrated` where members and spread are (`calibrate_reconstruction`), else nothing."""
+def calibrated_suffix(reconstruction: xr.Dataset) -> str:
+    """`, calibrated` where `calibrate_reconstruction` was applied, else an empty string."""
     return ", calibrated" if reconstruction.attrs.get("calibrated") else ""
 
 
-def capitalised(name):
-    """A name as it begins a title; what else is in capitals stays so."""
+def capitalised(name: str) -> str:
+    """The name with its first letter in upper case; the others are left as they are."""
     return name[:1].upper() + name[1:]
 
 
-def month_label(time):
-    """The words for a date: `Mar 2015`."""
+def month_label(time) -> str:
+    """A date (datetime64) in words: `Mar 2015`."""
     return pd.Timestamp(np.asarray(time).item()).strftime("%b %Y")
 
 
-def depth_label(depth):
-    """The words for a depth: `0.5 m`, `109 m`."""
+def depth_label(depth) -> str:
+    """A depth (m) in words: `0.5 m`, `109 m`."""
     return f"{float(depth):.{1 if float(depth) < 10 else 0}f} m"
 
 
-def degrees_label(value, along):
-    """The words for a longitude or a latitude (`along`): `150°W`, `12.5°N`, `0°`."""
-    value = round((value + 180) % 360 - 180, 6)
+def degrees_label(value: float, along: str) -> str:
+    """A coordinate (degrees) in words: `150°W`, `12.5°N`, `0°`.
+
+    Args:
+        value: longitude or latitude.
+        along: `longitude` or `latitude`.
+    """
+    value = round(wrap_longitude(value), 6)
     signs = "EW" if along == "longitude" else "NS"
     letter = "" if value in (0, -180) else signs[int(value < 0)]
     return f"{abs(value):g}°{letter}"
 
 
-def place_label(longitude, latitude):
-    """The words for a place: `33.2°N 66.5°W`."""
+def place_label(longitude: float, latitude: float) -> str:
+    """A place (degrees) in words: `33.2°N 66.5°W`."""
     places = (latitude, "latitude"), (longitude, "longitude")
     return " ".join(degrees_label(round(float(value), 1), along) for value, along in places)
+
+
+def case_title(selected: xr.Dataset, *details: str) -> str:
+    """Case, month and further details of one case and date of a reconstruction."""
+    return ", ".join([str(selected["case"].item()), month_label(selected["time"]), *details])
+
+
+def nearest_levels(dataset: xr.Dataset, depths: Iterable[float]) -> list[float]:
+    """The levels (m) nearest to `depths` (m), in their order and each once."""
+    levels = dataset["depth"].sel(depth=list(depths), method="nearest").values
+    return list(dict.fromkeys(levels.tolist()))

@@ -8,8 +8,8 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "bootstrap": ["bootstrap"],
-        "calibration": ["apply_calibration", "calibrated", "fit_calibration", "stated"],
+        "bootstrap": ["block_numbers", "decorrelation", "interval"],
+        "calibration": ["apply_calibration", "fit_calibration", "stated_spread"],
         "evaluation": ["hidden_ocean", "score_methods", "write_scores"],
         "report": ["read_scores", "summary", "table", "verdict"],
     },

@@ -1,93 +1,110 @@
-"""How sure a score is: a paired bootstrap over blocks that are independent of each other.
+"""How certain a score is: a paired block bootstrap.
 
-Errors next to each other are alike, so cells are not so many witnesses.  `decorrelation` measures
-how far, and for how long, errors stay alike; `blocks` cuts the domain into boxes of at least twice
-that; `bootstrap` draws boxes with replacement and takes the score of every draw from sums by block.
-Two methods are compared on the same draws.  With fewer than `LEAST` blocks nothing is claimed.
+Neighbouring errors are correlated, so cells are not independent samples.  `decorrelation` measures
+the correlation lengths in time and space; `block_numbers` cuts the domain into blocks at least
+twice as long; `bootstrap` resamples blocks with replacement and computes a score from each
+resample; `interval` takes the percentiles.  Two methods are compared on the same resamples.  Any
+groups that are independent of each other, such as profiles, are resampled alike.  With fewer than
+`MIN_BLOCKS` groups there is no interval.
 
-Neighbouring blocks still share a little: on squares of errors alike along all three axes a 90 %
-interval of 20 to 60 blocks holds the truth in about 77 to 85 cases of 100, where cells drawn one by
-one hold it in 25.  More than `MOST` blocks are therefore made fewer and larger.
+Neighbouring blocks remain slightly correlated: with errors correlated along all three axes, a 90 %
+interval from 20 to 60 blocks contains the truth in about 77 to 85 % of trials, where resampling
+single cells contains it in 25 %.  `block_size` therefore enlarges blocks until there are at most
+`MAX_BLOCKS`.
 
-References: Künsch 1989, doi 10.1214/aos/1176347265 (blocks); Wilks 1997,
-doi 10.1175/1520-0442(1997)010<0065:RHTFAF>2.0.CO;2 (of fields, the same draws for both).
+References: Künsch 1989, doi 10.1214/aos/1176347265 (block bootstrap); Wilks 1997,
+doi 10.1175/1520-0442(1997)010<0065:RHTFAF>2.0.CO;2 (fields, common resamples for both methods).
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 
-__all__ = ["LEAST", "MOST", "block_numbers", "bootstrap", "decorrelation", "interval", "block_size"]
+__all__ = ["block_numbers", "block_size", "bootstrap", "decorrelation", "interval"]
 
 
-LEAST, MOST = 10, 60  # blocks: below, no claim; above, they are enlarged, to be less alike
+Sizes = tuple[int, int, int]  # along time, rows and columns
+MIN_BLOCKS = 10  # fewer give no interval
+MAX_BLOCKS = 60  # more are merged into larger ones, which are less correlated
 RESAMPLES = 1000
-FOLD = np.exp(-1)
+E_FOLDING = np.exp(-1)
 
 
 def decorrelation(error: np.ndarray, where: np.ndarray) -> tuple[float, float, float]:
     """Lag at which the autocorrelation of errors falls to 1/e, along time, rows and columns.
 
-    All levels given enter one autocorrelation, each by its variance, as they enter a score that
-    sums over them: the level that makes the score uncertain decides.  Ask for a layer alone to have
-    its own lag.  The mean error of a level, which is no chance, is taken off.
+    All levels enter one autocorrelation, each weighted by its variance, as they enter a score that
+    sums over them.  Each level's bias is removed first.
 
     Args:
-        error, where: (T, D, H, W); only cells of `where` count, and pairs of such.
+        error: (T, D, H, W).
+        where: (T, D, H, W), bool; only these cells count.
+
     Returns:
-        (steps, rows, columns): between lags by linear interpolation, at least 1; the length of an
-        axis along which the autocorrelation never falls so low.
+        (steps, rows, columns), at least 1, by linear interpolation between lags; the length of the
+        axis where the autocorrelation stays above 1/e.
     """
     where = np.asarray(where, bool)
-    number = where.sum((0, 2, 3), keepdims=True)
+    count = where.sum((0, 2, 3), keepdims=True)
     error = np.where(where, error, 0.0)
-    error = np.where(where, error - error.sum((0, 2, 3), keepdims=True) / np.maximum(number, 1), 0)
+    error = np.where(where, error - error.sum((0, 2, 3), keepdims=True) / np.maximum(count, 1), 0)
     error = error.astype(np.float32)
-    variance = np.square(error, dtype=float).sum() / max(number.sum(), 1)
+    variance = np.square(error, dtype=float).sum() / max(count.sum(), 1)
     if not variance > 0:
         return 1.0, 1.0, 1.0
-    return tuple(
-        _fold(np.moveaxis(error, axis, 0), np.moveaxis(where, axis, 0), variance)
+    time, rows, columns = (
+        _decorrelation_along(np.moveaxis(error, axis, 0), np.moveaxis(where, axis, 0), variance)
         for axis in (0, 2, 3)
     )
+    return time, rows, columns
 
 
-def _fold(error, where, variance) -> float:
-    before, correlation = 0, 1.0
+def _decorrelation_along(error: np.ndarray, where: np.ndarray, variance: float) -> float:
+    """Decorrelation lag along the first axis."""
+    previous_lag, previous = 0, 1.0
     for lag in range(1, len(error)):
         pairs = np.count_nonzero(where[lag:] & where[:-lag])
         if not pairs:
             continue
-        value = (error[lag:] * error[:-lag]).sum(dtype=float) / pairs / variance
-        if value < FOLD:
-            part = (correlation - FOLD) / (correlation - value)
-            return float(max(1.0, before + (lag - before) * part))
-        before, correlation = lag, value
+        correlation = (error[lag:] * error[:-lag]).sum(dtype=float) / pairs / variance
+        if correlation < E_FOLDING:
+            fraction = (previous - E_FOLDING) / (previous - correlation)
+            return float(max(1.0, previous_lag + (lag - previous_lag) * fraction))
+        previous_lag, previous = lag, correlation
     return float(len(error))
 
 
-def block_size(shape, lengths, least=(1, 1, 1)) -> tuple[int, int, int]:
-    """Size of a block along time, rows and columns.
+def block_size(shape: Sizes, lengths: Sequence[float], least: Sizes = (1, 1, 1)) -> Sizes:
+    """Size of a block in steps, rows and columns.
 
-    At least twice the lengths and at least `least`, and no larger than `shape`; larger in
-    proportion where there would be more than `MOST` blocks.
+    At least twice the decorrelation lengths, and enlarged in proportion until there are at most
+    `MAX_BLOCKS` blocks.
+
+    Args:
+        shape: (T, H, W); no block is larger.
+        lengths: decorrelation in steps, rows and columns.
+        least: lower bound on the size in steps, rows and columns.
     """
     size = np.maximum(np.ceil(2 * np.asarray(lengths, float)), least)
     while True:
-        whole = np.minimum(np.ceil(size), shape).astype(int)
-        if np.prod(np.asarray(shape) // whole) <= MOST:
-            return tuple(int(each) for each in whole)
+        rounded = np.minimum(np.ceil(size), shape).astype(int)
+        if np.prod(np.asarray(shape) // rounded) <= MAX_BLOCKS:
+            time, rows, columns = rounded.tolist()
+            return time, rows, columns
         size = size * 1.1
 
 
-def block_numbers(shape, lengths, least=(1, 1, 1)) -> np.ndarray:
-    """Number of the block of every cell: (T, H, W), int, from 0.
+def block_numbers(shape: Sizes, lengths: Sequence[float], least: Sizes = (1, 1, 1)) -> np.ndarray:
+    """Block number of every cell: (T, H, W), int, from 0.
+
+    Blocks have the size that `block_size` gives; a remainder at the end of an axis joins the last
+    block.
 
     Args:
         shape: (T, H, W).
-        lengths, least: decorrelation, and least size of a block, in steps, rows and columns.
-
-    Blocks have the size that `sizes` gives; what is left over at an end joins its neighbour.
+        lengths: decorrelation in steps, rows and columns.
+        least: lower bound on the size of a block in steps, rows and columns.
     """
     number = np.zeros((1, 1, 1), int)
     for axis, (size, block) in enumerate(zip(shape, block_size(shape, lengths, least))):
@@ -97,37 +114,48 @@ def block_numbers(shape, lengths, least=(1, 1, 1)) -> np.ndarray:
     return number
 
 
-@lru_cache(maxsize=16)
-def _draws(number: int) -> np.ndarray:
-    """(RESAMPLES, number) how often each block is drawn."""
+def _resample(groups: int) -> np.ndarray:
+    """(RESAMPLES, groups): how often each group is drawn."""
     generator = np.random.default_rng(0)
-    return generator.multinomial(number, np.full(number, 1 / number), RESAMPLES).astype(float)
+    return generator.multinomial(groups, np.full(groups, 1 / groups), RESAMPLES).astype(float)
+
+
+_resample_blocks = lru_cache(maxsize=16)(_resample)  # profiles are too many to keep
 
 
 def bootstrap(sums: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
-    """Weighted means of every draw of blocks; None with fewer than `LEAST` blocks.
+    """Weighted means from resampled groups.
 
     Args:
-        sums: (K, blocks) of K weighted quantities.    weights: (blocks); 0: no cell counts there.
+        sums: (K, groups), the weighted sums of K quantities in every group (block, profile).
+        weights: (groups,), the sum of the weights in every group; groups of weight 0 are dropped.
+
     Returns:
-        (K, RESAMPLES); the same draws for the same number of blocks.
+        (K, RESAMPLES), None with fewer than `MIN_BLOCKS` groups.  The same number of groups is
+        always resampled alike.
     """
     present = weights > 0
-    if present.sum() < LEAST:
+    groups = int(present.sum())
+    if groups < MIN_BLOCKS:
         return None
-    draws = _draws(int(present.sum()))
+    draws = _resample_blocks(groups) if groups <= MAX_BLOCKS else _resample(groups)
     return (sums[:, present] @ draws.T) / (draws @ weights[present])
 
 
 def interval(draws: np.ndarray, number: int) -> tuple[float, float]:
-    """The 90 % interval of the draws of a score from a number of blocks; NaN where one is NaN.
+    """The 90 % interval of a score; NaN if a resample is NaN.
 
-    Percentiles further out than 5 and 95, by as much as Student's t and the lost degree of freedom
-    ask for with few blocks.
+    The percentiles lie outside 5 and 95 by as much as Student's t and the lost degree of freedom
+    require with few groups.
+
+    Args:
+        draws: (RESAMPLES,), the score of every resample of `bootstrap`.
+        number: of groups that were resampled, at least 2.
 
     Reference: Hesterberg 2015, doi 10.1080/00031305.2015.1089789 (expanded percentile interval).
     """
     from scipy.special import ndtr, stdtrit
 
     below = ndtr(np.sqrt(number / (number - 1)) * stdtrit(number - 1, 0.05))
-    return tuple(float(each) for each in np.quantile(draws, [below, 1 - below]))
+    low, high = np.quantile(draws, [below, 1 - below])
+    return float(low), float(high)

@@ -19,11 +19,11 @@ from ocean_lib.scores.evaluation import LAYERS, hidden_ocean
 
 __all__ = [
     "apply_calibration",
-    "calibrated",
+    "calibrate_reconstruction",
     "fit_calibration",
-    "fit_calibration_of_cases",
-    "stated",
-    "stored",
+    "fit_calibration_by_case",
+    "stated_spread",
+    "stored_factors",
 ]
 
 
@@ -31,7 +31,7 @@ LEAST = 1e-3  # of a layer's spread
 POWERS = (0.3, 1.5)
 
 
-def stated(result: xr.Dataset) -> xr.DataArray:
+def stated_spread(result: xr.Dataset) -> xr.DataArray:
     """Standard deviation of the mean's error that a method states, in the field's unit.
 
     The `error` where there are no `members`; of M members the root of their unbiased variance
@@ -70,7 +70,7 @@ def fit_calibration(
     """
     where = hidden_ocean(fields, observations, variable)
     weight = (where * np.cos(np.deg2rad(fields.latitude))).transpose("depth", ...)
-    pair = (result["mean"] - fields[variable], stated(result))
+    pair = (result["mean"] - fields[variable], stated_spread(result))
     error, spread = (each.transpose(*weight.dims).values.astype(float) for each in pair)
     layer = np.digitize(fields.depth, [low for low, _ in LAYERS] + [LAYERS[-1][1]])
     found = np.ones((2, len(layer)))
@@ -107,7 +107,7 @@ def _factor_and_power(error, spread, weight) -> tuple[float, float]:
     return np.sqrt((weight * square).sum() / (weight * spread ** (2 * power)).sum()), power
 
 
-def fit_calibration_of_cases(
+def fit_calibration_by_case(
     fields: xr.Dataset, seen: dict[str, xr.Dataset], drawn: dict[str, xr.Dataset]
 ) -> xr.Dataset:
     """`calibration` and `calibration_power` (case, depth) of reconstructions, for all variables.
@@ -131,7 +131,7 @@ def fit_calibration_of_cases(
     return result
 
 
-def stored(reconstruction: xr.Dataset, variable: str = "temperature") -> xr.Dataset:
+def stored_factors(reconstruction: xr.Dataset, variable: str = "temperature") -> xr.Dataset:
     """The factors of one variable as `apply` takes them, from a reconstruction that holds them."""
     names = ("calibration", "calibration_power")
     return xr.Dataset({name: reconstruction[named(variable, name)] for name in names})
@@ -146,7 +146,7 @@ def _wider(stated_now: xr.DataArray, factors: xr.Dataset) -> xr.DataArray:
 def apply_calibration(result: xr.Dataset, factors: xr.Dataset) -> xr.Dataset:
     """The result with members moved about their mean, or `error` changed, as `factors` of `fit`."""
     changed = {}
-    wider = _wider(stated(result), factors)
+    wider = _wider(stated_spread(result), factors)
     if "members" in result:
         members = result["members"]
         # In double precision the mean of members that agree is exactly what they agree on.
@@ -158,14 +158,14 @@ def apply_calibration(result: xr.Dataset, factors: xr.Dataset) -> xr.Dataset:
     return result.assign(changed)
 
 
-def calibrated(reconstruction: xr.Dataset) -> xr.Dataset:
+def calibrate_reconstruction(reconstruction: xr.Dataset) -> xr.Dataset:
     """A reconstruction with its own `calibration` applied to members and spread, where it has one.
 
     Its attribute `calibrated` says so, and so do the pictures made of it.
     """
     if "calibration" not in reconstruction:
         return reconstruction
-    spread, wider = reconstruction["spread"], _wider(stated(reconstruction), reconstruction)
+    spread, wider = reconstruction["spread"], _wider(stated_spread(reconstruction), reconstruction)
     wide = (spread * wider).transpose(*spread.dims).assign_attrs(spread.attrs)
     members = apply_calibration(reconstruction[["members"]], reconstruction)["members"]
     applied = reconstruction.assign(members=members, spread=wide)

@@ -84,7 +84,7 @@ def test_blocks_equal_a_loop(shape, lengths, least):
 def test_no_block_is_shorter_than_asked_and_there_are_not_too_many():
     for shape, lengths in (((18, 96, 128), (1, 1, 1)), ((30, 50, 60), (1.4, 2.6, 5.1))):
         number = bootstrap.block_numbers(shape, lengths)
-        assert number.max() + 1 <= bootstrap.MOST
+        assert number.max() + 1 <= bootstrap.MAX_BLOCKS
         for axis in range(3):
             line = np.moveaxis(number, axis, 0)[:, 0, 0]
             _, counts = np.unique(line, return_counts=True)

@@ -60,7 +60,7 @@ def test_a_known_factor_is_found_and_holds_on_other_months(members):
     test = calibration.apply_calibration(wrong(fields, observations, rng, members), factors)
     away = fields.ocean & ~observations.observed
     square = ((test["mean"] - fields.temperature) ** 2).where(away).mean(("time", *GRID[2:]))
-    stated = (calibration.stated(test) ** 2).where(away).mean(("time", *GRID[2:]))
+    stated = (calibration.stated_spread(test) ** 2).where(away).mean(("time", *GRID[2:]))
     np.testing.assert_allclose(np.sqrt(stated / square), 1, rtol=0.08)
     again = calibration.fit_calibration(fields, observations, test)
     if members is None:
@@ -161,4 +161,4 @@ def test_a_result_without_uncertainty_is_refused():
     with pytest.raises(ValueError, match="give members or error"):
         calibration.fit_calibration(fields, observations, result[["mean"]])
     with pytest.raises(ValueError, match="1 member has no spread; draw at least 2"):
-        calibration.stated(result.isel(member=[0]))
+        calibration.stated_spread(result.isel(member=[0]))
