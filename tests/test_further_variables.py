@@ -104,15 +104,15 @@ def test_profiles_of_temperature_alone_still_tell_of_salinity(salty, model):
 
 def test_tuning_counts_them_alike_though_their_units_differ_by_ten(salty):
     check = Validation(salty, {"pattern": "pixels", "observed": 0.1, "surface": 0.0}, 0)
-    t, y, x = check.kept.T
+    t, y, x = check.holdout_targets.T
     truth = check.truth[t, :, y, x]
-    assert check.error(truth, check.kept) == 0
-    nothing = check.error(torch.zeros_like(truth), check.kept)
+    assert check.normalised_rmse(truth, check.holdout_targets) == 0
+    nothing = check.normalised_rmse(torch.zeros_like(truth), check.holdout_targets)
     without = []
     for part in (slice(0, 5), slice(5, 10)):
         mean = truth.clone()
         mean[:, part] = 0
-        without.append(check.error(mean, check.kept))
+        without.append(check.normalised_rmse(mean, check.holdout_targets))
     assert without[0] ** 2 + without[1] ** 2 == pytest.approx(nothing**2, rel=1e-4)
     assert 0.7 < without[0] / without[1] < 1.4
 

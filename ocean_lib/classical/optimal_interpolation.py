@@ -180,7 +180,7 @@ def complete(
 
 
 NOTHING = 1e4  # error variance, of the prior's, above which an observation says nothing
-BLOCK = 8  # rows and columns interpolated from the same observations
+TARGET_BLOCK = 8  # rows and columns interpolated from the same observations
 
 
 class ColumnGroup(NamedTuple):
@@ -252,7 +252,7 @@ class OptimalInterpolation:
             scales = self.scales | {"lengths": (1e-3, *self.scales["lengths"][1:])}
             places = have.double().cpu().numpy(), lack.double().cpu().numpy()
             exact = torch.zeros_like(value)
-            mean, _ = interpolate(places[0], value, exact, places[1], block=BLOCK, **scales)
+            mean, _ = interpolate(places[0], value, exact, places[1], block=TARGET_BLOCK, **scales)
             surface[lack[:, 0], channel, lack[:, 1], lack[:, 2]] = mean[:, 0]
         return surface
 
@@ -323,7 +323,7 @@ class OptimalInterpolation:
         exact = batch["observed"] & (batch["error"] == 0)
         targets = (batch["ocean"] & ~exact).any(1).nonzero()
         prepared = self.prepare(batch, grid)
-        mean, variance = self.posterior(prepared, to_months(grid.time.values), targets, BLOCK)
+        mean, variance = self.posterior(prepared, to_months(grid.time.values), targets, TARGET_BLOCK)
         field, error = torch.zeros_like(prepared.prior), torch.ones_like(prepared.prior)
         t, y, x = targets.T
         field[t, :, y, x], error[t, :, y, x] = mean, variance.sqrt() * self.factor

@@ -27,7 +27,14 @@ from ocean_lib.core.months import to_months
 from ocean_lib.observations.batch import observe, select_statistics, standardise
 from ocean_lib.store.store import Store
 
-__all__ = ["Validation", "WORTH", "at_places", "tune_methods", "fit_interpolation", "fit_reduced"]
+__all__ = [
+    "Validation",
+    "MAX_ERROR_RATIO",
+    "reduced_space_at",
+    "tune_methods",
+    "tune_interpolation",
+    "tune_reduced_space",
+]
 
 
 COLUMNS = 512  # places at which errors are compared while searching
@@ -38,7 +45,7 @@ DATES = 12  # dates that tell the error of linear interpolation
 WINDOWS = (4.0, 8.0, 16.0, 64.0)  # cells, of the regression
 START = (1.0, 6.0, 6.0, 0.003)  # months, rows, columns, noise
 NEIGHBOURS = (48, 128)  # of a place at the end; the search makes do with fewer
-WORTH = 0.995  # of the error, what more of them must bring it to
+MAX_ERROR_RATIO = 0.995  # of the error, what more of them must bring it to
 LIMITS = ((0.05, 36.0), (0.5, 200.0), (0.5, 200.0), (1e-5, 1.0))
 SHRINKAGES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9)  # of the reduced space
 NOISES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # of its observations
@@ -62,26 +69,26 @@ class Validation:
         self.batch = standardise(self.observations, self.statistics)
         self.truth = torch.from_numpy(store.standardised("validation", dates))[:, store.surfaces :]
         self.hidden = self.batch["ocean"] & ~self.batch["observed"]
-        self.sky = bool(self.batch["surface_observed"].any())
+        self.has_surface = bool(self.batch["surface_observed"].any())
         columns = self.hidden.any(1).nonzero()
         generator = torch.Generator().manual_seed(seed)
         order = torch.randperm(len(columns), generator=generator)
         number = min(COLUMNS, len(columns) // 2)
-        self.searched, others = columns[order[:number]], columns[order[number:].sort().values]
+        self.search_targets, others = columns[order[:number]], columns[order[number:].sort().values]
         # Whole blocks, since what is applied to a field shares its observations by these.
         corner = others // torch.tensor(
-            [1, optimal_interpolation.BLOCK, optimal_interpolation.BLOCK]
+            [1, optimal_interpolation.TARGET_BLOCK, optimal_interpolation.TARGET_BLOCK]
         )
         blocks, owner = corner.unique(dim=0, return_inverse=True)
         chosen = torch.randperm(len(blocks), generator=generator)[:KEPT]
-        self.kept = others[torch.isin(owner, chosen)]
+        self.holdout_targets = others[torch.isin(owner, chosen)]
         deviation = torch.from_numpy(self.statistics.deviation.values[store.surfaces :])
         parts = deviation, self.batch["ocean"][0]
         each = zip(*(part.chunk(len(store.variables)) for part in parts), strict=True)
         # °C and salinity count alike.
         self.deviation = torch.cat([one / one[wet].square().mean().sqrt() for one, wet in each])
 
-    def error(self, mean: torch.Tensor, targets: torch.Tensor) -> float:
+    def normalised_rmse(self, mean: torch.Tensor, targets: torch.Tensor) -> float:
         """Root mean square error over hidden cells of `targets` (n, 3), of a mean (n, D).
 
         As scores count it, in proportion to °C, and relative to the standard deviation there.
@@ -91,7 +98,9 @@ class Validation:
         square = (unit * (mean - self.truth[t, :, y, x])) ** 2
         return float((square.sum() / unit.square().sum()).sqrt())
 
-    def unlikely(self, mean: torch.Tensor, variance: torch.Tensor, targets: torch.Tensor) -> float:
+    def negative_log_likelihood(
+        self, mean: torch.Tensor, variance: torch.Tensor, targets: torch.Tensor
+    ) -> float:
         """Negative logarithm of the truth's likelihood, a value, with the best factor on errors."""
         t, y, x = targets.T
         hidden = self.hidden[t, :, y, x]
@@ -106,7 +115,7 @@ class Validation:
         channels = torch.arange(surfaces, surfaces + self.truth.shape[1])
         return (channels * height + targets[:, 1:2]) * width + targets[:, 2:]
 
-    def factor(self, mean: torch.Tensor, variance: torch.Tensor, targets: torch.Tensor):
+    def error_factor(self, mean: torch.Tensor, variance: torch.Tensor, targets: torch.Tensor):
         """(D,) root of the mean square error over the mean variance, at `targets`."""
         t, y, x = targets.T
         hidden = self.hidden[t, :, y, x]
@@ -142,7 +151,7 @@ def tune_methods(
     }
 
     def interpolation(name: str, regression) -> None:
-        score, method = fit_interpolation(check, regression, evaluations)
+        score, method = tune_interpolation(check, regression, evaluations)
         lengths, noise = method.scales["lengths"], method.scales["noise"]
         show(
             f"{name}: {method.scales['kernel']}, {lengths[1]:.1f} rows, {lengths[2]:.1f} columns, "
@@ -152,14 +161,14 @@ def tune_methods(
         found[name] = method
 
     interpolation("optimal interpolation", FromCovariance(covariance(store), store.surfaces))
-    if check.sky:
+    if check.has_surface:
         best = min(
             (regress(store, window) for window in WINDOWS),
             key=lambda each: _after_regression(check, each),
         )
         interpolation("regression + optimal interpolation", best)
     if store.split["kind"] == "time":
-        score, method = fit_reduced(check, store)
+        score, method = tune_reduced_space(check, store)
         show(
             f"reduced space: shrinkage {method.shrinkage:.3g}, noise {method.noise:.3g}, error "
             f"{score:.3f} standard deviations on validation"
@@ -175,7 +184,7 @@ def _linear_error(check: Validation) -> torch.Tensor:
     number, y, x = targets.T
     mean = torch.from_numpy(triangulate(value, observed))[number, :, y, x]
     targets = torch.stack([dates[number], y, x], 1)
-    return check.factor(mean, torch.ones_like(mean), targets)
+    return check.error_factor(mean, torch.ones_like(mean), targets)
 
 
 def _some(dates: torch.Tensor, number: int) -> torch.Tensor:
@@ -185,8 +194,8 @@ def _some(dates: torch.Tensor, number: int) -> torch.Tensor:
 def _after_regression(check: Validation, regression) -> float:
     method = optimal_interpolation.OptimalInterpolation(regression, _scales(START, "matern"))
     prior, _ = method.prior(check.batch, check.observations)
-    t, y, x = check.searched.T
-    return check.error(prior[t, :, y, x], check.searched)
+    t, y, x = check.search_targets.T
+    return check.normalised_rmse(prior[t, :, y, x], check.search_targets)
 
 
 def _scales(values, kernel: str) -> dict:
@@ -194,7 +203,7 @@ def _scales(values, kernel: str) -> dict:
     return {"lengths": lengths, "noise": noise, "kernel": kernel}
 
 
-def fit_interpolation(
+def tune_interpolation(
     check: Validation, regression, evaluations: int
 ) -> tuple[float, optimal_interpolation.OptimalInterpolation]:
     """The interpolation under which the validation truth is most likely, and its error there."""
@@ -211,8 +220,8 @@ def fit_interpolation(
 
     def search(kernel: str, begin: np.ndarray):
         def unlikely(logarithms) -> float:
-            tried = method(logarithms, kernel).posterior(*given, check.searched)
-            return check.unlikely(*tried, check.searched)
+            tried = method(logarithms, kernel).posterior(*given, check.search_targets)
+            return check.negative_log_likelihood(*tried, check.search_targets)
 
         simplex = begin + np.concatenate([np.zeros((1, 4)), 0.7 * np.eye(4)])
         options = {"maxfev": evaluations, "initial_simplex": simplex, "xatol": 0.02, "fatol": 1e-5}
@@ -223,11 +232,13 @@ def fit_interpolation(
         for neighbours in NEIGHBOURS:
             tried = method(logarithms, kernel)
             tried.scales["neighbours"] = neighbours
-            mean, variance = tried.posterior(*given, check.kept, optimal_interpolation.BLOCK)
-            error = check.error(mean, check.kept)
-            if error < WORTH * score:
+            mean, variance = tried.posterior(
+                *given, check.holdout_targets, optimal_interpolation.TARGET_BLOCK
+            )
+            error = check.normalised_rmse(mean, check.holdout_targets)
+            if error < MAX_ERROR_RATIO * score:
                 score, chosen = error, tried
-                chosen.factor = check.factor(mean, variance, check.kept)
+                chosen.factor = check.error_factor(mean, variance, check.holdout_targets)
         return score, chosen
 
     found = {kernel: search(kernel, np.log(START)).x for kernel in KERNELS}
@@ -238,7 +249,7 @@ def fit_interpolation(
     return min(best, again, key=lambda each: each[0])
 
 
-def at_places(
+def reduced_space_at(
     method: reduced_space.ReducedSpace, check: Validation, targets: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Posterior mean and variance, (n, D), of the reduced space at `targets` (n, 3)."""
@@ -252,21 +263,23 @@ def at_places(
     return mean, variance
 
 
-def fit_reduced(check: Validation, store: Store) -> tuple[float, reduced_space.ReducedSpace]:
+def tune_reduced_space(check: Validation, store: Store) -> tuple[float, reduced_space.ReducedSpace]:
     """The reduced space of the least error on validation, and that error."""
     method = reduced_space.ReducedSpace.from_store(store, 1.0, 0.0)
     method.shrinkage = max(ledoit_wolf(method.states.flatten(1)), 0.01)
-    some = _some(check.searched[:, 0].unique(), FEW)
-    few = check.searched[torch.isin(check.searched[:, 0], some)]
-    score = check.error(at_places(method, check, few)[0], few)
+    some = _some(check.search_targets[:, 0].unique(), FEW)
+    few = check.search_targets[torch.isin(check.search_targets[:, 0], some)]
+    score = check.normalised_rmse(reduced_space_at(method, check, few)[0], few)
     for name, values in (("noise", NOISES), ("shrinkage", SHRINKAGES), ("noise", NOISES)):
         for value in values:
             before = getattr(method, name)
             setattr(method, name, value)
-            error = check.error(at_places(method, check, few)[0], few)
+            error = check.normalised_rmse(reduced_space_at(method, check, few)[0], few)
             if error < score:
                 score = error
             else:
                 setattr(method, name, before)
-    method.factor = check.factor(*at_places(method, check, check.kept), check.kept)
+    method.factor = check.error_factor(
+        *reduced_space_at(method, check, check.holdout_targets), check.holdout_targets
+    )
     return score, method

@@ -26,7 +26,7 @@ import xarray as xr
 from torch import Tensor, nn
 
 from ocean_lib.classical import tuning
-from ocean_lib.classical.optimal_interpolation import BLOCK, OptimalInterpolation
+from ocean_lib.classical.optimal_interpolation import TARGET_BLOCK, OptimalInterpolation
 from ocean_lib.classical.reduced_space import ReducedSpace
 from ocean_lib.classical.regression import Regression, regress_everywhere
 from ocean_lib.core.months import from_months, to_months
@@ -155,7 +155,7 @@ class Background(nn.Module):
             cells = torch.cartesian_prod(rows, columns).to(sea.device)
         targets = torch.cat([torch.full_like(cells[:, :1], own), cells], 1)
         departure, variance = method.departure(
-            groups, grid["month"].values, targets, BLOCK * stride
+            groups, grid["month"].values, targets, TARGET_BLOCK * stride
         )
         found = torch.cat([departure, variance.sqrt()[..., None]], 2).flatten(1).T
         if stride == 1:
@@ -247,13 +247,16 @@ def fit_background(
     small = store.ocean[:, store.block("train")[1]].size <= SMALL
     scales, factors, shares, reduced = [], [], [], None
     for case, check in checks:
-        error, method = tuning.fit_interpolation(check, regression, evaluations)
-        found = {"observed": max(case["observed"], 1e-6), "surface": check.sky} | method.scales
+        error, method = tuning.tune_interpolation(check, regression, evaluations)
+        found = {
+            "observed": max(case["observed"], 1e-6),
+            "surface": check.has_surface,
+        } | method.scales
         factor, share = method.factor, torch.zeros(len(regression.prior_covariance))
         if small and store.split["kind"] == "time":
-            _, reduced = tuning.fit_reduced(check, store)
+            _, reduced = tuning.tune_reduced_space(check, store)
             both = _together(check, method, reduced)
-            if both[0] < tuning.WORTH * error:
+            if both[0] < tuning.MAX_ERROR_RATIO * error:
                 error, share, factor = both
                 found["reduced"] = {"shrinkage": reduced.shrinkage, "noise": reduced.noise}
         scales.append(found)
@@ -288,11 +291,11 @@ def _together(
     check: tuning.Validation, interpolation: OptimalInterpolation, reduced: ReducedSpace
 ) -> tuple[float, Tensor, Tensor]:
     """Error of both, the share (D,) of the reduced space, and the factor (D,) on their error."""
-    kept, when = check.kept, to_months(check.observations.time.values)
+    kept, when = check.holdout_targets, to_months(check.observations.time.values)
     prepared = interpolation.prepare(check.batch, check.observations)
     means, variances = zip(
-        interpolation.posterior(prepared, when, kept, BLOCK),
-        tuning.at_places(reduced, check, kept),
+        interpolation.posterior(prepared, when, kept, TARGET_BLOCK),
+        tuning.reduced_space_at(reduced, check, kept),
         strict=True,
     )
     t, y, x = kept.T
@@ -301,7 +304,7 @@ def _together(
     share = ((first * (first - second)).sum(0) / apart).clamp(0, 1)
     mean = torch.lerp(*means, share)
     deviation = torch.lerp(*(each.sqrt() for each in variances), share)
-    return check.error(mean, kept), share, check.factor(mean, deviation**2, kept)
+    return check.normalised_rmse(mean, kept), share, check.error_factor(mean, deviation**2, kept)
 
 
 def _line(case: dict, scales: dict, share: Tensor, error: float) -> str:

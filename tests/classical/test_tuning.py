@@ -114,9 +114,11 @@ def test_tuning_repeats_and_reads_neither_test_nor_hidden_values(
 
 def test_places_searched_and_kept_are_apart(small_store):
     check = tuning.Validation(small_store, CASE, 0)
-    searched, kept = (set(map(tuple, each.tolist())) for each in (check.searched, check.kept))
+    searched, kept = (
+        set(map(tuple, each.tolist())) for each in (check.search_targets, check.holdout_targets)
+    )
     assert searched and kept and not searched & kept
-    t, y, x = check.kept.T
+    t, y, x = check.holdout_targets.T
     assert bool(check.hidden[t, :, y, x].any(1).all())
 
 
