@@ -1,20 +1,24 @@
-"""The batch a network sees: what is in it, and how observations become one.
+"""The batch: the tensors that the network and the first guess work on.
 
-D levels (of temperature, then of each further variable), S surface fields, H×W cells, standardised
-anomalies, bool where a mask is meant:
+Values are anomalies from the climatology divided by their standard deviation at that level and
+cell; missing values are 0 and are told by the masks (bool). Sizes: B samples, D levels (those of
+temperature, then those of each further variable), S surface fields, H×W cells.
 
-    field, value, observed, error, ocean        (B, D, H, W)
-    surface, surface_observed                   (B, S, H, W)
-    beside_…                                    (B, 2 R, …)  the same observations of R months
-                                                             before and R after, R what the
-                                                             background reaches; same `ocean`
-    background, background_error                (B, D, H, W)      added by `with_background`
-    latitude (B, H), longitude (B, W) degrees · position (B, 3) of the middle on the unit sphere
-    season (B, 2) sine and cosine of the day of the year
-    when (B, 2 R + 1) months of the dates before, own and after, NaN where there is none
+    field                          (B, D, H, W)   the truth; only in training
+    value, observed, error, ocean  (B, D, H, W)   the observations, their standard deviation, and
+                                                  the cells with sea water
+    surface, surface_observed      (B, S, H, W)
+    background, background_error   (B, D, H, W)   first guess; added by `with_background`
+    latitude, longitude            (B, H), (B, W) degrees
+    position                       (B, 3)         centre of the cells on the unit sphere
+    season                         (B, 2)         sine and cosine of the day of the year
 
-`observe` draws the fixed cases of an evaluation on whole fields, and `standardise` turns any
-observations into a batch; `batches.Batches` draws those of training.
+The background may use observations of R dates before and R dates after:
+
+    beside_…                       (B, 2 R, …)    the entries of `BESIDE` on those dates
+    when                           (B, 2 R + 1)   months of all dates in order, NaN where absent
+
+`observe` draws observations of whole fields, and `standardise` turns any observations into a batch.
 """
 
 from collections.abc import Callable
@@ -26,8 +30,8 @@ from torch import Tensor
 
 from ocean_lib.core.geometry import sphere
 from ocean_lib.core.months import to_months
-from ocean_lib.fields.conventions import named
-from ocean_lib.observations import specification as masks
+from ocean_lib.fields.conventions import DIMS, named
+from ocean_lib.observations.specification import draw_masks
 from ocean_lib.store.climatology import climatology_at, harmonics
 
 __all__ = [
@@ -47,18 +51,25 @@ BESIDE = ("value", "observed", "error", "surface", "surface_observed")
 
 
 def season(times: np.ndarray) -> np.ndarray:
-    """Sine and cosine of the day of the year, (T, 2), float32."""
+    """Sine and cosine of the day of the year.
+
+    Args:
+        times: datetime64, (T,).
+
+    Returns:
+        float32, (T, 2).
+    """
     return harmonics(times, 3)[:, [2, 1]].astype(np.float32)
 
 
 def adjacent_dates(beside: Tensor) -> Tensor:
-    """(B, 2, …), of what lies beside (B, 2 R, …) the month before and the month after."""
+    """The date before and the date after, (B, 2, …), of neighbouring dates (B, 2 R, …)."""
     reach = beside.shape[1] // 2
     return beside[:, reach - 1 : reach + 1]
 
 
 def exactly_observed(batch: dict[str, Tensor]) -> Tensor:
-    """Cells whose value is known without error, bool (B, D, H, W)."""
+    """Cells whose value is known without error, bool, (B, D, H, W)."""
     return batch["observed"] & (batch["error"] == 0)
 
 
@@ -74,56 +85,68 @@ def uncertain_ocean(batch: dict[str, Tensor]) -> Tensor:
     return batch["ocean"] & ~exactly_observed(batch)
 
 
-def with_background(batch: dict[str, Tensor], background: Callable) -> dict[str, Tensor]:
-    """The batch with `background` and `background_error` beside it."""
-    guess, spread = background(batch)
-    return batch | {"background": guess, "background_error": spread}
+def with_background(
+    batch: dict[str, Tensor], background: Callable[[dict[str, Tensor]], tuple[Tensor, Tensor]]
+) -> dict[str, Tensor]:
+    """The batch with `background` and `background_error`, (B, D, H, W), added."""
+    guess, error = background(batch)
+    return batch | {"background": guess, "background_error": error}
 
 
 def observe(fields: xr.Dataset, specification: dict, seed: int) -> xr.Dataset:
-    """Observations of whole fields by one pattern, the same for the same seed.
+    """Draw observations of whole fields by one pattern; the same seed gives the same cells.
 
     Args:
-        fields: canonical dataset, with `surface` where it has one (`Store.fields`).
+        fields: canonical dataset, °C, optionally with `surface` (`Store.fields`).
+        specification: an observation pattern, as `check_patterns` describes it.
+        seed: of the draw.
+
     Returns:
-        `value`, `observed`, `error` (time, depth, latitude, longitude), `ocean`; and `surface`,
-        `surface_observed` (time, latitude, longitude); °C, NaN where not observed. A further
-        variable is observed in the same cells: `salinity_value` and so on.
+        `value`, `observed`, `error` (time, depth, latitude, longitude) and `ocean`; with a surface
+        also `surface`, `surface_observed` (time, latitude, longitude). °C, NaN where not observed.
+        A further variable is observed in the same cells: `salinity_value` and so on.
     """
     generator = torch.Generator().manual_seed(seed)
     ocean = torch.tensor(fields.ocean.values)
     number = fields.sizes["time"]
     surfaces = int("surface" in fields)
-    places = [torch.tensor(fields[name].values) for name in ("latitude", "longitude")]
-    drawn, seen = masks.draw_masks(
+    rows, columns = (
+        torch.tensor(fields[name].values).expand(number, -1) for name in ("latitude", "longitude")
+    )
+    drawn, surface_drawn = draw_masks(
         [specification],
         ocean.expand(number, *ocean.shape),
         torch.tensor(fields.depth.values, dtype=torch.float32),
         surfaces,
         generator,
-        places=tuple(axis.expand(number, -1) for axis in places),
+        places=(rows, columns),
     )
     observations = xr.Dataset({"ocean": fields.ocean})
-    for variable, field in fields.data_vars.items():
+    for name, field in fields.data_vars.items():
         if field.dims != fields.temperature.dims:
             continue
+        variable = str(name)
         observed = field.copy(data=drawn.numpy()).drop_attrs()
         observations[named(variable, "value")] = field.where(observed)
         observations[named(variable, "observed")] = observed
         error = xr.zeros_like(field, dtype=np.float32).drop_attrs()
         observations[named(variable, "error")] = error
     if surfaces:
-        seen = fields.surface.copy(data=seen[:, 0].numpy()).drop_attrs()
-        observations["surface"] = fields.surface.where(seen)
-        observations["surface_observed"] = seen
+        surface_observed = fields.surface.copy(data=surface_drawn[:, 0].numpy()).drop_attrs()
+        observations["surface"] = fields.surface.where(surface_observed)
+        observations["surface_observed"] = surface_observed
     return observations
 
 
 def select_statistics(statistics: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
-    """The statistics at the cells of `grid`.
+    """The statistics at the nearest cells to those of `grid`.
+
+    Args:
+        statistics: of a store or model (`Store.statistics`).
+        grid: dataset with coordinates `depth`, `latitude`, `longitude`.
 
     Raises:
-        ValueError: the grid lies outside the region of the statistics, or has other levels.
+        ValueError: the grid reaches outside the region of the statistics, or has other levels.
     """
     if grid.sizes["depth"] != statistics.sizes["depth"] or not np.allclose(
         grid.depth, statistics.depth, rtol=0.02, atol=0.5
@@ -134,69 +157,72 @@ def select_statistics(statistics: xr.Dataset, grid: xr.Dataset) -> xr.Dataset:
             "observations on those levels"
         )
     for name in ("latitude", "longitude"):
-        have, ask = statistics[name].values, grid[name].values
-        step = float(np.abs(np.diff(have)).mean()) if len(have) > 1 else 1.0
-        if ask.min() < have.min() - step / 2 or ask.max() > have.max() + step / 2:
+        covered, wanted = statistics[name].values, grid[name].values
+        step = float(np.abs(np.diff(covered)).mean()) if len(covered) > 1 else 1.0
+        if wanted.min() < covered.min() - step / 2 or wanted.max() > covered.max() + step / 2:
             raise ValueError(
-                f"{name} {ask.min():.2f} to {ask.max():.2f} reaches outside the "
-                f"{have.min():.2f} to {have.max():.2f} that the statistics cover; choose a region "
-                "inside"
+                f"{name} {wanted.min():.2f} to {wanted.max():.2f} reaches outside the "
+                f"{covered.min():.2f} to {covered.max():.2f} that the statistics cover; choose a "
+                "region inside"
             )
-    places = {name: grid[name] for name in ("latitude", "longitude")}
-    return statistics.sel(places, method="nearest")
+    cells = {name: grid[name] for name in ("latitude", "longitude")}
+    return statistics.sel(cells, method="nearest")
 
 
 def standardise(
     observations: xr.Dataset, statistics: xr.Dataset, device: str = "cpu"
 ) -> dict[str, Tensor]:
-    """The batch of all dates of `observations` (see `observe`), without `field`, each alone.
+    """The batch of all dates of `observations`, without `field` and without neighbouring dates.
 
     Args:
+        observations: as `observe` returns them, T dates.
         statistics: at the same cells, from `select_statistics`.
+        device: where the batch is put; latitude, longitude and `when` stay on the CPU.
+
+    Returns:
+        The batch described in this module's docstring, with B = T.
     """
     surfaces = statistics.attrs["surfaces"]
-    normal = climatology_at(statistics, observations.time.values)
+    climatology = climatology_at(statistics, observations.time.values)
     deviation = statistics.deviation.values
-    order = ("time", "depth", "latitude", "longitude")
+    number, _, *shape = climatology.shape
 
-    def tensor(array, kind=np.float32):
-        return torch.from_numpy(np.array(array, dtype=kind)).to(device)
+    def tensor(array, dtype: type = np.float32) -> Tensor:
+        return torch.from_numpy(np.array(array, dtype=dtype)).to(device)
 
-    def levels(quantity):
-        variables = statistics.attrs["variables"]
-        each = [observations[named(v, quantity)].transpose(*order).values for v in variables]
-        return np.concatenate(each, 1)
+    def levels(quantity: str) -> np.ndarray:
+        """(T, D, H, W): the levels of all variables, one below the other."""
+        arrays = (observations[named(v, quantity)] for v in statistics.attrs["variables"])
+        return np.concatenate([array.transpose(*DIMS).values for array in arrays], 1)
 
     observed = levels("observed").astype(bool)
-    value = (levels("value") - normal[:, surfaces:]) / deviation[surfaces:]
+    value = (levels("value") - climatology[:, surfaces:]) / deviation[surfaces:]
     error = levels("error") / deviation[surfaces:]
-    ocean = observations.ocean.transpose(*order[1:]).values.astype(bool)
+    ocean = observations.ocean.transpose(*DIMS[1:]).values.astype(bool)
     ocean = np.tile(ocean, (observed.shape[1] // len(ocean), 1, 1))
-    shape = (len(normal), surfaces, *normal.shape[2:])
-    surface, seen = np.zeros(shape, np.float32), np.zeros(shape, bool)
+    surface = np.zeros((number, surfaces, *shape), np.float32)
+    surface_observed = np.zeros(surface.shape, bool)
     if surfaces and "surface" in observations:
-        flat = ("time", "latitude", "longitude")
-        seen = observations.surface_observed.transpose(*flat).values.astype(bool)[:, None]
-        above = observations.surface.transpose(*flat).values[:, None]
-        surface = (above - normal[:, :surfaces]) / deviation[:surfaces]
-    places = [observations[name].values for name in ("latitude", "longitude")]
-    middle = sphere(*(axis.mean() for axis in places))
-    latitude, longitude = (torch.tensor(np.tile(axis, (len(normal), 1))) for axis in places)
+        seen = observations[["surface", "surface_observed"]]
+        seen = seen.transpose("time", "latitude", "longitude")
+        surface_observed = seen.surface_observed.values.astype(bool)[:, None]
+        surface = seen.surface.values[:, None]
+        surface = (surface - climatology[:, :surfaces]) / deviation[:surfaces]
+    axes = [observations[name].values for name in ("latitude", "longitude")]
+    centre = sphere(*(axis.mean() for axis in axes))
+    latitude, longitude = (torch.tensor(np.tile(axis, (number, 1))) for axis in axes)
+    months = to_months(observations.time.values)
+    absent = np.full(number, np.nan)
     return {
         "value": tensor(np.where(observed, value, 0)),
         "observed": tensor(observed, bool),
         "error": tensor(np.where(observed, error, 0)),
         "ocean": tensor(np.broadcast_to(ocean, observed.shape), bool),
-        "surface": tensor(np.where(seen, surface, 0)),
-        "surface_observed": tensor(seen, bool),
+        "surface": tensor(np.where(surface_observed, surface, 0)),
+        "surface_observed": tensor(surface_observed, bool),
         "latitude": latitude.double(),
         "longitude": longitude.double(),
-        "position": tensor(np.broadcast_to(middle, (len(normal), 3))),
+        "position": tensor(np.broadcast_to(centre, (number, 3))),
         "season": tensor(season(observations.time.values)),
-        "when": torch.tensor(_alone(observations.time.values)),
+        "when": torch.tensor(np.stack([absent, months, absent], 1)),
     }
-
-
-def _alone(times: np.ndarray) -> np.ndarray:
-    nothing = np.full(len(times), np.nan)
-    return np.stack([nothing, to_months(times), nothing], 1)

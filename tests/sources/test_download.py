@@ -60,7 +60,7 @@ def test_the_demo_ocean_is_written_with_its_seed(monkeypatch, tmp_path):
         called.append((folder, seed, months))
         return [folder / "b.nc", folder / "a.nc"]
 
-    monkeypatch.setattr("ocean_lib.sources.demo_files.write", write)
+    monkeypatch.setattr("ocean_lib.sources.demo_files.write_demo_files", write)
     lines = []
     files = download.fetch("demo", tmp_path, seed=3, show=lines.append)
     download.fetch("demo", tmp_path, months=12, show=lines.append)
