@@ -13,7 +13,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "atomic": ["atomic_write"],
         "chunks": ["on_scheduler"],
         "geometry": ["is_ring", "sphere"],
+        "lock": ["acquire_lock"],
         "months": ["choose_split", "from_months", "neighbouring_dates", "to_months"],
-        "resumable": ["Construction", "construction"],
+        "resumable": ["Construction", "under_construction"],
     },
 )

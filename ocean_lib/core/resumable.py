@@ -22,21 +22,37 @@ from pathlib import Path
 import numpy as np
 
 from ocean_lib.core.chunks import compute
+from ocean_lib.core.lock import acquire_lock
 
-__all__ = ["Construction", "construction"]
+__all__ = ["Construction", "under_construction"]
 
 
 @contextmanager
-def construction(folder: Path) -> Iterator[Path]:
-    """Holds `NAME.partial`; it is left behind for who continues, unless the input was refused.
+def under_construction(folder: Path) -> Iterator[Path]:
+    """Hold the folder `NAME.partial` in which `folder` is built.
+
+    It stays behind for the next attempt, unless the input was refused (`ValueError`) or nothing
+    was done yet.
 
     Raises:
         BlockingIOError: another process builds the same folder.
-        PermissionError: nothing may be written there.
+        PermissionError: the folder beside it cannot be written.
         OSError: the disk is full.
     """
     partial = folder.with_name(f"{folder.name}.partial")
-    with _locked(partial):
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        lock = acquire_lock(partial / "lock")
+    except BlockingIOError as holder:
+        raise BlockingIOError(
+            f"{folder.name} is being built by process {holder}; wait for it, and run the same again"
+        ) from None
+    except PermissionError as error:
+        raise PermissionError(
+            f"{partial} cannot be written ({error.strerror}); get the right to write there, or "
+            "set OCEAN_WORKSPACE to a folder of your own"
+        ) from error
+    with lock:
         try:
             yield partial
         except ValueError:
@@ -53,38 +69,6 @@ def construction(folder: Path) -> Iterator[Path]:
         finally:
             if not (partial / "progress.json").exists():
                 shutil.rmtree(partial, ignore_errors=True)
-
-
-@contextmanager
-def _locked(partial: Path) -> Iterator[None]:
-    import fcntl
-
-    path = partial / "lock"
-    try:
-        partial.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
-    except PermissionError as error:
-        raise PermissionError(
-            f"{partial} cannot be written ({error.strerror}); get the right to write there, or "
-            "set OCEAN_WORKSPACE to a folder of your own"
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Who held it before may have finished and removed it since it was opened.
-            current = path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
-        except BlockingIOError:
-            current = False
-        if not current:
-            file.seek(0)
-            raise BlockingIOError(
-                f"{partial.with_suffix('').name} is being built by process {file.read().strip()}; "
-                "wait for it, and run the same again"
-            )
-        file.truncate(0)
-        file.write(f"{os.getpid()} on {os.uname().nodename}")
-        file.flush()
-        yield
 
 
 class Construction:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ocean_lib.core.lock import acquire_lock
 from ocean_lib.runs.parameters import RunError
 
 __all__ = ["hold_run"]
@@ -27,7 +28,19 @@ def hold_run(folder: Path) -> Iterator[None]:
         RunError: another runner holds it, the folder cannot be written, or a former kernel that
             does not end still works on it.
     """
-    with _locked(folder):
+    try:
+        lock = acquire_lock(folder / ".lock")
+    except BlockingIOError as holder:
+        raise RunError(
+            f"run {folder.name!r} is under way in process {holder};"
+            " wait for it, or give another folder by run=NAME"
+        ) from None
+    except OSError as error:
+        raise RunError(
+            f"{folder} cannot be written ({error.strerror}); get the right to write there, or set"
+            " OCEAN_WORKSPACE to a folder of your own"
+        ) from error
+    with lock:
         mark, before = os.path.realpath(folder), os.environ.get(MARK)
         _end_marked(mark)
         os.environ[MARK] = mark
@@ -37,32 +50,6 @@ def hold_run(folder: Path) -> Iterator[None]:
             del os.environ[MARK]
             if before is not None:
                 os.environ[MARK] = before
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    import fcntl
-
-    try:
-        file = open(folder / ".lock", "a+")
-    except OSError as error:
-        raise RunError(
-            f"{folder} cannot be written ({error.strerror}); get the right to write there, or set"
-            " OCEAN_WORKSPACE to a folder of your own"
-        ) from error
-    with file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise RunError(
-                f"run {folder.name!r} is under way in process {file.read().strip()};"
-                " wait for it, or give another folder by run=NAME"
-            ) from None
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
 
 
 def _end_marked(mark: str) -> None:

@@ -32,7 +32,7 @@ import xarray as xr
 
 from ocean_lib.core.chunks import DECODING, boxes, cut, spans, write_slab
 from ocean_lib.core.months import choose_split, records_a_month
-from ocean_lib.core.resumable import Construction, construction
+from ocean_lib.core.resumable import Construction, under_construction
 from ocean_lib.fields.conventions import DIMS
 from ocean_lib.store.climatology import fit_climatology, floors, harmonics, number_of_terms, smooth
 
@@ -113,7 +113,7 @@ def write_store(
         "credit": str(fields.attrs.get("credit", "")),
         "licence": str(fields.attrs.get("licence", "")),
     }
-    with construction(folder) as partial_folder:
+    with under_construction(folder) as partial_folder:
         # The name of a lazy array tells the files, when they changed, and what is done to them.
         tokens = [dask.base.tokenize(array) for array in sources]
         plan = description | {"input": tokens, "smoothing": smoothing, "floor": floor}

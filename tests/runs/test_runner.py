@@ -340,7 +340,7 @@ def test_a_second_process_is_refused(notebooks):
     finally:
         holder.communicate("\n")
     with lock.hold_run(open_run("tiny").folder):
-        assert (open_run("tiny").folder / ".lock").read_text() .startswith(f"{os.getpid()} on ")
+        assert (open_run("tiny").folder / ".lock").read_text().startswith(f"{os.getpid()} on ")
 
 
 def test_the_manifest_appears_whole_or_not_at_all(notebooks, monkeypatch):

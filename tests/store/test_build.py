@@ -233,7 +233,7 @@ def test_an_interrupted_build_goes_on_where_it_was(opened, unbroken, tmp_path, k
     assert_same(tmp_path / "s", unbroken[kind])
 
 
-@pytest.mark.parametrize("name", ["fit", "standardise"])
+@pytest.mark.parametrize("name", ["fit_box", "standardise_box"])
 def test_a_block_that_was_written_but_not_noted_is_written_again(
     opened, unbroken, tmp_path, monkeypatch, name
 ):
@@ -365,7 +365,7 @@ def test_a_disk_too_small_is_refused_before_the_work(opened, tmp_path, monkeypat
 def test_a_disk_that_fills_up_is_named_and_the_build_goes_on(
     opened, unbroken, tmp_path, monkeypatch
 ):
-    true, calls = passes.put, []
+    true, calls = passes.write_slab, []
 
     def put(path, values, start):
         calls.append(path)
@@ -373,7 +373,7 @@ def test_a_disk_that_fills_up_is_named_and_the_build_goes_on(
             raise OSError(errno.ENOSPC, "No space left on device")
         true(path, values, start)
 
-    monkeypatch.setattr(passes, "put", put)
+    monkeypatch.setattr(passes, "write_slab", put)
     with pytest.raises(OSError, match="disk is full.*GB are free.*it continues"):
         make(opened, tmp_path / "s")
     assert not (tmp_path / "s").exists()
