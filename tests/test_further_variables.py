@@ -7,7 +7,7 @@ import xarray as xr
 from tiny import NETWORK, PATTERNS, astir, background
 
 from ocean_lib.classical import optimal_interpolation, simple
-from ocean_lib.classical.regression import FromCovariance, covariance
+from ocean_lib.classical.regression import CovarianceRegression, channel_covariance
 from ocean_lib.classical.tuning import Validation
 from ocean_lib.fields import canonical, reconstruction_file
 from ocean_lib.model.densifier import Densifier
@@ -92,7 +92,7 @@ def test_profiles_of_temperature_alone_still_tell_of_salinity(salty, model):
     statistics = salty.statistics()
     scales = {"lengths": (0.5, 4.0, 4.0), "noise": 0.02, "kernel": "matern", "neighbours": 128}
     guess = optimal_interpolation.OptimalInterpolation(
-        FromCovariance(covariance(salty), salty.surfaces), scales
+        CovarianceRegression(channel_covariance(salty), salty.surfaces), scales
     )(seen, statistics)
     normal = simple.climatology(seen, statistics)
     error = {

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ocean_lib.classical.regression import regress_everywhere
+from ocean_lib.classical.regression import fit_shared_regression
 from ocean_lib.model.background import Background
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.model.diffusion import Diffusion
@@ -28,7 +28,7 @@ PATTERNS = [
 
 
 def background(store) -> Background:
-    regression = regress_everywhere(store)
+    regression = fit_shared_regression(store)
     plain, left = regression.prior_covariance, regression.residual_covariance
     buffers = {"coefficients": regression.coefficients, "plain": plain, "left": left}
     return Background(SCALES, factor=torch.ones(1, len(plain)), **buffers)

@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "optimal_interpolation": ["OptimalInterpolation"],
         "reduced_space": ["ReducedSpace"],
-        "regression": ["Regression", "regress"],
+        "regression": ["Regression", "fit_local_regression"],
         "simple": ["climatology", "linear"],
         "tuning": ["tune_methods"],
     },

@@ -323,7 +323,9 @@ class OptimalInterpolation:
         exact = batch["observed"] & (batch["error"] == 0)
         targets = (batch["ocean"] & ~exact).any(1).nonzero()
         prepared = self.prepare(batch, grid)
-        mean, variance = self.posterior(prepared, to_months(grid.time.values), targets, TARGET_BLOCK)
+        mean, variance = self.posterior(
+            prepared, to_months(grid.time.values), targets, TARGET_BLOCK
+        )
         field, error = torch.zeros_like(prepared.prior), torch.ones_like(prepared.prior)
         t, y, x = targets.T
         field[t, :, y, x], error[t, :, y, x] = mean, variance.sqrt() * self.factor

@@ -22,13 +22,13 @@ from ocean_lib.store.build import STEP
 from ocean_lib.store.store import Store
 
 __all__ = [
-    "FromCovariance",
+    "CovarianceRegression",
     "Regression",
-    "covariance",
+    "channel_covariance",
     "gaussian_smooth",
     "nearest_cells",
-    "regress",
-    "regress_everywhere",
+    "fit_local_regression",
+    "fit_shared_regression",
 ]
 
 
@@ -37,7 +37,7 @@ FEATURES = 6  # of each surface field
 RIDGE = 0.01  # of the mean square of the features: keeps twins among them apart
 
 
-def covariance(store: Store) -> Tensor:
+def channel_covariance(store: Store) -> Tensor:
     """(C, C) covariance of the channels' anomalies over the training block, wet cells.
 
     Reads one date and a few rows at a time.
@@ -73,7 +73,7 @@ def nearest_cells(places: tuple[np.ndarray, np.ndarray], grid: xr.Dataset) -> tu
     return rows, columns
 
 
-class FromCovariance:
+class CovarianceRegression:
     """Regression by the channels' covariance alone, the same everywhere.
 
     Args:
@@ -134,7 +134,7 @@ class Regression:
         return torch.einsum("dphw,tphw->tdhw", coefficients.expand(shape).to(features), features)
 
 
-def regress(store: Store, window: float) -> Regression:
+def fit_local_regression(store: Store, window: float) -> Regression:
     """The regression of the training block with coefficients of each place.
 
     Where the store is split in space, no place has a past and all share one set of coefficients.
@@ -143,7 +143,7 @@ def regress(store: Store, window: float) -> Regression:
         window: standard deviation, cells, of the weights of the cells around.
     """
     if store.split["kind"] == "space":
-        return regress_everywhere(store)
+        return fit_shared_regression(store)
     times, columns = store.block("train")
     s, dates = store.surfaces, store.times[times]
     anomaly = torch.from_numpy(store.standardised("train"))
@@ -165,11 +165,11 @@ def regress(store: Store, window: float) -> Regression:
     pairs = torch.einsum("dhw,ehw->de", wet[s:], wet[s:]) * len(left)
     left = torch.einsum("tdhw,tehw->de", left, left) / pairs.clamp(min=1)
     places = store.latitude, store.longitude[columns]
-    plain = covariance(store)[s:, s:]
+    plain = channel_covariance(store)[s:, s:]
     return Regression(coefficients, plain, _positive(left.double().numpy()), places)
 
 
-def regress_everywhere(store: Store) -> Regression:
+def fit_shared_regression(store: Store) -> Regression:
     """The regression of the training block with one set of coefficients for all places.
 
     Reads three dates at a time, however long the record.
@@ -203,7 +203,7 @@ def regress_everywhere(store: Store) -> Regression:
         left += torch.einsum("dhw,ehw->de", rest, rest)
     pairs = torch.einsum("dhw,ehw->de", wet.float(), wet.float()).double() * len(dates)
     left = _positive((left / pairs.clamp(min=1)).numpy())
-    return Regression(coefficients[..., None, None], covariance(store)[s:, s:], left)
+    return Regression(coefficients[..., None, None], channel_covariance(store)[s:, s:], left)
 
 
 def _features(surface: Tensor, dates: np.ndarray, wanted: slice = slice(None)) -> Tensor:

@@ -16,7 +16,7 @@ from ocean_lib.fields.conventions import named
 from ocean_lib.observations.batch import select_statistics, standardise
 from ocean_lib.store.climatology import climatology_at
 
-__all__ = ["climatology", "linear", "restore", "triangulate"]
+__all__ = ["climatology", "linear", "restore", "delaunay_interpolate"]
 
 
 def restore(
@@ -78,10 +78,10 @@ def linear(
     batch = standardise(observations, select_statistics(statistics, observations))
     value, observed = batch["value"].numpy(), batch["observed"].numpy()
     error = np.asarray(factor).reshape(-1, 1, 1) * ~observed
-    return _result(triangulate(value, observed), error, observations, statistics)
+    return _result(delaunay_interpolate(value, observed), error, observations, statistics)
 
 
-def triangulate(value: np.ndarray, observed: np.ndarray) -> np.ndarray:
+def delaunay_interpolate(value: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """Linear interpolation of (T, D, H, W) within each level; 0 where a level has no value."""
     from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
     from scipy.ndimage import binary_erosion

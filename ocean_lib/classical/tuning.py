@@ -21,8 +21,12 @@ import xarray as xr
 from ocean_lib.classical import optimal_interpolation, reduced_space, simple
 from ocean_lib.classical.optimal_interpolation import KERNELS
 from ocean_lib.classical.reduced_space import ledoit_wolf
-from ocean_lib.classical.regression import FromCovariance, covariance, regress
-from ocean_lib.classical.simple import triangulate
+from ocean_lib.classical.regression import (
+    CovarianceRegression,
+    channel_covariance,
+    fit_local_regression,
+)
+from ocean_lib.classical.simple import delaunay_interpolate
 from ocean_lib.core.months import to_months
 from ocean_lib.observations.batch import observe, select_statistics, standardise
 from ocean_lib.store.store import Store
@@ -160,10 +164,12 @@ def tune_methods(
         )
         found[name] = method
 
-    interpolation("optimal interpolation", FromCovariance(covariance(store), store.surfaces))
+    interpolation(
+        "optimal interpolation", CovarianceRegression(channel_covariance(store), store.surfaces)
+    )
     if check.has_surface:
         best = min(
-            (regress(store, window) for window in WINDOWS),
+            (fit_local_regression(store, window) for window in WINDOWS),
             key=lambda each: _after_regression(check, each),
         )
         interpolation("regression + optimal interpolation", best)
@@ -182,7 +188,7 @@ def _linear_error(check: Validation) -> torch.Tensor:
     targets = check.hidden[dates].any(1).nonzero()
     value, observed = (check.batch[name][dates].numpy() for name in ("value", "observed"))
     number, y, x = targets.T
-    mean = torch.from_numpy(triangulate(value, observed))[number, :, y, x]
+    mean = torch.from_numpy(delaunay_interpolate(value, observed))[number, :, y, x]
     targets = torch.stack([dates[number], y, x], 1)
     return check.error_factor(mean, torch.ones_like(mean), targets)
 

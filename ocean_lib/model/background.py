@@ -28,7 +28,7 @@ from torch import Tensor, nn
 from ocean_lib.classical import tuning
 from ocean_lib.classical.optimal_interpolation import TARGET_BLOCK, OptimalInterpolation
 from ocean_lib.classical.reduced_space import ReducedSpace
-from ocean_lib.classical.regression import Regression, regress_everywhere
+from ocean_lib.classical.regression import Regression, fit_shared_regression
 from ocean_lib.core.months import from_months, to_months
 from ocean_lib.observations import specification as masks
 from ocean_lib.store.store import Store
@@ -243,7 +243,7 @@ def fit_background(
         show: takes a line on what each pattern's fit chose.
     """
     checks = [_check(store, each, seed) for each in masks.check_patterns(specifications)]
-    regression = regress_everywhere(store)
+    regression = fit_shared_regression(store)
     small = store.ocean[:, store.block("train")[1]].size <= SMALL
     scales, factors, shares, reduced = [], [], [], None
     for case, check in checks:

@@ -6,7 +6,7 @@ import torch
 from scipy.interpolate import griddata
 
 from ocean_lib.classical.regression import gaussian_smooth
-from ocean_lib.classical.simple import triangulate
+from ocean_lib.classical.simple import delaunay_interpolate
 
 
 def test_gaussian_smoothing_spreads_a_point_as_a_gaussian(device):
@@ -29,7 +29,7 @@ def test_triangles_around_holes_are_those_of_all_points(seen):
     value = (x - 20.0) ** 2 + (y - 11.0) ** 2
     points = np.argwhere(observed)
     expected = griddata(points, value[observed], (y, x), method="linear")
-    found = triangulate(value[None, None], observed[None, None])[0, 0]
+    found = delaunay_interpolate(value[None, None], observed[None, None])[0, 0]
     inside = np.isfinite(expected)
     np.testing.assert_allclose(found[inside], expected[inside], atol=1e-6)
     for place in np.argwhere(~inside):

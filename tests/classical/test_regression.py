@@ -5,7 +5,12 @@ import pytest
 import torch
 import xarray as xr
 
-from ocean_lib.classical.regression import FromCovariance, covariance, nearest_cells, regress
+from ocean_lib.classical.regression import (
+    CovarianceRegression,
+    channel_covariance,
+    fit_local_regression,
+    nearest_cells,
+)
 from ocean_lib.store.store import build_store
 
 
@@ -51,8 +56,8 @@ def surface_and_truth(store):
 def test_coefficients_follow_the_place(store):
     """Local coefficients explain what a single one for all places cannot."""
     fields, surface, truth = surface_and_truth(store)
-    local = regress(store, 1.5)(surface, fields)
-    single = regress(store, 1000.0)(surface, fields)
+    local = fit_local_regression(store, 1.5)(surface, fields)
+    single = fit_local_regression(store, 1000.0)(surface, fields)
     explained = [
         float(1 - ((each - truth)[:, 0] ** 2).mean() / (truth[:, 0] ** 2).mean())
         for each in (local, single)
@@ -62,7 +67,7 @@ def test_coefficients_follow_the_place(store):
 
 
 def test_what_is_left_is_the_covariance_of_the_residuals(store):
-    regression = regress(store, 1.5)
+    regression = fit_local_regression(store, 1.5)
     times, _ = store.block("train")
     anomaly = torch.from_numpy(store.standardised("train"))
     train = store.fields("train")
@@ -71,12 +76,12 @@ def test_what_is_left_is_the_covariance_of_the_residuals(store):
     np.testing.assert_allclose(
         regression.residual_covariance, flat @ flat.T / flat.shape[1], atol=2e-4
     )
-    torch.testing.assert_close(regression.prior_covariance, covariance(store)[1:, 1:])
+    torch.testing.assert_close(regression.prior_covariance, channel_covariance(store)[1:, 1:])
 
 
 def test_from_covariance_is_least_squares_over_all_cells(store):
-    matrix = covariance(store)
-    regression = FromCovariance(matrix, 1)
+    matrix = channel_covariance(store)
+    regression = CovarianceRegression(matrix, 1)
     anomaly = store.standardised("train")
     above = anomaly[:, 0].ravel().astype(float)
     below = np.moveaxis(anomaly[:, 1:], 1, 0).reshape(2, -1).astype(float)
@@ -100,7 +105,7 @@ def test_the_month_before_enters(tmp_path):
         fields, tmp_path / "s", validation=12, test=12, gap=3, surface=fields.surface
     )
     test, surface, truth = surface_and_truth(store)
-    guess = regress(store, 6.0)(surface, test)
+    guess = fit_local_regression(store, 6.0)(surface, test)
     rest = ((guess - truth)[1:, 0] ** 2).mean() / (truth[1:, 0] ** 2).mean()
     assert float(rest) < 0.1
     assert float((guess[0, 0] ** 2).mean()) < 0.1 * float((truth[0, 0] ** 2).mean())
@@ -108,7 +113,7 @@ def test_the_month_before_enters(tmp_path):
 
 def test_a_part_of_the_region_has_its_own_coefficients(store):
     fields, surface, _ = surface_and_truth(store)
-    regression = regress(store, 1000.0)
+    regression = fit_local_regression(store, 1000.0)
     regression.coefficients = torch.arange(16.0).expand(*regression.coefficients.shape).clone()
     part = {"latitude": slice(3, 8), "longitude": slice(5, 11)}
     whole = regression(torch.ones_like(surface), fields)
@@ -129,7 +134,7 @@ def test_a_store_split_in_space_shares_one_set(tmp_path):
         fields, tmp_path / "s", split="space", gap_cells=4, surface=fields.surface,
         validation=1, test=1, gap=1,
     )  # fmt: skip
-    regression = regress(store, 4.0)
+    regression = fit_local_regression(store, 4.0)
     assert regression.coefficients.shape[-2:] == (1, 1)
     test, surface, truth = surface_and_truth(store)
     assert regression(surface, test).shape == truth.shape
@@ -141,5 +146,5 @@ def test_the_test_months_are_never_read(store, tmp_path):
     other = build_store(
         fields, tmp_path / "s", validation=12, test=12, gap=3, surface=fields.surface
     )
-    first, second = (regress(each, 3.0).coefficients for each in (store, other))
+    first, second = (fit_local_regression(each, 3.0).coefficients for each in (store, other))
     assert torch.equal(first, second)

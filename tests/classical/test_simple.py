@@ -6,7 +6,11 @@ import xarray as xr
 from scipy.interpolate import griddata
 
 from ocean_lib.classical import optimal_interpolation, reduced_space, simple
-from ocean_lib.classical.regression import FromCovariance, covariance, regress
+from ocean_lib.classical.regression import (
+    CovarianceRegression,
+    channel_covariance,
+    fit_local_regression,
+)
 from ocean_lib.observations.batch import observe
 
 
@@ -47,9 +51,11 @@ def methods(store):
         "climatology": simple.climatology,
         "linear": simple.linear,
         "optimal": optimal_interpolation.OptimalInterpolation(
-            FromCovariance(covariance(store), 1), SCALES
+            CovarianceRegression(channel_covariance(store), 1), SCALES
         ),
-        "regression": optimal_interpolation.OptimalInterpolation(regress(store, 6.0), SCALES),
+        "regression": optimal_interpolation.OptimalInterpolation(
+            fit_local_regression(store, 6.0), SCALES
+        ),
         "reduced": reduced_space.ReducedSpace.from_store(store, 0.2, 0.1),
     }
 

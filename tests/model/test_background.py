@@ -7,7 +7,7 @@ from tiny import background, random_ocean
 
 from ocean_lib.classical.optimal_interpolation import OptimalInterpolation
 from ocean_lib.classical.reduced_space import ReducedSpace
-from ocean_lib.classical.regression import covariance, regress_everywhere
+from ocean_lib.classical.regression import channel_covariance, fit_shared_regression
 from ocean_lib.classical.simple import restore
 from ocean_lib.core.months import to_months
 from ocean_lib.model import background as module
@@ -20,7 +20,7 @@ def test_covariance_equals_numpy_over_an_all_ocean_store(tmp_path):
     mixing = np.array([[1.0, 0.0, 0.0], [0.7, 0.7, 0.0], [0.0, -0.5, 0.9]])
     ocean = random_ocean(200, 15, 17, [5, 50, 100], 2.0, mixing)
     store = build_store(ocean, tmp_path / "s", surface=ocean.temperature[:, 0] + 1.0)
-    matrix = covariance(store).numpy()
+    matrix = channel_covariance(store).numpy()
     values = np.moveaxis(store.standardised("train"), 1, 0).reshape(4, -1).astype(float)
     np.testing.assert_allclose(matrix, values @ values.T / values.shape[1], atol=1e-4)
     np.testing.assert_allclose(matrix, np.cov(values, bias=True), atol=1e-3)
@@ -36,7 +36,7 @@ def test_land_below_a_shelf_does_not_weaken_the_covariance(tmp_path):
     """Where a level exists, its correlation counts; where it does not, nothing does."""
     mixing = np.array([[1.0, 0.0], [0.8, 0.6]])
     ocean = random_ocean(200, 20, 20, [5, 500], 2.0, mixing, land=True)
-    matrix = covariance(build_store(ocean, tmp_path / "s")).numpy()
+    matrix = channel_covariance(build_store(ocean, tmp_path / "s")).numpy()
     assert matrix[1, 1] == pytest.approx(1, abs=0.1)
     assert matrix[0, 1] == pytest.approx(0.8, abs=0.1)
 
@@ -47,7 +47,7 @@ def test_the_covariance_is_of_the_training_block_alone(small_ocean, small_store,
     other = build_store(
         changed, tmp_path / "s", validation=8, test=10, gap=3, surface=changed["surface"]
     )
-    assert torch.equal(covariance(other), covariance(small_store))
+    assert torch.equal(channel_covariance(other), channel_covariance(small_store))
 
 
 @pytest.fixture
@@ -167,7 +167,7 @@ def test_without_observations_it_is_the_regression_with_its_error(small_store, s
     batch = standardise(seen, select_statistics(small_store.statistics(), seen))
     guess = background(small_store)
     mean, error = guess(batch)
-    regression = regress_everywhere(small_store)
+    regression = fit_shared_regression(small_store)
     expected = surface * regression(batch["surface"], seen) * batch["ocean"]
     torch.testing.assert_close(mean, expected, atol=1e-5, rtol=1e-4)
     left = (
