@@ -21,12 +21,12 @@ __all__ = ["check_parameters"]
 
 
 SMALLEST_VALUES: dict[int, list[str]] = {
-    0: ["gap_months", "regression_steps", "diffusion_steps", "seed", "case_seed", "source_seed"],
-    1: ["demo_months", "validation_months", "test_months", "patch", "width", "blocks", "stem"]
-    + ["background_evaluations", "batch", "every", "dates", "calibration_dates"]
-    + ["tuning_evaluations"],
+    0: "gap_months regression_steps diffusion_steps seed case_seed source_seed".split(),
+    1: (
+        "demo_months validation_months test_months patch width blocks stem batch every dates"
+        " background_evaluations calibration_dates tuning_evaluations"
+    ).split(),
     2: ["members"],
-    8: ["tile"],
 }
 CELLS_PER_DEGREE = {"demo": 12, "glorys12": 12, "glorys12_daily": 12, "armor3d": 8}
 DEMO_SHAPE = 96, 128  # rows, columns
@@ -75,12 +75,13 @@ def _one_of(name: str, value: str, choices: Iterable[str]) -> Iterator[str]:
         yield f"{name} is {value!r}; choose one of {', '.join(choices)}"
 
 
-def _names(run, store) -> None:
+def _folders(run, store) -> None:
     for name in (run, store):
         folder_name(name)
 
 
-def _source(source, path) -> Iterator[str]:
+def _source(source, path, satellite, surface, period) -> Iterator[str]:
+    """A source of fields, and a satellite that sees their surface."""
     from ocean_lib.fields.files import find_files
     from ocean_lib.sources.catalogue import SOURCES
 
@@ -89,13 +90,19 @@ def _source(source, path) -> Iterator[str]:
         yield f"source is {source}, a view from above; name it as satellite, and a field as source"
     if source == "netcdf" and not path:
         yield "source is netcdf and path is empty; give path=… (a file, folder or glob)"
-    elif source == "netcdf":
+    satellites = [name for name, product in SOURCES.items() if product.sees == "temperature"]
+    if satellite:
+        yield from _one_of("satellite", satellite, satellites)
+    if satellite in satellites and not (surface and period):
+        yield f"satellite is {satellite}; set surface=true and period, first and last month"
+    if source == "netcdf" and path:
         find_files(path)
 
 
 def _region(source, region, patch) -> Iterator[str]:
-    """The region, and a patch that fits into it."""
-    shapes = [DEMO_SHAPE] if source == "demo" else []
+    """A region, and a patch that fits into it."""
+    from ocean_lib.model.patches import check_patch
+
     if region:
         complaint = f"region is {region}; give west, east, south, north in degrees"
         if len(region) != 4:
@@ -104,32 +111,12 @@ def _region(source, region, patch) -> Iterator[str]:
         west, east, south, north = region
         if not (-90 <= south < north <= 90 and -360 <= west <= 360 and -360 <= east <= 360):
             yield f"{complaint}: south below north, latitudes within ±90, longitudes within ±360"
-            return
-        if source in CELLS_PER_DEGREE:
+        elif source in CELLS_PER_DEGREE:
             extents = north - south, (east - west) % 360 or 360
-            rows, columns = (
-                math.floor(extent * CELLS_PER_DEGREE[source] + 1e-6) + 1 for extent in extents
-            )
-            shapes.append((rows, columns))
-    for rows, columns in shapes:
-        if patch > min(rows, columns):
-            yield (
-                f"patch is {patch}, but there are {rows} rows and {columns} columns at most; "
-                f"choose patch <= {min(rows, columns)} or a wider region"
-            )
-
-
-def _satellite(satellite, period, surface) -> Iterator[str]:
-    """A satellite, and the months that are to be downloaded of it."""
-    from ocean_lib.sources.catalogue import SOURCES
-
-    satellites = [name for name, source in SOURCES.items() if source.sees == "temperature"]
-    if satellite and satellite not in satellites:
-        yield (
-            f"satellite is {satellite!r}; choose one of {', '.join(satellites)}, or leave it empty"
-        )
-    elif satellite and not (surface and period):
-        yield f"satellite is {satellite}; set surface=true and period, first and last month"
+            cells = [math.floor(degrees * CELLS_PER_DEGREE[source] + 1e-6) for degrees in extents]
+            check_patch(patch, (cells[0] + 1, cells[1] + 1))
+    if source == "demo":
+        check_patch(patch, DEMO_SHAPE)
 
 
 def _split(
@@ -165,15 +152,12 @@ def _observations(observations) -> Iterator[str]:
         )
 
 
-def _patterns(patterns) -> None:
+def _patterns(patterns, scenes) -> Iterator[str]:
     from ocean_lib.observations.specification import check_patterns
 
-    check_patterns(patterns)
-
-
-def _scenes(patterns, scenes) -> Iterator[str]:
     if len(scenes) != len(patterns) or min(scenes, default=0) < 1:
         yield f"scenes is {scenes}; give a number, 1 or more, for each of {len(patterns)} patterns"
+    check_patterns(patterns)
 
 
 def _cases(cases) -> Iterator[str]:
@@ -210,26 +194,17 @@ def _budget(mode, regression_steps, diffusion_steps) -> Iterator[str]:
                 yield f"{stage}_steps is 0, but mode {mode} trains that stage; choose 1 or more"
 
 
-def _sampling(sampler, sampling_steps, evaluations) -> Iterator[str]:
+def _sampling(sampler, sampling_steps, evaluations, tile) -> None:
     from ocean_lib.model.diffusion import Diffusion
-    from ocean_lib.model.sampling import SAMPLERS, timesteps
+    from ocean_lib.model.sampling import timesteps
+    from ocean_lib.reconstruct.sampling import Sampling
 
-    yield from _one_of("sampler", sampler, SAMPLERS)
-    for number in (sampling_steps, *evaluations):
-        timesteps(Diffusion().steps, number)
+    for steps in (sampling_steps, *evaluations):
+        Sampling(steps=steps, sampler=sampler, tile=tile)
+        timesteps(Diffusion().steps, steps)
 
 
 RULES: tuple[Callable[..., Iterable[str] | None], ...] = (
-    _names,
-    _source,
-    _region,
-    _satellite,
-    _split,
-    _observations,
-    _patterns,
-    _scenes,
-    _cases,
-    _network,
-    _budget,
-    _sampling,
+    *(_folders, _source, _region, _split, _observations, _patterns, _cases),
+    *(_network, _budget, _sampling),
 )
