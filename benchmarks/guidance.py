@@ -26,13 +26,14 @@ import xarray as xr
 from torch import Tensor, nn
 
 from ocean_lib.core.atomic import atomic_write
-from ocean_lib.model.densifier import LIMIT, Densifier
+from ocean_lib.model.densifier import VALUE_LIMIT, Densifier
 from ocean_lib.observations.batch import observe
 from ocean_lib.reconstruct.ensemble import reconstruct
+from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.runs.paths import device_name, workspace
 from ocean_lib.runs.progress_bar import progress
-from ocean_lib.scores import metrics
 from ocean_lib.scores.evaluation import hidden_ocean
+from ocean_lib.scores.metrics import ensemble_scores
 from ocean_lib.store.store import Store
 
 RESULT = Path(__file__).resolve().parent / "results" / "guidance.md"
@@ -100,7 +101,7 @@ class Guided(Densifier):
             x = x.detach().requires_grad_()
             x0 = super().denoise(batch, x, t, guess)
             moved = matched(x0, x, s**2 / a, value, error**2, uncertain)
-        return moved.clamp(-LIMIT, LIMIT) * batch["ocean"]
+        return moved.clamp(-VALUE_LIMIT, VALUE_LIMIT) * batch["ocean"]
 
 
 def matched(
@@ -185,16 +186,14 @@ def main() -> None:
                 Guided.of(model, *choices),
                 seen,
                 members=asked.members,
-                steps=8,
+                sampling=Sampling(steps=8),
                 device=device_name(),
                 progress=partial(progress, label=f"{case}, {way}"),
             )
-            mean, truth = drawn.members.mean("member"), fields.temperature
-            scores = [metrics.rmse(mean, truth, where=where)]
-            for score in (metrics.crps, metrics.spread_skill, metrics.coverage):
-                scores.append(score(drawn.members, truth, where=where))
-            scores.append(metrics.rmse(mean, truth, where=seen.error > 0))
-            numbers = " | ".join(f"{float(each):.3f}" for each in scores)
+            scores = ensemble_scores(drawn.members, fields.temperature, where)
+            at_uncertain = ensemble_scores(drawn.members, fields.temperature, seen.error > 0)
+            columns = [scores[name] for name in ("rmse", "crps", "spread_skill", "coverage")]
+            numbers = " | ".join(f"{score:.3f}" for score in [*columns, at_uncertain["rmse"]])
             lines.append(f"| {case} | {way} | {numbers} |")
     with atomic_write(RESULT) as beside:
         beside.write_text("\n".join(lines) + "\n")

@@ -1,17 +1,19 @@
-"""How many evaluations of the network a sample needs: the same cases, drawn with few and with many.
+"""How many network evaluations a sample needs: scores of the same cases by number of evaluations.
 
-Members keep their noise, so that what differs is the sampler's own error.
+Members keep their noise, so that only the error of the sampler differs.
 """
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import pandas as pd
 import xarray as xr
 
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.reconstruct.ensemble import reconstruct
-from ocean_lib.scores import metrics
+from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.scores.evaluation import hidden_ocean
+from ocean_lib.scores.metrics import ensemble_scores
 
 __all__ = ["score_by_evaluations"]
 
@@ -22,30 +24,37 @@ def score_by_evaluations(
     cases: dict[str, xr.Dataset],
     evaluations: list[int],
     *,
+    members: int = 16,
+    sampling: Sampling = Sampling(),
+    device: str = "cpu",
     progress: Callable[[Iterable], Iterable] = iter,
-    **choices,
 ) -> pd.DataFrame:
-    """Scores over hidden ocean of the members alone, for every case and number of evaluations.
+    """Scores of the members over hidden ocean, for every case and number of evaluations.
 
     Args:
-        fields: the truth.    cases: its observations by name, of `dataset.observe`.
-        evaluations: numbers to compare.    progress: wraps what is to be done, record by record.
-        choices: of `reconstruct`, but its steps.
+        model: with a denoiser.
+        fields: the truth.
+        cases: observations of the fields by name, from `observe`.
+        evaluations: numbers of sampling steps to compare.
+        members: ensemble size.
+        sampling: how the members are drawn; its `steps` are replaced.
+        device: where the networks run.
+        progress: wraps the list of (case, number) to be done.
+
     Returns:
-        Columns `case`, `evaluations`; `rmse` of the members' mean and fair `crps`, °C;
+        Columns `case`, `evaluations`, `rmse` of the members' mean and fair `crps`, °C, and
         `spread_skill`.
     """
     rows = []
     for case, number in progress([(case, number) for case in cases for number in evaluations]):
-        members = reconstruct(model, cases[case], steps=number, **choices).members
-        choice = {"where": hidden_ocean(fields, cases[case])}
-        rows.append(
-            {
-                "case": case,
-                "evaluations": number,
-                "rmse": float(metrics.rmse(members.mean("member"), fields.temperature, **choice)),
-                "crps": float(metrics.crps(members, fields.temperature, **choice)),
-                "spread_skill": float(metrics.spread_skill(members, fields.temperature, **choice)),
-            }
+        drawn = reconstruct(
+            model,
+            cases[case],
+            members=members,
+            sampling=replace(sampling, steps=number),
+            device=device,
         )
-    return pd.DataFrame(rows)
+        where = hidden_ocean(fields, cases[case])
+        scores = ensemble_scores(drawn.members, fields.temperature, where)
+        rows.append({"case": case, "evaluations": number, **scores})
+    return pd.DataFrame(rows)[["case", "evaluations", "rmse", "crps", "spread_skill"]]

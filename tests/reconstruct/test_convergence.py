@@ -8,8 +8,11 @@ from ocean_lib.observations.batch import observe
 from ocean_lib.plots.curves import scores_by_evaluations as draw
 from ocean_lib.reconstruct.convergence import score_by_evaluations
 from ocean_lib.reconstruct.ensemble import reconstruct
+from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.scores import metrics
 from ocean_lib.scores.evaluation import hidden_ocean
+
+CHOICES = {"members": 3, "sampling": Sampling(seed=4)}
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +31,19 @@ def test_each_number_is_scored_as_its_own_reconstruction_is(case):
         seen.extend(records)
         return records
 
-    table = score_by_evaluations(model, fields, cases, [2, 5], members=3, seed=4, progress=progress)
+    table = score_by_evaluations(model, fields, cases, [2, 5], **CHOICES, progress=progress)
     assert seen == [("half", 2), ("half", 5)]
     assert table.columns.tolist() == ["case", "evaluations", "rmse", "crps", "spread_skill"]
-    members = reconstruct(model, cases["half"], members=3, steps=5, seed=4).members
+    members = reconstruct(model, cases["half"], members=3, sampling=Sampling(5, seed=4)).members
     where = hidden_ocean(fields, cases["half"]).values
     error = (members.mean("member") - fields.temperature).values[where]
     assert table["rmse"][1] == pytest.approx(float(np.sqrt((error**2).mean())), rel=1e-5)
-    crps = metrics.crps(members, fields.temperature, where=hidden_ocean(fields, cases["half"]))
-    assert table["crps"][1] == pytest.approx(float(crps))
+    terms = metrics.terms(
+        members.mean("member").values[where],
+        fields.temperature.values[where],
+        members=members.transpose("member", ...).values[:, where],
+    )
+    assert table["crps"][1] == pytest.approx(terms["crps"].mean(), rel=1e-5)
     assert table["rmse"][0] != table["rmse"][1]
 
 

@@ -1,8 +1,7 @@
-"""Every score against a loop, scipy, xskillscore or a Gaussian, with land, and lazily on dask."""
+"""Every score against a loop, scipy, xskillscore or a Gaussian, with land."""
 
 import math
 
-import dask
 import numpy as np
 import pytest
 import scipy.stats
@@ -34,38 +33,20 @@ def case():
     }
 
 
-def labelled(case, chunks=None):
-    """The same as DataArrays, in chunks where asked for."""
-    arrays = {
+def labelled(case):
+    """The same as DataArrays."""
+    return {
         name: xr.DataArray(value, dims=("member", *DIMS) if name == "members" else DIMS)
         for name, value in case.items()
     }
-    arrays["mean"] = arrays["members"].mean("member")
-    if chunks is None:
-        return arrays
-    return {
-        name: array.chunk({d: n for d, n in chunks.items() if d in array.dims})
-        for name, array in arrays.items()
-    }
 
 
-SHELLS = {
-    "rmse": ("mean", "truth"),
-    "mae": ("mean", "truth"),
-    "bias": ("mean", "truth"),
-    "skill": ("mean", "truth", "climatology"),
-    "anomaly_correlation": ("mean", "truth", "climatology"),
-    "crps": ("members", "truth"),
-    "crps_gaussian": ("mean", "error", "truth"),
-    "spread": ("members",),
-    "spread_skill": ("members", "truth"),
-    "coverage": ("members", "truth"),
-}
-
-
-def shell(name, arrays, **choices):
-    given = (arrays[argument] for argument in SHELLS[name])
-    return getattr(metrics, name)(*given, where=arrays["where"], **choices)
+def kernel_terms(case, **choices):
+    """`metrics.terms` of the members' mean at the cells that count."""
+    forecast, truth, climatology = case["members"].mean(0), case["truth"], case["climatology"]
+    where = case["where"]
+    given = {name: case[name][..., where] for name in choices.get("given", ())}
+    return metrics.terms(forecast[where], truth[where], climatology[where], **given)
 
 
 def looped(case, keep, weight):
@@ -98,59 +79,65 @@ def looped(case, keep, weight):
     }  # fmt: skip
 
 
-# --- against a loop ---------------------------------------------------------------------------
+# --- against a loop and xskillscore -----------------------------------------------------------
 
 
 @pytest.mark.parametrize("weighted", [False, True])
 def test_scores_equal_a_loop(case, weighted):
     weight = AREA.values if weighted else np.ones(9)
-    expected = looped(case, case["where"], weight)
-    arrays = labelled(case)
-    for name, value in expected.items():
-        got = shell(name, arrays, weights=AREA if weighted else None)
-        assert got.dims == () and float(got) == pytest.approx(value, rel=1e-9), name
-    where = case["where"]
-    members, truth, climatology, error = (
-        case[name][..., where] for name in ("members", "truth", "climatology", "error")
-    )
+    where, members, error = case["where"], case["members"], case["error"]
+    expected = looped(case, where, weight)
     area = np.broadcast_to(weight[:, None], SHAPE)[where]
-    for choices, differs in (({"members": members}, {}), ({"error": error}, {"error": error})):
-        terms = metrics.terms(members.mean(0), truth, climatology, **choices)
-        scores = metrics.scores({k: (v * area).sum() / area.sum() for k, v in terms.items()})
-        for name, value in scores.items():
-            if not differs:
-                assert value == pytest.approx(expected[name], rel=1e-9), name
-        if differs:
-            assert scores["crps"] == pytest.approx(expected["crps_gaussian"], rel=1e-9)
-            spread = math.sqrt((area * error**2).sum() / area.sum())
-            assert scores["spread"] == pytest.approx(spread)
-            inside = abs(members.mean(0) - truth) <= scipy.stats.norm.ppf(0.95) * error
-            assert scores["coverage"] == pytest.approx((area * inside).sum() / area.sum())
+
+    def weighted_scores(*given):
+        terms = kernel_terms(case, given=given)
+        return metrics.scores({k: (v * area).sum() / area.sum() for k, v in terms.items()})
+
+    scores = weighted_scores("members", "error")  # members take precedence
+    assert set(scores) == set(expected) - {"crps_gaussian"}
+    for name, value in scores.items():
+        assert value == pytest.approx(expected[name], rel=1e-9), name
+    scores = weighted_scores("error")
+    assert scores["crps"] == pytest.approx(expected["crps_gaussian"], rel=1e-9)
+    spread = math.sqrt((area * error[where] ** 2).sum() / area.sum())
+    assert scores["spread"] == pytest.approx(spread)
+    half = scipy.stats.norm.ppf(0.95) * error
+    inside = (abs(members.mean(0) - case["truth"]) <= half)[where]
+    assert scores["coverage"] == pytest.approx((area * inside).sum() / area.sum())
 
 
-def test_scores_by_level_equal_a_loop_and_land_is_nan(case):
+@pytest.mark.parametrize("weighted", [False, True])
+def test_scores_are_those_of_xskillscore(case, weighted):
     arrays = labelled(case)
-    dims = ("latitude", "longitude")
-    level = np.zeros(SHAPE, bool)
-    level[2, 3] = True
-    expected = looped(case, case["where"] & level, AREA.values)
-    for name in SHELLS:
-        got = shell(name, arrays, dim=dims, weights=AREA)
-        assert got.dims == ("time", "depth")
-        assert np.argwhere(got.isnull().values).tolist() == [[1, 2]], name
-        assert float(got[2, 3]) == pytest.approx(expected[name], rel=1e-9), name
-
-
-def test_scores_are_those_of_xskillscore(case):
-    arrays = labelled(case)
-    f, y, w = (arrays[name].where(arrays["where"]) for name in ("mean", "truth", "error"))
+    f, y, c = (arrays[name].where(arrays["where"]) for name in ("members", "truth", "climatology"))
+    f, choices = f.mean("member", skipna=False), {"dim": list(DIMS), "skipna": True}
+    weights = AREA.broadcast_like(y) if weighted else xr.ones_like(y)
+    area = weights.values[case["where"]]
+    terms = kernel_terms(case, given=["error"])
+    scores = metrics.scores({k: (v * area).sum() / area.sum() for k, v in terms.items()})
     for ours, theirs in (("rmse", "rmse"), ("mae", "mae"), ("bias", "me")):
-        expected = getattr(xskillscore, theirs)(f, y, dim="time", skipna=True)
-        xr.testing.assert_allclose(shell(ours, arrays, dim="time"), expected)
-    terms = metrics.terms(*(case[name] for name in ("climatology", "truth", "climatology")),
-                          error=case["error"])  # fmt: skip
-    expected = xskillscore.crps_gaussian(y, arrays["climatology"], w, dim=[])
-    np.testing.assert_allclose(terms["crps"][case["where"]], expected.values[case["where"]])
+        expected = getattr(xskillscore, theirs)(f, y, weights=weights, **choices)
+        assert scores[ours] == pytest.approx(float(expected)), ours
+    square, normal = (xskillscore.mse(one, y, weights=weights, **choices) for one in (f, c))
+    assert scores["skill"] == pytest.approx(1 - float(square / normal))
+    expected = xskillscore.crps_gaussian(y, f, arrays["error"], dim=[]).values[case["where"]]
+    np.testing.assert_allclose(terms["crps"], expected)
+
+
+def test_ensemble_scores_are_those_of_xskillscore_and_of_a_loop(case):
+    arrays = labelled(case)
+    members, truth, where = (arrays[name] for name in ("members", "truth", "where"))
+    turned = where.transpose("longitude", ...)
+    scores = metrics.ensemble_scores(members.transpose(..., "member"), truth, turned)
+    expected = looped(case, case["where"], np.ones(9))
+    names = ("rmse", "mae", "bias", "crps", "spread", "spread_skill", "coverage")
+    assert scores == pytest.approx({name: expected[name] for name in names}, rel=1e-9)
+    mean = members.mean("member").where(where)
+    assert scores["rmse"] == pytest.approx(float(xskillscore.rmse(mean, truth, skipna=True)))
+    narrow = {name: value[..., 1:] for name, value in case.items()}
+    changed = looped(narrow, narrow["where"], np.ones(9))["rmse"]
+    part = [array.isel(longitude=slice(1, None)) for array in (members, truth, where)]
+    assert metrics.ensemble_scores(*part)["rmse"] == pytest.approx(changed, rel=1e-9)
 
 
 # --- ensembles --------------------------------------------------------------------------------
@@ -197,6 +184,15 @@ def test_a_perfect_ensemble_passes_whatever_its_number(perfect, number):
     assert gaussian["crps"] == pytest.approx(width.mean() / math.sqrt(math.pi), rel=0.01)
 
 
+def test_the_interval_widens_and_the_factor_grows_as_members_get_fewer():
+    for number in (2, 3, 8, 400):
+        factor = metrics.ensemble_variance_factor(number)
+        assert factor == pytest.approx(1 + 1 / number)
+        half = scipy.stats.t.interval(0.9, number - 1)[1] * math.sqrt(factor)
+        assert metrics.interval_half_width(number) == pytest.approx(half)
+    assert half == pytest.approx(1.645, rel=0.01)
+
+
 def test_a_plain_interval_of_eight_members_covers_less(perfect):
     truth, members, *_ = perfect
     members = members[:8]
@@ -215,10 +211,9 @@ def test_one_member_is_refused():
     one, field = np.zeros((1, 3)), np.zeros(3)
     with pytest.raises(ValueError, match="1 member .*at least 2"):
         metrics.terms(field, field, field, one)
-    arrays = xr.DataArray(one, dims=("member", "cell")), xr.DataArray(field, dims="cell")
-    for score in (metrics.crps, metrics.coverage):
-        with pytest.raises(ValueError, match="1 member .*at least 2"):
-            score(*arrays)
+    labels = xr.DataArray(one, dims=("member", "cell")), xr.DataArray(field, dims="cell")
+    with pytest.raises(ValueError, match="1 member .*at least 2"):
+        metrics.ensemble_scores(*labels, labels[1] == 0)
 
 
 def test_a_certain_forecast_has_the_absolute_error_as_crps():
@@ -241,42 +236,6 @@ def test_climatology_has_no_skill_and_no_anomaly_correlation(case):
     assert perfect["skill"] == 1 and perfect["anomaly_correlation"] == pytest.approx(1)
     assert perfect["rmse"] == perfect["mae"] == perfect["bias"] == 0
     assert math.isnan(perfect["spread_skill"])
-
-
-def test_rank_histogram_counts_the_members_below(case):
-    arrays = labelled(case)
-    got = metrics.rank_histogram(arrays["members"], arrays["truth"], where=arrays["where"])
-    below = (case["members"] < case["truth"]).sum(0)[case["where"]]
-    assert got.values.tolist() == np.bincount(below, minlength=8).tolist()
-    by_level = metrics.rank_histogram(
-        arrays["members"], arrays["truth"], where=arrays["where"],
-        dim=["time", "latitude", "longitude"],
-    )  # fmt: skip
-    assert by_level.dims == ("depth", "rank") and (by_level.sum("depth") == got).all()
-
-
-# --- dask -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("chunks", [{"time": 1, "latitude": 4}, {"member": 2, "longitude": 5}])
-def test_on_dask_nothing_is_computed_before_it_is_asked_for(case, chunks):
-    arrays, lazy = labelled(case), labelled(case, chunks)
-
-    def refuse(*arguments, **choices):
-        raise AssertionError("computed early")
-
-    with dask.config.set(scheduler=refuse):
-        with pytest.raises(AssertionError, match="computed early"):
-            lazy["truth"].compute()
-        choices = {"dim": ("time", "latitude", "longitude"), "weights": AREA.chunk(5)}
-        pending = {name: shell(name, lazy, **choices) for name in SHELLS}
-        ranks = metrics.rank_histogram(lazy["members"], lazy["truth"], where=lazy["where"])
-    for name, score in pending.items():
-        assert score.chunks is not None
-        choices["weights"] = AREA
-        xr.testing.assert_allclose(score.compute(), shell(name, arrays, **choices))
-    expected = metrics.rank_histogram(arrays["members"], arrays["truth"], where=arrays["where"])
-    xr.testing.assert_equal(ranks.compute(), expected)
 
 
 # --- as image work has them -------------------------------------------------------------------
