@@ -11,10 +11,11 @@ from ocean_lib.classical.regression import CovarianceRegression, channel_covaria
 from ocean_lib.classical.tuning import Validation
 from ocean_lib.fields import canonical, reconstruction_file
 from ocean_lib.model.densifier import Densifier
-from ocean_lib.model.scenes import Batches
+from ocean_lib.model.patches import PatchSampler
 from ocean_lib.observations.batch import observe
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.reconstruct.from_files import reconstruct_files
+from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.scores import evaluation
 from ocean_lib.store.store import build_store
 
@@ -57,7 +58,7 @@ def test_channels_are_surface_temperature_salinity(small_ocean, salty):
 
 
 def test_an_instrument_measures_both_where_it_measures_one(salty):
-    batch = Batches(salty, "train", patch=12, specifications=PATTERNS).draw(3, 4)
+    batch = PatchSampler(salty, "train", patch=12, specifications=PATTERNS).draw(3, 4)
     assert batch["field"].shape == (4, 10, 12, 12)
     seen = batch["observed"]
     assert torch.equal(seen[:, :5], seen[:, 5:]) and seen.any()
@@ -68,7 +69,7 @@ def test_a_reconstruction_holds_both_and_meets_both(salty, model):
     test = salty.fields("test").isel(time=slice(0, 2))
     seen = observe(test, PATTERNS[1], seed=3)
     np.testing.assert_array_equal(seen.salinity_observed, seen.observed)
-    drawn = reconstruct(model, seen, members=3, steps=2)
+    drawn = reconstruct(model, seen, members=3, sampling=Sampling(2))
     for name, prefix, low, high in (("temperature", "", 0, 35), ("salinity", "salinity_", 31, 37)):
         where = seen[prefix + "observed"].transpose(*DIMS).values
         for quantity in ("mean", "background"):
@@ -120,7 +121,7 @@ def test_tuning_counts_them_alike_though_their_units_differ_by_ten(salty):
 def test_scores_and_files_tell_them_apart(salty, model, tmp_path):
     test = salty.fields("test")
     seen = {"floats": observe(test, PATTERNS[1], seed=3)}
-    drawn = {"floats": reconstruct(model, seen["floats"], members=3, steps=2)}
+    drawn = {"floats": reconstruct(model, seen["floats"], members=3, sampling=Sampling(2))}
     reconstruction_file.write_reconstruction(
         reconstruction_file.assemble_cases(test, seen, drawn), tmp_path / "r.nc"
     )
@@ -169,7 +170,12 @@ def test_a_file_with_salinity_is_densified_and_one_without_too(salty, model, tmp
         output = tmp_path / f"{name}_dense.nc"
         quiet = {"show": lambda line: None}
         reconstruct_files(
-            tmp_path / "checkpoint.pt", tmp_path / f"{name}.nc", output, members=2, steps=1, **quiet
+            tmp_path / "checkpoint.pt",
+            tmp_path / f"{name}.nc",
+            output,
+            members=2,
+            sampling=Sampling(1),
+            **quiet,
         )
         with xr.open_dataset(output) as dense:
             mean = dense.salinity_mean.transpose(*DIMS).values

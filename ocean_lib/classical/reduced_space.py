@@ -1,16 +1,19 @@
-"""Reduced-space interpolation: the training months' own patterns, fitted to what is observed.
+"""Reduced-space interpolation: patterns of the training months, fitted to the observations.
 
-On a fixed region with a long record the states of N training months span most of what the field
-does.  Their covariance, shrunk towards independent cells,
+On a small region with a long record the states of the N training months span most of the
+variability. Their covariance, shrunk towards independent cells,
 
     C = (1 - a) A'A / N + a I,    A (N, n) standardised anomalies of all cells and channels,
 
-conditions all cells on the observed ones.  Since A'A / N has rank N, that is a system of size N
-however many cells there are: x = B z + e with z ~ N(0, I), B = sqrt((1 - a) / N) A', e ~ N(0, a I).
+conditions all cells on the observed ones. Since A'A / N has rank N, only a system of size N is
+solved, however many cells there are: x = B z + e with z ~ N(0, I), B = sqrt((1 - a) / N) A',
+e ~ N(0, a I).
 
 Reference: Ledoit & Wolf 2004, doi 10.1016/S0047-259X(03)00096-4 (shrinkage); Kaplan et al. 1997,
 doi 10.1029/97JC01734 (reduced-space optimal analysis).
 """
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -18,21 +21,25 @@ import xarray as xr
 from torch import Tensor
 
 from ocean_lib.classical.regression import nearest_cells
-from ocean_lib.classical.simple import _result
-from ocean_lib.observations.batch import select_statistics, standardise
+from ocean_lib.classical.result import method_result
+from ocean_lib.observations.batch import exactly_observed, select_statistics, standardise
 from ocean_lib.store.store import Store
 
-__all__ = ["ReducedSpace", "ledoit_wolf", "reduced_space"]
+__all__ = ["ReducedSpace", "condition_on_states", "ledoit_wolf"]
 
 
 def ledoit_wolf(states: Tensor) -> float:
-    """The shrinkage a, from 0 to 1, that leaves the least error of the covariance of states (N, n).
+    """Shrinkage towards a multiple of the identity that minimises the error of the covariance.
 
-    Towards a multiple of the identity, for states of mean 0.
+    Args:
+        states: (N, n), of mean 0.
+
+    Returns:
+        The weight a of the identity, from 0 to 1.
     """
     number, size = states.shape
     states = states.double()
-    gram = states @ states.T / size  # (N, N): inner products, for the n by n matrix is never made
+    gram = states @ states.T / size  # (N, N) inner products; the (n, n) matrix is never made
     squares = gram.diagonal()
     scale = squares.mean()
     distance = (gram**2).sum() / number**2 * size - scale**2
@@ -40,7 +47,7 @@ def ledoit_wolf(states: Tensor) -> float:
     return float((noise / distance.clamp(min=1e-12)).clamp(0, 1))
 
 
-def reduced_space(
+def condition_on_states(
     states: Tensor,
     value: Tensor,
     observed: Tensor,
@@ -48,14 +55,15 @@ def reduced_space(
     shrinkage: float,
     cells: Tensor | slice = slice(None),
 ) -> tuple[Tensor, Tensor]:
-    """Posterior mean and variance of `cells` of a field of n, given some of its values.
+    """Posterior mean and variance of cells of a field, given some of its values.
 
     Args:
-        states: (N, n) training states, of mean 0 and variance about 1.
-        value: (n,), read where observed.    observed: bool, (n,).
-        variance: (n,), of the observations' errors.
+        states: (N, n), training states of mean 0 and variance about 1.
+        value: (n,), read where observed.
+        observed: bool, (n,).
+        variance: (n,), error variance of the observations.
         shrinkage: a, above 0 and at most 1.
-        cells: those wanted, all by default.
+        cells: indices of the cells to return; all by default.
     """
     scale = ((1 - shrinkage) / len(states)) ** 0.5
     near, weight = scale * states[:, observed], 1 / (variance[observed] + shrinkage)
@@ -68,76 +76,104 @@ def reduced_space(
     return mean, (half**2).sum(0) + shrinkage
 
 
+@dataclass(eq=False)
 class ReducedSpace:
     """Conditioning on the shrunk covariance of the training months, all cells and levels at once.
 
-    In proportion to °C, so that cells count as scores count them.
+    Anomalies are in proportion to °C, so that cells count as the scores count them.
 
     Args:
-        states: (N, S + D, H, W) anomalies of the training months, times `scale`.
+        states: (N, S + D, H, W), standardised anomalies of the training months times `scale`.
         scale: (S + D, H, W), in proportion to the standard deviation in °C.
-        places: latitudes and longitudes of the states.
-        shrinkage: of the covariance.    noise: variance of what an observation shares with its
-            neighbours but the patterns do not hold.    factor: (D,) on the error.
+        places: latitudes (H,) and longitudes (W,) of the states.
+        shrinkage: of the covariance, see `condition_on_states`.
+        noise: error variance of observations for the variability that the states do not span.
+        factor: (D,), multiplies the error; 1 without tuning.
     """
 
-    def __init__(
-        self,
-        states: Tensor,
-        scale: Tensor,
-        places: tuple[np.ndarray, np.ndarray],
-        *,
-        shrinkage: float,
-        noise: float,
-        factor: Tensor | float = 1.0,
-    ):
-        self.states, self.scale, self.places = states, scale, places
-        self.shrinkage, self.noise, self.factor = shrinkage, noise, factor
+    states: Tensor
+    scale: Tensor
+    places: tuple[np.ndarray, np.ndarray]
+    shrinkage: float
+    noise: float
+    factor: Tensor | float = 1.0
 
     @classmethod
     def from_store(cls, store: Store, shrinkage: float, noise: float) -> "ReducedSpace":
-        """From the training block of a store split in time, since its places need a past."""
+        """Take the states from the training block of a store that is split in time."""
         columns = store.block("train")[1]
         wet, deviation = (
-            torch.from_numpy(np.moveaxis(each[:, columns], -1, 0).copy())
-            for each in (store.ocean, store.deviation)
+            torch.from_numpy(np.moveaxis(part[:, columns], -1, 0).copy())
+            for part in (store.ocean, store.deviation)
         )
         scale = deviation / deviation[wet].square().mean().sqrt()
         states = torch.from_numpy(store.standardised("train")) * scale
-        places = store.latitude, store.longitude[columns]
-        return cls(states, scale, places, shrinkage=shrinkage, noise=noise)
+        return cls(states, scale, (store.latitude, store.longitude[columns]), shrinkage, noise)
 
     def at_grid(self, grid: xr.Dataset) -> tuple[Tensor, Tensor]:
-        """States (N, (S + D) H W) and scale of a grid's places."""
+        """States (N, (S + D) H W) and scale ((S + D) H W,) at the cells of a grid, flattened."""
         rows, columns = nearest_cells(self.places, grid)
         states, scale = (
-            each[..., rows[:, None], columns].flatten(-3) for each in (self.states, self.scale)
+            part[..., rows[:, None], columns].flatten(-3) for part in (self.states, self.scale)
         )
         return states, scale
 
     def posterior(
-        self, batch, states, scale, month: int, cells=slice(None)
+        self,
+        batch: dict[str, Tensor],
+        states: Tensor,
+        scale: Tensor,
+        date: int,
+        cells: Tensor | slice = slice(None),
     ) -> tuple[Tensor, Tensor]:
-        """Posterior mean and variance of one date, (S + D) H W, or of some `cells` of it.
+        """Posterior mean and variance, standardised, of one date.
 
         Args:
-            states, scale: of `at_grid`.
+            batch: from `standardise`.
+            states: from `at_grid`.
+            scale: from `at_grid`.
+            date: index of the date in the batch.
+            cells: flat indices into (S + D) H W; all by default.
         """
-        value = torch.cat([batch["surface"], batch["value"]], 1)[month].flatten()
-        seen = torch.cat([batch["surface_observed"], batch["observed"]], 1)[month].flatten()
-        error = torch.cat([torch.zeros_like(batch["surface"]), batch["error"]], 1)[month].flatten()
-        variance = self.noise + (scale * error) ** 2
-        mean, left = reduced_space(states, scale * value, seen, variance, self.shrinkage, cells)
-        return mean / scale[cells], left / scale[cells] ** 2
+        value = torch.cat([batch["surface"], batch["value"]], 1)[date].flatten()
+        seen = torch.cat([batch["surface_observed"], batch["observed"]], 1)[date].flatten()
+        error = torch.cat([torch.zeros_like(batch["surface"]), batch["error"]], 1)[date].flatten()
+        noise = self.noise + (scale * error) ** 2
+        mean, variance = condition_on_states(
+            states, scale * value, seen, noise, self.shrinkage, cells
+        )
+        return mean / scale[cells], variance / scale[cells] ** 2
+
+    def posterior_at(
+        self, batch: dict[str, Tensor], grid: xr.Dataset, targets: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Posterior mean and variance, (n, D), standardised, at targets.
+
+        Args:
+            batch: from `standardise`.
+            grid: dates and coordinates of the batch.
+            targets: (n, 3), date, row and column.
+        """
+        states, scale = self.at_grid(grid)
+        levels, height, width = batch["value"].shape[1:]
+        channels = torch.arange(levels) + batch["surface"].shape[1]
+        cells = (channels * height + targets[:, 1:2]) * width + targets[:, 2:]
+        mean, variance = torch.empty(cells.shape), torch.empty(cells.shape)
+        for date in targets[:, 0].unique().tolist():
+            mine = targets[:, 0] == date
+            parts = self.posterior(batch, states, scale, date, cells[mine].flatten())
+            mean[mine], variance[mine] = (part.view(-1, levels) for part in parts)
+        return mean, variance
 
     def __call__(self, observations: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+        """`mean` and `error` of every variable, in its units; see `method_result`."""
         batch = standardise(observations, select_statistics(statistics, observations))
-        number, surfaces, *shape = batch["surface"].shape
-        places = self.at_grid(observations)
-        each = zip(*(self.posterior(batch, *places, month) for month in range(number)))
-        mean, variance = (torch.stack(part).view(number, -1, *shape) for part in each)
-        exact = batch["observed"] & (batch["error"] == 0)
+        dates, surfaces, *shape = batch["surface"].shape
+        grid = self.at_grid(observations)
+        parts = zip(*(self.posterior(batch, *grid, date) for date in range(dates)))
+        mean, variance = (torch.stack(part).view(dates, -1, *shape) for part in parts)
+        exact = exactly_observed(batch)
         mean = torch.where(exact, batch["value"], mean[:, surfaces:])
         error = variance[:, surfaces:].sqrt() * torch.as_tensor(self.factor).view(-1, 1, 1)
         error = torch.where(exact, 0.0, error)
-        return _result(mean.numpy(), error.numpy(), observations, statistics)
+        return method_result(mean.numpy(), error.numpy(), observations, statistics)

@@ -1,15 +1,18 @@
-"""The interior's anomalies regressed on those of the surface, place by place.
+"""Linear regression of the subsurface anomalies on those of the surface.
 
-What a satellite sees tells of the water below: at every cell each level's anomaly is a linear
-function of the surface's anomaly there, of its mean around, of its season, and of the months before
-and after.  Coefficients come from the training months of the cells around, weighted by a Gaussian
-window.  `FromCovariance` is the same with one coefficient for all places, that of the channels'
-covariance.  Both leave residuals whose covariance they know, for an interpolation to spread.
+At each cell the anomaly of each level is a linear function of `FEATURES_PER_SURFACE` features of
+the surface: its anomaly there, its mean around, its product with the sine and the cosine of the
+season, and its anomalies on the dates before and after. The coefficients are fitted on the training
+months, either for each cell with Gaussian weights on the cells around (`fit_local_regression`) or
+once for all cells (`fit_shared_regression`). `CovarianceRegression` follows from the covariance of
+the channels and uses the surface anomaly alone. All of them know the covariance of their residual,
+which an optimal interpolation then spreads.
 
 Reference: Guinehut et al. 2012, doi 10.5194/os-8-845-2012 (ARMOR3D).
-
-Interpolation of gridded fields: smoothing on tensors, triangles between points.
 """
+
+from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -25,20 +28,19 @@ __all__ = [
     "CovarianceRegression",
     "Regression",
     "channel_covariance",
-    "gaussian_smooth",
-    "nearest_cells",
     "fit_local_regression",
     "fit_shared_regression",
+    "gaussian_smooth",
+    "nearest_cells",
 ]
 
-
-AROUND = 4.0  # cells, of the mean around
-FEATURES = 6  # of each surface field
-RIDGE = 0.01  # of the mean square of the features: keeps twins among them apart
+SMOOTHING_LENGTH = 4.0  # cells, standard deviation of the Gaussian mean around a cell
+FEATURES_PER_SURFACE = 6
+RIDGE = 0.01  # penalty, in mean squares of the features; some features are nearly collinear
 
 
 def channel_covariance(store: Store) -> Tensor:
-    """(C, C) covariance of the channels' anomalies over the training block, wet cells.
+    """Covariance of the channels' anomalies over the training block, (C, C).
 
     Reads one date and a few rows at a time.
     """
@@ -51,79 +53,81 @@ def channel_covariance(store: Store) -> Tensor:
         rows = slice(first, first + step)
         wet = ocean[rows].reshape(-1, channels).astype(np.float64)
         pairs += wet.T @ wet
-        for month in anomaly[:, rows]:
-            values = month.reshape(-1, channels).astype(np.float64) * STEP
+        for date in anomaly[:, rows]:
+            values = date.reshape(-1, channels).astype(np.float64) * STEP
             total += values.T @ values
-    return _positive(total / (len(anomaly) * np.maximum(pairs, 1)))
+    return _positive_definite(total / (len(anomaly) * np.maximum(pairs, 1)))
 
 
-def _positive(matrix: np.ndarray) -> Tensor:
-    # One level below the shallowest sea floor must not pull its partners' variance down.
+def _positive_definite(matrix: np.ndarray) -> Tensor:
+    """Raise the eigenvalues of a symmetric matrix to a small positive number."""
+    # Pairs of levels are averaged over different cells, so an eigenvalue may be negative.
     values, vectors = np.linalg.eigh(matrix)
     return torch.tensor((vectors * np.maximum(values, 1e-4)) @ vectors.T, dtype=torch.float32)
 
 
 def nearest_cells(places: tuple[np.ndarray, np.ndarray], grid: xr.Dataset) -> tuple[Tensor, Tensor]:
-    """Rows and columns of `places` (latitudes, longitudes) that are nearest to those of a grid."""
-    names = ("latitude", "longitude")
+    """Rows and columns of `places` that are nearest to those of a grid.
+
+    Args:
+        places: latitudes and longitudes, degrees.
+        grid: dataset with `latitude` and `longitude`.
+    """
     rows, columns = (
-        torch.from_numpy(abs(have[:, None] - grid[name].values).argmin(0))
-        for have, name in zip(places, names, strict=True)
+        torch.from_numpy(abs(axis[:, None] - grid[name].values).argmin(0))
+        for axis, name in zip(places, ("latitude", "longitude"), strict=True)
     )
     return rows, columns
 
 
 class CovarianceRegression:
-    """Regression by the channels' covariance alone, the same everywhere.
+    """Regression that follows from the channels' covariance, the same at every cell.
 
     Args:
-        matrix: (S + D, S + D), surface first.    surfaces: S.
+        covariance: (S + D, S + D), surface channels first.
+        surfaces: S.
 
     Attributes:
+        gain: (S, D), regression coefficients.
         prior_covariance: (D, D), of the levels where the surface is unknown.
         residual_covariance: (D, D), of the levels given the surface.
     """
 
-    def __init__(self, matrix: Tensor, surfaces: int):
+    def __init__(self, covariance: Tensor, surfaces: int):
         s = surfaces
-        above = matrix[:s, :s] + 1e-3 * torch.eye(s)
-        self.gain = torch.linalg.solve(above, matrix[:s, s:])
-        self.prior_covariance = matrix[s:, s:]
-        self.residual_covariance = _positive(
-            (self.prior_covariance - matrix[s:, :s] @ self.gain).double().numpy()
-        )
+        surface = covariance[:s, :s] + 1e-3 * torch.eye(s)
+        self.gain = torch.linalg.solve(surface, covariance[:s, s:])
+        self.prior_covariance = covariance[s:, s:]
+        residual = self.prior_covariance - covariance[s:, :s] @ self.gain
+        self.residual_covariance = _positive_definite(residual.double().numpy())
 
     def __call__(self, surface: Tensor, grid: xr.Dataset) -> Tensor:
-        """Levels (T, D, H, W) from the surface's anomalies (T, S, H, W) on a grid."""
+        """Levels (T, D, H, W) from the surface's anomalies (T, S, H, W); `grid` is not used."""
         return torch.einsum("sd,tshw->tdhw", self.gain.to(surface), surface)
 
 
+@dataclass(eq=False)
 class Regression:
-    """Regression on the surface around, its season, and the months before and after.
+    """Regression on features of the surface; see the module's description.
 
     Args:
-        coefficients: (D, P, H, W) at `places`, or (D, P, 1, 1) for all places.
+        coefficients: (D, P, H, W) at `places`, or (D, P, 1, 1) for all cells, P features.
         prior_covariance: (D, D), of the levels where the surface is unknown.
         residual_covariance: (D, D), of the levels given the surface.
-        places: latitudes and longitudes of the coefficients.
+        places: latitudes (H,) and longitudes (W,) of the coefficients; None if shared by all cells.
     """
 
-    def __init__(
-        self,
-        coefficients: Tensor,
-        prior_covariance: Tensor,
-        residual_covariance: Tensor,
-        places: tuple[np.ndarray, np.ndarray] | None = None,
-    ):
-        self.coefficients = coefficients
-        self.prior_covariance, self.residual_covariance = prior_covariance, residual_covariance
-        self.places = places
+    coefficients: Tensor
+    prior_covariance: Tensor
+    residual_covariance: Tensor
+    places: tuple[np.ndarray, np.ndarray] | None = None
 
     def __call__(self, surface: Tensor, grid: xr.Dataset) -> Tensor:
         """Levels (T, D, H, W) from the surface's anomalies (T, S, H, W) on a grid.
 
         Args:
-            grid: of which the dates are read, and where coefficients have places, these.
+            surface: standardised anomalies.
+            grid: its dates and, where the coefficients have places, its coordinates are read.
         """
         coefficients = self.coefficients
         if self.places is not None:
@@ -135,61 +139,67 @@ class Regression:
 
 
 def fit_local_regression(store: Store, window: float) -> Regression:
-    """The regression of the training block with coefficients of each place.
+    """Fit coefficients for each cell on the training block.
 
-    Where the store is split in space, no place has a past and all share one set of coefficients.
+    A store that is split in space has no training months at its other cells; there the
+    coefficients are shared (`fit_shared_regression`).
 
     Args:
-        window: standard deviation, cells, of the weights of the cells around.
+        store: the store to fit on.
+        window: standard deviation, in cells, of the weights of the cells around.
     """
     if store.split["kind"] == "space":
         return fit_shared_regression(store)
     times, columns = store.block("train")
-    s, dates = store.surfaces, store.times[times]
+    s = store.surfaces
     anomaly = torch.from_numpy(store.standardised("train"))
     wet = torch.from_numpy(np.moveaxis(store.ocean[:, columns], -1, 0)).float()
-    levels, features = anomaly[:, s:], _features(anomaly[:, :s], dates)
+    levels, features = anomaly[:, s:], _features(anomaly[:, :s], store.times[times])
     number = features.shape[1]
     products = torch.einsum("tphw,tqhw->pqhw", features, features)
     cross = torch.einsum("tphw,tdhw->pdhw", features, levels)
     ridge = RIDGE * torch.einsum("pphw->", products) / (number * wet[0].sum())
-    each = []
+    solutions = []
     for level, ocean in enumerate(wet[s:]):
         matrix = gaussian_smooth(products * ocean, window).permute(2, 3, 0, 1)
         weight = gaussian_smooth(ocean, window)[..., None, None] + 1e-6
         matrix = matrix + ridge * weight * torch.eye(number)
         right = gaussian_smooth(cross[:, level] * ocean, window).permute(1, 2, 0)
-        each.append(torch.linalg.solve(matrix, right[..., None])[..., 0].permute(2, 0, 1))
-    coefficients = torch.stack(each)
-    left = (levels - torch.einsum("dphw,tphw->tdhw", coefficients, features)) * wet[s:]
-    pairs = torch.einsum("dhw,ehw->de", wet[s:], wet[s:]) * len(left)
-    left = torch.einsum("tdhw,tehw->de", left, left) / pairs.clamp(min=1)
-    places = store.latitude, store.longitude[columns]
-    plain = channel_covariance(store)[s:, s:]
-    return Regression(coefficients, plain, _positive(left.double().numpy()), places)
+        solutions.append(torch.linalg.solve(matrix, right[..., None])[..., 0].permute(2, 0, 1))
+    coefficients = torch.stack(solutions)
+    residual = (levels - torch.einsum("dphw,tphw->tdhw", coefficients, features)) * wet[s:]
+    pairs = torch.einsum("dhw,ehw->de", wet[s:], wet[s:]) * len(residual)
+    covariance = torch.einsum("tdhw,tehw->de", residual, residual) / pairs.clamp(min=1)
+    return Regression(
+        coefficients,
+        channel_covariance(store)[s:, s:],
+        _positive_definite(covariance.double().numpy()),
+        places=(store.latitude, store.longitude[columns]),
+    )
 
 
 def fit_shared_regression(store: Store) -> Regression:
-    """The regression of the training block with one set of coefficients for all places.
+    """Fit one set of coefficients for all cells on the training block.
 
-    Reads three dates at a time, however long the record.
+    Reads three dates at a time, however long the record is.
     """
     times, columns = store.block("train")
     s, dates = store.surfaces, store.times[times]
     wet = torch.from_numpy(np.moveaxis(store.ocean[:, columns], -1, 0)[s:].copy())
-    number = FEATURES * s
+    number = FEATURES_PER_SURFACE * s
     products = torch.zeros(len(wet), number, number, dtype=torch.float64)
     cross = torch.zeros(len(wet), number, dtype=torch.float64)
 
-    def months_of_training():
-        for month in range(len(dates)):
-            near = np.arange(max(month - 1, 0), min(month + 2, len(dates)))
+    def training_dates() -> Iterator[tuple[Tensor, Tensor]]:
+        """Features (P, H, W) and levels (D, H, W) of one date after another."""
+        for date in range(len(dates)):
+            near = np.arange(max(date - 1, 0), min(date + 2, len(dates)))
             anomaly = torch.from_numpy(store.standardised("train", near))
-            own = month - near[0]
-            features = _features(anomaly[:, :s], dates[near], slice(own, own + 1))[0]
-            yield features, anomaly[own, s:]
+            index = date - near[0]
+            features = _features(anomaly[:, :s], dates[near], slice(index, index + 1))[0]
+            yield features, anomaly[index, s:]
 
-    for features, levels in months_of_training():
+    for features, levels in training_dates():
         for level, ocean in enumerate(wet):
             inside = features[:, ocean]
             products[level] += inside @ inside.T
@@ -197,37 +207,44 @@ def fit_shared_regression(store: Store) -> Regression:
     ridge = RIDGE * products.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] * torch.eye(number)
     matrix = products + ridge + 1e-9 * torch.eye(number)
     coefficients = torch.linalg.solve(matrix, cross[..., None])[..., 0].float()
-    left = torch.zeros(len(wet), len(wet), dtype=torch.float64)
-    for features, levels in months_of_training():
-        rest = (levels - torch.einsum("dp,phw->dhw", coefficients, features)) * wet
-        left += torch.einsum("dhw,ehw->de", rest, rest)
+    covariance = torch.zeros(len(wet), len(wet), dtype=torch.float64)
+    for features, levels in training_dates():
+        residual = (levels - torch.einsum("dp,phw->dhw", coefficients, features)) * wet
+        covariance += torch.einsum("dhw,ehw->de", residual, residual)
     pairs = torch.einsum("dhw,ehw->de", wet.float(), wet.float()).double() * len(dates)
-    left = _positive((left / pairs.clamp(min=1)).numpy())
-    return Regression(coefficients[..., None, None], channel_covariance(store)[s:, s:], left)
+    covariance = covariance / pairs.clamp(min=1)
+    return Regression(
+        coefficients[..., None, None],
+        channel_covariance(store)[s:, s:],
+        _positive_definite(covariance.numpy()),
+    )
 
 
 def _features(surface: Tensor, dates: np.ndarray, wanted: slice = slice(None)) -> Tensor:
-    """(T, 6 S, H, W): the surface, its mean around, its seasons, the months before and after."""
-    own = surface[wanted]
-    around = gaussian_smooth(own, AROUND)
-    around = around / gaussian_smooth(torch.ones_like(surface[:1]), AROUND)
+    """Features (T, 6 S, H, W) of the surface's anomalies (T, S, H, W) on the `wanted` dates."""
+    here = surface[wanted]
+    around = gaussian_smooth(here, SMOOTHING_LENGTH)
+    around = around / gaussian_smooth(torch.ones_like(surface[:1]), SMOOTHING_LENGTH)
     waves = torch.from_numpy(season(dates[wanted])).to(surface)
-    seasons = [own * wave[:, None, None, None] for wave in waves.T]
+    seasonal = [here * wave[:, None, None, None] for wave in waves.T]
     lagged = []
-    for index in neighbouring_dates(dates)[wanted].T:
-        there = torch.from_numpy(index >= 0).to(surface.device)[:, None, None, None]
-        lagged.append(surface[torch.from_numpy(index).to(surface.device)] * there)
-    return torch.cat([own, around, *seasons, *lagged], 1)
-
-
-def _gaussian(size: int, length: float, device) -> Tensor:
-    """(size, size) weights exp(-d² / 2 L²) along one axis, for a length in cells."""
-    position = torch.arange(size, device=device, dtype=torch.float32)
-    return torch.exp(-0.5 * ((position[:, None] - position[None, :]) / length) ** 2)
+    for index in torch.from_numpy(neighbouring_dates(dates)[wanted]).to(surface.device).T:
+        lagged.append(surface[index] * (index >= 0)[:, None, None, None])
+    return torch.cat([here, around, *seasonal, *lagged], 1)
 
 
 def gaussian_smooth(field: Tensor, length: float) -> Tensor:
-    """Convolution (..., H, W) with a Gaussian of standard deviation `length` cells."""
-    height, width = field.shape[-2:]
-    rows, columns = (_gaussian(size, length, field.device) for size in (height, width))
+    """Convolve a field with a Gaussian; the kernel is cut off at the edges, not renormalised.
+
+    Args:
+        field: (..., H, W).
+        length: standard deviation in cells.
+    """
+    rows, columns = (
+        torch.exp(-0.5 * ((position[:, None] - position) / length) ** 2)
+        for position in (
+            torch.arange(size, device=field.device, dtype=torch.float32)
+            for size in field.shape[-2:]
+        )
+    )
     return rows @ (field @ columns)

@@ -1,11 +1,11 @@
-"""Every classical method, tuned on validation months for one case as hard as a network is trained.
+"""Tuning of every classical method on validation months, for one observation pattern.
 
-Validation months are observed by the case's own pattern, and methods are compared at hidden places
-drawn from them.  Scales and noise of an optimal interpolation are those under which the truth there
-is most likely, each error being stated up to one common factor, by Nelder and Mead's search; of
-kernels, windows of a regression, and shrinkage, those of the least error are taken, at other hidden
-places, whole blocks of them as in the interpolation of a field.  There the error is also compared
-with the one stated, and their ratio, level by level, becomes the factor on the latter.
+The validation months are observed by the case's own pattern, and methods are compared at hidden
+places. The scales and the noise of an optimal interpolation maximise the likelihood of the truth
+(Nelder-Mead), where the stated errors may be off by one common factor. Kernels, windows of a
+regression and shrinkages are chosen by their RMSE. The final choice and the error factors use a
+second set of hidden places, in whole blocks as in the interpolation of a field: there the ratio of
+actual to stated error, level by level, becomes the factor on the error.
 
 Reference: Rasmussen & Williams 2006, Gaussian processes for machine learning, section 5.4.2
 (predictive likelihood as the criterion of a validation).
@@ -13,114 +13,120 @@ Reference: Rasmussen & Williams 2006, Gaussian processes for machine learning, s
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 import xarray as xr
+from torch import Tensor
 
-from ocean_lib.classical import optimal_interpolation, reduced_space, simple
-from ocean_lib.classical.optimal_interpolation import KERNELS
-from ocean_lib.classical.reduced_space import ledoit_wolf
+from ocean_lib.classical.optimal_interpolation import KERNELS, TARGET_BLOCK, OptimalInterpolation
+from ocean_lib.classical.reduced_space import ReducedSpace, ledoit_wolf
 from ocean_lib.classical.regression import (
     CovarianceRegression,
+    Regression,
     channel_covariance,
     fit_local_regression,
 )
-from ocean_lib.classical.simple import delaunay_interpolate
+from ocean_lib.classical.simple import climatology, delaunay_interpolate, linear
 from ocean_lib.core.months import to_months
 from ocean_lib.observations.batch import observe, select_statistics, standardise
 from ocean_lib.store.store import Store
 
-__all__ = [
-    "Validation",
-    "MAX_ERROR_RATIO",
-    "reduced_space_at",
-    "tune_methods",
-    "tune_interpolation",
-    "tune_reduced_space",
-]
+__all__ = ["Validation", "tune_interpolation", "tune_methods", "tune_reduced_space"]
 
+Method = Callable[[xr.Dataset, xr.Dataset], xr.Dataset]
 
-COLUMNS = 512  # places at which errors are compared while searching
-KEPT = 512  # blocks of others, for what is chosen in the end, and for the factor
-VALUES = 2**22  # of the validation months at most, so that they fit into memory
-FEW = 3  # dates at which candidates for the reduced space are compared
-DATES = 12  # dates that tell the error of linear interpolation
-WINDOWS = (4.0, 8.0, 16.0, 64.0)  # cells, of the regression
-START = (1.0, 6.0, 6.0, 0.003)  # months, rows, columns, noise
-NEIGHBOURS = (48, 128)  # of a place at the end; the search makes do with fewer
-MAX_ERROR_RATIO = 0.995  # of the error, what more of them must bring it to
-LIMITS = ((0.05, 36.0), (0.5, 200.0), (0.5, 200.0), (1e-5, 1.0))
+SEARCH_COLUMNS = 512  # columns at which candidates are compared during a search
+HOLDOUT_BLOCKS = 512  # blocks of other columns, for the final choice and the error factors
+MAX_VALUES = 2**22  # values of the validation months that are held in memory, at most
+LINEAR_DATES = 12  # dates that measure the error of linear interpolation
+REDUCED_SPACE_DATES = 3  # dates at which settings of the reduced space are compared
+MAX_ERROR_RATIO = 0.995  # accept a costlier setting only if it cuts the error by at least 0.5 %
+START_SCALES = (1.0, 6.0, 6.0, 0.003)  # months, rows, columns, relative noise variance
+SCALE_LIMITS = ((0.05, 36.0), (0.5, 200.0), (0.5, 200.0), (1e-5, 1.0))  # of the same
+NEIGHBOURS = (48, 128)  # of a target, compared after the search, which uses the default
+WINDOWS = (4.0, 8.0, 16.0, 64.0)  # cells, of the local regression
 SHRINKAGES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9)  # of the reduced space
-NOISES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # of its observations
+NOISES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # of the reduced space
 
 
 class Validation:
-    """Validation months under one case's pattern, and hidden places to compare methods at.
+    """Validation months under one case's pattern, and the hidden places where methods are compared.
+
+    Args:
+        store: the store whose validation block is used.
+        case: observation pattern (`check_patterns`).
+        seed: of the observations and of the places.
 
     Attributes:
-        observations: as `dataset.observe` gives them.    batch: the same, standardised.
-        truth: (T, D, H, W), standardised.    sky: whether the surface is seen.
+        observations: from `observe`.
+        batch: the same, standardised.
+        truth: (T, D, H, W), standardised.
+        hidden: bool, (T, D, H, W), ocean that is not observed.
+        has_surface: whether any surface is observed.
+        search_targets: (n, 3), date, row and column of the columns compared during a search.
+        holdout_targets: (n, 3), of other columns, for the final choice and the error factors.
     """
 
-    def __init__(self, store: Store, case: dict, seed: int):
-        times, _ = store.block("validation")
-        cells = store.ocean[:, store.block("validation")[1]].size
-        dates = np.arange(min(times.stop - times.start, max(VALUES // cells, 6)))
-        fields = store.fields("validation", dates)
-        self.observations = observe(fields, case, seed)
-        self.statistics = select_statistics(store.statistics(), self.observations)
-        self.batch = standardise(self.observations, self.statistics)
+    def __init__(self, store: Store, case: dict[str, Any], seed: int):
+        times, columns = store.block("validation")
+        values = store.ocean[:, columns].size
+        dates = np.arange(min(times.stop - times.start, max(MAX_VALUES // values, 6)))
+        self.observations = observe(store.fields("validation", dates), case, seed)
+        statistics = select_statistics(store.statistics(), self.observations)
+        self.batch = standardise(self.observations, statistics)
         self.truth = torch.from_numpy(store.standardised("validation", dates))[:, store.surfaces :]
         self.hidden = self.batch["ocean"] & ~self.batch["observed"]
         self.has_surface = bool(self.batch["surface_observed"].any())
-        columns = self.hidden.any(1).nonzero()
         generator = torch.Generator().manual_seed(seed)
-        order = torch.randperm(len(columns), generator=generator)
-        number = min(COLUMNS, len(columns) // 2)
-        self.search_targets, others = columns[order[:number]], columns[order[number:].sort().values]
-        # Whole blocks, since what is applied to a field shares its observations by these.
-        corner = others // torch.tensor(
-            [1, optimal_interpolation.TARGET_BLOCK, optimal_interpolation.TARGET_BLOCK]
-        )
+        hidden_columns = self.hidden.any(1).nonzero()
+        order = torch.randperm(len(hidden_columns), generator=generator)
+        number = min(SEARCH_COLUMNS, len(hidden_columns) // 2)
+        self.search_targets = hidden_columns[order[:number]]
+        # Whole blocks, because targets in a block share their observations.
+        others = hidden_columns[order[number:].sort().values]
+        corner = others // torch.tensor([1, TARGET_BLOCK, TARGET_BLOCK])
         blocks, owner = corner.unique(dim=0, return_inverse=True)
-        chosen = torch.randperm(len(blocks), generator=generator)[:KEPT]
+        chosen = torch.randperm(len(blocks), generator=generator)[:HOLDOUT_BLOCKS]
         self.holdout_targets = others[torch.isin(owner, chosen)]
-        deviation = torch.from_numpy(self.statistics.deviation.values[store.surfaces :])
-        parts = deviation, self.batch["ocean"][0]
-        each = zip(*(part.chunk(len(store.variables)) for part in parts), strict=True)
-        # °C and salinity count alike.
-        self.deviation = torch.cat([one / one[wet].square().mean().sqrt() for one, wet in each])
+        # Deviations relative to their RMS for each variable, so that °C and salinity count alike.
+        deviation = torch.from_numpy(statistics.deviation.values[store.surfaces :])
+        variables = zip(
+            *(part.chunk(len(store.variables)) for part in (deviation, self.batch["ocean"][0]))
+        )
+        self._unit = torch.cat([part / part[wet].square().mean().sqrt() for part, wet in variables])
 
-    def normalised_rmse(self, mean: torch.Tensor, targets: torch.Tensor) -> float:
-        """Root mean square error over hidden cells of `targets` (n, 3), of a mean (n, D).
+    def normalised_rmse(self, mean: Tensor, targets: Tensor) -> float:
+        """RMSE over the hidden cells of targets, relative to the standard deviation there.
 
-        As scores count it, in proportion to °C, and relative to the standard deviation there.
+        Errors are weighted in proportion to °C, as in the scores.
+
+        Args:
+            mean: (n, D), standardised.
+            targets: (n, 3), date, row and column.
         """
         t, y, x = targets.T
-        unit = self.deviation[:, y, x].T * self.hidden[t, :, y, x]
+        unit = self._unit[:, y, x].T * self.hidden[t, :, y, x]
         square = (unit * (mean - self.truth[t, :, y, x])) ** 2
         return float((square.sum() / unit.square().sum()).sqrt())
 
-    def negative_log_likelihood(
-        self, mean: torch.Tensor, variance: torch.Tensor, targets: torch.Tensor
-    ) -> float:
-        """Negative logarithm of the truth's likelihood, a value, with the best factor on errors."""
+    def negative_log_likelihood(self, mean: Tensor, variance: Tensor, targets: Tensor) -> float:
+        """Negative log-likelihood of the truth per value, with the best common error factor.
+
+        Args:
+            mean: (n, D), standardised.
+            variance: (n, D).
+            targets: (n, 3), date, row and column.
+        """
         t, y, x = targets.T
         hidden = self.hidden[t, :, y, x]
         square = ((mean - self.truth[t, :, y, x]) ** 2)[hidden]
         stated = variance[hidden].clamp(min=1e-9)
         return 0.5 * float(stated.log().mean() + (square / stated).mean().log())
 
-    def cells(self, targets: torch.Tensor) -> torch.Tensor:
-        """(n, D) places of the levels of `targets` in a date's flattened channels and cells."""
-        height, width = self.truth.shape[-2:]
-        surfaces = self.batch["surface"].shape[1]
-        channels = torch.arange(surfaces, surfaces + self.truth.shape[1])
-        return (channels * height + targets[:, 1:2]) * width + targets[:, 2:]
-
-    def error_factor(self, mean: torch.Tensor, variance: torch.Tensor, targets: torch.Tensor):
-        """(D,) root of the mean square error over the mean variance, at `targets`."""
+    def error_factor(self, mean: Tensor, variance: Tensor, targets: Tensor) -> Tensor:
+        """Ratio of actual to stated error at targets, (D,); see `negative_log_likelihood`."""
         t, y, x = targets.T
         hidden = self.hidden[t, :, y, x]
         square = torch.where(hidden, (mean - self.truth[t, :, y, x]) ** 2, 0.0).sum(0)
@@ -131,161 +137,170 @@ class Validation:
 
 def tune_methods(
     store: Store,
-    case: dict,
+    case: dict[str, Any],
     *,
     evaluations: int = 60,
     seed: int = 0,
-    show: Callable[[str], None] | None = None,
-) -> dict[str, Callable[[xr.Dataset, xr.Dataset], xr.Dataset]]:
-    """All methods of `baselines` by name, tuned for one case (see `masks.check`).
+    show: Callable[[str], None] = lambda line: None,
+) -> dict[str, Method]:
+    """Tune all classical methods for one case.
 
-    Regression and reduced space are there where they can be: where the case has a surface, and
-    where places have a past, in a store split in time.
+    The regression needs a case with a surface; the reduced space needs a store split in time, where
+    every cell has training months.
 
     Args:
-        evaluations: of each search for scales and noise, one for every kernel.
-        seed: of the validation months' observations and of the places compared.
-        show: takes a line on what each tuning chose.
+        store: training and validation months.
+        case: observation pattern (`check_patterns`).
+        evaluations: of each search for scales and noise, one search for every kernel.
+        seed: of the observations of the validation months and of the places compared.
+        show: called with a line that reports each tuned method.
+
+    Returns:
+        Methods by name, each `method(observations, statistics)`.
     """
-    check = Validation(store, case, seed)
-    show = show or (lambda line: None)
-    found: dict[str, Callable] = {
-        "climatology": simple.climatology,
-        "linear": partial(simple.linear, factor=_linear_error(check)),
+    validation = Validation(store, case, seed)
+    methods: dict[str, Method] = {
+        "climatology": climatology,
+        "linear": partial(linear, factor=_linear_error_factor(validation)),
     }
-
-    def interpolation(name: str, regression) -> None:
-        score, method = tune_interpolation(check, regression, evaluations)
-        lengths, noise = method.scales["lengths"], method.scales["noise"]
-        show(
-            f"{name}: {method.scales['kernel']}, {lengths[1]:.1f} rows, {lengths[2]:.1f} columns, "
-            f"{lengths[0]:.1f} months, noise {noise:.2g}, error {score:.3f} standard deviations on "
-            "validation"
-        )
-        found[name] = method
-
-    interpolation(
-        "optimal interpolation", CovarianceRegression(channel_covariance(store), store.surfaces)
-    )
-    if check.has_surface:
-        best = min(
+    regressions: dict[str, CovarianceRegression | Regression] = {
+        "optimal interpolation": CovarianceRegression(channel_covariance(store), store.surfaces)
+    }
+    if validation.has_surface:
+        regressions["regression + optimal interpolation"] = min(
             (fit_local_regression(store, window) for window in WINDOWS),
-            key=lambda each: _after_regression(check, each),
+            key=lambda regression: _regression_rmse(validation, regression),
         )
-        interpolation("regression + optimal interpolation", best)
-    if store.split["kind"] == "time":
-        score, method = tune_reduced_space(check, store)
+    for name, regression in regressions.items():
+        rmse, method = tune_interpolation(validation, regression, evaluations)
+        months, rows, columns = method.scales["lengths"]
         show(
-            f"reduced space: shrinkage {method.shrinkage:.3g}, noise {method.noise:.3g}, error "
-            f"{score:.3f} standard deviations on validation"
+            f"{name}: {method.scales['kernel']} kernel, correlation lengths {rows:.1f} rows, "
+            f"{columns:.1f} columns and {months:.1f} months, noise variance "
+            f"{method.scales['noise']:.2g}; validation RMSE {rmse:.3f} standard deviations"
         )
-        found["reduced space"] = method
-    return found
+        methods[name] = method
+    if store.split["kind"] == "time":
+        rmse, reduced = tune_reduced_space(validation, store)
+        show(
+            f"reduced space: shrinkage {reduced.shrinkage:.3g}, noise variance "
+            f"{reduced.noise:.3g}; validation RMSE {rmse:.3f} standard deviations"
+        )
+        methods["reduced space"] = reduced
+    return methods
 
 
-def _linear_error(check: Validation) -> torch.Tensor:
-    dates = _some(torch.arange(len(check.truth)), DATES)
-    targets = check.hidden[dates].any(1).nonzero()
-    value, observed = (check.batch[name][dates].numpy() for name in ("value", "observed"))
-    number, y, x = targets.T
-    mean = torch.from_numpy(delaunay_interpolate(value, observed))[number, :, y, x]
-    targets = torch.stack([dates[number], y, x], 1)
-    return check.error_factor(mean, torch.ones_like(mean), targets)
+def _linear_error_factor(validation: Validation) -> Tensor:
+    """Error (D,) of linear interpolation in standard deviations, on a few dates."""
+    dates = _evenly_spaced(torch.arange(len(validation.truth)), LINEAR_DATES)
+    value, observed = (validation.batch[name][dates].numpy() for name in ("value", "observed"))
+    date, y, x = validation.hidden[dates].any(1).nonzero().T
+    mean = torch.from_numpy(delaunay_interpolate(value, observed))[date, :, y, x]
+    targets = torch.stack([dates[date], y, x], 1)
+    return validation.error_factor(mean, torch.ones_like(mean), targets)
 
 
-def _some(dates: torch.Tensor, number: int) -> torch.Tensor:
+def _evenly_spaced(dates: Tensor, number: int) -> Tensor:
     return dates[:: max(1, len(dates) // number)][:number]
 
 
-def _after_regression(check: Validation, regression) -> float:
-    method = optimal_interpolation.OptimalInterpolation(regression, _scales(START, "matern"))
-    prior, _ = method.prior(check.batch, check.observations)
-    t, y, x = check.search_targets.T
-    return check.normalised_rmse(prior[t, :, y, x], check.search_targets)
+def _regression_rmse(validation: Validation, regression: Regression) -> float:
+    """RMSE of a regression alone at the search targets."""
+    method = OptimalInterpolation(regression, _scales(START_SCALES, "matern"))
+    prior, _ = method.prior(validation.batch, validation.observations)
+    t, y, x = validation.search_targets.T
+    return validation.normalised_rmse(prior[t, :, y, x], validation.search_targets)
 
 
-def _scales(values, kernel: str) -> dict:
-    lengths, noise = tuple(float(each) for each in values[:3]), float(values[3])
-    return {"lengths": lengths, "noise": noise, "kernel": kernel}
+def _scales(values, kernel: str) -> dict[str, Any]:
+    """Scales of an `OptimalInterpolation` from months, rows, columns and noise."""
+    *lengths, noise = (float(value) for value in values)
+    return {"lengths": tuple(lengths), "noise": noise, "kernel": kernel}
 
 
 def tune_interpolation(
-    check: Validation, regression, evaluations: int
-) -> tuple[float, optimal_interpolation.OptimalInterpolation]:
-    """The interpolation under which the validation truth is most likely, and its error there."""
+    validation: Validation, regression: CovarianceRegression | Regression, evaluations: int
+) -> tuple[float, OptimalInterpolation]:
+    """Find the scales under which the validation truth is most likely.
+
+    Args:
+        validation: the months and places to tune on.
+        regression: its residual is interpolated.
+        evaluations: of each search, one search for every kernel and one more for the best.
+
+    Returns:
+        Normalised RMSE at the holdout targets, and the tuned method.
+    """
     from scipy.optimize import minimize
 
-    start = optimal_interpolation.OptimalInterpolation(regression, _scales(START, "matern"))
-    when = to_months(check.observations.time.values)
-    given = start.prepare(check.batch, check.observations), when
-    low, high = np.log(LIMITS).T
+    low, high = np.log(SCALE_LIMITS).T
+    when = to_months(validation.observations.time.values)
+    start = OptimalInterpolation(regression, _scales(START_SCALES, "matern"))
+    prepared = start.prepare(validation.batch, validation.observations)
 
-    def method(logarithms, kernel) -> optimal_interpolation.OptimalInterpolation:
+    def candidate(kernel: str, logarithms: np.ndarray) -> OptimalInterpolation:
         values = np.exp(np.clip(logarithms, low, high))
-        return optimal_interpolation.OptimalInterpolation(regression, _scales(values, kernel))
+        return OptimalInterpolation(regression, _scales(values, kernel))
 
-    def search(kernel: str, begin: np.ndarray):
-        def unlikely(logarithms) -> float:
-            tried = method(logarithms, kernel).posterior(*given, check.search_targets)
-            return check.negative_log_likelihood(*tried, check.search_targets)
+    def search(kernel: str, begin: np.ndarray) -> np.ndarray:
+        def objective(logarithms: np.ndarray) -> float:
+            targets = validation.search_targets
+            found = candidate(kernel, logarithms).posterior(prepared, when, targets)
+            return validation.negative_log_likelihood(*found, targets)
 
         simplex = begin + np.concatenate([np.zeros((1, 4)), 0.7 * np.eye(4)])
         options = {"maxfev": evaluations, "initial_simplex": simplex, "xatol": 0.02, "fatol": 1e-5}
-        return minimize(unlikely, begin, method="Nelder-Mead", options=options)
+        return minimize(objective, begin, method="Nelder-Mead", options=options).x
 
-    def judged(kernel: str, logarithms: np.ndarray):
-        score = np.inf
+    def judge(kernel: str, logarithms: np.ndarray) -> tuple[float, OptimalInterpolation]:
+        targets, best_rmse = validation.holdout_targets, np.inf
         for neighbours in NEIGHBOURS:
-            tried = method(logarithms, kernel)
-            tried.scales["neighbours"] = neighbours
-            mean, variance = tried.posterior(
-                *given, check.holdout_targets, optimal_interpolation.TARGET_BLOCK
-            )
-            error = check.normalised_rmse(mean, check.holdout_targets)
-            if error < MAX_ERROR_RATIO * score:
-                score, chosen = error, tried
-                chosen.factor = check.error_factor(mean, variance, check.holdout_targets)
-        return score, chosen
+            method = candidate(kernel, logarithms)
+            method.scales["neighbours"] = neighbours
+            mean, variance = method.posterior(prepared, when, targets, TARGET_BLOCK)
+            rmse = validation.normalised_rmse(mean, targets)
+            if rmse < MAX_ERROR_RATIO * best_rmse:
+                best_rmse, best_method = rmse, method
+                method.factor = validation.error_factor(mean, variance, targets)
+        return best_rmse, best_method
 
-    found = {kernel: search(kernel, np.log(START)).x for kernel in KERNELS}
-    best = min((judged(*each) for each in found.items()), key=lambda each: each[0])
-    # A simplex that has shrunk too early is opened once more where it came to rest.
+    optima = {kernel: search(kernel, np.log(START_SCALES)) for kernel in KERNELS}
+    best = min((judge(*optimum) for optimum in optima.items()), key=lambda result: result[0])
+    # Restarting from the optimum helps where the simplex collapsed too early.
     kernel = best[1].scales["kernel"]
-    again = judged(kernel, search(kernel, found[kernel]).x)
-    return min(best, again, key=lambda each: each[0])
+    restarted = judge(kernel, search(kernel, optima[kernel]))
+    return min(best, restarted, key=lambda result: result[0])
 
 
-def reduced_space_at(
-    method: reduced_space.ReducedSpace, check: Validation, targets: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Posterior mean and variance, (n, D), of the reduced space at `targets` (n, 3)."""
-    places = method.at_grid(check.observations)
-    mean, variance = (torch.empty(len(targets), check.truth.shape[1]) for _ in range(2))
-    for month in targets[:, 0].unique().tolist():
-        mine = targets[:, 0] == month
-        cells = check.cells(targets[mine])
-        found = method.posterior(check.batch, *places, month, cells.flatten())
-        mean[mine], variance[mine] = (each.view(cells.shape) for each in found)
-    return mean, variance
+def tune_reduced_space(validation: Validation, store: Store) -> tuple[float, ReducedSpace]:
+    """Find the noise and the shrinkage with the least RMSE, one after the other.
 
+    Args:
+        validation: the months and places to tune on.
+        store: its training months are the states.
 
-def tune_reduced_space(check: Validation, store: Store) -> tuple[float, reduced_space.ReducedSpace]:
-    """The reduced space of the least error on validation, and that error."""
-    method = reduced_space.ReducedSpace.from_store(store, 1.0, 0.0)
+    Returns:
+        Normalised RMSE at some of the search targets, and the tuned method.
+    """
+    method = ReducedSpace.from_store(store, 1.0, 0.0)
     method.shrinkage = max(ledoit_wolf(method.states.flatten(1)), 0.01)
-    some = _some(check.search_targets[:, 0].unique(), FEW)
-    few = check.search_targets[torch.isin(check.search_targets[:, 0], some)]
-    score = check.normalised_rmse(reduced_space_at(method, check, few)[0], few)
+    search_dates = validation.search_targets[:, 0]
+    dates = _evenly_spaced(search_dates.unique(), REDUCED_SPACE_DATES)
+    targets = validation.search_targets[torch.isin(search_dates, dates)]
+
+    def posterior(targets: Tensor) -> tuple[Tensor, Tensor]:
+        return method.posterior_at(validation.batch, validation.observations, targets)
+
+    best = validation.normalised_rmse(posterior(targets)[0], targets)
     for name, values in (("noise", NOISES), ("shrinkage", SHRINKAGES), ("noise", NOISES)):
         for value in values:
             before = getattr(method, name)
             setattr(method, name, value)
-            error = check.normalised_rmse(reduced_space_at(method, check, few)[0], few)
-            if error < score:
-                score = error
+            rmse = validation.normalised_rmse(posterior(targets)[0], targets)
+            if rmse < best:
+                best = rmse
             else:
                 setattr(method, name, before)
-    method.factor = check.error_factor(
-        *reduced_space_at(method, check, check.holdout_targets), check.holdout_targets
-    )
-    return score, method
+    held_out = validation.holdout_targets
+    method.factor = validation.error_factor(*posterior(held_out), held_out)
+    return best, method

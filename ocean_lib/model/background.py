@@ -295,7 +295,7 @@ def _together(
     prepared = interpolation.prepare(check.batch, check.observations)
     means, variances = zip(
         interpolation.posterior(prepared, when, kept, TARGET_BLOCK),
-        tuning.reduced_space_at(reduced, check, kept),
+        reduced.posterior_at(check.batch, check.observations, kept),
         strict=True,
     )
     t, y, x = kept.T

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ocean_lib.classical.optimal_interpolation import complete, interpolate
+from ocean_lib.classical.optimal_interpolation import complete_columns, interpolate
 
 SIZE, MONTHS = 20, 3
 
@@ -197,7 +197,9 @@ def test_completed_columns_say_what_the_observed_levels_say():
     value, noise = rng.standard_normal((6, 4)), rng.uniform(0.01, 0.3, (6, 4))
     observed = rng.random((6, 4)) < 0.5
     observed[0], observed[1] = True, False
-    full, error = complete(*(torch.tensor(each) for each in (value, observed, noise, covariance)))
+    full, error = complete_columns(
+        *(torch.tensor(each) for each in (value, observed, noise, covariance))
+    )
     for i, seen in enumerate(observed):
         np.testing.assert_array_equal(full[i][seen], value[i][seen])
         np.testing.assert_array_equal(error[i][seen], noise[i][seen])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ocean_lib.classical.reduced_space import ledoit_wolf, reduced_space
+from ocean_lib.classical.reduced_space import condition_on_states, ledoit_wolf
 
 
 def shrunk(states, shrinkage):
@@ -23,7 +23,7 @@ def test_it_is_gaussian_conditioning_on_the_shrunk_covariance(seen, device):
     among = matrix[np.ix_(observed, observed)] + np.diag(variance[observed])
     weights = np.linalg.solve(among, matrix[observed])
     given = (torch.tensor(each, device=device) for each in (states, value, observed, variance))
-    mean, left = (each.cpu().numpy() for each in reduced_space(*given, 0.2))
+    mean, left = (each.cpu().numpy() for each in condition_on_states(*given, 0.2))
     hidden = ~observed
     expected = (
         weights.T @ value[observed],
@@ -41,7 +41,9 @@ def test_some_cells_are_those_of_all():
     )
     given = states, value, value > 0, torch.zeros(20, dtype=torch.float64), 0.3
     cells = torch.tensor([3, 17, 3])
-    for whole, some in zip(reduced_space(*given), reduced_space(*given, cells), strict=True):
+    for whole, some in zip(
+        condition_on_states(*given), condition_on_states(*given, cells), strict=True
+    ):
         torch.testing.assert_close(some, whole[cells])
 
 
@@ -69,6 +71,6 @@ def test_patterns_seen_before_are_recognised():
     truth = torch.tensor(rng.standard_normal(3) @ patterns)
     observed = torch.zeros(200, dtype=torch.bool)
     observed[:20] = True
-    mean, left = reduced_space(states, truth, observed, torch.zeros(200).double(), 0.01)
+    mean, left = condition_on_states(states, truth, observed, torch.zeros(200).double(), 0.01)
     assert float((mean - truth)[~observed].square().mean().sqrt()) < 0.1
     assert float(left.mean()) < 0.05

@@ -9,6 +9,7 @@ from ocean_lib.classical.regression import (
     CovarianceRegression,
     channel_covariance,
     fit_local_regression,
+    gaussian_smooth,
     nearest_cells,
 )
 from ocean_lib.store.store import build_store
@@ -148,3 +149,11 @@ def test_the_test_months_are_never_read(store, tmp_path):
     )
     first, second = (fit_local_regression(each, 3.0).coefficients for each in (store, other))
     assert torch.equal(first, second)
+
+
+def test_gaussian_smoothing_spreads_a_point_as_a_gaussian(device):
+    point = torch.zeros(1, 9, 15, device=device)
+    point[0, 3, 10] = 1.0
+    y, x = np.mgrid[:9, :15]
+    expected = np.exp(-((y - 3) ** 2 + (x - 10) ** 2) / (2 * 2.5**2))
+    np.testing.assert_allclose(gaussian_smooth(point, 2.5)[0].cpu(), expected, atol=1e-6)

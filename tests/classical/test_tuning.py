@@ -15,7 +15,7 @@ CASE = {"name": "few", "pattern": "pixels", "observed": 0.12, "surface": 0.0}
 @pytest.fixture
 def brief(monkeypatch):
     """A short search, where what it finds does not matter."""
-    monkeypatch.setattr(tuning, "COLUMNS", 100)
+    monkeypatch.setattr(tuning, "SEARCH_COLUMNS", 100)
 
 
 def gaussian_ocean(lengths, months=60, rows=28, columns=28, seed=0, noise=0.0):

@@ -8,10 +8,10 @@ from tiny import background, random_ocean
 from ocean_lib.classical.optimal_interpolation import OptimalInterpolation
 from ocean_lib.classical.reduced_space import ReducedSpace
 from ocean_lib.classical.regression import channel_covariance, fit_shared_regression
-from ocean_lib.classical.simple import restore
+from ocean_lib.classical.result import to_units
 from ocean_lib.core.months import to_months
 from ocean_lib.model import background as module
-from ocean_lib.model.scenes import Batches
+from ocean_lib.model.patches import PatchSampler
 from ocean_lib.observations.batch import BESIDE, observe, select_statistics, standardise
 from ocean_lib.store.store import build_store
 
@@ -111,7 +111,7 @@ def test_samples_observed_alike_share_the_work_and_change_nothing(
 ):
     guess, solved = reaching(small_store, 0.5), []
     case = [{"pattern": pattern, "observed": share, "surface": 1.0, "error": [0.1, 0.3]}]
-    drawn = Batches(small_store, "train", patch=16, specifications=case, seed=2)
+    drawn = PatchSampler(small_store, "train", patch=16, specifications=case, seed=2)
     batch, _ = drawn.draw_at(0, 4, torch.tensor([7, 19, 12, 0]))  # before the first there is none
     whole = OptimalInterpolation.departure
     monkeypatch.setattr(
@@ -262,9 +262,9 @@ def test_the_reduced_space_is_that_of_the_baseline(small_store, alone, monkeypat
     expected = method(seen, small_store.statistics())
     mean, error = reduced(small_store, 1.0)(batch)
     statistics = small_store.statistics()
-    found = restore(mean.numpy(), seen, statistics)
+    found = to_units(mean.numpy(), seen, statistics)
     np.testing.assert_allclose(found, expected["mean"], atol=2e-3)
-    stated = restore(error.numpy(), seen, statistics, error=True)
+    stated = to_units(error.numpy(), seen, statistics, error=True)
     hidden = (seen.ocean & ~seen.observed).transpose(*stated.dims).values
     ratio = stated.values[hidden] / expected["error"].values[hidden]
     np.testing.assert_allclose(ratio, 1.5, rtol=2e-3)

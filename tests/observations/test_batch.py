@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from ocean_lib.classical.simple import restore
-from ocean_lib.core.arrays import seeded
+from ocean_lib.classical.result import to_units
 from ocean_lib.core.geometry import sphere
 from ocean_lib.observations.batch import (
     exactly_observed,
@@ -20,14 +19,6 @@ SIZES = dict.fromkeys(("value", "observed", "error", "ocean", "surface", "surfac
 SIZES |= {"latitude": 2, "longitude": 2, "position": 2, "season": 2, "when": 2}
 MASKS = ("observed", "ocean", "surface_observed")
 PRECISE = ("when", "latitude", "longitude")
-
-
-def test_seeds_of_any_size_and_order_give_their_own_draws(device):
-    keys = [(0, 1), (1, 0), (2**32, 1), (2**40, 1), (0, 2**33), (0,), (0, 1, 2)]
-    draws = [torch.rand(4, generator=seeded(device, *key), device=device) for key in keys]
-    assert len({tuple(draw.tolist()) for draw in draws}) == len(keys)
-    again = torch.rand(4, generator=seeded(device, *keys[2]), device=device)
-    assert torch.equal(draws[2], again)
 
 
 # Observations of whole fields
@@ -79,7 +70,7 @@ def test_standardising_undoes_restoring_and_equals_the_store(small_store, all_se
     stored = small_store.standardised("test")
     np.testing.assert_allclose(batch["value"].cpu(), stored[:, 1:], atol=2e-4)
     np.testing.assert_allclose(batch["surface"].cpu(), stored[:, :1], atol=2e-4)
-    back = restore(batch["value"].cpu().numpy(), all_seen, statistics)
+    back = to_units(batch["value"].cpu().numpy(), all_seen, statistics)
     np.testing.assert_allclose(back, all_seen.value, atol=1e-5)
     ocean = np.broadcast_to(all_seen.ocean, back.shape)
     np.testing.assert_array_equal(np.isnan(back), ~ocean)
@@ -106,7 +97,7 @@ def test_errors_are_scaled_by_the_deviation_and_have_no_climatology(small_store,
     error = standardise(uncertain, statistics)["error"].numpy()
     expected = np.where(all_seen.ocean, 0.4 / statistics.deviation.values[1:], 0)
     np.testing.assert_allclose(error[4], expected, rtol=1e-5)
-    back = restore(error, uncertain, statistics, error=True)
+    back = to_units(error, uncertain, statistics, error=True)
     np.testing.assert_allclose(back, np.where(all_seen.observed, 0.4, np.nan), rtol=1e-5)
 
 
@@ -188,11 +179,3 @@ def test_a_grid_outside_the_statistics_is_refused(small_store, small_ocean, chan
 def test_other_numbers_of_levels_are_refused(small_store, small_ocean):
     with pytest.raises(ValueError, match=r"levels \[9.6, 47.4\] m differ"):
         select_statistics(small_store.statistics(), small_ocean.isel(depth=slice(0, 2)))
-
-
-def test_the_sphere_has_its_poles_and_corners():
-    np.testing.assert_allclose(sphere(90, 17), [0, 0, 1], atol=1e-7)
-    np.testing.assert_allclose(sphere(0, -90), [0, -1, 0], atol=1e-7)
-    np.testing.assert_allclose(sphere(0, 180), sphere(0, -180), atol=1e-6)
-    points = sphere(np.zeros((2, 3)), np.ones((2, 3)))
-    assert points.shape == (2, 3, 3) and points.dtype == np.float32

@@ -1,12 +1,14 @@
 """Whole domains: tiles, members, their noise, and what the observations fix."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 import xarray as xr
 from tiny import PATTERNS, SCALES, astir, densifier
 
-from ocean_lib.classical.simple import restore
+from ocean_lib.classical.result import to_units
 from ocean_lib.model.background import Background
 from ocean_lib.model.densifier import MODES, Densifier
 from ocean_lib.model.sampling import SAMPLERS
@@ -14,17 +16,19 @@ from ocean_lib.observations.batch import observe, select_statistics, standardise
 from ocean_lib.reconstruct.domain import Domain
 from ocean_lib.reconstruct.ensemble import (
     DIMS,
+    count_rows,
     denoising_steps,
     reconstruct,
     reconstruct_date,
-    rows_to_do,
 )
+from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.reconstruct.tiles import Tiles
 from ocean_lib.store.climatology import climatology_at
 
 every_mode = pytest.mark.parametrize("mode", MODES)
 both = pytest.mark.parametrize("sampler", [*SAMPLERS])
-FAST = {"members": 3, "steps": 3}
+FAST = {"members": 3, "sampling": Sampling(steps=3)}
+TILED = {"members": 3, "sampling": Sampling(steps=3, tile=9)}
 
 
 @pytest.fixture(scope="module")
@@ -75,13 +79,13 @@ def test_tiles_of_an_untrained_model_equal_the_whole(small_store, fields):
     model = densifier(small_store)
     nothing = observe(fields, {"pattern": "pixels", "observed": 0.0}, seed=0)
     whole = reconstruct(model, nothing, **FAST)
-    tiled = reconstruct(model, nothing, **FAST, tile=9)
+    tiled = reconstruct(model, nothing, **TILED)
     np.testing.assert_allclose(whole.members, tiled.members, atol=1e-4)
 
 
 def test_a_tiled_reconstruction_keeps_what_is_known_and_its_spread(small_store, seen):
     model = ready(small_store)
-    tiled = reconstruct(model, seen, **FAST, tile=9).transpose(*DIMS, ...)
+    tiled = reconstruct(model, seen, **TILED).transpose(*DIMS, ...)
     observed = seen.observed.values
     for member in range(3):
         one = tiled.members.isel(member=member).values
@@ -174,7 +178,7 @@ def seams(members, height, width, tile, ring=False):
 def test_a_field_of_odd_size_has_no_seam_and_its_full_spread_where_tiles_overlap(sampler):
     statistics = plain_statistics(361, 487)
     model = Wiener(statistics, unknowing(), mode="diffusion")
-    choices = {"members": 4, "steps": 12, "sampler": sampler, "tile": 160}
+    choices = {"members": 4, "sampling": Sampling(12, sampler)}
     drawn = reconstruct(model, nothing_seen(statistics), **choices).members.values[0]
     spread, gradient, worst = seams(drawn, 361, 487, 160)
     assert abs(spread - 1) < 0.05 and abs(gradient - 1) < 0.05
@@ -191,7 +195,7 @@ def test_averaged_finished_tiles_would_fail_that_test():
     def finished(tile):
         part = statistics.isel(latitude=tile.rows, longitude=tile.columns)
         model.statistics, seed = part, tile.columns.start
-        choices = {"members": 24, "steps": 8, "seed": seed, "tile": 200}
+        choices = {"members": 24, "sampling": Sampling(8, seed=seed, tile=200)}
         drawn = reconstruct(model, nothing_seen(part), **choices).members.values[0]
         return (torch.from_numpy(drawn),)
 
@@ -203,7 +207,7 @@ def test_averaged_finished_tiles_would_fail_that_test():
 def test_a_ring_is_seamless_across_the_date_line():
     statistics = plain_statistics(40, 180, ring=True)
     model = Wiener(statistics, unknowing(), mode="diffusion")
-    choices = {"members": 8, "steps": 12, "tile": 48}
+    choices = {"members": 8, "sampling": Sampling(12, tile=48)}
     drawn = reconstruct(model, nothing_seen(statistics), **choices).members.values[0]
     step = np.roll(drawn, -1, -1) - drawn
     size = np.sqrt((step**2).mean((0, 1, 2)))
@@ -218,10 +222,10 @@ def test_a_ring_is_seamless_across_the_date_line():
 
 def test_arrays_on_disk_give_what_arrays_in_memory_give(small_store, seen, tmp_path):
     model, one = ready(small_store).eval(), seen.isel(time=[0])
-    whole = reconstruct(model, one, **FAST, tile=9)
+    whole = reconstruct(model, one, **TILED)
     out = {name: np.full_like(array.values[0], np.nan) for name, array in whole.data_vars.items()}
-    done = [*reconstruct_date(model, one, out, **FAST, tile=9, folder=tmp_path)]
-    assert done[-1] == rows_to_do(model, 20, 3, 3, 8) and not list(tmp_path.iterdir())
+    done = [*reconstruct_date(model, one, out, **TILED, folder=tmp_path)]
+    assert done[-1] == count_rows(model, 20, **TILED) and not list(tmp_path.iterdir())
     for name, array in whole.data_vars.items():
         np.testing.assert_array_equal(out[name], array.values[0], err_msg=name)
 
@@ -333,9 +337,13 @@ def test_a_part_of_the_region_in_any_size_will_do(small_store, seen, cut):
 @both
 def test_the_seed_decides(small_store, seen, sampler):
     model = ready(small_store)
-    one, two = (reconstruct(model, seen, **FAST, sampler=sampler, seed=4) for _ in range(2))
+
+    def drawn(seed):
+        return reconstruct(model, seen, members=3, sampling=Sampling(3, sampler, seed))
+
+    one, two = drawn(4), drawn(4)
     xr.testing.assert_identical(one, two)
-    other = reconstruct(model, seen, **FAST, sampler=sampler, seed=5)
+    other = drawn(5)
     hidden = seen.ocean.values & ~seen.observed.values
     same = np.isclose(one.members, other.members, atol=1e-3).swapaxes(0, 1)
     assert same[:, hidden].mean() < 0.05
@@ -347,11 +355,12 @@ def test_the_seed_decides(small_store, seen, sampler):
 )
 def test_members_depend_neither_on_the_chunk_nor_on_their_number(small_store, seen, mode, sampler):
     model = ready(small_store, mode)
-    five = reconstruct(model, seen, members=5, steps=3, sampler=sampler, chunk=8)
+    sampling = Sampling(3, sampler, chunk=8)
+    five = reconstruct(model, seen, members=5, sampling=sampling)
     for chunk in (1, 2):
-        again = reconstruct(model, seen, members=5, steps=3, sampler=sampler, chunk=chunk)
+        again = reconstruct(model, seen, members=5, sampling=replace(sampling, chunk=chunk))
         np.testing.assert_allclose(five.members, again.members, atol=2e-3)
-    two = reconstruct(model, seen, members=2, steps=3, sampler=sampler)
+    two = reconstruct(model, seen, members=2, sampling=sampling)
     np.testing.assert_allclose(five.members[:, :2], two.members, atol=2e-3)
 
 
@@ -388,8 +397,8 @@ def test_what_cannot_be_reconstructed_is_refused(small_store, seen):
         reconstruct(model, seen.assign_coords(longitude=seen.longitude + 5))
     with pytest.raises(ValueError, match="levels.*differ"):
         reconstruct(model, seen.isel(depth=slice(0, 3)))
-    with pytest.raises(ValueError, match="'euler' is not known"):
-        reconstruct(model, seen, sampler="euler")
+    with pytest.raises(ValueError, match="1001 sampling steps asked; choose 1 to 1000"):
+        reconstruct(model, seen, sampling=Sampling(steps=1001))
 
 
 @pytest.mark.parametrize(("mode", "passes"), [("regression", 1), ("residual", 1 + 2 * 4)])
@@ -400,8 +409,8 @@ def test_progress_counts_rows_up_to_the_total(small_store, seen, mode, passes):
         calls.append(([record["step"] for record in records], total))
         return calls[-1][0]
 
-    choices = {"members": 3, "chunk": 2, "steps": 4, "tile": 9, "progress": progress}
-    reconstruct(densifier(small_store, mode), seen, **choices)
+    choices = {"sampling": Sampling(4, tile=9, chunk=2), "progress": progress}
+    reconstruct(densifier(small_store, mode), seen, members=3, **choices)
     ((done, total),) = calls
     assert total == done[-1] == 2 * passes * 20 and (np.diff(done) > 0).all()
 
@@ -410,7 +419,8 @@ def test_progress_counts_rows_up_to_the_total(small_store, seen, mode, passes):
 @both
 def test_denoising_ends_in_the_first_member_at_noise_zero(small_store, seen, mode, sampler):
     model = ready(small_store, mode)
-    frames = denoising_steps(model, seen, 100.0, steps=4, sampler=sampler, seed=2)
+    sampling = Sampling(4, sampler, seed=2)
+    frames = denoising_steps(model, seen, 100.0, sampling=sampling)
     assert frames.dims == ("step", "latitude", "longitude") and frames.sizes["step"] == 5
     levels = frames.noise_level.values
     assert levels[0] == 1 and levels[-1] == 0 and (np.diff(levels) < 0).all()
@@ -418,7 +428,7 @@ def test_denoising_ends_in_the_first_member_at_noise_zero(small_store, seen, mod
     ocean = seen.ocean.sel(depth=100.0, method="nearest").values
     for frame in frames.values:
         np.testing.assert_array_equal(np.isnan(frame), ~ocean)
-    whole = reconstruct(model, seen, members=2, steps=4, sampler=sampler, seed=2)
+    whole = reconstruct(model, seen, members=2, sampling=sampling)
     last = whole.members.isel(time=0, member=0).sel(depth=100.0, method="nearest")
     np.testing.assert_allclose(frames[-1], last, atol=2e-3)
     assert not np.allclose(frames.values[0][ocean], frames.values[-1][ocean], atol=0.1)
@@ -438,9 +448,11 @@ def test_a_reconstruction_uses_all_months_that_its_background_reaches(small_stor
     found = []
     for months in (0.74, 0.9):
         guess.scales = [guess.scales[0] | {"lengths": (months, 4.0, 4.0), "noise": 0.0}]
-        drawn = reconstruct(model, seen, members=2, tile=64)["background"].isel(time=2)
+        drawn = reconstruct(model, seen, members=2, sampling=Sampling(tile=64))["background"].isel(
+            time=2
+        )
         whole, _ = guess.method(0.05, False).analyse(batch, seen)
-        expected = restore(whole.numpy(), seen, model.statistics).isel(time=2)
+        expected = to_units(whole.numpy(), seen, model.statistics).isel(time=2)
         found.append(float(np.sqrt(((drawn - expected) ** 2).mean())))
     assert found[1] < 1e-3 < 5e-3 < found[0]  # °C
 
@@ -454,7 +466,7 @@ def test_a_lone_date_takes_no_room_for_months_that_are_not_there(small_store):
     seen = observe(fields, {"pattern": "pixels", "observed": 0.05}, 4)
     sizes = []
     for dates, number in (([2], 0), ([1, 2], 1), ([0, 1, 2, 3, 4], 2), ([0, 1, 2, 3, 4], 0)):
-        ready = Domain(model, seen.isel(time=dates), number, 64, "cpu", None)
+        ready = Domain(model, seen.isel(time=dates), number, 64)
         sizes.append(ready.batch["beside_value"].shape[1])
         assert ready.when.shape[1] == sizes[-1] + 1
         assert int(ready.when.isfinite().sum()) == len(dates)
