@@ -1,7 +1,6 @@
-"""Core: what every other folder needs and nothing of ours is needed for.
+"""Core: tools without oceanography that all other folders use.
 
-Files that appear whole or not at all, arrays larger than memory, months and splits, seeds and
-geometry.
+Atomic writes and locks, arrays larger than memory, months and splits, seeds, and geometry.
 """
 
 import lazy_loader

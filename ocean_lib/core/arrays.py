@@ -1,29 +1,43 @@
-"""Arrays and their randomness: seeded generators, and arrays laid over files."""
+"""Arrays: seeded generators of random numbers, and scratch arrays on disk."""
 
 import os
 import tempfile
+from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import DTypeLike
 
 __all__ = ["canvas", "seeded"]
 
 
-def seeded(device, *key: int) -> torch.Generator:
-    """A generator whose draws follow from all numbers of `key`, none negative.
+def seeded(device: torch.device | str, *key: int) -> torch.Generator:
+    """Random generator whose draws depend on every number of a key.
 
-    They are mixed into 32 bits, since on a CPU torch ignores the higher bits of a seed.
+    Args:
+        device: of the generator.
+        key: numbers >= 0. They are mixed into 32 bits because torch ignores the higher bits of a
+            seed on a CPU.
     """
     seed = np.random.SeedSequence(key).generate_state(1)[0]
     return torch.Generator(device).manual_seed(int(seed))
 
 
-def canvas(shape: tuple[int, ...], dtype=np.float32, folder=None) -> np.ndarray:
-    """Zeros; with a folder, laid over a nameless file there that is gone when nobody holds it."""
+def canvas(
+    shape: tuple[int, ...], dtype: DTypeLike = np.float32, folder: str | Path | None = None
+) -> np.ndarray:
+    """Array of zeros, in memory or in a file without a name.
+
+    Args:
+        shape: of the array.
+        dtype: of the array.
+        folder: where the file lies; it disappears with the last reference to the array. In memory
+            where None.
+    """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     if folder is None or not size:
         return np.zeros(shape, dtype)
     with tempfile.TemporaryFile(dir=folder) as file:
-        # Claimed at once: a disk found full only when a page is written would kill the process.
+        # Allocated at once: a disk that fills up while a page is written kills the process.
         os.posix_fallocate(file.fileno(), 0, size)
         return np.memmap(file, dtype, "r+", shape=shape)

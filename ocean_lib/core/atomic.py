@@ -1,8 +1,6 @@
-"""Whole files: a file has its final name only once all of it is on the disk.
+"""Atomic writes: a file has its final name only once all of it is on the disk.
 
-`with whole(path) as beside:` gives a name beside the final one to write to. At the end of the block
-what was written is forced onto the disk and takes the final name in one move; a block that fails
-leaves nothing, a killed process only a `*.partial` that no reader takes for a file.
+A block that fails leaves nothing; a killed process leaves a `*.partial`, which no reader opens.
 """
 
 import os
@@ -14,15 +12,19 @@ __all__ = ["atomic_write"]
 
 
 @contextmanager
-def atomic_write(path) -> Iterator[Path]:
-    """The path to write to, which becomes `path`, in place of what had that name."""
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Context that yields a temporary path and renames it to `path` at the end.
+
+    Args:
+        path: final name; a file of that name is replaced.
+    """
     path = Path(path)
-    # The process id keeps two writers of one file apart.
-    beside = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    # The process id separates two writers of one file.
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.partial")
     try:
-        yield beside
-        with open(beside, "rb+") as file:
-            os.fsync(file.fileno())  # a rename may reach the disk before what it renames
-        os.replace(beside, path)
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())  # the rename could reach the disk before the content
+        os.replace(temporary, path)
     finally:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)

@@ -1,112 +1,147 @@
-"""Blocks: arrays larger than memory, cut along their dask chunks and worked through piece by piece.
+"""Chunks: arrays larger than memory, worked through box by box along their dask chunks.
 
-A box is a stretch of levels, rows and columns with all its dates. The task that works on a box
-reads the dates one dask chunk after the other, within the task, so that what it holds follows from
-the box alone, however many files there are. `boxes` sizes boxes by memory, `compute` runs their
-tasks, a bounded number at once, on the current dask scheduler: threads here, or the workers behind
-`on_scheduler(address)`, which need to see the same files. What tasks have to say at length they
-`put` into .npy files.
+A box is a range of levels, rows and columns with all its dates. The task that works on a box reads
+one dask chunk of dates after the other, so its memory follows from the box alone, however many
+files there are. `spatial_boxes` sizes boxes by memory. `run_tasks` runs their tasks, a bounded
+number at a time, on the current dask scheduler: threads of this process, or the workers of
+`on_scheduler(address)`, which must see the same files. Large results are written into .npy files
+with `write_slab`.
 """
 
 import itertools
 import math
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import netCDF4
 import numpy as np
 import xarray as xr
 
-__all__ = ["DECODING", "boxes", "compute", "cut", "extent", "on_scheduler", "write_slab", "spans"]
+__all__ = [
+    "chunk_slices",
+    "on_scheduler",
+    "run_tasks",
+    "select_box",
+    "spatial_boxes",
+    "survey_box",
+    "write_slab",
+]
 
 
-MEMORY = 2**29  # bytes that the tasks in flight in this process hold together, about
-DECODING = 32  # bytes a value while its chunk is decoded: integers, float64 twice, float32
-READ = MEMORY // 8  # bytes that a task decodes at once, where its chunks are smaller
-PATIENCE = 5  # seconds for a scheduler, then for its first worker, to answer
+MEMORY = 2**29  # bytes that all tasks in flight in this process hold together, approximately
+DECODING_BYTES = 32  # per value while its chunk is decoded: integer, float64 twice, float32
+READ = MEMORY // 8  # bytes that a task decodes at once where its chunks are smaller
+PATIENCE = 5  # seconds that a scheduler, then its first worker, may take to answer
 
-# Chunks are read once and whole, so a cache of them is no use; by default every open file keeps
-# 64 MiB, of which xarray holds open 128.
+# Every chunk is read once, so caching chunks is useless. By default each open file keeps 64 MiB,
+# and xarray keeps 128 files open.
 netCDF4.set_chunk_cache(2**20)
 
+Box = tuple[slice, slice, slice]  # levels, rows, columns
 
-def spans(array: xr.DataArray, dim: str, cells: int | None = None) -> list[slice]:
-    """Slices that cover a dimension, by its dask chunks; one by one where it is in memory.
+
+class Survey(NamedTuple):
+    """Where an array (time, depth, latitude, longitude) holds values, and their range.
+
+    Attributes:
+        always: (depth, latitude, longitude) bool, finite at all dates.
+        ever: (depth, latitude, longitude) bool, finite at some date.
+        low: lowest value, -inf where that is among the values; inf without values.
+        high: highest value, inf where that is among the values; -inf without values.
+    """
+
+    always: np.ndarray
+    ever: np.ndarray
+    low: float
+    high: float
+
+
+def chunk_slices(array: xr.DataArray, dim: str, cells: int | None = None) -> list[slice]:
+    """Slices that cover a dimension, one per dask chunk; of length 1 for an array in memory.
 
     Args:
-        cells: how many values stand beside each; small chunks are then read several together.
+        array: lazy or in memory.
+        dim: name of the dimension.
+        cells: number of values per index of `dim`; where given, small chunks are joined up to
+            `READ` bytes.
     """
     edges = np.cumsum([0, *array.chunksizes.get(dim, (1,) * array.sizes[dim])]).tolist()
     if cells is not None:
-        together = max(1, int(READ / DECODING / cells / np.diff(edges).max()))
+        together = max(1, int(READ / DECODING_BYTES / cells / np.diff(edges).max()))
         edges = [*edges[:-1:together], edges[-1]]
-    return [slice(*edge) for edge in zip(edges[:-1], edges[1:])]
+    return _slices(edges)
 
 
-def boxes(array: xr.DataArray, size: float) -> tuple[list[tuple[slice, slice, slice]], float]:
-    """Slices of depth, latitude and longitude that cover an array, and the bytes of the largest.
+def _slices(edges: Sequence[int]) -> list[slice]:
+    return [slice(*edge) for edge in itertools.pairwise(edges)]
 
-    Small dask chunks are joined and huge ones cut, so that several boxes fit into memory.
+
+def spatial_boxes(array: xr.DataArray, size: float) -> tuple[list[Box], float]:
+    """Boxes that cover the levels, rows and columns of an array, and the bytes of the largest.
+
+    Small dask chunks are joined and large ones split, so that several boxes fit into memory.
 
     Args:
-        size: bytes a cell that the task of a box holds, about, beside what it decodes at once.
+        array: with dimensions depth, latitude and longitude.
+        size: bytes per cell that the task of a box holds, besides what it decodes at once.
     """
     dims = ("depth", "latitude", "longitude")
-    edges = {dim: [0, *(span.stop for span in spans(array, dim))] for dim in dims}
+    edges = {dim: [0, *(part.stop for part in chunk_slices(array, dim))] for dim in dims}
 
-    def cells() -> int:
-        return math.prod(int(np.diff(each).max()) for each in edges.values())
+    def largest() -> int:
+        return math.prod(int(np.diff(ends).max()) for ends in edges.values())
 
     for dim in ("depth", "longitude", "latitude"):
-        together = max(1, int(MEMORY / 4 / size / cells()))
+        together = max(1, int(MEMORY / 4 / size / largest()))
         edges[dim] = [*edges[dim][:-1:together], edges[dim][-1]]
     for dim in ("latitude", "longitude"):
-        pieces = math.ceil(cells() / (MEMORY / 2 / size))
+        pieces = math.ceil(largest() / (MEMORY / 2 / size))
         finer = [
-            np.linspace(*edge, min(pieces, edge[1] - edge[0]) + 1).astype(int)
-            for edge in zip(edges[dim][:-1], edges[dim][1:])
+            np.linspace(start, stop, min(pieces, stop - start) + 1).astype(int)
+            for start, stop in itertools.pairwise(edges[dim])
         ]
         edges[dim] = np.unique(np.concatenate(finer)).tolist()
-    ranges = [[slice(*edge) for edge in zip(each[:-1], each[1:])] for each in edges.values()]
-    every = itertools.product(ranges[1], ranges[2], ranges[0])
-    return [(depth, row, column) for row, column, depth in every], READ + size * cells()
+    levels, rows, columns = map(_slices, edges.values())
+    boxes = [(level, row, column) for row in rows for column in columns for level in levels]
+    return boxes, READ + size * largest()
 
 
-def cut(array: xr.DataArray, box: tuple[slice, slice, slice]) -> xr.DataArray:
-    """A box of an array, still lazy, with no more of the graph than a worker needs to read it."""
+def select_box(array: xr.DataArray, box: Box) -> xr.DataArray:
+    """A box of an array, still lazy, with only the part of the dask graph that reads it."""
     import dask
 
     part = array.isel(dict(zip(("depth", "latitude", "longitude"), box)))
     return dask.optimize(part)[0]
 
 
-def extent(part: xr.DataArray) -> tuple[np.ndarray, np.ndarray, float, float]:
-    """Cells finite at all dates and at any, bool; lowest and highest value, ±inf among them."""
+def survey_box(part: xr.DataArray) -> Survey:
+    """Survey a lazy array (time, depth, latitude, longitude), a few dates at a time."""
     always, ever = np.ones(part.shape[1:], bool), np.zeros(part.shape[1:], bool)
     low, high = np.inf, -np.inf
-    for dates in spans(part, "time", always.size):
+    for dates in chunk_slices(part, "time", always.size):
         values = part.isel(time=dates).compute(scheduler="synchronous").values
         finite = np.isfinite(values)
         always &= finite.all(0)
         ever |= finite.any(0)
         low = min(low, float(np.fmin.reduce(values, axis=None, initial=np.inf)))
         high = max(high, float(np.fmax.reduce(values, axis=None, initial=-np.inf)))
-    return always, ever, low, high
+    return Survey(always, ever, low, high)
 
 
-def compute(tasks: Iterable[Callable], size: float) -> Iterator:
-    """Results of tasks (functions without arguments), in their order.
+def run_tasks(tasks: Iterable[Callable[[], Any]], size: float) -> Iterator[Any]:
+    """Yield the results of tasks (functions without arguments) in the order of the tasks.
 
     Args:
-        tasks: taken a group at a time, so they may be made as they are needed.
-        size: bytes that one task holds, about; it limits how many are in flight here.
+        tasks: taken from the iterable in groups, so they may be made as they are needed.
+        size: bytes that one task holds; it limits how many run at once in this process.
     """
     import dask
 
-    lanes = min(os.cpu_count(), max(1, int(MEMORY // size)))
+    lanes = min(os.cpu_count() or 1, max(1, int(MEMORY // size)))
     tasks = iter(tasks)
     while group := list(itertools.islice(tasks, 2 * (_remote_threads() or lanes))):
         lazy = [dask.delayed(task, pure=False, traverse=False)() for task in group]
@@ -114,7 +149,7 @@ def compute(tasks: Iterable[Callable], size: float) -> Iterator:
 
 
 def _remote_threads() -> int:
-    """Threads of the workers of the current `distributed` client; 0 without one."""
+    """Number of worker threads of the current `distributed` client; 0 without one."""
     distributed = sys.modules.get("distributed")
     try:
         return sum(distributed.default_client().nthreads().values()) if distributed else 0
@@ -123,11 +158,13 @@ def _remote_threads() -> int:
 
 
 @contextmanager
-def on_scheduler(address: str):
-    """Within it dask works on the scheduler at `address`; in threads here where that is ''.
+def on_scheduler(address: str) -> Iterator[None]:
+    """Context in which dask works on a `distributed` scheduler.
 
+    Args:
+        address: of the scheduler, such as `tcp://10.0.0.1:8786`; threads of this process if empty.
     Raises:
-        ConnectionError: no scheduler answers there, or it has no worker.
+        ConnectionError: no scheduler answers at the address, or it has no worker.
     """
     if not address:
         yield
@@ -136,7 +173,8 @@ def on_scheduler(address: str):
     from distributed.comm import get_address_host
 
     try:
-        get_address_host(address)  # first: a client that fails on it stays behind as the default
+        # Checked first: a client that fails on the address would stay the default client.
+        get_address_host(address)
         client = Client(address, timeout=PATIENCE)
     except (OSError, ValueError) as error:
         raise ConnectionError(
@@ -155,18 +193,23 @@ def on_scheduler(address: str):
 
 
 def write_slab(path: Path, values: np.ndarray, start: tuple[int, ...]) -> None:
-    """Write an array into a .npy file, from the index `start` on.
+    """Write an array into a part of a .npy file.
 
-    By plain writes: through a memory map a full disk would kill the process, and on a file system
-    that nodes share they would overwrite each other's part of a page.
+    It uses plain writes because writing through a memory map kills the process when the disk is
+    full, and nodes that share a file system would overwrite each other's part of a page.
+
+    Args:
+        path: .npy file of the full array.
+        values: array with as many dimensions as the full one.
+        start: index in the full array of the first value.
     """
-    whole = np.load(path, mmap_mode="r")
-    values = np.ascontiguousarray(values, whole.dtype)
-    run = values.ndim - 1  # the axis from which on the values lie in one piece
-    while run and values.shape[run] == whole.shape[run]:
-        run -= 1
+    full = np.load(path, mmap_mode="r")
+    values = np.ascontiguousarray(values, full.dtype)
+    axis = values.ndim - 1  # from this axis on, values are contiguous in the file
+    while axis and values.shape[axis] == full.shape[axis]:
+        axis -= 1
     with open(path, "r+b") as file:
-        for index in np.ndindex(values.shape[:run]):
-            corner = [*np.add(start[:run], index), *start[run:]]
-            file.seek(whole.offset + int(np.dot(corner, whole.strides)))
-            file.write(values[index])
+        for index in np.ndindex(values.shape[:axis]):
+            corner = [*np.add(start[:axis], index), *start[axis:]]
+            file.seek(full.offset + int(np.dot(corner, full.strides)))
+            file.write(values[index].data)

@@ -1,32 +1,27 @@
-"""Geometry of the sphere: longitudes in any turn, rings round the globe, points and distances."""
+"""Geometry of the sphere: wrapped longitudes, points on the unit sphere, grids round the globe."""
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 __all__ = ["EARTH_RADIUS", "is_ring", "sphere", "wrap_longitude"]
 
-EARTH_RADIUS = 6371.0  # km, of a sphere
+EARTH_RADIUS = 6371.0  # km, mean
 
 
-def wrap_longitude(longitude, centre: float = 0.0):
-    """Longitudes (degrees, any turn) within [centre - 180, centre + 180)."""
+def wrap_longitude(longitude, centre=0.0):
+    """Shift longitudes by whole turns into [centre - 180, centre + 180), degrees."""
     return centre + (longitude - centre + 180) % 360 - 180
 
 
-def sphere(latitude, longitude) -> np.ndarray:
-    """Points on the unit sphere (..., 3), float32, of latitudes and longitudes in degrees."""
+def sphere(latitude: ArrayLike, longitude: ArrayLike) -> np.ndarray:
+    """Convert latitudes and longitudes (...), degrees, to unit vectors (..., 3), float32."""
     latitude, longitude = np.deg2rad(latitude), np.deg2rad(longitude)
-    return np.stack(
-        [
-            np.cos(latitude) * np.cos(longitude),
-            np.cos(latitude) * np.sin(longitude),
-            np.sin(latitude),
-        ],
-        -1,
-    ).astype(np.float32)
+    x, y = np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude)
+    return np.stack([x, y, np.sin(latitude)], -1).astype(np.float32)
 
 
 def is_ring(longitude: np.ndarray) -> bool:
-    """Whether evenly spaced longitudes (degrees) go once round the globe."""
+    """Whether evenly spaced longitudes (X,), degrees, cover a full circle."""
     if len(longitude) < 3:
         return False
     step = float(np.median(np.diff(longitude)))

@@ -1,59 +1,58 @@
-"""Splits: which dates, or which columns, train, validate and test.
+"""Months: dates counted in months, and the split of a record into training and test data.
 
-In time they are three blocks with gaps between them, because neighbouring months resemble each
-other; where the record is short they are three bands of longitude.  Lengths are counted in months
-and converted by the spacing of the dates, so that a gap of 3 is three months of daily fields too.
+A split in time has three blocks (train, validation, test) with gaps between them, because
+neighbouring months are correlated. For a short record the three blocks are bands of longitude.
+Lengths are given in months and converted by the spacing of the dates, so that a gap of 3 is three
+months of daily fields, too.
 """
 
 import math
 
 import numpy as np
 
-__all__ = [
-    "SPLITS",
-    "neighbouring_dates",
-    "choose_split",
-    "from_months",
-    "to_months",
-    "records_a_month",
-]
+__all__ = ["choose_split", "from_months", "neighbouring_dates", "records_a_month", "to_months"]
 
 
 SPLITS = ("train", "validation", "test")
-MONTH = 30.4375  # days
+DAYS_PER_MONTH = 30.4375
 
 
 def to_months(times: np.ndarray) -> np.ndarray:
-    """Dates as a number of months of mean length, (T,), float64."""
+    """Convert datetime64 (T,) to months of mean length since 1970, (T,) float64."""
     days = (np.asarray(times) - np.datetime64("1970-01-01")) / np.timedelta64(1, "D")
-    return days / MONTH
+    return days / DAYS_PER_MONTH
 
 
-def from_months(months: np.ndarray) -> np.ndarray:
-    """The inverse of `months`: datetime64, to the second."""
-    seconds = np.rint(np.asarray(months) * MONTH * 86400).astype("timedelta64[s]")
+def from_months(position: np.ndarray) -> np.ndarray:
+    """Convert months since 1970 (T,) to datetime64[ns] (T,), rounded to the second."""
+    seconds = np.rint(np.asarray(position) * DAYS_PER_MONTH * 86400).astype("timedelta64[s]")
     return (np.datetime64("1970-01-01", "s") + seconds).astype("datetime64[ns]")
 
 
 def neighbouring_dates(times: np.ndarray, reach: int = 1) -> np.ndarray:
-    """(T, 2 R) index of the dates up to R months before and after each, -1 where there is none.
+    """Find the dates whole months before and after each date, to within a quarter of a month.
 
-    In order: for a reach R of 2 those of two months before, one before, one after, two after.
+    Args:
+        times: datetime64 (T,).
+        reach: R, the largest distance, months.
+    Returns:
+        (T, 2 R) index into `times`, -1 where there is no such date. The columns are ordered by
+        lag: for R = 2, two months before, one before, one after, two after.
     """
     position = to_months(times)
-    apart = position[None] - position[:, None]
-    found = []
+    difference = position[None] - position[:, None]
+    columns = []
     for lag in (*range(-reach, 0), *range(1, reach + 1)):
-        off = np.abs(apart - lag)
-        found.append(np.where(off.min(1) < 0.25, off.argmin(1), -1))
-    return np.stack(found, 1)
+        deviation = np.abs(difference - lag)
+        columns.append(np.where(deviation.min(1) < 0.25, deviation.argmin(1), -1))
+    return np.stack(columns, 1)
 
 
 def records_a_month(times: np.ndarray) -> float:
-    """Dates in a month, by their median spacing; exactly 1 for monthly fields and for one date."""
+    """Dates per month, by their median spacing; exactly 1 for monthly fields and a single date."""
     if len(times) < 2:
         return 1.0
-    number = MONTH / (np.median(np.diff(times)) / np.timedelta64(1, "D"))
+    number = DAYS_PER_MONTH / (np.median(np.diff(times)) / np.timedelta64(1, "D"))
     return 1.0 if 0.9 < number < 1.1 else float(number)
 
 
@@ -67,14 +66,20 @@ def choose_split(
     gap: float,
     gap_cells: int = 6,
 ) -> dict:
-    """`kind`, and first and last index (exclusive) of `train`, `validation` and `test`.
+    """Split a record into training, validation and test data.
 
     Args:
-        times: all dates.    columns: of longitude.
-        kind: `time`, `space`, or `auto`: time where the record lasts 48 months or more.
-        validation, test, gap: months.    gap_cells: columns between the bands of a split in space.
+        times: all dates, datetime64 (T,).
+        columns: number of longitudes.
+        kind: `time`, `space`, or `auto`: time if the record lasts 48 months or more.
+        validation: length of a split in time, months.
+        test: length of a split in time, months.
+        gap: between the blocks of a split in time, months.
+        gap_cells: columns between the bands of a split in space.
+    Returns:
+        `kind` (`time` or `space`), and [first, last) index of `train`, `validation` and `test`.
     Raises:
-        ValueError: too few dates or columns, or a kind that is not known.
+        ValueError: too few dates or columns, or an unknown kind.
     """
     monthly = records_a_month(times)
     if kind == "auto":
@@ -93,18 +98,18 @@ def _blocks(train: int, validation: int, gap: int, end: int) -> dict[str, list[i
     return {"train": [0, train], "validation": [first, first + validation], "test": [second, end]}
 
 
-def _in_time(number: int, validation: int, test: int, gap: int, least: int):
+def _in_time(number: int, validation: int, test: int, gap: int, year: int) -> dict[str, list[int]]:
     train = number - validation - test - 2 * gap
-    if train < least:
+    if train < year:
         raise ValueError(
-            f"{number} dates leave {train} to train on, limit {least} (a year), after {validation} "
+            f"{number} dates leave {train} for training, limit {year} (a year), after {validation} "
             f"for validation, {test} for test and two gaps of {gap}; ask for fewer, add dates, or "
             "split='space'"
         )
     return _blocks(train, validation, gap, number)
 
 
-def _in_space(columns: int, gap: int):
+def _in_space(columns: int, gap: int) -> dict[str, list[int]]:
     if columns < 4 * gap + 12:
         raise ValueError(
             f"{columns} columns of longitude are too few for three bands with gaps of {gap}; "

@@ -1,13 +1,13 @@
-"""Work that outlives a kill: a folder under construction, and what of it is done.
+"""Folders that survive a kill: work in progress and the record of its finished blocks.
 
 A folder NAME is built in `NAME.partial` beside it:
 
     lock            held by the one process that builds
-    progress.json   the plan, and the result of every finished block; written whole
-    store/          what becomes NAME, by one rename, when all is done
-    work/           what is needed on the way
+    progress.json   the plan, and the result of every finished block
+    store/          becomes NAME, by one rename, when everything is done
+    work/           intermediate files
 
-Whoever comes with the same plan goes on from there; another plan begins anew.
+A process with the same plan continues from there; one with another plan starts again.
 """
 
 import errno
@@ -15,13 +15,15 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ocean_lib.core.chunks import compute
+from ocean_lib.core.atomic import atomic_write
+from ocean_lib.core.chunks import run_tasks
 from ocean_lib.core.lock import acquire_lock
 
 __all__ = ["Construction", "under_construction"]
@@ -72,36 +74,47 @@ def under_construction(folder: Path) -> Iterator[Path]:
 
 
 class Construction:
-    """What is under construction in a partial folder.
+    """Contents of a partial folder.
+
+    Args:
+        partial: folder that `under_construction` holds.
+        plan: what is built, as far as JSON can hold it.
 
     Attributes:
-        store, work: the two folders.    done: results of the finished blocks.
-        resumed: whether a construction by the same plan was found.
+        store: folder that `publish` renames.
+        work: folder of intermediate files.
+        done: {stage and block: result} of the finished blocks.
+        resumed: whether an earlier attempt with the same plan is continued.
     """
 
     def __init__(self, partial: Path, plan: dict):
         self.partial, self.plan = partial, json.loads(json.dumps(plan))
         self.store, self.work = partial / "store", partial / "work"
-        path = partial / "progress.json"
-        before = json.loads(path.read_text()) if path.is_file() else {}
+        self._progress = partial / "progress.json"
+        before = json.loads(self._progress.read_text()) if self._progress.is_file() else {}
         self.resumed = before.get("plan") == self.plan and self.store.is_dir()
-        self.done = before["done"] if self.resumed else {}
+        self.done: dict[str, Any] = before["done"] if self.resumed else {}
         if not self.resumed:
-            path.unlink(missing_ok=True)
-            for each in (self.store, self.work):
-                shutil.rmtree(each, ignore_errors=True)
-                each.mkdir()
+            self._progress.unlink(missing_ok=True)
+            for folder in (self.store, self.work):
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
 
     def save(self) -> None:
-        """Write the progress, whole."""
-        beside = self.partial / "progress.json.partial"
-        beside.write_text(json.dumps({"plan": self.plan, "done": self.done}))
-        os.replace(beside, self.partial / "progress.json")
+        """Write the plan and the finished blocks to `progress.json`."""
+        with atomic_write(self._progress) as path:
+            path.write_text(json.dumps({"plan": self.plan, "done": self.done}))
 
     def check_space(self, needed: int) -> None:
-        """Refuse to begin, or to go on, where the disk lacks some of the bytes needed in all."""
-        there = [path.stat() for path in self.partial.rglob("*") if path.is_file()]
-        needed -= sum(512 * told.st_blocks for told in there)
+        """Check that the disk has room for the rest of the files.
+
+        Args:
+            needed: bytes of all files, including those that exist already.
+        Raises:
+            OSError: the disk is too small.
+        """
+        existing = [path.stat() for path in self.partial.rglob("*") if path.is_file()]
+        needed -= sum(512 * status.st_blocks for status in existing)
         free = shutil.disk_usage(self.partial).free
         if needed > free:
             raise OSError(
@@ -111,8 +124,10 @@ class Construction:
             )
 
     def lay_out(self, files: dict[Path, tuple]) -> None:
-        """Make the .npy files (path → type, shape), empty, unless they are there already.
+        """Create empty .npy files, unless an earlier attempt has done so.
 
+        Args:
+            files: {path: (type, shape)}.
         Raises:
             OSError: the disk has no room for them.
         """
@@ -123,25 +138,37 @@ class Construction:
             for path, (kind, shape) in files.items():
                 np.lib.format.open_memmap(path, "w+", kind, shape)
 
-    def work_on(self, stage: str, blocks: list, task: Callable, size: float) -> Iterator[dict]:
-        """Runs `task(block)`, a function, for every block that is not done; a record for each.
+    def work_on(
+        self, stage: str, blocks: Iterable, task: Callable[[Any], Callable[[], Any]], size: float
+    ) -> Iterator[dict[str, int]]:
+        """Run the task of every unfinished block and record its result.
 
         Args:
-            size: bytes that one task holds, about.
+            stage: name of this pass over the blocks.
+            blocks: told apart by their text, which must not change between attempts.
+            task: block → function without arguments.
+            size: bytes that one task holds, approximately.
+        Yields:
+            {"step": number of finished blocks of all stages}.
         """
         pending = [block for block in blocks if f"{stage} {block}" not in self.done]
-        results = compute((task(block) for block in pending), size)
+        results = run_tasks((task(block) for block in pending), size)
         for block, result in zip(pending, results):
             self.done[f"{stage} {block}"] = result
             self.save()
             yield {"step": len(self.done)}
 
     def results(self, stage: str) -> list:
-        """What the finished blocks of a stage handed back."""
+        """Results of the finished blocks of a stage."""
         return [result for block, result in self.done.items() if block.startswith(f"{stage} ")]
 
     def publish(self, folder: Path, texts: dict[str, object]) -> None:
-        """Give the store its name, in place of the one that had it, with JSON files added."""
+        """Move the store to its final name, in place of a former one.
+
+        Args:
+            folder: final name.
+            texts: {file name: content} of JSON files to add.
+        """
         for name, content in texts.items():
             (self.store / name).write_text(json.dumps(content, indent=1))
         old = self.work / "old"

@@ -22,7 +22,7 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from ocean_lib.core.chunks import DECODING, boxes, compute, cut, extent
+from ocean_lib.core.chunks import DECODING_BYTES, run_tasks, select_box, spatial_boxes, survey_box
 from ocean_lib.fields.axes import take
 from ocean_lib.fields.conventions import (
     CONSERVATIVE,
@@ -192,8 +192,8 @@ def _survey(array):
     """Cells with a value always, and at some time; the lowest and highest value; in one pass."""
     always, ever = np.ones(array.shape[1:], bool), np.zeros(array.shape[1:], bool)
     low, high = np.inf, -np.inf
-    parts, size = boxes(array, DECODING * max(array.chunksizes.get("time", (1,))))
-    extents = compute((partial(extent, cut(array, box)) for box in parts), size)
+    parts, size = spatial_boxes(array, DECODING_BYTES * max(array.chunksizes.get("time", (1,))))
+    extents = run_tasks((partial(survey_box, select_box(array, box)) for box in parts), size)
     for box, found in zip(parts, extents, strict=True):
         always[box], ever[box] = found[:2]
         low, high = min(low, found[2]), max(high, found[3])

@@ -30,7 +30,13 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ocean_lib.core.chunks import DECODING, boxes, cut, spans, write_slab
+from ocean_lib.core.chunks import (
+    DECODING_BYTES,
+    chunk_slices,
+    select_box,
+    spatial_boxes,
+    write_slab,
+)
 from ocean_lib.core.months import choose_split, records_a_month
 from ocean_lib.core.resumable import Construction, under_construction
 from ocean_lib.fields.conventions import DIMS
@@ -179,12 +185,12 @@ class _Passes:
         }
         self.first = np.cumsum([0, *(array.sizes["depth"] for array in sources)]).tolist()
         longest, deepest = (
-            max(span.stop - span.start for array in sources for span in spans(array, dim))
+            max(span.stop - span.start for array in sources for span in chunk_slices(array, dim))
             for dim in ("time", "depth")
         )
         # Bytes a cell: sums in float64, their copy, a chunk; a column: anomalies, a chunk.
-        size = 12 * (self.terms + 1) + DECODING * longest
-        cut_up = [boxes(array, size) for array in sources]
+        size = 12 * (self.terms + 1) + DECODING_BYTES * longest
+        cut_up = [spatial_boxes(array, size) for array in sources]
         self.cells = [
             (source, *box)
             for source, (parts, _) in enumerate(cut_up)
@@ -192,8 +198,8 @@ class _Passes:
             if box[2].start < columns.stop
         ]
         self.levels = list(range(self.first[-1])) if in_time else []
-        size = longest * (4 * self.first[-1] + DECODING * deepest)
-        areas, area_bytes = boxes(sources[-1].isel(depth=[0]), size)
+        size = longest * (4 * self.first[-1] + DECODING_BYTES * deepest)
+        areas, area_bytes = spatial_boxes(sources[-1].isel(depth=[0]), size)
         self.areas = [box[1:] for box in areas]
         self.bytes = (max(largest for _, largest in cut_up), 48 * STRIP, area_bytes)
         self.total = len(self.cells) + len(self.levels) + len(self.areas)
@@ -221,14 +227,14 @@ class _Passes:
 
         def fit_cells(block):
             source, *box = block
-            part = cut(self.sources[source].isel(time=self.dates), box)
+            part = select_box(self.sources[source].isel(time=self.dates), box)
             return partial(fit_box, self.files, part, self.first[source], box, self.terms)
 
         def smooth_channel(channel):
             return partial(smooth_level, self.files, channel, smoothing, least[channel])
 
         def standardise_area(area):
-            parts = [cut(array, (slice(None), *area)) for array in self.sources]
+            parts = [select_box(array, (slice(None), *area)) for array in self.sources]
             return partial(
                 standardise_box, self.files, list(zip(self.first, parts)), area, self.terms
             )
@@ -308,7 +314,7 @@ def fit_box(files: dict, part: xr.DataArray, first: int, box: tuple, terms: int)
     depth, rows, columns = box
     channels = slice(first + depth.start, first + depth.stop)
     wet = _wet(files, channels, rows, columns)
-    steps = (_values(part.isel(time=dates), wet) for dates in spans(part, "time", wet.size))
+    steps = (_values(part.isel(time=dates), wet) for dates in chunk_slices(part, "time", wet.size))
     fields = (field for step in steps for field in step)
     harmonic, spread = fit_climatology(fields, part.time.values, terms, wet.shape)
     corner = (channels.start, rows.start, columns.start)
@@ -358,11 +364,11 @@ def standardise_box(files: dict, parts: list, area: tuple, terms: int) -> int:
     )
     times, clipped = parts[0][1].time.values, 0
     cells = deviation[0].size
-    for dates in spans(parts[-1][1], "time", deviation.size):
+    for dates in chunk_slices(parts[-1][1], "time", deviation.size):
         basis = harmonics(times[dates], terms)
         anomaly = np.zeros((len(basis), *deviation.shape[1:], grid[0]), np.int16)
         for first, part in parts:
-            for depth in spans(part, "depth", cells * len(basis)):
+            for depth in chunk_slices(part, "depth", cells * len(basis)):
                 box = slice(first + depth.start, first + depth.stop)
                 wet = _wet(files, box, rows, columns)
                 values = _values(part.isel(time=dates, depth=depth), wet)

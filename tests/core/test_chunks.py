@@ -1,4 +1,4 @@
-"""Blocks against numpy: they cover everything once, fit, and give the same on every scheduler."""
+"""Boxes cover everything once and fit; tasks keep their order; slabs are written in place."""
 
 import functools
 import os
@@ -12,8 +12,17 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ocean_lib.core import chunks as blocks
-from ocean_lib.core.chunks import boxes, compute, cut, on_scheduler, spans, write_slab
+from ocean_lib.core.chunks import (
+    DECODING_BYTES,
+    MEMORY,
+    PATIENCE,
+    chunk_slices,
+    on_scheduler,
+    run_tasks,
+    select_box,
+    spatial_boxes,
+    write_slab,
+)
 
 DIMS = ("time", "depth", "latitude", "longitude")
 
@@ -27,11 +36,11 @@ def array(chunks=None, shape=(5, 7, 30, 41)):
 @pytest.mark.parametrize("chunks", [None, (1, 3, 8, 16), (2, 7, 30, 41), (5, 1, 1, 41)])
 @pytest.mark.parametrize("memory", [1e3, 2e4, 3e5, 2**29])
 def test_boxes_cover_every_cell_once_and_fit(monkeypatch, chunks, memory):
-    monkeypatch.setattr(blocks, "MEMORY", memory)
-    monkeypatch.setattr(blocks, "READ", memory / 8)
+    monkeypatch.setattr("ocean_lib.core.chunks.MEMORY", memory)
+    monkeypatch.setattr("ocean_lib.core.chunks.READ", memory / 8)
     field = array(chunks)
     covered = np.zeros(field.shape[1:], int)
-    parts, most = boxes(field, 10.0)
+    parts, most = spatial_boxes(field, 10.0)
     for box in parts:
         covered[box] += 1
         cells = covered[box].size
@@ -44,24 +53,24 @@ def test_boxes_cover_every_cell_once_and_fit(monkeypatch, chunks, memory):
 
 
 def test_boxes_keep_to_dask_chunks_where_these_fit(monkeypatch):
-    monkeypatch.setattr(blocks, "MEMORY", 16 * 3 * 8 * 16)
-    parts, _ = boxes(array((1, 3, 8, 16)), 4.0)
+    monkeypatch.setattr("ocean_lib.core.chunks.MEMORY", 16 * 3 * 8 * 16)
+    parts, _ = spatial_boxes(array((1, 3, 8, 16)), 4.0)
     assert {box[1].start % 8 for box in parts} == {box[2].start % 16 for box in parts} == {0}
     assert {box[0].start % 3 for box in parts} == {0} and len(parts) == 3 * 4 * 3
 
 
-def test_spans_follow_dask_chunks_and_join_small_ones(monkeypatch):
+def test_slices_follow_dask_chunks_and_join_small_ones(monkeypatch):
     field = array((2, 7, 30, 41))
-    assert spans(field, "time") == [slice(0, 2), slice(2, 4), slice(4, 5)]
-    assert spans(array(), "depth") == [slice(k, k + 1) for k in range(7)]
-    monkeypatch.setattr(blocks, "READ", 4 * 100 * blocks.DECODING)
-    assert spans(field, "time", 100) == [slice(0, 4), slice(4, 5)]
-    assert spans(field, "time", 10**9) == spans(field, "time")
+    assert chunk_slices(field, "time") == [slice(0, 2), slice(2, 4), slice(4, 5)]
+    assert chunk_slices(array(), "depth") == [slice(k, k + 1) for k in range(7)]
+    monkeypatch.setattr("ocean_lib.core.chunks.READ", 4 * 100 * DECODING_BYTES)
+    assert chunk_slices(field, "time", 100) == [slice(0, 4), slice(4, 5)]
+    assert chunk_slices(field, "time", 10**9) == chunk_slices(field, "time")
 
 
-def test_a_cut_carries_only_its_part_of_the_graph():
+def test_a_box_carries_only_its_part_of_the_graph():
     field = array((1, 3, 8, 16))
-    part = cut(field, (slice(0, 3), slice(0, 8), slice(16, 32)))
+    part = select_box(field, (slice(0, 3), slice(0, 8), slice(16, 32)))
     assert len(dict(part.__dask_graph__())) <= 3 * 5 < len(dict(field.__dask_graph__()))
     np.testing.assert_array_equal(part, array().values[:, :3, :8, 16:32])
 
@@ -85,14 +94,14 @@ def test_few_tasks_are_in_flight_and_results_keep_their_order(monkeypatch):
             made.append(number)
             yield functools.partial(task, number)
 
-    results = compute(tasks(), blocks.MEMORY / 3)
+    results = run_tasks(tasks(), MEMORY / 3)
     assert next(results) == 0 and len(made) <= 6
     assert list(results) == list(range(1, 20))
     assert most == 3
 
 
 @pytest.mark.parametrize("shape", [(3, 4, 5), (3, 2, 5), (1, 4, 2), (2, 1, 1)])
-def test_put_changes_a_block_and_nothing_else(tmp_path, shape):
+def test_a_slab_changes_its_part_and_nothing_else(tmp_path, shape):
     path = tmp_path / "a.npy"
     expected = np.random.default_rng(0).normal(size=(3, 4, 5)).astype("f4")
     np.save(path, expected)
@@ -104,8 +113,8 @@ def test_put_changes_a_block_and_nothing_else(tmp_path, shape):
 
 
 def test_a_scheduler_that_does_not_answer_is_named_at_once(monkeypatch):
-    assert blocks.PATIENCE <= 5
-    monkeypatch.setattr(blocks, "PATIENCE", 1)
+    assert PATIENCE <= 5
+    monkeypatch.setattr("ocean_lib.core.chunks.PATIENCE", 1)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
@@ -123,7 +132,7 @@ def test_a_scheduler_that_does_not_answer_is_named_at_once(monkeypatch):
 def test_a_scheduler_without_workers_is_refused(monkeypatch):
     from distributed import LocalCluster
 
-    monkeypatch.setattr(blocks, "PATIENCE", 0.5)
+    monkeypatch.setattr("ocean_lib.core.chunks.PATIENCE", 0.5)
     with LocalCluster(n_workers=0, dashboard_address=None, host="127.0.0.1") as cluster:
         with pytest.raises(ConnectionError, match="0 workers, needs 1.*dask worker tcp"):
             with on_scheduler(cluster.scheduler_address):

@@ -4,8 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from ocean_lib.core.arrays import canvas
-from ocean_lib.core.geometry import is_ring
 from ocean_lib.reconstruct.tiles import Tiles
 
 SIZES = [(1, 9), (5, 40), (13, 29), (31, 17), (64, 64)]
@@ -102,30 +100,3 @@ def test_rows_handed_over_are_read_no_more():
 def test_pieces_cover_all_rows():
     rows = [row for piece in Tiles(53, 3, 8).pieces() for row in range(53)[piece]]
     assert rows == list(range(53))
-
-
-@pytest.mark.parametrize(
-    ("longitude", "ring"),
-    [
-        (np.arange(-180, 180, 1 / 12), True),
-        (np.arange(0.5, 360, 1), True),
-        (np.arange(-180, 179, 1.0), False),
-        (np.arange(170, 200, 0.25), False),
-        (np.array([5.0]), False),
-    ],
-)
-def test_a_ring_is_told_by_its_longitudes(longitude, ring):
-    assert is_ring(longitude) == ring
-
-
-def test_a_canvas_on_disk_is_writable_and_leaves_nothing(tmp_path):
-    array = canvas((3, 5), np.float32, tmp_path)
-    assert isinstance(array, np.memmap) and not array.any()
-    array[1] = 2
-    assert array.sum() == 10 and not list(tmp_path.iterdir())
-    assert canvas((1, 0, 5), np.float32, tmp_path).shape == (1, 0, 5)  # no surface fields
-
-
-def test_a_full_disk_is_told_before_any_page_is_written(tmp_path):
-    with pytest.raises(OSError):
-        canvas((2**50,), np.float32, tmp_path)

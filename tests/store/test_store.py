@@ -370,21 +370,6 @@ def test_some_dates_of_a_part_are_those_of_the_whole(small_store):
     )
 
 
-# Splits in months
-
-
-@pytest.mark.parametrize("days", [1, 7, 30.4375, 91.3125])
-def test_lengths_are_months_whatever_the_spacing_of_the_dates(days):
-    step = np.timedelta64(round(86400 * days), "s")
-    times = np.datetime64("1993-01-01", "s") + np.arange(round(3652.5 / days)) * step
-    split = choose_split(times, 40, validation=18, test=24, gap=3, gap_cells=6)
-    assert split["kind"] == "time" and split["test"][1] == len(times)
-    ends = [*split["train"], *split["validation"], *split["test"]]
-    gap, validation, other_gap, test = np.diff(ends[1:]) * days / 30.4375
-    for months, asked in ((gap, 3), (other_gap, 3), (validation, 18), (test, 24)):
-        assert asked <= months + 0.1 < asked + 0.2 + days / 30.4375
-
-
 def test_a_record_is_long_by_its_months_and_not_by_its_dates(small_ocean, tmp_path):
     daily = np.datetime64("1993-01-01", "D") + np.arange(200)
     choices = {"validation": 2, "test": 2, "gap": 1, "gap_cells": 6}
