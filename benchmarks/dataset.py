@@ -4,11 +4,11 @@
 
 Drawing: 128×128 patches of one level, half hidden by rectangles, one process and one thread, store
 in memory, without background, by a plain loop that stamps one rectangle after another into each
-sample, by `Batches.draw`, which observes the months before and after as well, and by `Scenes.draw`,
+sample, by `PatchSampler.draw`, which observes the months before and after as well, and by `Scenes.draw`,
 which training uses.  All hide half.
 
 Background: what it adds to a training step at batch 8, 64×64, 8 levels with the surface, by the
-residual mode of width 48: computed for each patch (`Batches`), or once for whole scenes that
+residual mode of width 48: computed for each patch (`PatchSampler`), or once for whole scenes that
 patches are cut from (`Scenes`).
 
 Prints a table and writes it, with device and cores, to `benchmarks/results/dataset.md`.
@@ -29,7 +29,8 @@ from scipy.ndimage import gaussian_filter
 from ocean_lib.core.arrays import seeded
 from ocean_lib.model.background import fit_background
 from ocean_lib.model.densifier import Densifier
-from ocean_lib.model.scenes import Batches, Scenes
+from ocean_lib.model.patches import PatchSampler
+from ocean_lib.model.scenes import Scenes
 from ocean_lib.model.training import regression_loss, residual_loss
 from ocean_lib.store.build import STEP
 from ocean_lib.store.store import Store, build_store
@@ -98,7 +99,7 @@ def clock(work, device: torch.device) -> float:
 
 def drawing(folder: str, device: torch.device, repeats: int) -> list[str]:
     data = store(f"{folder}/one", 1, 160, 200)
-    batches = Batches(data, "train", patch=PATCH, specifications=[BLOCKS], device=device)
+    batches = PatchSampler(data, "train", patch=PATCH, specifications=[BLOCKS], device=device)
     anomaly, rng = np.array(data.anomaly), np.random.default_rng(1)
     half = SAMPLES * PATCH * PATCH // 2
     assert int(batches.draw(0, SAMPLES)["observed"].sum()) == half
@@ -111,7 +112,7 @@ def drawing(folder: str, device: torch.device, repeats: int) -> list[str]:
         pass
     works = {
         "plain loop, one rectangle at a time": lambda step: plain_batch(anomaly, rng),
-        "`Batches.draw`, three months each": lambda step: batches.draw(step, SAMPLES),
+        "`PatchSampler.draw`, three months each": lambda step: batches.draw(step, SAMPLES),
         "`Scenes.draw`": lambda step: scenes.draw(step, SAMPLES),
     }
     speeds = {name: [] for name in works}
@@ -135,8 +136,10 @@ def background_share(folder: str, device: torch.device, repeats: int) -> list[st
     model = Densifier(data.statistics(), background, mode="residual", network={"width": 48})
     model = model.to(device)
     choices = {"patch": 64, "device": device}
-    bare = Batches(data, "train", specifications=[BLOCKS, ARGO], **choices)
-    full = Batches(data, "train", specifications=[BLOCKS, ARGO], background=background, **choices)
+    bare = PatchSampler(data, "train", specifications=[BLOCKS, ARGO], **choices)
+    full = PatchSampler(
+        data, "train", specifications=[BLOCKS, ARGO], background=background, **choices
+    )
     scenes = Scenes(data, "train", [BLOCKS, ARGO], [8, 8], background=background, **choices)
     once = clock(lambda: [*scenes.build()], device) / 16
     lines = [
@@ -192,7 +195,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         first = drawing(folder, device, given.repeats)
         second = background_share(folder, device, given.repeats)
-    text = "\n".join(["# Batches", "", header, "", *first, "", *second]) + "\n"
+    text = "\n".join(["# Training batches", "", header, "", *first, "", *second]) + "\n"
     print(text)
     RESULT.parent.mkdir(parents=True, exist_ok=True)
     beside = RESULT.with_name(f"{RESULT.name}.{os.getpid()}.partial")

@@ -21,10 +21,11 @@ from tiny import PATTERNS, densifier
 from ocean_lib.__main__ import main
 from ocean_lib.fields.canonical import open_fields
 from ocean_lib.model.densifier import Densifier
-from ocean_lib.model.scenes import Batches
+from ocean_lib.model.patches import PatchSampler
 from ocean_lib.observations.batch import observe
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.reconstruct.from_files import reconstruct_files
+from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.runs.parameters import load_parameters
 from ocean_lib.runs.paths import open_run
 from ocean_lib.sources import download
@@ -148,12 +149,12 @@ def no_store(user):
 
 
 def large_patch(user):
-    Batches(user.store, "train", patch=64, specifications=PATTERNS)
+    PatchSampler(user.store, "train", patch=64, specifications=PATTERNS)
 
 
 def patterns(**specification):
     def act(user):
-        Batches(user.store, "train", patch=8, specifications=[specification])
+        PatchSampler(user.store, "train", patch=8, specifications=[specification])
 
     return act
 
@@ -217,6 +218,7 @@ def floats(change=lambda value: value, **choices):
         user.model.save(user.home / "checkpoint.pt")
         value = change(user.seen.value.copy(deep=True))
         beside = choices.pop("error", None)
+        drawing = {name: choices.pop(name) for name in ("steps", "sampler") if name in choices}
         file = xr.Dataset({"thetao": value})
         if beside is not None:
             file["error"] = (value * 0 + beside).drop_attrs()
@@ -225,7 +227,10 @@ def floats(change=lambda value: value, **choices):
         given = user.home / choices.pop("given", "floats.nc")
         try:
             reconstruct_files(
-                user.home / "checkpoint.pt", given, output, **{"members": 2} | choices
+                user.home / "checkpoint.pt",
+                given,
+                output,
+                **{"members": 2, "sampling": Sampling(**drawing)} | choices,
             )
         finally:
             assert {path.name for path in user.home.iterdir()} <= {"checkpoint.pt", "floats.nc"}

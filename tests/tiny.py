@@ -8,7 +8,7 @@ from ocean_lib.classical.regression import fit_shared_regression
 from ocean_lib.model.background import Background
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.model.diffusion import Diffusion
-from ocean_lib.model.scenes import Batches
+from ocean_lib.model.patches import PatchSampler
 
 SCALES = [
     {
@@ -45,8 +45,10 @@ def densifier(store, mode: str = "residual", seed: int = 0, **diffusion) -> Dens
     )
 
 
-def batches(store, part: str = "train", patch: int = 12, device: str = "cpu", **choices) -> Batches:
-    return Batches(
+def batches(
+    store, part: str = "train", patch: int = 12, device: str = "cpu", **choices
+) -> PatchSampler:
+    return PatchSampler(
         store,
         part,
         patch=patch,

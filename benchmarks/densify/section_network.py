@@ -15,7 +15,7 @@ from ocean_lib.model import training
 from ocean_lib.model.background import fit_background
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.model.diffusion import Diffusion
-from ocean_lib.model.scenes import Batches
+from ocean_lib.model.patches import PatchSampler
 from ocean_lib.observations.batch import observe
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.runs.progress_bar import progress
@@ -39,7 +39,7 @@ def trained(store: Store, specifications: list[dict], folder: Path, seed: int = 
         store.statistics(), first, mode="residual", diffusion=Diffusion("v"), network=NETWORK
     )
     train, validation = (
-        Batches(
+        PatchSampler(
             store,
             part,
             patch=store.shape(part),

@@ -1,14 +1,15 @@
-"""A densifier: network(s), background, statistics and levels in one module and one file.
+"""The densifier: networks, background, statistics and levels in one module and one file.
 
-Modes, so that they can be compared:
+It has three modes, so that they can be compared:
 
     regression   mean and standard deviation of each value, as departures from the background in
                  units of the background's error
     diffusion    samples of the standardised anomaly itself, from noise (the original design)
-    residual     regression, then diffusion of what it leaves, in units of its standard deviation
+    residual     a regression, then diffusion of the field minus its mean, divided by its standard
+                 deviation
 
-At exactly observed cells the mean is the observation and the residual 0.  `save` writes all that
-using the model needs; `load` executes nothing from the file (`weights_only=True`).
+At exactly observed cells the mean is the observation and the residual is 0.  `save` writes
+everything that using the model needs; `load` executes nothing from the file (`weights_only=True`).
 """
 
 import pickle
@@ -30,43 +31,79 @@ __all__ = ["Densifier", "MODES"]
 
 
 MODES = ("regression", "diffusion", "residual")
-KIND, FORMAT = "ocean_lib densifier", 6
+KIND = "ocean_lib densifier"  # tells a checkpoint from other files of torch
+FORMAT = 6  # of checkpoint.pt; a file of another format is refused
 CONTENT = {"mode", "network", "diffusion", "background", "statistics", "attributes", "state"}
-LIMIT = 8.0  # standard deviations; no predicted clean value lies farther out
-LEAST = 1e-2  # error of a background, below which a departure is not magnified any more
-ROUGHNESS = 5.0  # brings its size to that of the other inputs
+VALUE_LIMIT = 8.0  # standard deviations; predicted clean values are clamped to ± this
+ERROR_FLOOR = 1e-2  # lower bound on `background_error` when it is a divisor
+ROUGHNESS_SCALE = 5.0  # brings the roughness to the size of the other inputs
 
 
 def _roughness(field: Tensor, ocean: Tensor) -> Tensor:
     """Sum of the differences from the four neighbours, (B, D, H, W); 0 where one of them is land.
 
-    The smallest scales of a background lie far below the size of its values, and say most about
-    what is missing amid dense observations.
+    The smallest scales of a background are much smaller than its values, yet they tell most about
+    what is missing among dense observations.
     """
-    around, wet = (
-        F.pad(each, (1, 1, 1, 1), mode="replicate") for each in (field, ocean.to(field.dtype))
+    padded, wet = (
+        F.pad(part, (1, 1, 1, 1), mode="replicate") for part in (field, ocean.to(field.dtype))
     )
-    total, whole = -4 * field, ocean.to(field.dtype)
+    total, all_wet = -4 * field, ocean.to(field.dtype)
     height, width = field.shape[-2:]
     for y, x in ((0, 1), (2, 1), (1, 0), (1, 2)):
-        total = total + around[..., y : y + height, x : x + width]
-        whole = whole * wet[..., y : y + height, x : x + width]
-    return total * whole
+        total = total + padded[..., y : y + height, x : x + width]
+        all_wet = all_wet * wet[..., y : y + height, x : x + width]
+    return total * all_wet
 
 
 def _weight(batch: dict[str, Tensor]) -> Tensor:
-    """1 at exact observations, towards 0 the more uncertain they are, (B, D, H, W)."""
+    """1 at exact observations, closer to 0 the less certain they are, (B, D, H, W)."""
     return batch["observed"] / (1 + batch["error"] ** 2)
+
+
+def _inputs(batch: dict[str, Tensor]) -> Tensor:
+    """What the networks see of a batch, (B, C, H, W)."""
+    background, spread = batch["background"], batch["background_error"].clamp(min=ERROR_FLOOR)
+    weight = _weight(batch)
+    # The update that an observation makes to the background, in units of the background's error
+    # as the networks predict it, damped the more the less certain the observation is.
+    gain = spread / (spread**2 + batch["error"] ** 2)
+    innovation = ((batch["value"] - background) * gain).clamp(-VALUE_LIMIT, VALUE_LIMIT) * weight
+    parts = [innovation, weight, batch["ocean"].float(), background, batch["background_error"]]
+    parts.append(ROUGHNESS_SCALE * _roughness(background, batch["ocean"]))
+    for name in ("surface", "surface_observed"):
+        surface, beside = batch[name].float(), batch.get(f"beside_{name}")
+        size, surfaces, *cells = surface.shape
+        unknown = surface.new_zeros(size, 2 * surfaces, *cells)
+        near = unknown if beside is None else adjacent_dates(beside).float().flatten(1, 2)
+        parts += [surface, near]
+    return torch.cat(parts, 1)
+
+
+def _conditions(batch: dict[str, Tensor]) -> Tensor:
+    """Place, season and density of the observations, (B, K)."""
+    density = _weight(batch).mean((1, 2, 3))[:, None].clamp(min=1e-4).log10()
+    return torch.cat([batch["position"], batch["season"], density], 1)
+
+
+def _one_cell(levels: int, surfaces: int) -> dict[str, Tensor]:
+    """A batch of one cell without memory, on which inputs and conditions are counted."""
+    field = ("value", "observed", "error", "ocean", "background", "background_error")
+    sizes = dict.fromkeys(field, (levels, 1, 1)) | {"position": (3,), "season": (2,)}
+    sizes |= dict.fromkeys(("surface", "surface_observed"), (surfaces, 1, 1))
+    return {name: torch.zeros(1, *size, device="meta") for name, size in sizes.items()}
 
 
 class Densifier(nn.Module):
     """From observations to the dense field.
 
     Args:
-        statistics: of the store, `Store.statistics`: levels, climatology, standard deviation.
-        background: the first guess, `background.Background`.
-        mode: one of `MODES`.    diffusion: the noise process (not used by `regression`).
-        network: arguments of `UNet` but its inputs and outputs.
+        statistics: levels, climatology and standard deviation, from `Store.statistics`.
+        background: computes the first guess and its error.
+        mode: one of `MODES`.
+        diffusion: the noise process; not used by mode `regression`.
+        network: arguments of `UNet` except its inputs, outputs and conditions.
+
     Raises:
         ValueError: the mode is not known.
     """
@@ -86,130 +123,110 @@ class Densifier(nn.Module):
         self.statistics, self.mode = statistics, mode
         self.background, self.diffusion = background, diffusion or Diffusion()
         self.network = dict(network or {})
-        surfaces = statistics.attrs["surfaces"]
-        levels = statistics.sizes["channel"] - surfaces
-        self.levels, self.surfaces = levels, surfaces
-        inputs = 6 * levels + 6 * surfaces
-        self.regressor = self.denoiser = None
+        self.surfaces = statistics.attrs["surfaces"]
+        self.levels = levels = statistics.sizes["channel"] - self.surfaces
+        cell = _one_cell(levels, self.surfaces)
+        inputs, conditions = _inputs(cell).shape[1], _conditions(cell).shape[1]
+        self.regressor: UNet | None = None
+        self.denoiser: UNet | None = None
         if mode != "diffusion":
-            self.regressor = UNet(inputs, 2 * levels, conditions=6, **self.network)
+            self.regressor = UNet(inputs, 2 * levels, conditions=conditions, **self.network)
         if mode != "regression":
-            extra = 3 * levels if mode == "residual" else levels
-            self.denoiser = UNet(inputs + extra, levels, conditions=6, **self.network)
+            # The noisy field comes first; mean and deviation of the regression come last.
+            inputs += 3 * levels if mode == "residual" else levels
+            self.denoiser = UNet(inputs, levels, conditions=conditions, **self.network)
 
-    def _inputs(self, batch: dict[str, Tensor]) -> Tensor:
-        background, spread = batch["background"], batch["background_error"].clamp(min=LEAST)
-        weight = _weight(batch)
-        # What an observation adds to the background, by its weight and in the units in which
-        # departures are asked for: the more uncertain it is, the less is seen of it.
-        gain = spread / (spread**2 + batch["error"] ** 2)
-        innovation = ((batch["value"] - background) * gain).clamp(-LIMIT, LIMIT) * weight
-        parts = [innovation, weight, batch["ocean"].float(), background, batch["background_error"]]
-        parts.append(ROUGHNESS * _roughness(background, batch["ocean"]))
-        for name in ("surface", "surface_observed"):
-            own = batch[name].float()
-            beside = batch.get(f"beside_{name}")
-            lacking = own.new_zeros(len(own), 2 * own.shape[1], *own.shape[2:])
-            parts += [
-                own,
-                lacking if beside is None else adjacent_dates(beside).float().flatten(1, 2),
-            ]
-        return torch.cat(parts, 1)
+    def stage_network(self, stage: str) -> UNet:
+        """The network of a stage, `regression` or `diffusion`.
 
-    @staticmethod
-    def _conditions(batch: dict[str, Tensor]) -> Tensor:
-        density = _weight(batch).mean((1, 2, 3))[:, None].clamp(min=1e-4).log10()
-        return torch.cat([batch["position"], batch["season"], density], 1)
+        Raises:
+            ValueError: the mode has no such stage.
+        """
+        network = self.regressor if stage == "regression" else self.denoiser
+        if network is None:
+            raise ValueError(f"mode {self.mode!r} has no stage {stage!r}; choose mode 'residual'")
+        return network
+
+    def settings(self) -> dict:
+        """Mode, network, noise process and background in plain values."""
+        made = {"mode": self.mode, "network": self.network, "diffusion": self.diffusion.settings()}
+        return made | {"background": self.background.scales}
 
     def regress(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation (B, D, H, W); the value and 0 at exact observations."""
         level = torch.zeros(len(batch["value"]), device=batch["value"].device)
-        out = self.regressor(self._inputs(batch), level, self._conditions(batch))
+        out = self.stage_network("regression")(_inputs(batch), level, _conditions(batch))
         departure, logarithm = out.float().chunk(2, 1)
-        unit = batch["background_error"].clamp(min=LEAST)
+        unit = batch["background_error"].clamp(min=ERROR_FLOOR)
         mean = batch["background"] + unit * departure
         deviation = unit * logarithm.clamp(-4, 2).exp()
-        sure = exactly_observed(batch)
-        mean = torch.where(sure, batch["value"], mean)
-        deviation = torch.where(sure, 0.0, deviation)
+        exact = exactly_observed(batch)
+        mean = torch.where(exact, batch["value"], mean)
+        deviation = torch.where(exact, 0.0, deviation)
         return mean * batch["ocean"], deviation * batch["ocean"]
 
     def predict(
         self, batch: dict[str, Tensor], x: Tensor, t: Tensor, guess: tuple[Tensor, Tensor] | None
     ) -> Tensor:
-        """What the denoiser predicts at x (B, D, H, W) and times t (B,).
+        """The denoiser's prediction (B, D, H, W), in the parametrisation of the noise process.
 
         Args:
-            batch: of B samples, or of one that all x share.
+            batch: B samples, or one that all x share.
+            x: noisy fields, (B, D, H, W).
+            t: their times, integers (B,).
             guess: mean and standard deviation from `regress`; None in mode `diffusion`.
         """
-        known = torch.cat([self._inputs(batch), *(guess or ())], 1)
+        known = torch.cat([_inputs(batch), *(guess or ())], 1)
         level = t.float() / self.diffusion.steps
-        conditions = self._conditions(batch).expand(len(x), -1)
-        return self.denoiser(x, level, conditions, known).float()
+        conditions = _conditions(batch).expand(len(x), -1)
+        return self.stage_network("diffusion")(x, level, conditions, known).float()
 
-    def denoise(self, batch, x: Tensor, t: Tensor, guess) -> Tensor:
-        """x_0 (B, D, H, W) at x and t, within ±8 standard deviations and 0 on land."""
+    def denoise(
+        self, batch: dict[str, Tensor], x: Tensor, t: Tensor, guess: tuple[Tensor, Tensor] | None
+    ) -> Tensor:
+        """x_0 (B, D, H, W) within ±8 standard deviations and 0 on land; arguments of `predict`."""
         x0 = self.diffusion.x0(self.predict(batch, x, t, guess), x, t)
-        return x0.clamp(-LIMIT, LIMIT) * batch["ocean"]
+        return x0.clamp(-VALUE_LIMIT, VALUE_LIMIT) * batch["ocean"]
 
-    def save(self, path) -> None:
-        """Write one file that `load` reads; whole or not at all."""
+    def save(self, path: Path | str) -> None:
+        """Write one file that `load` reads; it appears whole or not at all."""
         names = ("harmonic", "deviation", "wet", "depth", "latitude", "longitude")
-        content = {
-            "kind": KIND,
-            "format": FORMAT,
-            "version": __version__,
-            "mode": self.mode,
-            "network": self.network,
-            "diffusion": self.diffusion.settings(),
-            "background": self.background.scales,
-            "statistics": {n: torch.tensor(self.statistics[n].values) for n in names},
-            "attributes": dict(self.statistics.attrs),
-            "state": self.state_dict(),
-        }
+        content = {"kind": KIND, "format": FORMAT, "version": __version__} | self.settings()
+        content["statistics"] = {n: torch.tensor(self.statistics[n].values) for n in names}
+        content |= {"attributes": dict(self.statistics.attrs), "state": self.state_dict()}
         with atomic_write(path) as beside:
             torch.save(content, beside)
 
     @classmethod
-    def load(cls, path, device: str = "cpu") -> "Densifier":
-        """The model of a file.
+    def load(cls, path: Path | str, device: str | torch.device = "cpu") -> "Densifier":
+        """Read the model of a file.
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: the file is not a densifier, or of another format.
+            ValueError: the file is not a densifier, or has another format.
         """
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"no checkpoint at {path}; run notebook 03_training first")
-        content = _content(path)
+        content = _read(path)
         arrays = {name: value.numpy() for name, value in content["statistics"].items()}
         grid = ("channel", "latitude", "longitude")
-        statistics = xr.Dataset(
-            {
-                "harmonic": (("term", *grid), arrays["harmonic"]),
-                "deviation": (grid, arrays["deviation"]),
-                "wet": (grid, arrays["wet"]),
-            },
-            {name: arrays[name] for name in ("depth", "latitude", "longitude")},
-            content["attributes"],
-        )
+        fields = {"harmonic": (("term", *grid), arrays["harmonic"])}
+        fields |= {name: (grid, arrays[name]) for name in ("deviation", "wet")}
+        places = {name: arrays[name] for name in ("depth", "latitude", "longitude")}
+        statistics = xr.Dataset(fields, places, content["attributes"])
         state = content["state"]
         buffers = {name: state[f"background.{name}"] for name in Background.BUFFERS}
         background = Background(content["background"], **buffers)
-        model = cls(
-            statistics,
-            background,
-            mode=content["mode"],
-            diffusion=Diffusion(**content["diffusion"]),
-            network=content["network"],
-        )
+        choices = {name: content[name] for name in ("mode", "network")}
+        noise = Diffusion(**content["diffusion"])
+        model = cls(statistics, background, diffusion=noise, **choices)
         model.load_state_dict(state)
         return model.to(device).eval()
 
 
-def _content(path: Path) -> dict:
-    """What `save` wrote; statistics as large as an ocean stay in the file until they are used."""
+def _read(path: Path) -> dict:
+    """What `save` wrote; large statistics stay in the file until they are used."""
     remedy = "give a checkpoint.pt that training wrote"
     with path.open("rb") as file:
         head = file.read(15)
@@ -221,7 +238,7 @@ def _content(path: Path) -> dict:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError:
-        # torch advises to load it all the same, so its own words are left out.
+        # torch's own message is left out: it advises to load the file unsafely.
         raise ValueError(
             f"{path} is not a checkpoint that can be read safely: it asks to run code, and nothing "
             f"of it was run; {remedy}"

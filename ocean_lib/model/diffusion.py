@@ -1,10 +1,10 @@
-"""The noise process, what the network predicts of it, and the loss over hidden ocean.
+"""The noise process, the network's target in it, and the weighted loss.
 
     x_t = a_t x_0 + s_t n,   a_t² + s_t² = 1,   t = 0 … T-1
 
-`v` (a n - s x_0) and `x0` end in pure noise: the schedule is rescaled so that a at T-1 is exactly 0
-and sampling may start from what training ended in.  `epsilon` cannot be inverted there; it keeps
-a little signal at the last step and sampling starts from just that mixture.
+`v` (a n - s x_0) and `x0` end in pure noise: the schedule is rescaled so that a is exactly 0 at
+T-1, and sampling starts from the noise that training ends in.  `epsilon` cannot be inverted there;
+it keeps a little signal at the last step, and sampling starts from that mixture.
 
 Reference: Ho et al. 2020, arXiv 2006.11239; Nichol & Dhariwal 2021, arXiv 2102.09672 (cosine);
 Salimans & Ho 2022, arXiv 2202.00512 (v); Lin et al. 2024, arXiv 2305.08891 (zero terminal signal);
@@ -23,7 +23,7 @@ PARAMETRISATIONS = ("v", "epsilon", "x0")
 
 
 def masked_mean(loss: Tensor, where: Tensor) -> Tensor:
-    """Mean of `loss` over `where`; 0, with zero gradient, where `where` is nowhere True."""
+    """Mean of `loss` over `where`; 0, with zero gradients, if `where` is all False."""
     return torch.where(where, loss, 0.0).sum() / where.sum().clamp(min=1)
 
 
@@ -31,9 +31,10 @@ class Diffusion:
     """Cosine noise process with T steps.
 
     Args:
-        parametrisation: `v`, `epsilon` or `x0`, what the network predicts.
+        parametrisation: what the network predicts: `v`, `epsilon` or `x0`.
         steps: T.
         gamma: min-SNR γ, see `weight`.
+
     Raises:
         ValueError: the parametrisation is not known.
     """
@@ -49,21 +50,18 @@ class Diffusion:
         shift = 0.008
         angle = (time / steps + shift) / (1 + shift) * math.pi / 2
         signal = (angle.cos() / math.cos(shift / (1 + shift) * math.pi / 2)).clamp(0, 1)
-        if parametrisation == "epsilon":
-            # Ends at a² = 1e-4: enough that n can be turned into x_0, too little to be seen.
-            first, last, end = signal[0].clone(), signal[-1].clone(), 1e-2
-        else:
-            first, last, end = signal[0].clone(), signal[-1].clone(), 0.0
+        # For epsilon a² ends at 1e-4: enough to turn n into x_0, too little to be visible.
+        first, last, end = signal[0], signal[-1], 1e-2 if parametrisation == "epsilon" else 0.0
         signal = end + (signal - last) * (first - end) / (first - last)
         self.signal = signal.float()
         self.noise = (1 - signal**2).sqrt().float()
 
     def settings(self) -> dict:
-        """What `Diffusion(**settings)` needs to be built again."""
+        """Arguments that make the same process again."""
         return {"parametrisation": self.parametrisation, "steps": self.steps, "gamma": self.gamma}
 
     def rates(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """a_t and s_t, each (B, 1, 1, 1), of integer times t (B,)."""
+        """a_t and s_t, (B, 1, 1, 1) each, at integer times t (B,)."""
         view = (-1, 1, 1, 1)
         signal, noise = self.signal.to(t.device)[t], self.noise.to(t.device)[t]
         return signal.view(view), noise.view(view)
@@ -74,24 +72,24 @@ class Diffusion:
         return a * x0 + s * noise
 
     def target(self, x0: Tensor, noise: Tensor, t: Tensor) -> Tensor:
-        """What the network should predict."""
+        """The value that the network should predict, (B, D, H, W)."""
         a, s = self.rates(t)
         if self.parametrisation == "v":
             return a * noise - s * x0
         return noise if self.parametrisation == "epsilon" else x0
 
     def x0(self, prediction: Tensor, x: Tensor, t: Tensor) -> Tensor:
-        """x_0 that a prediction at x_t implies."""
+        """The x_0 (B, D, H, W) that a prediction at x_t implies."""
         a, s = self.rates(t)
         if self.parametrisation == "v":
             return a * x - s * prediction
         return (x - s * prediction) / a if self.parametrisation == "epsilon" else prediction
 
     def weight(self, t: Tensor) -> Tensor:
-        """Loss weight (B, 1, 1, 1): as if on x_0 with weight min(SNR, γ), or min(SNR + 1, γ).
+        """Loss weight (B, 1, 1, 1): equivalent to a weight of min(SNR, γ) on the error of x_0.
 
-        Where the process ends in pure noise SNR is 0, and the first step of every sample would
-        rest on a prediction that was never trained; so `v` and `x0` count one more.
+        For `v` and `x0` it is min(SNR + 1, γ): their process ends in pure noise, where SNR is 0,
+        and with weight 0 the prediction that every sample starts from would never be trained.
         """
         a, s = self.rates(t)
         snr = (a / s) ** 2
@@ -100,7 +98,9 @@ class Diffusion:
         capped = (snr + 1).clamp(max=self.gamma)
         return capped / (snr + 1) if self.parametrisation == "v" else capped
 
-    def loss(self, prediction: Tensor, x0: Tensor, noise: Tensor, t: Tensor, where: Tensor):
-        """Weighted squared error over `where` (hidden ocean), bool (B, D, H, W)."""
+    def loss(
+        self, prediction: Tensor, x0: Tensor, noise: Tensor, t: Tensor, where: Tensor
+    ) -> Tensor:
+        """Mean of the weighted squared error over the cells `where`, bool (B, D, H, W)."""
         error = (prediction - self.target(x0, noise, t)) ** 2
         return masked_mean(self.weight(t) * error, where)

@@ -1,45 +1,43 @@
-"""The training loop: it yields records, callers show them.
+"""The training loop: it yields records, and callers show them.
 
 A mode has one or two stages, each with its own budget in steps: `regression` (mean and standard
-deviation) and `diffusion` (of the anomaly, or of the regression's residual, whose weights are then
-fixed).  Every draw of step k follows from (seed, k), so a run that was stopped and resumed is bit
-for bit, on a CPU, the run that was not.  What is kept and used is the exponential moving average
-of the weights; the learning rate stays as it is after its warm-up, for where months are few a
-network whose rate falls learns them by heart.  A file named to `train` as `stop` suspends it after
-the step under way.
+deviation), then `diffusion` (of the anomaly, or of the regression's residual, with the regression's
+weights fixed).  All random draws of step k follow from (seed, k), so on a CPU a training that is
+stopped and resumed ends in the same bits as one that is not.
 
-Reference: Seitzer et al. 2022, arXiv 2203.09168 (β-NLL); Karras et al. 2022, arXiv 2206.00364 (EMA
-of weights in diffusion models).
+The learning rate stays constant after its warm-up: a decaying rate overfits where training months
+are few.  The result is the exponential moving average of the weights.
+
+The loss supervises the *uncertain* ocean, the cells without an exact observation: an observation
+that carries an error leaves something to learn at its own cell.  Scores are taken over the *hidden*
+ocean, the cells without any observation.  The two differ where observations carry errors.
+
+Reference: Seitzer et al. 2022, arXiv 2203.09168 (β-NLL); Karras et al. 2022, arXiv 2206.00364
+(moving average of weights in diffusion models).
 """
 
 import copy
-import json
 import time
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ocean_lib.core.arrays import seeded
-from ocean_lib.core.atomic import atomic_write
 from ocean_lib.model import optimiser
-from ocean_lib.model.densifier import FORMAT, LEAST, Densifier
+from ocean_lib.model.densifier import ERROR_FLOOR, VALUE_LIMIT, Densifier
 from ocean_lib.model.diffusion import masked_mean
-from ocean_lib.model.scenes import Batches, Scenes
-from ocean_lib.observations.batch import exactly_observed
+from ocean_lib.model.scenes import Scenes
+from ocean_lib.model.training_state import Checkpoints, Records, Suspended
+from ocean_lib.observations.batch import uncertain_ocean
 
-__all__ = ["Suspended", "regression_loss", "residual_loss", "stages", "train"]
-
-
-KEPT = 2  # checkpoints
+__all__ = ["regression_loss", "residual_loss", "stages", "train"]
 
 
-class Suspended(Exception):
-    """Training stopped where it was asked to, all of it in a checkpoint; it says how to go on."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [str(self)]  # in a notebook the message is all there is to say
+DEVIATION_FLOOR = 1e-3  # lower bound on a predicted standard deviation when it is a divisor
 
 
 def stages(mode: str, regression_steps: int, diffusion_steps: int) -> dict[str, int]:
@@ -50,89 +48,134 @@ def stages(mode: str, regression_steps: int, diffusion_steps: int) -> dict[str, 
 
 
 def regression_loss(model: Densifier, batch: dict[str, Tensor]) -> Tensor:
-    """β-NLL (β = 1/2) of the field under the predicted mean and deviation, over hidden ocean.
+    """β-NLL (β = 1/2) of the field under predicted mean and deviation, over the uncertain ocean.
 
-    In units of the background's error, so that dense patterns, whose errors are small, count as
-    much as sparse ones.
+    It is computed in units of the background's error, so that dense patterns, whose errors are
+    small, count as much as sparse ones.
     """
     mean, deviation = model.regress(batch)
-    hidden = batch["ocean"] & ~exactly_observed(batch)
-    unit = batch["background_error"].clamp(min=LEAST)
-    departure, deviation = (batch["field"] - mean) / unit, (deviation / unit).clamp(min=1e-3)
+    unit = batch["background_error"].clamp(min=ERROR_FLOOR)
+    departure = (batch["field"] - mean) / unit
+    deviation = (deviation / unit).clamp(min=DEVIATION_FLOOR)
     likelihood = 0.5 * (departure / deviation) ** 2 + deviation.log()
-    return masked_mean(deviation.detach() * likelihood, hidden)
+    return masked_mean(deviation.detach() * likelihood, uncertain_ocean(batch))
 
 
 def residual_loss(model: Densifier, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
-    """Denoising loss over hidden ocean, of the anomaly or of the standardised residual."""
-    clean, guess = batch["field"], None
+    """Denoising loss over the uncertain ocean, of the anomaly or of the standardised residual."""
+    clean, guess, uncertain = batch["field"], None, uncertain_ocean(batch)
     if model.mode == "residual":
         with torch.no_grad():
             guess = model.regress(batch)
-        clean = (clean - guess[0]) / guess[1].clamp(min=1e-3)
-        clean = torch.where(batch["ocean"] & ~exactly_observed(batch), clean, 0.0).clamp(-8, 8)
+        clean = (clean - guess[0]) / guess[1].clamp(min=DEVIATION_FLOOR)
+        clean = torch.where(uncertain, clean, 0.0).clamp(-VALUE_LIMIT, VALUE_LIMIT)
     t = torch.randint(
         model.diffusion.steps, (len(clean),), generator=generator, device=generator.device
     )
     noise = torch.randn(clean.shape, generator=generator, device=generator.device)
     prediction = model.predict(batch, model.diffusion.add_noise(clean, noise, t), t, guess)
-    hidden = batch["ocean"] & ~exactly_observed(batch)
-    return model.diffusion.loss(prediction, clean, noise, t, hidden)
+    return model.diffusion.loss(prediction, clean, noise, t, uncertain)
 
 
-def _loss(model, stage, batch, generator) -> Tensor:
-    if stage == "regression":
-        return regression_loss(model, batch)
-    return residual_loss(model, batch, generator)
+class _Schedule(NamedTuple):
+    """How step k of a stage moves the weights and their average; `train` explains the fields."""
+
+    learning_rate: float
+    warmup: int
+    clip: float
+    average: float
+
+    def rate(self, k: int) -> float:
+        """Learning rate: a linear warm-up, then constant."""
+        return self.learning_rate * min((k + 1) / self.warmup, 1)
+
+    def decay(self, k: int) -> float:
+        """Decay of the average; at a fixed one a short training never forgets its first weights."""
+        return min(self.average, (1 + k) / (10 + k))
 
 
-@torch.no_grad()
-def _validate(model, stage, cases: list[dict[str, Tensor]]) -> float:
-    """Mean loss over fixed cases, each with its own fixed noise."""
-    total = 0.0
-    for index, batch in enumerate(cases):
-        generator = torch.Generator(batch["field"].device).manual_seed(index)
-        total += float(_loss(model, stage, batch, generator))
-    return total / len(cases)
+class _Stage:
+    """One stage of a training: its network, optimisers, averaged weights and recent losses.
 
+    Args:
+        model: the densifier whose network is trained.
+        name: `regression` or `diffusion`.
+        first: the step of the training at which the stage begins.
+        schedule: learning rate, clipping and averaging.
+    """
 
-def _checkpoints(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step_*.pt"))
+    def __init__(self, model: Densifier, name: str, first: int, schedule: _Schedule):
+        self.model, self.name, self.first, self.schedule = model, name, first, schedule
+        self.network = model.stage_network(name)
+        self.averaged = copy.deepcopy(self.network).requires_grad_(False)
+        self.optimisers = optimiser.make_optimisers(self.network, schedule.learning_rate)
+        self.losses: list[Tensor] = []  # since the last record
 
+    def state(self) -> dict:
+        """What a checkpoint holds of the stage, beside the model."""
+        optimisers = [each.state_dict() for each in self.optimisers]
+        saved = {"stage": self.name, "averaged": self.averaged.state_dict()}
+        return saved | {"optimisers": optimisers, "losses": self.losses}
 
-def _same_training(had: dict, asked: dict, folder: Path) -> None:
-    """Refuse to continue another training: half of the weights would come from either."""
-    changed = [
-        f"{name} {had.get(name)} -> {asked[name]}" for name in asked if had.get(name) != asked[name]
-    ]
-    if changed:
-        raise ValueError(
-            f"the training in {folder} is another ({'; '.join(changed)}); choose another run, or "
-            "delete that folder to begin again"
-        )
+    def restore(self, state: dict) -> None:
+        """Continue from what `state` gave."""
+        for each, saved in zip(self.optimisers, state["optimisers"]):
+            each.load_state_dict(saved)
+        self.averaged.load_state_dict(state["averaged"])
+        self.losses = state["losses"]
 
+    def loss(self, batch: dict[str, Tensor], generator: torch.Generator) -> Tensor:
+        """The loss of one batch."""
+        if self.name == "regression":
+            return regression_loss(self.model, batch)
+        return residual_loss(self.model, batch, generator)
 
-def _write(content: dict, folder: Path, step: int) -> None:
-    with atomic_write(folder / f"step_{step:08d}.pt") as beside:
-        torch.save(content, beside)
-    for old in _checkpoints(folder)[:-KEPT]:
-        old.unlink()
+    def update(self, k: int, batch: dict[str, Tensor], generator: torch.Generator) -> None:
+        """Step k of the stage: the weights, then their average."""
+        for each in self.optimisers:
+            each.param_groups[0]["lr"] = self.schedule.rate(k)
+        cuda = generator.device.type == "cuda"
+        with torch.autocast("cuda", torch.bfloat16, enabled=cuda):
+            loss = self.loss(batch, generator)
+        self.network.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), self.schedule.clip)
+        for each in self.optimisers:
+            each.step()
+        for slow, fast in zip(self.averaged.parameters(), self.network.parameters()):
+            slow.lerp_(fast.detach(), 1 - self.schedule.decay(k))
+        self.losses.append(loss.detach())
 
+    @torch.no_grad()
+    def validate(self, cases: list[dict[str, Tensor]]) -> float:
+        """Mean loss of the averaged weights over fixed cases, each with its own fixed noise."""
+        current = copy.deepcopy(self.network.state_dict())
+        self.finish()
+        total = 0.0
+        for index, batch in enumerate(cases):
+            generator = torch.Generator(batch["field"].device).manual_seed(index)
+            total += float(self.loss(batch, generator))
+        self.network.load_state_dict(current)
+        return total / len(cases)
 
-def _records(metrics: Path, step: int) -> list[str]:
-    """The lines of the steps that are done; the others will be done again."""
-    lines = metrics.read_text().splitlines() if metrics.exists() else []
-    return [line for line in lines if json.loads(line)["step"] <= step]
+    def finish(self) -> None:
+        """Put the averaged weights into the network."""
+        self.network.load_state_dict(self.averaged.state_dict())
+
+    def mean_loss(self) -> float:
+        """Mean of the losses since it was last asked for."""
+        losses, self.losses = self.losses, []
+        return float(torch.stack(losses).mean())
 
 
 def train(
     model: Densifier,
-    batches: Scenes | Batches,
-    validation: Scenes | Batches,
+    scenes: Scenes,
+    validation: Scenes,
     *,
     steps: dict[str, int],
-    folder,
-    metrics,
+    folder: Path | str,
+    metrics: Path | str,
     batch: int = 8,
     learning_rate: float = 1e-3,
     warmup: int = 50,
@@ -141,119 +184,81 @@ def train(
     seed: int = 0,
     every: int = 50,
     cases: int = 4,
-    stop=None,
+    stop: Path | str | None = None,
 ) -> Iterator[dict]:
     """Train in place; at the end the model holds the averaged weights, ready to save.
 
-    Yields a record every `every` steps, after writing it to `metrics` and a checkpoint to `folder`:
-    `step` (over all stages), `steps` (their sum), `stage`, `loss`, `validation`, `learning_rate`,
-    `seconds`.  Called again with the same arguments it continues from the newest checkpoint.
+    Every `every` steps, and at the end of a stage, it appends a record to `metrics`, writes a
+    checkpoint to `folder` and yields the record: `step` (over all stages), `steps` (their sum),
+    `stage`, `loss`, `validation`, `learning_rate`, `seconds`.  Called again with the same arguments
+    it continues from the newest checkpoint.
 
     Args:
-        steps: from `stages`.    batch: samples a step.    cases: validation batches, fixed.
-        clip: of the gradient's norm.    average: decay of the moving average, at most.
-        stop: a file; when somebody makes it, the step under way is finished, its checkpoint
-            written and the file removed.
+        model: the densifier to train.
+        scenes: training scenes, built.
+        validation: validation scenes, built.
+        steps: number of steps of each stage, from `stages`.
+        folder: where checkpoints are written.
+        metrics: file of the records, one JSON line each.
+        batch: samples per step.
+        learning_rate: of Muon and AdamW, after the warm-up.
+        warmup: steps at the start of each stage over which the learning rate rises from 0.
+        clip: largest norm of the gradient.
+        average: largest decay of the moving average of the weights.
+        seed: decides the noise of every step; the scenes have seeds of their own.
+        every: steps between records.
+        cases: number of fixed validation batches.
+        stop: a file that suspends the training: once it exists, the current step is finished, its
+            checkpoint written, and the file removed.
+
     Raises:
-        Suspended: by that file, before the last step.
-        ValueError: the folder holds checkpoints of another training, naming what differs.
+        Suspended: the stop file appeared before the last step.
+        ValueError: `folder` holds checkpoints of a training with other settings; they are named.
     """
-    folder, metrics = Path(folder), Path(metrics)
     stop = None if stop is None else Path(stop)
-    folder.mkdir(parents=True, exist_ok=True)
-    device = batches.device
+    device, total = scenes.device, sum(steps.values())
     model.to(device)
-    networks = {"regression": model.regressor, "diffusion": model.denoiser}
-    settings = {
-        "format": FORMAT,
-        "mode": model.mode,
-        "network": dict(model.network),
-        "diffusion": model.diffusion.settings(),
-        "background": model.background.scales,
-        "patterns": batches.specifications,
-        "patch": batches.patch,
-        "steps": dict(steps),
-        "batch": batch,
-        "optimiser": "Muon and AdamW",
-        "learning_rate": learning_rate,
-        "seed": [seed, batches.seed],
-    }
-    total, done, state = sum(steps.values()), 0, None
-    if _checkpoints(folder):
-        state = torch.load(_checkpoints(folder)[-1], map_location=device, weights_only=True)
-        _same_training(state["settings"], settings, folder)
-        done = state["step"]
+    schedule = _Schedule(learning_rate, warmup, clip, average)
+    settings = model.settings() | {"optimiser": "Muon and AdamW", **schedule._asdict()}
+    settings |= {"scenes": scenes.settings(), "validation scenes": validation.settings()}
+    settings |= {"steps": dict(steps), "batch": batch, "seed": seed, "cases": cases}
+    checkpoints = Checkpoints(Path(folder), settings)
+    state = checkpoints.load(device)
+    done = 0 if state is None else state["step"]
+    if state is not None:
         model.load_state_dict(state["model"])
-    lines = _records(metrics, done)
+    records = Records(Path(metrics), done)
     fixed = [validation.draw(index, batch) for index in range(cases)]
-    first, began = 0, time.time()
-    for stage, number in steps.items():
-        last = first + number
+    began = time.time()
+    for name, last in zip(steps, accumulate(steps.values())):
         if done >= last:
-            first = last
             continue
-        network = networks[stage]
-        optimisers = optimiser.make_optimisers(network, learning_rate)
-        averaged = copy.deepcopy(network).requires_grad_(False)
-        losses = []  # since the last record
-        if state is not None and state["stage"] == stage:
-            for each, kept in zip(optimisers, state["optimisers"]):
-                each.load_state_dict(kept)
-            averaged.load_state_dict(state["averaged"])
-            losses = state["losses"]
+        stage = _Stage(model, name, last - steps[name], schedule)
+        if state is not None and state["stage"] == name:
+            stage.restore(state)
         state = None
-        for step in range(max(first, done), last):
-            rate = learning_rate * min((step - first + 1) / warmup, 1)
-            for each in optimisers:
-                each.param_groups[0]["lr"] = rate
-            # The 1 parts the noise from the draws of the batch, which may share seed and step.
-            generator = seeded(device, seed, step, 1)
-            sample = batches.draw(step, batch)
-            with torch.autocast("cuda", torch.bfloat16, enabled=device.type == "cuda"):
-                loss = _loss(model, stage, sample, generator)
-            network.zero_grad(set_to_none=True)
-            loss.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), clip)
-            for each in optimisers:
-                each.step()
-            # A short run would never forget its first weights at a fixed decay.
-            decay = min(average, (1 + step - first) / (10 + step - first))
-            for slow, fast in zip(averaged.parameters(), network.parameters()):
-                slow.lerp_(fast.detach(), 1 - decay)
-            losses.append(loss.detach())
+        for step in range(max(stage.first, done), last):
+            # The 1 separates the noise from the draws of scenes, which may have the same seed.
+            noise = seeded(device, seed, step, 1)
+            stage.update(step - stage.first, scenes.draw(step, batch), noise)
             ended = step + 1 == last
             due = ended or (step + 1) % every == 0
             suspended = stop is not None and step + 1 < total and stop.exists()
             if due:
-                current = copy.deepcopy(network.state_dict())
-                network.load_state_dict(averaged.state_dict())
-                score = _validate(model, stage, fixed)
-                if not ended:
-                    network.load_state_dict(current)
                 record = {
                     "step": step + 1,
                     "steps": total,
-                    "stage": stage,
-                    "loss": float(torch.stack(losses).mean()),
-                    "validation": score,
-                    "learning_rate": rate,
+                    "stage": name,
+                    "loss": stage.mean_loss(),
+                    "validation": stage.validate(fixed),
+                    "learning_rate": schedule.rate(step - stage.first),
                     "seconds": round(time.time() - began, 1),
                 }
-                losses = []
-                lines.append(json.dumps(record))
-                with atomic_write(metrics) as beside:
-                    beside.write_text("".join(f"{each}\n" for each in lines))
+                records.append(record)
+            if ended:
+                stage.finish()
             if due or suspended:
-                content = {
-                    "step": step + 1,
-                    "stage": stage,
-                    "settings": settings,
-                    "model": model.state_dict(),
-                    "averaged": averaged.state_dict(),
-                    "optimisers": [each.state_dict() for each in optimisers],
-                    "losses": losses,
-                }
-                _write(content, folder, step + 1)
+                checkpoints.save(step + 1, {"model": model.state_dict()} | stage.state())
             if due:
                 yield record
             if suspended:
@@ -262,5 +267,4 @@ def train(
                     f"training is suspended after step {step + 1} of {total}; run the same again "
                     "to continue there"
                 )
-        first = last
     model.eval()

@@ -1,13 +1,13 @@
 """A ConvNeXt U-Net conditioned by FiLM.
 
-A block is a depthwise convolution, a normalisation, and a pointwise expansion, in channels_last
-memory; noise level, place and season enter every block as a scale and a shift of its normalised
-features.  A stem that folds each 2×2 cells into channels halves the grid before the first block.
+A block is a depthwise convolution, a normalisation and a pointwise expansion, in channels_last
+memory; noise level, place and season enter every block as scale and shift of its normalised
+features.  A stem that folds 2×2 cells into channels halves the grid before the first block.
 
     in (B, C, H, W) ─► stem ─► down … ─► middle ─► up … ─► head (B, out, H, W)
                         └────────── skip connections ─────────┘
 
-Any H×W: the input is padded inside and the output cropped.
+Any H×W works: the network pads its input and crops its output.
 
 Reference: Liu et al. 2022 (ConvNeXt), arXiv 2201.03545; Perez et al. 2018 (FiLM), arXiv 1709.07871.
 """
@@ -21,7 +21,7 @@ from torch import Tensor, nn
 __all__ = ["UNet"]
 
 
-HEADS = 4  # of the attention
+HEADS = 4  # attention heads
 
 
 def _sinusoid(level: Tensor, width: int = 32) -> Tensor:
@@ -43,6 +43,8 @@ class _Norm(nn.Module):
 
 
 class _Block(nn.Module):
+    """Depthwise convolution, normalisation with FiLM, pointwise expansion; a residual branch."""
+
     def __init__(self, width: int, condition: int, kernel: int, expansion: int):
         super().__init__()
         self.depthwise = nn.Conv2d(width, width, kernel, padding=kernel // 2, groups=width)
@@ -50,14 +52,14 @@ class _Block(nn.Module):
         self.film = nn.Linear(condition, 2 * width)
         self.expand = nn.Linear(width, expansion * width)
         self.contract = nn.Linear(expansion * width, width)
-        # Zero at the start: every block begins as the identity.
+        # A block of zeros starts as the identity.
         for layer in (self.film, self.contract):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.film(condition)[:, None, None].chunk(2, -1)
-        # What mixes channels does so in channels_last memory as it lies, without a copy.
+        # In channels_last memory the linear layers mix channels without a copy.
         y = self.norm(self.depthwise(x).permute(0, 2, 3, 1)) * (1 + scale) + shift
         return x + self.contract(F.gelu(self.expand(y))).permute(0, 3, 1, 2)
 
@@ -85,15 +87,19 @@ class UNet(nn.Module):
     """U-Net from `inputs` to `outputs` channels.
 
     Args:
-        inputs, outputs: channels in and out.
-        width: channels of the first grid.    multipliers: of width, one per grid, each half as
-            fine as the one before.
-        blocks: ConvNeXt blocks per grid and direction.    stem: 1, or 2 to fold 2×2 cells first.
-        kernel: of the depthwise convolutions.    expansion: of the pointwise ones.
-        attention: whether the smallest grid attends to itself.
-        conditions: numbers that come with a sample beside the noise level (place, season).
+        inputs: channels in.
+        outputs: channels out.
+        width: channels of the first grid.
+        multipliers: of `width`, one per grid; each grid is half as fine as the one before.
+        blocks: ConvNeXt blocks per grid and direction.
+        stem: 1, or 2 to fold 2×2 cells first.
+        kernel: size of the depthwise convolutions in cells.
+        expansion: factor by which the pointwise layers widen a block.
+        attention: whether the cells of the smallest grid attend to each other.
+        conditions: numbers per sample that condition it beside the noise level (place, season).
+
     Raises:
-        ValueError: the smallest grid's channels do not divide into the attention heads.
+        ValueError: the channels of the smallest grid do not divide into the attention heads.
     """
 
     def __init__(
@@ -111,18 +117,6 @@ class UNet(nn.Module):
         conditions: int = 5,
     ):
         super().__init__()
-        self.settings = {
-            "inputs": inputs,
-            "outputs": outputs,
-            "width": width,
-            "multipliers": tuple(multipliers),
-            "blocks": blocks,
-            "stem": stem,
-            "kernel": kernel,
-            "expansion": expansion,
-            "attention": attention,
-            "conditions": conditions,
-        }
         self.stem, self.multiple = stem, stem * 2 ** (len(multipliers) - 1)
         hidden = 4 * width
         self.condition = nn.Sequential(
@@ -138,7 +132,7 @@ class UNet(nn.Module):
         def stage(channels: int) -> nn.ModuleList:
             return nn.ModuleList(_Block(channels, hidden, kernel, expansion) for _ in range(blocks))
 
-        # No wider than it folds: with many inputs a 3×3 would cost more than all blocks together.
+        # Kernel size equals the stride: with many inputs 3×3 would cost more than all blocks.
         self.enter = nn.Conv2d(inputs, width, stem, stride=stem)
         self.down = nn.ModuleList(stage(channels) for channels in widths)
         self.shrink = nn.ModuleList(
@@ -150,12 +144,13 @@ class UNet(nn.Module):
         )
         self.up = nn.ModuleList(stage(channels) for channels in widths[:-1])
         self.leave = nn.Sequential(_Norm(width), nn.Conv2d(width, outputs * stem**2, 3, padding=1))
-        # The network starts from "no departure", whatever it is asked to predict.
+        # The untrained network predicts 0, no departure.
         nn.init.zeros_(self.leave[1].weight)
         nn.init.zeros_(self.leave[1].bias)
         self.to(memory_format=torch.channels_last)
 
     def _stem(self, x: Tensor, known: Tensor | None) -> Tensor:
+        """The first grid's channels; what samples share is convolved once."""
         height, width = x.shape[-2:]
         pad = (0, -width % self.multiple, 0, -height % self.multiple)
 
@@ -164,19 +159,22 @@ class UNet(nn.Module):
             part = part.contiguous(memory_format=torch.channels_last)
             return F.conv2d(part, weight, bias, self.stem)
 
-        weight, bias, own = self.enter.weight, self.enter.bias, x.shape[1]
+        weight, bias, split = self.enter.weight, self.enter.bias, x.shape[1]
         if known is None:
             return fold(x, weight, bias)
-        return fold(x, weight[:, :own], bias) + fold(known, weight[:, own:], None)
+        return fold(x, weight[:, :split], bias) + fold(known, weight[:, split:], None)
 
     def forward(
         self, x: Tensor, level: Tensor, conditions: Tensor, known: Tensor | None = None
     ) -> Tensor:
-        """(B, C, H, W), noise level (B,) in 0–1, (B, conditions) → (B, outputs, H, W).
+        """The output (B, outputs, H, W).
 
         Args:
-            known: (B, inputs - C, H, W), or (1, ...) where all samples share it: what a sampler
-                need not lay out anew for every member.
+            x: the first C of the input channels, (B, C, H, W).
+            level: noise level in 0–1, (B,).
+            conditions: further conditions, (B, K).
+            known: the other input channels, (B, inputs - C, H, W), or (1, ...) where all samples
+                share them, as the members of an ensemble do.
         """
         height, width = x.shape[-2:]
         condition = self.condition(torch.cat([_sinusoid(level), conditions], 1))

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from ocean_lib.model.optimiser import SIZE, Muon, mixing_weights, orthogonal
+from ocean_lib.model.optimiser import UPDATE_SIZE, Muon, mixing_weights, orthogonalise
 from ocean_lib.model.unet import UNet
 
 
@@ -14,7 +14,7 @@ def test_the_singular_values_become_alike_and_the_vectors_stay(shape, device):
     # From a hundredth of the largest on, whatever that is.
     values = torch.logspace(-2, 0, min(shape)) * torch.tensor([[1], [1e-3], [1e3]])
     matrices = left @ torch.diag_embed(values).to(device) @ right
-    for matrix, made in zip(matrices, orthogonal(matrices)):
+    for matrix, made in zip(matrices, orthogonalise(matrices)):
         left, _, right = torch.linalg.svd(matrix, full_matrices=False)
         found = left.T @ made @ right.T
         assert (found - torch.diag(found.diagonal())).abs().max() < 1e-4
@@ -22,7 +22,7 @@ def test_the_singular_values_become_alike_and_the_vectors_stay(shape, device):
 
 
 def test_no_gradient_is_no_step():
-    assert torch.equal(orthogonal(torch.zeros(2, 3, 5)), torch.zeros(2, 3, 5))
+    assert torch.equal(orthogonalise(torch.zeros(2, 3, 5)), torch.zeros(2, 3, 5))
 
 
 @pytest.mark.parametrize("shape", [(32, 16), (16, 48)])
@@ -32,8 +32,8 @@ def test_the_steps_are_those_of_torch(shape):
     start, target = torch.randn(2, *shape)
     own, other = (torch.nn.Parameter(start.clone()) for _ in range(2))
     ours = Muon([own], lr=0.01, decay=0.1)
-    settings = {"weight_decay": 0.1 * 0.2 / SIZE, "adjust_lr_fn": "match_rms_adamw"}
-    theirs = torch.optim.Muon([other], lr=0.01 * SIZE / 0.2, **settings)
+    settings = {"weight_decay": 0.1 * 0.2 / UPDATE_SIZE, "adjust_lr_fn": "match_rms_adamw"}
+    theirs = torch.optim.Muon([other], lr=0.01 * UPDATE_SIZE / 0.2, **settings)
     for _ in range(10):
         for weight, optimiser in ((own, ours), (other, theirs)):
             optimiser.zero_grad()

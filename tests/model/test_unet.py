@@ -152,14 +152,6 @@ def test_convolutions_work_in_channels_last(device):
     assert layouts and all(layouts.values()), [n for n, last in layouts.items() if not last]
 
 
-def test_the_settings_build_the_same_network_again():
-    network = astir(net(stem=1, kernel=5, expansion=3, attention=False, conditions=2))
-    again = UNet(**network.settings)
-    again.load_state_dict(network.state_dict())
-    inputs = case(7, 9, conditions=2)
-    assert torch.equal(network(*inputs), again(*inputs))
-
-
 def test_arguments_make_it_wider_and_deeper():
     def size(**choices):
         return sum(p.numel() for p in net(**choices).parameters())

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 import torch
 
-from ocean_lib.model.scenes import Batches
+from ocean_lib.model.patches import PatchSampler
 from ocean_lib.observations import replay
 from ocean_lib.observations import specification as masks
 from ocean_lib.observations.batch import observe
@@ -69,7 +69,7 @@ def test_the_pattern_observes_where_floats_were(index, small_ocean, small_store)
     assert any(month and month <= cells for month in some)
     # Where no float was in a month, as many as expected are drawn.
     assert all(some)
-    batches = Batches(small_store, "train", patch=12, specifications=[specification], seed=3)
+    batches = PatchSampler(small_store, "train", patch=12, specifications=[specification], seed=3)
     for step in range(8):
         batch, cuts = batches.draw_at(step, 4)
         for sample, (_, top, left) in zip(batch["observed"].any(1), cuts.tolist()):
