@@ -1,10 +1,9 @@
-"""Argo floats: which files hold a region and a period, and what they hold that is good.
+"""Argo floats: which files hold a region and period, and the good values in them.
 
-The floats' data centres keep a file for every float or profile, with a flag beside every value.
-What is read is what their own users are told to read: the adjusted values where there are any
-(real-time adjusted and delayed mode), with flags 1 (good) and 2 (probably good) of pressure and
-temperature; salinity serves only where it is good, too.  Dates and positions may also have been
-changed (5) or estimated (8).
+Argo's data centres keep one file per float or profile, with a quality flag beside every value. As
+the user's manual advises, adjusted values are read where they exist (real-time adjusted and delayed
+mode), with flags 1 (good) and 2 (probably good) of pressure and temperature. Salinity is used only
+where it is good as well. Dates and positions may also be changed (5) or estimated (8).
 
 Reference: Argo user's manual, doi 10.13155/29825; Wong et al. 2020, doi 10.3389/fmars.2020.00700.
 """
@@ -26,16 +25,16 @@ CREDIT = (
     "These data were collected and made freely available by the International Argo Program and the "
     "national programs that contribute to it (https://argo.ucsd.edu). https://doi.org/10.17882/42182"
 )
-AGAIN = "check the network, then run the same again: files that are there are kept"
+AGAIN = "check the network, then run the same again: files already fetched are kept"
 HOST = "https://data-argo.ifremer.fr"
 GOOD = (b"1", b"2")
-PLACED = (*GOOD, b"5", b"8")  # changed, estimated: near enough for a month and a cell
-TOGETHER = 4000  # profiles read at a time
-ERROR = {b"D": 0.002, b"A": 0.01, b"R": 0.01}  # °C, where a file states none
+GOOD_PLACE = (*GOOD, b"5", b"8")  # changed or estimated is accurate enough for a month and a cell
+BATCH = 4000  # profiles read at a time
+DELAYED_ERROR, USUAL_ERROR = 0.002, 0.01  # °C, in delayed and other modes, where none is stated
 
 
 def is_argo(path: Path) -> bool:
-    """Whether a file is one of profiles in the format of the data centres."""
+    """Whether a file holds profiles in the format of Argo's data centres."""
     if path.suffix != ".nc":
         return False
     try:
@@ -46,99 +45,106 @@ def is_argo(path: Path) -> bool:
 
 
 def fetch_argo(
-    folder, region, months: tuple[str, str], *, host: str = HOST, show: Callable = print
+    folder: str | Path,
+    region: tuple[float, float, float, float],
+    months: tuple[str, str],
+    *,
+    host: str | Path = HOST,
+    show: Callable[[str], object] = print,
 ) -> list[Path]:
-    """The profile files of a region and period, by `argopy`; those that are there are kept.
+    """Fetch the profile files of a region and period with `argopy`; existing files are kept.
 
     Args:
-        region: (west, east, south, north), degrees.    months: (first, last).
-        host: of a global data centre, or a folder that holds a copy of one.
+        folder: where the files are put; made if absent.
+        region: (west, east, south, north), degrees.
+        months: (first, last), such as ("2004-01", "2020-12").
+        host: a global data centre, or a folder with a copy of one.
+        show: is given one line of text.
+
+    Returns:
+        The files, sorted.
+
     Raises:
-        ValueError: there is no profile.    ConnectionError: the data centre is not reached.
+        ValueError: there is no profile.
+        ConnectionError: the data centre cannot be reached.
     """
     import fsspec
     from aiohttp import ClientError
     from argopy import ArgoIndex
     from argopy.errors import GdacPathError
 
-    unreached = OSError, TimeoutError, ClientError, GdacPathError
-    remedy = f"the Argo data centre {host} cannot be reached"
-    west, east, south, north = region
-    ends = f"{months[0]}-01", str((np.datetime64(months[1], "M") + 1).astype("M8[D]"))
+    unreachable = OSError, TimeoutError, ClientError, GdacPathError
+    problem = f"the Argo data centre {host} cannot be reached"
+    end = (np.datetime64(months[1], "M") + 1).astype("M8[D]")
     try:
         index = ArgoIndex(host=str(host), index_file="core").load()
-        found = index.query.box([west, east, south, north, *ends])
-        names = found.to_dataframe()["file"].tolist() if found.N_MATCH else []
-    except unreached as error:
-        raise ConnectionError(f"{remedy} ({type(error).__name__}); {AGAIN}") from error
+        matches = index.query.box([*region, f"{months[0]}-01", str(end)])
+        names = matches.to_dataframe()["file"].tolist() if matches.N_MATCH else []
+    except unreachable as error:
+        raise ConnectionError(f"{problem} ({type(error).__name__}); {AGAIN}") from error
     if not names:
         raise ValueError(
             f"no Argo profile lies in region {tuple(region)} from {months[0]} to {months[1]}; "
             "choose a wider region or period"
         )
-    folder, files = Path(folder), []
+    folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        files.append(folder / Path(name).name)
-        if files[-1].exists():
+    files = [folder / Path(name).name for name in names]
+    for name, file in zip(names, files):
+        if file.exists():
             continue
         source = name if "://" in name or Path(name).exists() else f"{host}/dac/{name}"
         try:
-            with fsspec.open(source) as remote, atomic_write(files[-1]) as beside:
+            with fsspec.open(source) as remote, atomic_write(file) as beside:
                 beside.write_bytes(remote.read())
-        except unreached as error:
+        except unreachable as error:
             raise ConnectionError(
-                f"{remedy} for {name} ({type(error).__name__}); {AGAIN}"
+                f"{problem} for {name} ({type(error).__name__}); {AGAIN}"
             ) from error
     show(f"{len(files)} Argo profile file(s). {CREDIT}")
     return sorted(files)
 
 
 def read_argo(paths) -> Iterator[Casts]:
-    """The good values of Argo files, some thousand profiles at a time."""
+    """The good values of Argo files (paths as in `find_files`), `BATCH` profiles at a time."""
     for path in find_files(paths):
         with xr.open_dataset(path, engine="netcdf4", decode_cf=False) as dataset:
-            for start in range(0, dataset.sizes["N_PROF"], TOGETHER):
-                yield _read(dataset.isel(N_PROF=slice(start, start + TOGETHER)))
+            for start in range(0, dataset.sizes["N_PROF"], BATCH):
+                yield _read(dataset.isel(N_PROF=slice(start, start + BATCH)))
 
 
 def _read(dataset: xr.Dataset) -> Casts:
-    number, levels = dataset.sizes["N_PROF"], dataset.sizes["N_LEVELS"]
-    shape = number, levels
-    mode = _letters(dataset, "DATA_MODE", (number,), b"R")
-    adjusted = np.isin(mode, (b"A", b"D"))
+    shape = dataset.sizes["N_PROF"], dataset.sizes["N_LEVELS"]
+    number = shape[:1]
+    mode = _letters(dataset, "DATA_MODE", number, b"R")
+    adjusted = np.isin(mode, (b"A", b"D"))[:, None]
 
     def values(name: str) -> np.ndarray:
         """(P, L), adjusted where the profile is; NaN where fill."""
-        each = [_numbers(dataset, f"{name}{part}", shape) for part in ("", "_ADJUSTED")]
-        return np.where(adjusted[:, None], each[1], each[0])
+        original, corrected = (_numbers(dataset, name + end, shape) for end in ("", "_ADJUSTED"))
+        return np.where(adjusted, corrected, original)
 
     def good(name: str) -> np.ndarray:
-        each = [_letters(dataset, f"{name}{part}_QC", shape) for part in ("", "_ADJUSTED")]
-        return np.isin(np.where(adjusted[:, None], each[1], each[0]), GOOD)
+        original, corrected = (
+            _letters(dataset, f"{name}{end}_QC", shape) for end in ("", "_ADJUSTED")
+        )
+        return np.isin(np.where(adjusted, corrected, original), GOOD)
 
-    salinity = np.where(good("PSAL"), values("PSAL"), np.nan)
     stated = _numbers(dataset, "TEMP_ADJUSTED_ERROR", shape)
-    usual = np.array([ERROR.get(each, 0.01) for each in mode])[:, None]
-    error = np.where(adjusted[:, None] & (stated > 0), stated, usual)
-    juld = _numbers(dataset, "JULD", (number,))
-    possible = (juld > -18263) & (juld < 73049)  # from 1900 to 2150
-    seconds = np.where(possible, juld * 86400, 0).round().astype("timedelta64[s]")
-    flags = {
-        "date is flagged": ~np.isin(_letters(dataset, "JULD_QC", (number,)), PLACED),
-        "position is flagged": ~np.isin(_letters(dataset, "POSITION_QC", (number,)), PLACED),
-        "no date": ~possible,
-    }
+    usual = np.where(mode == b"D", DELAYED_ERROR, USUAL_ERROR)[:, None]
+    days = _numbers(dataset, "JULD", number)
+    dated = (days > -18263) & (days < 73049)  # from 1900 to 2150
+    seconds = np.where(dated, days * 86400, 0).round().astype("timedelta64[s]")
     time = np.datetime64("1950-01-01", "s") + seconds
-    latitude, longitude = (_numbers(dataset, n, (number,)) for n in ("LATITUDE", "LONGITUDE"))
-    names = _letters(dataset, "PLATFORM_NUMBER", (number,), b"")
-    cycle = _numbers(dataset, "CYCLE_NUMBER", (number,))
-    direction = _letters(dataset, "DIRECTION", (number,), b"A")
-    platform = np.char.decode(np.char.strip(names.astype("S")), "ascii", "replace")
+    latitude, longitude = (_numbers(dataset, name, number) for name in ("LATITUDE", "LONGITUDE"))
+    cycle = _numbers(dataset, "CYCLE_NUMBER", number)
+    direction = _letters(dataset, "DIRECTION", number, b"A")
+    platform = _letters(dataset, "PLATFORM_NUMBER", number, b"").astype("S")
+    platform = np.char.decode(np.char.strip(platform), "ascii", "replace")
     return Casts.from_padded(
         platform=platform,
         station=[
-            # Without a number of its own a cast is told by its moment and place.
+            # A cast without a number is identified by its time and place.
             f"{p}/{c:.0f}{d.decode()}" if p and np.isfinite(c) else f"{p} {t} {y:.3f} {x:.3f}"
             for p, c, d, t, y, x in zip(platform, cycle, direction, time, latitude, longitude)
         ],
@@ -148,15 +154,19 @@ def _read(dataset: xr.Dataset) -> Casts:
         longitude=longitude,
         pressure=values("PRES"),
         temperature=values("TEMP"),
-        salinity=salinity,
-        error=error,
+        salinity=np.where(good("PSAL"), values("PSAL"), np.nan),
+        error=np.where(adjusted & (stated > 0), stated, usual),
         flagged=~(good("PRES") & good("TEMP")),
-        flags=flags,
+        flags={
+            f"{what} is flagged": ~np.isin(_letters(dataset, f"{name}_QC", number), GOOD_PLACE)
+            for what, name in (("date", "JULD"), ("position", "POSITION"))
+        }
+        | {"no date": ~dated},
     )
 
 
-def _numbers(dataset: xr.Dataset, name: str, shape: tuple) -> np.ndarray:
-    """A variable as float64, NaN where it is fill or not there at all."""
+def _numbers(dataset: xr.Dataset, name: str, shape: tuple[int, ...]) -> np.ndarray:
+    """A variable as float64, NaN where it is fill or absent."""
     if name not in dataset or dataset[name].shape != shape:
         return np.full(shape, np.nan)
     array = dataset[name].values.astype(float)
@@ -164,11 +174,13 @@ def _numbers(dataset: xr.Dataset, name: str, shape: tuple) -> np.ndarray:
     return np.where(np.isclose(array, float(fill)), np.nan, array)
 
 
-def _letters(dataset: xr.Dataset, name: str, shape: tuple, absent: bytes = b" ") -> np.ndarray:
-    """A variable of letters, or `absent` where it is not there at all."""
+def _letters(
+    dataset: xr.Dataset, name: str, shape: tuple[int, ...], absent: bytes = b" "
+) -> np.ndarray:
+    """A variable of characters as bytes, or `absent` where the file lacks it."""
     if name not in dataset or dataset[name].shape[: len(shape)] != shape:
         return np.full(shape, absent)
     array = dataset[name].values
-    if array.ndim > len(shape):  # letters along a dimension of their own
+    if array.ndim > len(shape):  # one character per cell of an additional dimension
         array = array.view(f"S{array.shape[-1]}")[..., 0]
     return array.astype("S")

@@ -1,101 +1,118 @@
-"""Observation patterns: which values somebody measured.
+"""Observation patterns: synthetic masks of the cells that are observed.
 
-Every pattern is drawn for a whole batch at once, on the device of the generator it is given, and
-is `observed`: True where the network may see a value.  Patterns to an exact fraction share one
-idea: each cell gets the moment at which it is first reached (by a block, a track, a cloud), and the
-cells reached earliest are taken until the count is met.
-
-    hidden = ocean & ~observed        where the loss and the scores live
+A pattern is drawn for a whole batch at once, on the device of its generator, and is True where the
+network may see a value. Patterns with an exact fraction of observed cells share one method: every
+cell gets the time at which it is first reached (by a block, a track, a cloud), and the earliest
+cells are taken until their number is met.
 """
 
 import math
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Generator, Tensor
 
 __all__ = ["PATTERNS", "blocks", "clouds", "pixels", "profiles", "tracks"]
 
 
-def _earliest(moment: Tensor, count: Tensor) -> Tensor:
-    """True at the `count` (B,) smallest values of `moment` (B, H, W); ties in raster order."""
-    flat = moment.flatten(1)
+Shape = tuple[int, int]
+Fraction = float | Tensor  # of the cells; one for all samples, or (B,)
+CYCLE, DRIFT = 3, 2.0  # profiles of a float in a month; cells that it moves between them
+SHELF = 500.0  # m: shallower water has no floats
+
+
+def _earliest(time: Tensor, count: Tensor) -> Tensor:
+    """True at the `count` (B,) smallest values of `time` (B, H, W); ties in raster order."""
+    flat = time.flatten(1)
     count = count[:, None]
     if flat.is_floating_point():
         last = flat.sort(dim=1).values.gather(1, (count - 1).clamp(min=0))
-    else:  # counting is several times faster than sorting
+    else:  # for integers, counting is several times faster than sorting
         histogram = torch.zeros(len(flat), int(flat.max()) + 1, device=flat.device)
         histogram.scatter_add_(1, flat, torch.ones_like(flat, dtype=histogram.dtype))
         last = torch.searchsorted(histogram.cumsum(1), count.to(histogram.dtype))
     taken, tied = flat < last, flat == last
     rank = tied.cumsum(1, dtype=torch.int32)
-    return (taken | tied & (rank <= count - taken.sum(1, keepdim=True))).view(moment.shape)
+    return (taken | tied & (rank <= count - taken.sum(1, keepdim=True))).view(time.shape)
 
 
-def _count(fraction, batch: int, cells: int, device) -> Tensor:
+def _count(fraction: Fraction, batch: int, cells: int, device: torch.device) -> Tensor:
+    """Number of cells (B,) that make up a fraction, a number or (B,)."""
     fraction = torch.as_tensor(fraction, dtype=torch.float64, device=device).expand(batch)
     return (fraction * cells).round().long()
 
 
-def pixels(batch: int, shape: tuple[int, int], fraction, generator: torch.Generator) -> Tensor:
-    """Single cells at random, `fraction` (number or (B,)) of them observed, exactly.
+def pixels(batch: int, shape: Shape, fraction: Fraction, generator: Generator) -> Tensor:
+    """Single cells at random.
 
-    Returns: bool (B, H, W).
+    Args:
+        batch: number B of samples.
+        shape: (H, W).
+        fraction: of the cells that is observed, exactly; a number or (B,).
+        generator: on whose device the pattern is drawn.
+
+    Returns:
+        bool, (B, H, W), True where observed.
     """
     noise = torch.rand(batch, *shape, generator=generator, device=generator.device)
     return _earliest(noise, _count(fraction, batch, math.prod(shape), noise.device))
 
 
 def blocks(
-    batch: int,
-    shape: tuple[int, int],
-    fraction,
-    generator: torch.Generator,
-    sides: tuple[int, int] = (3, 9),
+    batch: int, shape: Shape, fraction: Fraction, generator: Generator, sides: Shape = (3, 9)
 ) -> Tensor:
-    """Rectangles with sides of 3–9 cells are hidden until exactly `fraction` remains observed.
+    """Rectangles of hidden cells.
 
-    Rectangles fall one after another; a cell is reached by the first that covers it.  The last
-    one is cut short where the count is met.  With fraction 0.5 this is the original experiment.
+    Rectangles are added one after the other until exactly `fraction` of the cells remains
+    observed; the last one is cut short.
 
-    Returns: bool (B, H, W), True where observed.
+    Args:
+        batch, shape, fraction, generator: as in `pixels`.
+        sides: smallest and largest side of a rectangle, cells.
+
+    Returns:
+        bool, (B, H, W), True where observed.
     """
     height, width = shape
     device = generator.device
     hidden = height * width - _count(fraction, batch, height * width, device)
-    # Random coverage leaves exp(-n area / cells) uncovered; 40 % more than the mean need, and
-    # whatever is still uncovered then is reached last.
-    area = ((sides[0] + sides[1]) / 2) ** 2
-    most = min(float(hidden.max()) / (height * width), 0.995)
-    number = int(1.4 * -math.log(1 - most) * (height + 8) * (width + 8) / area) + 8
-    side = torch.randint(
-        sides[0], sides[1] + 1, (2, batch, number), generator=generator, device=device
-    )
+    # n random rectangles leave exp(-n area / cells) uncovered. Draw 40 % more than are needed on
+    # average; cells that are uncovered even then are reached last.
+    smallest, largest = sides
+    area = ((smallest + largest) / 2) ** 2
+    covered = min(float(hidden.max()) / (height * width), 0.995)
+    number = int(1.4 * -math.log(1 - covered) * (height + 8) * (width + 8) / area) + 8
+    size = (2, batch, number)
+    side = torch.randint(smallest, largest + 1, size, generator=generator, device=device)
     corner = torch.rand(2, batch, number, generator=generator, device=device)
     extent = torch.tensor([height, width], device=device)[:, None, None]
     low = (corner * (extent + side - 1)).long() - (side - 1)
     high = torch.minimum(low + side, extent)
     low = low.clamp(min=0)
-    steps = torch.arange(sides[1], device=device)
-    # Clamping the offsets to the far edge repeats cells instead of masking them.
+    steps = torch.arange(largest, device=device)
+    # Offsets beyond the far edge are clamped to it: repeated cells do no harm.
     rows = torch.minimum(low[0, ..., None] + steps, high[0, ..., None] - 1)
     columns = torch.minimum(low[1, ..., None] + steps, high[1, ..., None] - 1)
     cells = (rows[..., :, None] * width + columns[..., None, :]).view(batch, -1)
-    moment = torch.arange(number, device=device).repeat_interleave(sides[1] ** 2)
-    moment = moment.expand(batch, -1)
+    time = torch.arange(number, device=device).repeat_interleave(largest**2)
     reached = torch.full((batch, height * width), number, device=device)
-    reached.scatter_reduce_(1, cells, moment, "amin")
+    reached.scatter_reduce_(1, cells, time.expand(batch, -1), "amin")
     return ~_earliest(reached.view(batch, height, width), hidden)
 
 
 def tracks(
-    batch: int, shape: tuple[int, int], fraction, generator: torch.Generator, width: float = 1.0
+    batch: int, shape: Shape, fraction: Fraction, generator: Generator, width: float = 1.0
 ) -> Tensor:
-    """Straight tracks in two families of directions, as a satellite or ships leave them.
+    """Straight tracks in two directions, like those of a satellite or of ships.
 
     Tracks are added until exactly `fraction` of the cells is observed.
 
-    Returns: bool (B, H, W).
+    Args:
+        batch, shape, fraction, generator: as in `pixels`.
+        width: of a track, cells.
+
+    Returns:
+        bool, (B, H, W), True where observed.
     """
     device = generator.device
     count = _count(fraction, batch, math.prod(shape), device)
@@ -112,15 +129,15 @@ def tracks(
         across = x[None, None, :] * angle[:, track, None, None].cos()
         along = y[None, :, None] * angle[:, track, None, None].sin()
         distance = (across + along - offset[:, track, None, None]).abs()
-        # Beyond the last track the nearest cells follow, so the count is always met.
-        moment = torch.where(distance <= width / 2, track, number + distance)
-        reached = torch.minimum(reached, moment)
+        # Cells off all tracks follow in order of distance, so that the count is always met.
+        time = torch.where(distance <= width / 2, track, number + distance)
+        reached = torch.minimum(reached, time)
     return _earliest(reached, count)
 
 
-def _smooth_noise(batch, shape, scale: float, generator) -> Tensor:
+def _smooth_noise(batch: int, shape: Shape, scale: float, generator: Generator) -> Tensor:
     """Unit-variance noise (B, H, W) with features of about `scale` cells and finer octaves."""
-    total = 0.0
+    total = torch.zeros(())
     for octave in range(3):
         size = [max(2, math.ceil(n * 2**octave / scale) + 1) for n in shape]
         coarse = torch.randn(batch, 1, *size, generator=generator, device=generator.device)
@@ -130,58 +147,68 @@ def _smooth_noise(batch, shape, scale: float, generator) -> Tensor:
 
 
 def clouds(
-    batch: int, shape: tuple[int, int], fraction, generator: torch.Generator, scale: float = 24.0
+    batch: int, shape: Shape, fraction: Fraction, generator: Generator, scale: float = 24.0
 ) -> Tensor:
-    """A sky with cloud over `fraction` of the cells: True where the surface is seen, (B, H, W)."""
+    """Clouds over the surface.
+
+    Args:
+        batch, shape, generator: as in `pixels`.
+        fraction: of the cells that is under cloud, exactly; a number or (B,).
+        scale: size of a cloud, cells.
+
+    Returns:
+        bool, (B, H, W), True where the surface is seen.
+    """
     noise = _smooth_noise(batch, shape, scale, generator)
     return ~_earliest(noise, _count(fraction, batch, math.prod(shape), noise.device))
 
 
 def profiles(
     batch: int,
-    shape: tuple[int, int],
-    fraction,
-    generator: torch.Generator,
+    shape: Shape,
+    fraction: Fraction,
+    generator: Generator,
     *,
     ocean: Tensor,
     depth: Tensor,
-    cycle: int = 3,
-    drift: float = 2.0,
-    shelf: float = 500.0,
     columns: Tensor | None = None,
 ) -> Tensor:
-    """Argo-like columns: floats that drift, keep off the shelf and measure their own depth range.
+    """Argo-like columns: floats that drift, avoid the shelf and measure various depth ranges.
 
-    A float surfaces about every ten days, so a month holds `cycle` profiles of each, `drift`
-    cells apart on average; floats gather where currents bring them, drawn from a Cox process with
-    a smooth random intensity.  A profile starts at 4–16 m and ends at 2,000 m (seven in ten) or
-    anywhere from 300 m down.  Fewer profiles than asked remain where the water is shallower than
-    `shelf` metres.
+    A float surfaces about every ten days, so a month holds `CYCLE` profiles of each float, `DRIFT`
+    cells apart on average. Floats gather where currents bring them: they are drawn from a Cox
+    process with a smooth random intensity. A profile starts at 4-16 m and ends at 2,000 m (seven
+    in ten) or anywhere below 300 m. There are fewer profiles than requested where the water is
+    shallower than `SHELF`.
 
     Args:
-        fraction: number or (B,), of the columns.
+        batch, shape, generator: as in `pixels`.
+        fraction: of the columns, a number or (B,).
         ocean: bool, (B, D, H, W).
-        depth: (D,), metres, positive down.
-        columns: bool, (B, H, W), where floats were; a sample that has none draws its own.
-    Returns: bool, (B, D, H, W).
-    Reference: Wong et al. 2020, doi 10.3389/fmars.2020.00700 (the Argo sampling).
+        depth: (D,), m, positive down.
+        columns: bool, (B, H, W), real positions; a sample without any draws its own.
+
+    Returns:
+        bool, (B, D, H, W), True where observed.
+
+    Reference:
+        Wong et al. 2020, doi 10.3389/fmars.2020.00700 (how Argo samples).
     """
     device, (height, width) = generator.device, shape
     depth = depth.to(device)
     count = _count(fraction, batch, height * width, device)
-    # A density that is not zero leaves a patch, however small, at least one profile.
-    asked = torch.as_tensor(fraction, device=device) > 0
-    count = torch.where(asked, count.clamp(min=1), 0)
-    # A level stands for water down to half way to the next one.
-    reach = torch.where(ocean, depth[:, None, None], 0.0).amax(1)
-    deep = (reach >= min(shelf, float(depth.max()))) & ocean.any(1)
-    floats = -(-int(count.max()) // cycle)
+    # Unless the density is zero, even a small patch has at least one profile.
+    wanted = torch.as_tensor(fraction, device=device) > 0
+    count = torch.where(wanted, count.clamp(min=1), 0)
+    bottom = torch.where(ocean, depth[:, None, None], 0.0).amax(1)
+    deep = (bottom >= min(SHELF, float(depth.max()))) & ocean.any(1)
+    floats = -(-int(count.max()) // CYCLE)
     intensity = 0.7 * _smooth_noise(batch, shape, 32.0, generator)
     uniform = torch.rand(batch, height, width, generator=generator, device=device)
     gumbel = -(-uniform.clamp(1e-9, 1 - 1e-7).log()).log()
     score = torch.where(deep, intensity + gumbel, -math.inf).flatten(1)
     start = score.topk(min(floats, height * width), dim=1).indices
-    step = torch.randn(2, batch, start.shape[1], cycle, generator=generator, device=device) * drift
+    step = torch.randn(2, batch, start.shape[1], CYCLE, generator=generator, device=device) * DRIFT
     step[..., 0] = 0
     path = step.cumsum(-1).round().long()
     row = (start[..., None] // width + path[0]).clamp(0, height - 1).flatten(1)
@@ -189,17 +216,15 @@ def profiles(
     taken = torch.arange(row.shape[1], device=device) < count[:, None]
     drawn = torch.zeros(batch, height * width, dtype=torch.int32, device=device)
     drawn.scatter_add_(1, row * width + column, taken.int())
-    drawn = drawn.view(batch, height, width) > 0
-    drawn = drawn & deep
-    if columns is not None:  # real floats do come onto shelves, though seldom
+    drawn = (drawn.view(batch, height, width) > 0) & deep
+    if columns is not None:  # real floats do reach shelves, though rarely
         columns = columns & ocean.any(1)
         drawn = torch.where(columns.any((1, 2), keepdim=True), columns, drawn)
     draws = torch.rand(3, batch, height, width, generator=generator, device=device)
     first = 4 + 12 * draws[0]
     last = torch.where(draws[1] < 0.7, 2000.0, 300 + 1700 * draws[2])
     level = depth[None, :, None, None]
-    # Levels nearer the surface than any float measures belong to the first measurement only
-    # where a field starts deeper than that: a one-level field below 16 m is always reached.
+    # In a field whose levels all lie above a profile's start, its deepest level is still observed.
     first = torch.minimum(first, depth.max().expand_as(first))
     within = (level >= first[:, None]) & (level <= last[:, None])
     return drawn[:, None] & within & ocean

@@ -1,13 +1,13 @@
-"""Profiles, from any file that holds them, read off at the levels of a field.
+"""Profiles from any file that holds them, on the levels of a field.
 
-Files of Argo's data centres (`argo`), and tables, CSV or Parquet, with a row a value and columns
+Files of Argo's data centres (`argo`), and tables (CSV or Parquet) with one row per value and columns
 
     time  latitude  longitude  depth (m) or pressure (dbar)  temperature (in situ, °C)
-    salinity, error (°C), platform: where there are any
+    salinity, error (°C), platform: optional
 
-become one dataset with a row a profile.  Casts that stand there twice are one.  Nothing is dropped
-in silence: every profile says in `status` whether it is used or why not, and `attrs["lost"]` how
-many values were not.
+become one dataset with one row per profile; duplicate casts are used once. Nothing is dropped
+silently: `status` says of every profile whether it is used or why not, and `attrs["lost"]` counts
+the values removed, by reason.
 """
 
 from collections import Counter
@@ -23,17 +23,18 @@ from ocean_lib.fields.files import find_files
 from ocean_lib.observations import argo
 from ocean_lib.observations.casts import Casts
 
-__all__ = ["USED", "is_profiles", "open_profiles", "describe_use"]
+__all__ = ["NO_LEVEL", "USED", "describe_use", "find_profile_files", "is_profiles", "open_profiles"]
 
 
 USED = "used"
+NO_LEVEL = "no level of the field within its range"
 TABLES = {".csv": "read_csv", ".parquet": "read_parquet"}
-ERROR = 0.01  # °C, of a table's value without one
+ERROR = 0.01  # °C, of a value in a table without errors
 COLUMNS = ("time", "latitude", "longitude", "temperature")
 
 
 def is_profiles(paths) -> bool:
-    """Whether files hold profiles, not a gridded field."""
+    """Whether files (paths as in `open_profiles`) hold profiles, not a gridded field."""
     try:
         path = find_profile_files(paths)[0]
     except FileNotFoundError:
@@ -42,78 +43,84 @@ def is_profiles(paths) -> bool:
 
 
 def open_profiles(paths, levels, kind: str = POTENTIAL) -> xr.Dataset:
-    """Profiles of files at levels (D,), m.
+    """Profiles from files, interpolated to levels.
 
     Args:
+        paths: a file, folder, glob or list of them.
+        levels: (D,), m.
         kind: standard name of the temperature wanted, potential or in situ.
+
     Returns:
-        `temperature`, `error` (profile, depth) °C, NaN where a profile says nothing; `time`,
+        `temperature`, `error` (profile, depth) °C, NaN where a profile has no value; `time`,
         `latitude`, `longitude`, `platform`, `station`, `status` (profile).
+
     Raises:
-        FileNotFoundError: nothing lies there.
+        FileNotFoundError: there is no such file.
         ValueError: a file holds no profiles, a table lacks a column, or another kind is wanted.
     """
     if kind not in (POTENTIAL, IN_SITU):
         raise ValueError(
-            f"profiles become {POTENTIAL} or stay {IN_SITU}, the model holds {kind}; use a model "
-            "of one of these"
+            f"profiles can be {POTENTIAL} or {IN_SITU}, the model holds {kind}; use a model of one "
+            "of these"
         )
-    parts, lost, credits = [], Counter(), set()
+    parts, lost, credits = [], Counter[str](), set()
     for path in find_profile_files(paths):
         credits |= {argo.CREDIT} if path.suffix not in TABLES else set()
-        for casts in _casts(path):
+        for casts in _read_casts(path):
             casts.clean()
             if kind == POTENTIAL:
                 casts.make_potential()
-            parts.append(_table(casts, levels))
-            lost += casts.lost
+            parts.append(_on_levels(casts, levels))
+            lost += casts.lost  # without counts of 0
     table = xr.concat(parts, "profile") if len(parts) > 1 else parts[0]
-    table = _without_doubles(table)
-    nothing = table.temperature.isnull().all("depth").values & (table.status.values == USED)
-    table.status.values[nothing] = "no level of the field within its range"
+    table = _mark_duplicates(table)
+    empty = table.temperature.isnull().all("depth").values & (table.status.values == USED)
+    table.status.values[empty] = NO_LEVEL
     table.temperature.attrs = {"standard_name": kind, "units": "degrees_C"}
-    lost = {why: number for why, number in lost.items() if number}
-    return table.assign_attrs(lost=lost, credit="; ".join(sorted(credits)))
+    return table.assign_attrs(lost=dict(lost), credit="; ".join(sorted(credits)))
 
 
 def describe_use(table: xr.Dataset) -> str:
-    """What became of profiles and values, in words."""
-    why = Counter(table.status.values.tolist())
-    used = why.pop(USED, 0)
-    words = [f"{used} of {table.sizes['profile']} profiles are used"]
-    words += [f"{number} {reason}" for reason, number in why.most_common()]
+    """How many profiles are used, why others are not, and how many values were removed."""
+    reasons = Counter(table.status.values.tolist())
+    words = [f"{reasons.pop(USED, 0)} of {table.sizes['profile']} profiles are used"]
+    words += [f"{number} {reason}" for reason, number in reasons.most_common()]
     values = [f"{number} {reason}" for reason, number in table.attrs["lost"].items()]
     return "; ".join(words) + (". Of their values: " + "; ".join(values) if values else "")
 
 
 def find_profile_files(paths) -> list[Path]:
-    """The files that a path, glob, folder or list of them stands for, tables among them."""
-    found = []
+    """The files that a path, glob, folder or list of them stands for, including tables.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    files = []
     for path in [paths] if isinstance(paths, (str, Path)) else paths:
         if Path(path).suffix not in TABLES:
-            found += find_files(path)
+            files += find_files(path)
             continue
         tables = [Path(path)] if Path(path).is_file() else [Path(p) for p in glob(str(path))]
         if not tables:
             raise FileNotFoundError(f"no file is found at {path}; correct the path")
-        found += sorted(tables)
-    return found
+        files += sorted(tables)
+    return files
 
 
-def _casts(path: Path) -> Iterator[Casts]:
+def _read_casts(path: Path) -> Iterator[Casts]:
     if path.suffix in TABLES:
-        yield _rows(path)
+        yield _read_table(path)
     elif argo.is_argo(path):
         yield from argo.read_argo(path)
     else:
         raise ValueError(
-            f"{path} holds no profiles: neither N_PROF and N_LEVELS, as Argo's files do, nor a "
+            f"{path} holds no profiles: it is neither an Argo file (N_PROF and N_LEVELS) nor a "
             f"table ({', '.join(TABLES)}) with columns {', '.join(COLUMNS)}, depth or pressure"
         )
 
 
-def _rows(path: Path) -> Casts:
-    """A table with a row a value; rows that share time and place are a profile."""
+def _read_table(path: Path) -> Casts:
+    """A table with one row per value; rows of the same time and place are one profile."""
     import pandas as pd
 
     try:
@@ -124,9 +131,8 @@ def _rows(path: Path) -> Casts:
     vertical = next((name for name in ("depth", "pressure") if name in rows), "depth or pressure")
     if lacking := [name for name in (*COLUMNS, vertical) if name not in rows]:
         raise ValueError(f"{path} has no column {lacking}; it has {list(rows.columns)}")
-    rows["time"] = pd.to_datetime(
-        rows["time"], errors="coerce", utc=True, format="mixed"
-    ).dt.tz_localize(None)
+    time = pd.to_datetime(rows["time"], errors="coerce", utc=True, format="mixed")
+    rows["time"] = time.dt.tz_localize(None)
     for name in ("latitude", "longitude", "temperature", vertical, "salinity", "error"):
         if name in rows:
             rows[name] = pd.to_numeric(rows[name], errors="coerce")
@@ -140,24 +146,22 @@ def _rows(path: Path) -> Casts:
     rows = rows.sort_values([*keys, vertical], kind="stable")
     profile = rows.groupby(keys, dropna=False, sort=False).ngroup().values
     first = rows.iloc[np.unique(profile, return_index=True)[1]]
-    # As padded arrays, which is how files of floats come.
-    place = np.arange(len(rows)) - np.searchsorted(profile, profile)
-    shape = len(first), int(place.max(initial=0)) + 1
+    position = np.arange(len(rows)) - np.searchsorted(profile, profile)
+    shape = len(first), int(position.max(initial=0)) + 1
 
     def padded(name: str, default: float = np.nan) -> np.ndarray:
-        made = np.full(shape, np.nan)
-        made[profile, place] = rows[name].fillna(default) if name in rows else default
-        return made
+        array = np.full(shape, np.nan)
+        array[profile, position] = rows[name].fillna(default) if name in rows else default
+        return array
 
-    time = first["time"]
-    where = [f"{t} {y:.3f} {x:.3f}" for t, y, x in zip(time, first.latitude, first.longitude)]
+    time, latitude, longitude = (first[name] for name in COLUMNS[:3])
     return Casts.from_padded(
         platform=first["platform"].astype(str).values,
-        station=where,
+        station=[f"{t} {y:.3f} {x:.3f}" for t, y, x in zip(time, latitude, longitude)],
         rank=np.zeros(len(first), int),
         time=time.fillna(pd.Timestamp(0)).values,
-        latitude=first["latitude"].values,
-        longitude=first["longitude"].values,
+        latitude=latitude.values,
+        longitude=longitude.values,
         **{vertical: padded(vertical)},
         temperature=padded("temperature"),
         salinity=padded("salinity"),
@@ -167,35 +171,24 @@ def _rows(path: Path) -> Casts:
     )
 
 
-def _table(casts: Casts, levels) -> xr.Dataset:
+def _on_levels(casts: Casts, levels) -> xr.Dataset:
     temperature, error = casts.to_levels(levels)
     status = np.where(casts.refused == "", USED, casts.refused).astype(object)
-    each = {"station": casts.station, "platform": casts.platform, "status": status}
-    each |= {"rank": casts.rank, "time": casts.time}
-    each |= {"latitude": casts.latitude, "longitude": casts.longitude}
+    names = ("station", "platform", "rank", "time", "latitude", "longitude")
+    columns = {"status": status} | {name: getattr(casts, name) for name in names}
+    arrays = {"temperature": temperature, "error": error}
     return xr.Dataset(
-        {
-            "temperature": (("profile", "depth"), temperature.astype(np.float32)),
-            "error": (("profile", "depth"), error.astype(np.float32)),
-        }
-        | {name: ("profile", values) for name, values in each.items()},
+        {name: (("profile", "depth"), array.astype(np.float32)) for name, array in arrays.items()}
+        | {name: ("profile", column) for name, column in columns.items()},
         {"depth": np.asarray(levels, float)},
     )
 
 
-def _without_doubles(table: xr.Dataset) -> xr.Dataset:
-    """Of casts of one station the best, and of those the one with most levels, is used."""
-    import pandas as pd
-
-    used = table.status.values == USED
-    frame = pd.DataFrame(
-        {
-            "station": table.station.values,
-            "rank": table["rank"].values,
-            "levels": np.isfinite(table.temperature.values).sum(1),
-        }
-    )[used]
+def _mark_duplicates(table: xr.Dataset) -> xr.Dataset:
+    """Among casts of one station, use the one of highest rank, then with most levels."""
+    frame = table[["station", "rank"]].to_dataframe().reset_index(drop=True)
+    frame["levels"] = np.isfinite(table.temperature.values).sum(1)
+    frame = frame[table.status.values == USED]
     frame = frame.sort_values(["rank", "levels"], ascending=False, kind="stable")
-    double = frame.index[frame.duplicated("station")]
-    table.status.values[double] = "the same cast stands there twice"
+    table.status.values[frame.index[frame.duplicated("station")]] = "duplicate of another profile"
     return table.drop_vars("rank")

@@ -1,12 +1,13 @@
-"""Real positions, replayed: where profiles were taken in the months of some years.
+"""Real positions, replayed: masks from where floats were in past months.
 
-An index is a small table, CSV, with a row a profile: time, latitude, longitude (degrees);
-`write_index` makes one of any files of profiles.  A sample gets the positions of a month drawn at
-random, those that lie in its own rows and columns; samples of dates after one another get months
-after one another.
+An index is a small CSV table with one row per profile: time, latitude, longitude (degrees);
+`write_position_index` makes one from profile files. A sample gets the positions of a month drawn at
+random, as far as they lie on its rows and columns; samples of consecutive dates get consecutive
+months.
 """
 
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,25 +15,29 @@ import torch
 from torch import Tensor
 
 from ocean_lib.core.atomic import atomic_write
+from ocean_lib.core.geometry import wrap_longitude
 
-__all__ = ["replay_columns", "open_position_index", "write_position_index"]
+__all__ = ["open_position_index", "replay_columns", "write_position_index"]
 
 
 COLUMNS = ("time", "latitude", "longitude")
 
 
-def write_position_index(paths, path) -> int:
-    """The index of files of profiles, of those that can be used; returns how many they are.
+def write_position_index(paths, path: str | Path) -> int:
+    """Write the index of the usable profiles in files.
 
     Args:
         paths: as `profiles.open_profiles` takes them.
+        path: of the index.
+
+    Returns:
+        The number of profiles.
     """
-    from ocean_lib.observations.profiles import USED, open_profiles
+    from ocean_lib.observations.profiles import NO_LEVEL, USED, open_profiles
 
     table = open_profiles(paths, [10.0])
-    # Which levels they reach is no matter here.
-    there = np.isin(table.status.values, [USED, "no level of the field within its range"])
-    rows = pd.DataFrame({name: table[name].values[there] for name in COLUMNS}).sort_values("time")
+    usable = np.isin(table.status.values, [USED, NO_LEVEL])  # their depths do not matter here
+    rows = pd.DataFrame({name: table[name].values[usable] for name in COLUMNS}).sort_values("time")
     with atomic_write(path) as beside:
         rows.to_csv(beside, index=False, float_format="%.3f", date_format="%Y-%m-%dT%H:%M")
     return len(rows)
@@ -40,10 +45,13 @@ def write_position_index(paths, path) -> int:
 
 @lru_cache(maxsize=8)
 def open_position_index(path: str) -> list[np.ndarray]:
-    """Latitudes and longitudes (n, 2) of every month, from the first that has one to the last.
+    """The positions of an index by month.
+
+    Returns:
+        For every month from the first with a profile to the last: latitude and longitude, (n, 2).
 
     Raises:
-        ValueError: the file is not there, is no such table, or holds no position.
+        ValueError: the file is missing, is not such a table, or holds no position.
     """
     try:
         rows = pd.read_csv(path, parse_dates=["time"])
@@ -51,39 +59,45 @@ def open_position_index(path: str) -> list[np.ndarray]:
         places = rows[["latitude", "longitude"]].values.astype(float)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
-            f"positions {path!r} is no table with columns {', '.join(COLUMNS)} ({error}); "
-            "make one by `replay.write_index`"
+            f"positions {path!r} is no table with columns {', '.join(COLUMNS)} ({error}); make one "
+            "with `ocean_lib.observations.replay.write_position_index`"
         ) from error
     if not len(rows):
-        raise ValueError(f"positions {path!r} holds 0 positions, needs 1; make it of more files")
+        raise ValueError(f"positions {path!r} holds 0 positions, needs 1; make it from more files")
     return [places[months == month] for month in range(months.min(), months.max() + 1)]
 
 
 def replay_columns(
     path: str, latitude: Tensor, longitude: Tensor, generator: torch.Generator, dates: int = 1
 ) -> Tensor:
-    """Where floats were: bool (B, H, W).
+    """The columns where floats were.
 
     Args:
-        latitude: (B, H), ascending.    longitude: (B, W), ascending, in any turn; on a CPU.
-        dates: so many samples after one another are of months after one another.
+        path: of the index.
+        latitude: (B, H), degrees, ascending, on the CPU.
+        longitude: (B, W), degrees, ascending, in any turn, on the CPU.
+        generator: on whose device the months are drawn.
+        dates: number of consecutive samples that are consecutive months.
+
+    Returns:
+        bool, (B, H, W), on the generator's device.
     """
     index, device = open_position_index(path), generator.device
     first = torch.randint(len(index), (len(latitude) // dates,), generator=generator, device=device)
-    found = torch.zeros(len(latitude), latitude.shape[1], longitude.shape[1], dtype=torch.bool)
+    columns = torch.zeros(len(latitude), latitude.shape[1], longitude.shape[1], dtype=torch.bool)
     axes = zip(latitude.double().numpy(), longitude.double().numpy())
     for sample, (rows, across) in enumerate(axes):
         month = (int(first[sample // dates]) + sample % dates) % len(index)
         y, x = index[month].T
-        middle = (across[0] + across[-1]) / 2
-        row, column = _cell(rows, y), _cell(across, middle + (x - middle + 180) % 360 - 180)
+        x = wrap_longitude(x, (across[0] + across[-1]) / 2)
+        row, column = _cell(rows, y), _cell(across, x)
         inside = (row >= 0) & (column >= 0)
-        found[sample, row[inside], column[inside]] = True
-    return found.to(device)
+        columns[sample, row[inside], column[inside]] = True
+    return columns.to(device)
 
 
 def _cell(axis: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """The cell that holds each place; -1 outside."""
+    """Index of the cell that holds each place; -1 outside the axis."""
     step = (axis[-1] - axis[0]) / max(len(axis) - 1, 1) or 1.0
     cell = np.floor((place - axis[0]) / step + 0.5).astype(int)
     return np.where((cell >= 0) & (cell < len(axis)), cell, -1)

@@ -1,10 +1,19 @@
-"""Specifications of observations: what a parameters file says of a pattern, checked and drawn.
+"""Specifications: how a parameters file describes an observation pattern, checked and drawn.
 
-A *specification* is what a parameters file holds, a plain mapping such as
+A *specification* is a plain mapping, such as
 ``{"pattern": "profiles", "observed": [0.001, 0.008], "surface": 0.8, "clouds": [0.0, 0.5]}``.
-With ``positions``, an index of real profiles (`replay`), the pattern `profiles` observes where
-floats were in some month, so that clusters, shelves and gaps are as in nature; `observed` is then
-what density to expect, and to draw where there was no float at all.
+Its keys:
+
+    pattern     one of `patterns.PATTERNS`
+    observed    fraction of the columns, a number or [low, high] (drawn log-uniformly)
+    surface     probability that the surface is observed
+    clouds      fraction of the surface under cloud, a number or [low, high]
+    error       standard deviation of observation errors in some training samples, in standard
+                deviations of the field, a number or [low, high]
+    positions   for `profiles`: an index of real positions (`replay`), so that clusters, shelves
+                and gaps are realistic; `observed` should then be their typical density, and is
+                used where the index has no profile
+    name        of an evaluation case
 """
 
 import torch
@@ -13,7 +22,7 @@ from torch import Tensor
 from ocean_lib.observations import replay
 from ocean_lib.observations.patterns import PATTERNS, clouds, profiles
 
-__all__ = ["draw_between", "check_patterns", "draw_masks"]
+__all__ = ["check_patterns", "draw_between", "draw_masks"]
 
 
 _DEFAULTS = {"pattern": None, "observed": None, "surface": 0.0, "clouds": 0.0, "error": 0.0}
@@ -21,53 +30,56 @@ _DEFAULTS |= {"name": None, "positions": None}
 
 
 def check_patterns(specifications: list[dict]) -> list[dict]:
-    """Specifications with every key present, or a ValueError that names what is wrong.
+    """The specifications with every key present.
 
-    Keys: `pattern`; `observed`, the fraction of columns, a number or [low, high] (drawn
-    log-uniformly); `surface`, the probability that the surface is seen; `clouds`, the fraction
-    of it under cloud, a number or [low, high]; `error`, in standard deviations of the field, that
-    some of the training samples are observed with, a number or [low, high]; `positions`, a file of
-    real ones, of profiles; `name`, for cases.
+    Raises:
+        ValueError: there is none, or a key or value is not allowed.
     """
     if not specifications:
         raise ValueError("no observation pattern given; choose at least one of " + str([*PATTERNS]))
-    complete = []
-    for given in specifications:
-        unknown = set(given) - set(_DEFAULTS)
-        if unknown:
-            raise ValueError(f"unknown key {sorted(unknown)} in {given}; known: {[*_DEFAULTS]}")
-        if given.get("pattern") not in PATTERNS:
+    return [_check_pattern(specification) for specification in specifications]
+
+
+def _check_pattern(specification: dict) -> dict:
+    pattern = specification.get("pattern")
+    if unknown := set(specification) - set(_DEFAULTS):
+        raise ValueError(f"unknown key {sorted(unknown)} in {specification}; known: {[*_DEFAULTS]}")
+    if pattern not in PATTERNS:
+        raise ValueError(f"pattern {pattern!r} is not known; choose one of {[*PATTERNS]}")
+    complete = _DEFAULTS | specification
+    for key in ("observed", "clouds", "error", "surface"):
+        value, ranged = complete[key], key != "surface"
+        ends = value if ranged and isinstance(value, (list, tuple)) else [value, value]
+        numbers = len(ends) == 2 and all(isinstance(end, (int, float)) for end in ends)
+        if not numbers or not 0 <= ends[0] <= ends[1] <= 1:
             raise ValueError(
-                f"pattern {given.get('pattern')!r} is not known; choose one of {[*PATTERNS]}"
+                f"{key} {value!r} of pattern {pattern}; give a fraction from 0 to 1"
+                + (", or [low, high]" if ranged else "")
             )
-        whole = _DEFAULTS | given
-        for key in ("observed", "clouds", "error", "surface"):
-            ranged = key != "surface"
-            value = whole[key]
-            ends = value if ranged and isinstance(value, (list, tuple)) else [value, value]
-            if (
-                len(ends) != 2
-                or not all(isinstance(end, (int, float)) for end in ends)
-                or not 0 <= ends[0] <= ends[1] <= 1
-            ):
-                raise ValueError(
-                    f"{key} {value!r} of pattern {given['pattern']}; give a fraction from 0 to 1"
-                    + (", or [low, high]" if ranged else "")
-                )
-        if whole["positions"]:
-            if whole["pattern"] != "profiles":
-                raise ValueError(
-                    f"positions belong to the pattern profiles, not {whole['pattern']}; "
-                    "leave them out"
-                )
-            replay.open_position_index(whole["positions"])
-        whole["name"] = whole["name"] or f"{whole['pattern']} {whole['observed']}"
-        complete.append(whole)
+    if complete["positions"]:
+        if pattern != "profiles":
+            raise ValueError(
+                f"positions belong to the pattern profiles, not {pattern}; leave them out"
+            )
+        replay.open_position_index(complete["positions"])
+    complete["name"] = complete["name"] or f"{pattern} {complete['observed']}"
     return complete
 
 
-def draw_between(value, number: int, generator, logarithmic: bool) -> Tensor:
-    """`number` draws of a number, or uniform ones of [low, high], or of its logarithm."""
+def draw_between(
+    value: float | list[float], number: int, generator: torch.Generator, logarithmic: bool
+) -> Tensor:
+    """Draws of a number (constant) or of [low, high] (uniform).
+
+    Args:
+        value: a number, or [low, high].
+        number: of draws.
+        generator: on whose device they are drawn.
+        logarithmic: whether the logarithm is uniform, where low > 0.
+
+    Returns:
+        float64, (number,).
+    """
     low, high = value if isinstance(value, (list, tuple)) else (value, value)
     u = torch.rand(number, generator=generator, device=generator.device, dtype=torch.float64)
     if logarithmic and low > 0:
@@ -84,50 +96,57 @@ def draw_masks(
     dates: int = 1,
     places: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Patterns for a batch, each sample drawing one of the specifications with equal chance.
+    """Masks for a batch; each sample draws one of the specifications with equal probability.
 
     Args:
-        ocean: bool, (B, D, H, W).    depth: (D,), metres.    surfaces: number S of surface fields.
-        dates: so many samples after one another are of one place: they share specification,
-            density and cover, and have a surface together or not at all.
-        places: latitudes (B, H) and longitudes (B, W) on a CPU, for positions to be replayed.
+        specifications: as `check_patterns` takes them.
+        ocean: bool, (B, D, H, W).
+        depth: (D,), m.
+        surfaces: number S of surface fields.
+        generator: on the device of `ocean`.
+        dates: number of consecutive samples that are dates of one place: they share specification,
+            density and cloud cover, and all have a surface or none has.
+        places: latitudes (B, H) and longitudes (B, W), degrees, on the CPU; needed to replay
+            `positions`.
+
     Returns:
-        observed, bool (B, D, H, W), and surface_observed, bool (B, S, H, W); both within ocean.
+        observed, bool (B, D, H, W), and surface_observed, bool (B, S, H, W); both within `ocean`.
     """
     specifications = check_patterns(specifications)
-    batch, levels, *shape = ocean.shape
-    device = generator.device
+    batch, levels, height, width = ocean.shape
+    shape, device = (height, width), generator.device
     choice = torch.randint(
         len(specifications), (batch // dates,), generator=generator, device=device
     ).repeat_interleave(dates)
     observed = torch.zeros(batch, levels, *shape, dtype=torch.bool, device=device)
-    seen = torch.zeros(batch, surfaces, *shape, dtype=torch.bool, device=device)
-    for index, spec in enumerate(specifications):
-        mine = (choice == index).nonzero()[:, 0]
-        number = len(mine)
+    surface_observed = torch.zeros(batch, surfaces, *shape, dtype=torch.bool, device=device)
+    for index, specification in enumerate(specifications):
+        samples = (choice == index).nonzero()[:, 0]
+        number = len(samples)
         if not number:
             continue
         groups = number // dates
-        fraction = draw_between(spec["observed"], groups, generator, logarithmic=True)
+        fraction = draw_between(specification["observed"], groups, generator, logarithmic=True)
         fraction = fraction.repeat_interleave(dates)
-        wet = ocean[mine]
-        if spec["pattern"] == "profiles":
-            real = None
-            if spec["positions"] and places is not None:
-                where = [axis[mine.cpu()] for axis in places]  # on a CPU, as tables are
-                real = replay.replay_columns(spec["positions"], *where, generator, dates)
-            drawn = profiles(
-                number, shape, fraction, generator, ocean=wet, depth=depth, columns=real
+        water = ocean[samples]
+        if specification["pattern"] == "profiles":
+            columns = None
+            if specification["positions"] and places is not None:
+                latitude, longitude = (axis[samples.cpu()] for axis in places)
+                columns = replay.replay_columns(
+                    specification["positions"], latitude, longitude, generator, dates
+                )
+            observed[samples] = profiles(
+                number, shape, fraction, generator, ocean=water, depth=depth, columns=columns
             )
         else:
-            drawn = PATTERNS[spec["pattern"]](number, shape, fraction, generator)[:, None] & wet
-        observed[mine] = drawn
-        if surfaces and spec["surface"] > 0:
-            cover = draw_between(spec["clouds"], groups, generator, logarithmic=False)
-            sky = clouds(number, shape, cover.repeat_interleave(dates), generator)
-            shown = torch.rand(groups, generator=generator, device=device) < spec["surface"]
-            shown = shown.repeat_interleave(dates)
-            seen[mine] = (sky & shown[:, None, None] & wet[:, 0])[:, None].expand(
-                -1, surfaces, -1, -1
-            )
-    return observed, seen
+            draw = PATTERNS[specification["pattern"]]
+            observed[samples] = draw(number, shape, fraction, generator)[:, None] & water
+        if surfaces and specification["surface"] > 0:
+            cover = draw_between(specification["clouds"], groups, generator, logarithmic=False)
+            clear = clouds(number, shape, cover.repeat_interleave(dates), generator)
+            shown = torch.rand(groups, generator=generator, device=device)
+            shown = (shown < specification["surface"]).repeat_interleave(dates)
+            seen = clear & shown[:, None, None] & water[:, 0]
+            surface_observed[samples] = seen[:, None].expand(-1, surfaces, -1, -1)
+    return observed, surface_observed

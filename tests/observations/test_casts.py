@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ocean_lib.observations.casts import GAP, LEAST, Casts
+from ocean_lib.observations.casts import GAP_FLOOR, GAP_SHARE, Casts
 
 
 def casts(*profiles, pressure=True, salinity=35.0, latitude=30.0, **more):
@@ -97,7 +97,7 @@ def read_off(depth, value, level):
             return value[k]
     for k in range(len(depth) - 1):
         if depth[k] < level <= depth[k + 1]:
-            if depth[k + 1] - depth[k] > max(GAP * level, LEAST):
+            if depth[k + 1] - depth[k] > max(GAP_SHARE * level, GAP_FLOOR):
                 return np.nan
             share = (level - depth[k]) / (depth[k + 1] - depth[k])
             return value[k] + share * (value[k + 1] - value[k])

@@ -8,6 +8,7 @@ from tiny import densifier
 
 from ocean_lib.observations import gridding, profiles
 from ocean_lib.reconstruct.ensemble import reconstruct
+from ocean_lib.reconstruct.sampling import Sampling
 
 
 def test_every_profile_lies_in_its_cell_and_month(table, simulated, statistics):
@@ -126,7 +127,7 @@ def test_a_simulated_float_reconstructs_as_well_as_the_grids_own_columns(
     own["value"] = inside
     model = densifier(small_store)
     drawn = {
-        name: reconstruct(model, each, members=2, steps=2, seed=0)
+        name: reconstruct(model, each, members=2, sampling=Sampling(2))
         for name, each in {"floats": seen, "grid": own}.items()
     }
     hidden = test.ocean & ~seen.observed

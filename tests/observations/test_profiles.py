@@ -109,7 +109,7 @@ def test_a_cast_that_stands_there_twice_is_one(tmp_path):
         zip(zip(table.station.values, table.error[:, 0].values.round(3)), table.status.values)
     )
     assert status[("6900001/7A", np.float32(0.002))] == "used"
-    assert status[("6900001/7A", np.float32(0.01))] == "the same cast stands there twice"
+    assert status[("6900001/7A", np.float32(0.01))] == "duplicate of another profile"
     assert (table.status.values == "used").sum() == 3  # ascending and descending are two
 
 
@@ -119,5 +119,5 @@ def test_a_gridded_file_is_told_from_profiles(small_ocean, tmp_path):
     assert not profiles.is_profiles(tmp_path / "grid.nc")
     assert profiles.is_profiles(tmp_path / "floats.nc")
     assert not profiles.is_profiles(tmp_path / "nothing.nc")
-    with pytest.raises(ValueError, match="grid.nc holds no profiles: neither N_PROF"):
+    with pytest.raises(ValueError, match="grid.nc holds no profiles: it is neither an Argo file"):
         profiles.open_profiles(tmp_path / "grid.nc", LEVELS)
