@@ -13,7 +13,7 @@ from ocean_lib.explore import other_views, reconstruction_view
 from ocean_lib.explore.canvas import close_widgets, live_canvas, with_controls
 from ocean_lib.explore.run_state import known_runs, read_state
 from ocean_lib.plots.labels import depth_label, month_label
-from ocean_lib.runs.paths import find_run
+from ocean_lib.runs.paths import Run
 from ocean_lib.runs.progress_bar import clock
 
 __all__ = [
@@ -141,13 +141,13 @@ def explore_runs(run=""):
     """
     from ocean_lib.fields import reconstruction_file as netcdf
 
-    names = [name for name in known_runs() if find_run(name).reconstruction.is_file()]
+    names = [name for name in known_runs() if Run(name).reconstruction.is_file()]
     if not names:
         raise FileNotFoundError("no run is sampled yet; `make demo` first")
     chosen, below = _chosen_run(names, run), widgets.VBox()
 
     def opened(change=None):
-        here, old = find_run(chosen.value), below.children
+        here, old = Run(chosen.value), below.children
         baselines = netcdf.read_reconstruction(here.baselines) if here.baselines.is_file() else None
         below.children = [
             explore_reconstruction(netcdf.read_reconstruction(here.reconstruction), baselines)
@@ -183,7 +183,7 @@ def explore_run(run=""):
         if chosen.value is None:
             words.value = "no run yet; one that begins appears here"
             return
-        now = read_state(find_run(chosen.value))
+        now = read_state(Run(chosen.value))
         bar.max, bar.value = max(now.steps, 1), now.step
         bar.bar_style = "danger" if now.failed else "info" if now.running else ""
         words.value = "<br>".join(html.escape(line) for line in _told(now))

@@ -8,17 +8,9 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.colors import Normalize
 
+from ocean_lib.plots.painting import coast_lines, dots, is_sparse, map_base
 from ocean_lib.plots.projections import project
-from ocean_lib.plots.style import (
-    STYLE,
-    coast_lines,
-    colour_map,
-    dots,
-    is_sparse,
-    map_base,
-    map_panels,
-    unit_label,
-)
+from ocean_lib.plots.style import STYLE, colour_map, map_panels, unit_label
 
 __all__ = ["LiveMap", "live_maps", "fix_layout"]
 

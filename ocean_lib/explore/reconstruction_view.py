@@ -17,9 +17,10 @@ from ocean_lib.plots.labels import (
     month_label,
     place_label,
 )
+from ocean_lib.plots.painting import paint_section
 from ocean_lib.plots.profiles import draw_profile, most_remote_column, observed_columns_near
 from ocean_lib.plots.projections import cell_edges, unproject
-from ocean_lib.plots.sections import paint_section, transect
+from ocean_lib.plots.sections import transect
 from ocean_lib.plots.style import STYLE, depth_axis, depth_edges, robust_limits, unit, unit_label
 from ocean_lib.scores.calibration import calibrate_reconstruction
 

@@ -1,51 +1,65 @@
-"""Curves: scores by depth, losses by step, power by wavenumber, each a figure fit for a paper.
+"""Curves: scores by depth, losses by training step, power by wavenumber.
 
-Depth runs downward on a square-root scale, which gives the thermocline the room it needs and keeps
-the deep ocean in sight. Reconstructions come as the dataset of reconstruction.nc, scores as the
-table of scores.csv, training as the records of metrics.jsonl. Lines differ by colour (Okabe and
-Ito's, told apart by the colour-blind) and by dash or marker. Where `axes` are given, as many as
-there are panels, they are drawn on.
+Depth runs downward on a square-root scale, which resolves the thermocline and keeps the deep ocean
+in sight. Lines differ by colour and by dash or marker. Every function returns its figure; with
+`axes`, one a panel, it draws on those.
 """
 
 import os
+from collections.abc import Iterable, Sequence
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import xarray as xr
+from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
 
+from ocean_lib.core.geometry import EARTH_RADIUS
 from ocean_lib.fields.reconstruction_file import select
-from ocean_lib.plots.labels import depth_label, month_label
-from ocean_lib.plots.style import STYLE, depth_axis, legend, panels
+from ocean_lib.plots import style
+from ocean_lib.plots.labels import case_title, depth_label
+from ocean_lib.plots.style import STYLE, panels
 
 __all__ = [
-    "scores_by_evaluations",
     "error_by_depth",
     "line_styles",
     "loss_curve",
     "score_label",
+    "scores_by_evaluations",
     "spectra",
 ]
 
 
-BLACK, BLUE, ORANGE, GREY = "#000000", "#0072b2", "#d55e00", "#777777"
-OTHERS = ["#777777", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#000000"]
-NAMES = {"rmse": "RMSE", "mae": "MAE", "crps": "CRPS", "psnr": "PSNR", "ssim": "SSIM"}
-UNITS = {"psnr": " (dB)"} | dict.fromkeys(
-    ("ssim", "skill", "anomaly_correlation", "spread_skill", "coverage"), ""
+METHOD_COLOURS = (
+    style.GREY,
+    style.ORANGE,
+    style.GREEN,
+    style.PURPLE,
+    style.SKY_BLUE,
+    style.VERMILION,
+    style.BLACK,
 )
+NAMES = {"rmse": "RMSE", "mae": "MAE", "crps": "CRPS", "psnr": "PSNR", "ssim": "SSIM"}
+UNITLESS = ("ssim", "skill", "anomaly_correlation", "spread_skill", "coverage")
+UNITS = {"psnr": " (dB)"} | dict.fromkeys(UNITLESS, "")
 
 
-def line_styles(methods, ours):
-    """{method: what its line is drawn with}: `ours` blue and in front, climatology grey.
+def line_styles(methods: Sequence[str], ours: str) -> dict[str, dict]:
+    """Line styles of methods, the same whether or not climatology is among them.
 
-    The others in their order, so that a chart without climatology draws them alike.
+    Args:
+        methods: their names; the order decides the colours.
+        ours: the method drawn in blue and in front; climatology is grey.
+
+    Returns:
+        {method: keyword arguments of `Axes.plot`}.
     """
     others = [method for method in methods if method not in (ours, "climatology")]
     others = ["climatology", *others]
     styles = {
         method: {
-            "color": OTHERS[i % 7],
+            "color": METHOD_COLOURS[i % 7],
             "marker": "s^vDPX*"[i % 7],
             "linestyle": ("-", "--", ":")[i // 7 % 3],
             "linewidth": 1.0,
@@ -53,24 +67,37 @@ def line_styles(methods, ours):
         }
         for i, method in enumerate(others)
     }
-    front = {"color": BLUE, "marker": "o", "linestyle": "-", "linewidth": 2.0, "zorder": 3}
+    front = {"color": style.BLUE, "marker": "o", "linestyle": "-", "linewidth": 2.0, "zorder": 3}
     return {method: styles.get(method, front) | {"markersize": 3} for method in methods}
 
 
-def score_label(metric):
-    """The words for a metric and its unit: `RMSE (°C)`, `Anomaly correlation`."""
+def score_label(metric: str) -> str:
+    """A metric and its unit in words: `RMSE (°C)`, `Anomaly correlation`."""
     metric = metric.removesuffix("_all_pixels")
     name = NAMES.get(metric, metric.replace("_", " ").capitalize())
     return name.replace("Spread skill", "Spread–skill") + UNITS.get(metric, " (°C)")
 
 
 @mpl.rc_context(STYLE)
-def error_by_depth(scores, *, metric="rmse", ours="reconstruction", reference=None, axes=None):
-    """One panel a case: a metric by depth, a line a method, `ours` in front with its interval.
+def error_by_depth(
+    scores: pd.DataFrame,
+    *,
+    metric: str = "rmse",
+    ours: str = "reconstruction",
+    reference: str | None = None,
+    axes=None,
+) -> Figure:
+    """A metric by depth, a line a method and a panel a case.
 
-    `scores` has the columns of scores.csv; rows whose depth is no level ("all", a layer as
-    "100-300") are left out. `reference` chooses what was scored against, by default the first in
-    the table. Returns the figure. Raises ValueError where no row holds the metric by depth.
+    Args:
+        scores: the table of scores.csv; only rows of single levels are drawn.
+        metric: its name in the table.
+        ours: the method drawn in front, with its confidence interval.
+        reference: what was scored against; the first in the table by default.
+        axes: one axes a case to draw on.
+
+    Raises:
+        ValueError: the table has no scores of the metric by depth.
     """
     reference = scores["reference"].iloc[0] if reference is None else reference
     table = scores[(scores["metric"] == metric) & (scores["reference"] == reference)]
@@ -93,53 +120,46 @@ def error_by_depth(scores, *, metric="rmse", ours="reconstruction", reference=No
             label = method.replace("_", " ")
             panel.plot(rows["value"], rows["depth"], label=label, **styles[method])
             if method == ours:
-                panel.fill_betweenx(
-                    rows["depth"],
-                    rows["low"].astype(float),
-                    rows["high"].astype(float),
-                    color=styles[method]["color"],
-                    alpha=0.2,
-                    linewidth=0,
-                )
+                low, high = rows["low"].astype(float), rows["high"].astype(float)
+                band = {"color": styles[method]["color"], "alpha": 0.2, "linewidth": 0}
+                panel.fill_betweenx(rows["depth"], low, high, **band)
         panel.set_title(case)
         panel.set_xlabel(score_label(metric))
         panel.grid(alpha=0.3, linewidth=0.4)
-        depth_axis(panel, 1.04 * table["depth"], label=panel is grid[0, 0])
+        style.depth_axis(panel, 1.04 * table["depth"], label=panel is grid[0, 0])
         if metric in ("rmse", "mae", "crps", "spread"):
             panel.set_xlim(left=0)
     handles, labels = grid[0, 0].get_legend_handles_labels()
-    legend(grid, axes, handles[::-1], labels[::-1], min(len(methods), 1 + len(cases), 4))
+    style.legend(grid, axes, handles[::-1], labels[::-1], min(len(methods), 1 + len(cases), 4))
     return figure
 
 
 @mpl.rc_context(STYLE)
-def loss_curve(records, *, axes=None):
-    """Training and validation loss by step, one panel a stage; returns the figure.
+def loss_curve(records: Iterable[dict] | str | os.PathLike, *, axes=None) -> Figure:
+    """Training and validation loss by step, a panel a stage; logarithmic if all are positive.
 
-    `records` are dicts with step, stage, loss, validation (or none), or the path of metrics.jsonl.
-    The loss axis is logarithmic where every loss is positive.
+    Args:
+        records: dicts with `step`, `stage`, `loss` and, in some or none, `validation`; or the path
+            of metrics.jsonl.
+        axes: one axes a stage to draw on.
     """
-    is_path = isinstance(records, str | os.PathLike)
-    table = pd.read_json(records, lines=True) if is_path else pd.DataFrame(list(records))
+    if isinstance(records, str | os.PathLike):
+        table = pd.read_json(records, lines=True)
+    else:
+        table = pd.DataFrame(list(records))
     table = table.reindex(columns=table.columns.union(["validation"]))
     stages = list(dict.fromkeys(table["stage"]))
     width = min(1.0 + 2.8 * len(stages), 7.2)
     figure, grid = panels(1, len(stages), width=width, height=2.8, axes=axes)
     for panel, stage in zip(grid[0], stages, strict=True):
         rows = table[table["stage"] == stage].sort_values("step")
-        checked = rows.dropna(subset=["validation"])
-        panel.plot(rows["step"], rows["loss"], color=GREY, linewidth=0.9, label="Training")
-        if len(checked):
-            panel.plot(
-                checked["step"],
-                checked["validation"].astype(float),
-                "o-",
-                color=BLUE,
-                markersize=3,
-                linewidth=1.4,
-                label="Validation",
-            )
-        if (rows["loss"] > 0).all() and (checked["validation"].astype(float) > 0).all():
+        validated = rows.dropna(subset=["validation"])
+        validation = validated["validation"].astype(float)
+        panel.plot(rows["step"], rows["loss"], color=style.GREY, linewidth=0.9, label="Training")
+        if len(validated):
+            look = {"color": style.BLUE, "markersize": 3, "linewidth": 1.4}
+            panel.plot(validated["step"], validation, "o-", label="Validation", **look)
+        if (rows["loss"] > 0).all() and (validation > 0).all():
             panel.set_yscale("log")
             panel.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             panel.yaxis.set_major_formatter(lambda value, _: f"{value:g}")
@@ -151,27 +171,26 @@ def loss_curve(records, *, axes=None):
 
 
 @mpl.rc_context(STYLE)
-def scores_by_evaluations(table, *, axes=None):
-    """Scores by the number of the network's evaluations, one panel a score, a line a case.
+def scores_by_evaluations(table: pd.DataFrame, *, axes=None) -> Figure:
+    """Scores by the number of network evaluations a member, a panel a score and a line a case.
 
-    `table` is of `convergence.by_evaluations`. Returns the figure.
+    Args:
+        table: of `reconstruct.convergence.by_evaluations`.
+        axes: three axes to draw on.
     """
-    scores = ("rmse", "crps", "spread_skill")
+    scores, colours = (
+        ("rmse", "crps", "spread_skill"),
+        (style.SKY_BLUE, style.VERMILION, style.BLACK),
+    )
     numbers = sorted(table["evaluations"].unique())
     figure, grid = panels(1, len(scores), height=2.6, axes=axes)
     for panel, score in zip(grid[0], scores, strict=True):
-        for (case, rows), colour, dash in zip(table.groupby("case", sort=False), OTHERS[4:], "os^"):
+        for (case, rows), colour, marker in zip(table.groupby("case", sort=False), colours, "os^"):
             rows = rows.sort_values("evaluations")
-            panel.plot(rows["evaluations"], rows[score], f"{dash}-", color=colour, markersize=3)
-            last = rows[score].iloc[-1]
-            panel.annotate(
-                case,
-                (numbers[-1], last),
-                (0, 10),
-                textcoords="offset points",
-                ha="right",
-                fontsize=6,
-            )
+            panel.plot(rows["evaluations"], rows[score], f"{marker}-", color=colour, markersize=3)
+            end = numbers[-1], rows[score].iloc[-1]
+            text = {"textcoords": "offset points", "ha": "right", "fontsize": 6}
+            panel.annotate(case, end, (0, 10), **text)
         panel.set_xscale("log")
         panel.xaxis.set_major_locator(FixedLocator(numbers))
         panel.xaxis.set_minor_locator(NullLocator())
@@ -182,68 +201,84 @@ def scores_by_evaluations(table, *, axes=None):
     return figure
 
 
-def _zonal_power(field, segments, length):
-    """Mean power (wavenumber,) of rows cut into wet segments: detrended, Hann window."""
+def _zonal_power(
+    field: np.ndarray, rows: np.ndarray, starts: np.ndarray, length: int
+) -> np.ndarray:
+    """Mean power (…, wavenumber) of pieces of rows, detrended and under a Hann window.
+
+    Args:
+        field: (…, rows, columns).
+        rows: (pieces,) row of each piece.
+        starts: (pieces,) first column of each piece.
+        length: number of columns of a piece.
+    """
     from scipy.signal import detrend
 
-    rows, starts = segments
-    cuts = np.stack(
-        [field[..., row, start : start + length] for row, start in zip(rows, starts, strict=True)],
-        -2,
-    )
-    cuts = cuts[np.isfinite(cuts).all(-1)]
+    pieces = [field[..., row, start : start + length] for row, start in zip(rows, starts)]
+    stacked = np.stack(pieces, -2)
+    stacked = stacked[np.isfinite(stacked).all(-1)]
     window = np.hanning(length)
-    power = np.abs(np.fft.rfft(detrend(cuts, axis=-1) * window)) ** 2 / (window**2).sum()
+    power = np.abs(np.fft.rfft(detrend(stacked, axis=-1) * window)) ** 2 / (window**2).sum()
     return power.mean(0)
 
 
 @mpl.rc_context(STYLE)
-def spectra(reconstruction, *, case=None, time=None, depth=100.0, axes=None):
-    """Zonal power spectra of truth, ensemble mean and members at one level; returns the figure.
+def spectra(
+    reconstruction: xr.Dataset,
+    *,
+    case: str | None = None,
+    time=None,
+    depth: float = 100.0,
+    axes=None,
+) -> Figure:
+    """Zonal power spectra of truth, ensemble mean and members at one level.
 
-    Rows are cut into pieces half the domain wide that hold no land, detrended and windowed; their
-    powers are averaged. Raises ValueError where no piece of ocean is that wide.
+    Rows are cut into pieces without land, half the domain wide; the power of all pieces is
+    averaged.
+
+    Args:
+        reconstruction: the dataset of reconstruction.nc.
+        case: its name; the first by default.
+        time: date, nearest; the first by default.
+        depth: metres, nearest level.
+        axes: one axes to draw on.
+
+    Raises:
+        ValueError: no piece of ocean is that wide.
     """
-    chosen = select(reconstruction, case=case, time=time, depth=depth)
-    chosen = chosen.transpose(..., "latitude", "longitude")
-    length = chosen.sizes["longitude"] // 2
-    wet = np.lib.stride_tricks.sliding_window_view(np.asarray(chosen["ocean"]), length, axis=1)
-    rows, starts = np.nonzero(wet.all(-1)[:, :: max(length // 2, 1)])
+    level = select(reconstruction, case=case, time=time, depth=depth)
+    level = level.transpose(..., "latitude", "longitude")
+    length = level.sizes["longitude"] // 2
+    stride = max(length // 2, 1)
+    wet = np.lib.stride_tricks.sliding_window_view(np.asarray(level["ocean"]), length, axis=1)
+    rows, pieces = np.nonzero(wet.all(-1)[:, ::stride])
     if not rows.size:
         raise ValueError(
-            f"no row of ocean at {depth_label(chosen['depth'])} is {length} cells wide, "
+            f"no row of ocean at {depth_label(level['depth'])} is {length} cells wide, "
             "half the domain; choose a shallower depth"
         )
-    segments = rows, starts * max(length // 2, 1)
-    step = float(chosen["longitude"].diff("longitude").mean())
-    spacing = 111.195 * step * float(np.cos(np.deg2rad(chosen["latitude"])).mean())
+    step = float(np.radians(level["longitude"].diff("longitude").mean()))
+    spacing = EARTH_RADIUS * step * float(np.cos(np.deg2rad(level["latitude"])).mean())  # km
     wavenumber = np.fft.rfftfreq(length, spacing)[1:]
     figure, grid = panels(1, 1, width=3.8, height=3.2, axes=axes)
-    axes = grid[0, 0]
-    for name, label, colour, dash in (
-        ("members", "Members", ORANGE, "-"),
-        ("mean", "Ensemble mean", BLUE, "--"),
-        ("truth", "Truth", BLACK, "-"),
-    ):
-        field = np.asarray(chosen[name], dtype=float)
-        if not np.isfinite(field).any():
-            continue
-        power = _zonal_power(field, segments, length)[1:]
-        axes.loglog(wavenumber, power * spacing, dash, color=colour, linewidth=1.4, label=label)
-    lengths = [
-        km
-        for decade in (1, 10, 100, 1000, 10000)
-        for km in (2 * decade, 5 * decade, 10 * decade)
-        if wavenumber[0] <= 1 / km <= wavenumber[-1]
-    ]
-    axes.xaxis.set_major_locator(FixedLocator([1 / km for km in lengths]))
-    axes.xaxis.set_major_formatter(lambda value, _: f"{1 / value:.0f}")
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set(
-        xlabel="Wavelength (km)",
-        ylabel="Power (°C² km)",
-        title=f"{chosen['case'].item()}, {month_label(chosen['time'])}, {depth_label(chosen['depth'])}",
-    )
-    axes.grid(alpha=0.3, linewidth=0.4)
-    axes.legend(frameon=False)
+    panel = grid[0, 0]
+    looks = {
+        "members": {"label": "Members", "color": style.VERMILION, "linestyle": "-"},
+        "mean": {"label": "Ensemble mean", "color": style.BLUE, "linestyle": "--"},
+        "truth": {"label": "Truth", "color": style.BLACK, "linestyle": "-"},
+    }
+    for name, look in looks.items():
+        field = np.asarray(level[name], dtype=float)
+        if np.isfinite(field).any():
+            power = _zonal_power(field, rows, pieces * stride, length)[1:]
+            panel.loglog(wavenumber, power * spacing, linewidth=1.4, **look)
+    round_lengths = [digit * 10**decade for decade in range(5) for digit in (2, 5, 10)]  # km
+    shown = [1 / km for km in round_lengths if wavenumber[0] <= 1 / km <= wavenumber[-1]]
+    panel.xaxis.set_major_locator(FixedLocator(shown))
+    panel.xaxis.set_major_formatter(lambda value, _: f"{1 / value:.0f}")
+    panel.xaxis.set_minor_locator(NullLocator())
+    panel.set(xlabel="Wavelength (km)", ylabel="Power (°C² km)")
+    panel.set_title(case_title(level, depth_label(level["depth"])))
+    panel.grid(alpha=0.3, linewidth=0.4)
+    panel.legend(frameon=False)
     return figure

@@ -1,41 +1,26 @@
-"""Maps of fields, observations and reconstructions, each a figure fit for a paper.
+"""Maps of fields, observations and reconstructions, and the animation of a sample as it forms.
 
-Every function takes labelled arrays and returns its figure, unknown to pyplot: a notebook shows it
-once and nothing has to be closed. Where `axes` are given, GeoAxes of any projection and as many as
-there are panels, they are drawn on. Months and depths are chosen by the nearest label, cases by
-name. Land, hidden ocean, colours and shared limits are those of `drawing`; nothing is downloaded.
-
-A sample forming, as a GIF that a page can show.
+Every function takes labelled arrays and returns its figure. With `axes`, GeoAxes of any projection
+and one a panel, it draws on those. Months and depths are chosen by the nearest label, cases by
+name.
 """
 
 import io
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import xarray as xr
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
 
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.fields.reconstruction_file import select
-from ocean_lib.plots.labels import calibrated_suffix, depth_label, month_label
-from ocean_lib.plots.style import (
-    HIDDEN,
-    LAND,
-    OBSERVED,
-    SEA,
-    STYLE,
-    cell_positions,
-    colour_bar,
-    dots,
-    is_sparse,
-    legend,
-    map_base,
-    map_panels,
-    paint,
-    paint_observed,
-    robust_limits,
-    unit_label,
-)
+from ocean_lib.plots import painting, style
+from ocean_lib.plots.labels import calibrated_suffix, case_title, depth_label, nearest_levels
+from ocean_lib.plots.painting import paint, paint_observed
+from ocean_lib.plots.style import STYLE, Limits, colour_bar, figure_title, map_panels, robust_limits
 
 __all__ = [
     "denoising",
@@ -49,259 +34,297 @@ __all__ = [
 ]
 
 
-def _headline(figure, axes, title):
-    """The words above a figure of our own; one that axes were given of has its own."""
-    if axes is None:
-        figure.suptitle(title or "")
+FRAME, LAST_FRAME = 350, 2500  # duration in the animation, ms
 
 
 @mpl.rc_context(STYLE)
 def field_map(
-    field, *, axes=None, kind="temperature", limits=None, title=None, ocean=None, observations=None
-):
-    """One field (latitude, longitude) on a map, with its colour bar; returns the figure.
+    field: xr.DataArray,
+    *,
+    axes=None,
+    kind: str = "temperature",
+    limits: Limits | None = None,
+    title: str | None = None,
+    ocean: xr.DataArray | None = None,
+    observations: tuple | None = None,
+) -> Figure:
+    """One field with its colour bar.
 
-    `kind` is `temperature`, `difference` or `spread`; `limits` (low, high) default to robust ones;
-    `ocean` tells hidden cells from land where the field has gaps; `observations` are
-    (longitudes, latitudes) to mark.
-    Raises ValueError for a section (fewer than 2 rows or columns).
+    Args:
+        field: (latitude, longitude).
+        axes: one GeoAxes to draw on.
+        kind: `temperature`, `difference`, `spread` or the name of another variable.
+        limits: (low, high) of the colours; robust ones by default.
+        title: of the map.
+        ocean: (latitude, longitude), bool; tells unobserved ocean from land.
+        observations: (longitudes, latitudes) in degrees, marked on the map.
+
+    Raises:
+        ValueError: the field is a section (fewer than 2 rows or columns).
     """
     figure, grid = map_panels(field, 1, 1, extra=0.4, width=5.0, axes=axes)
-    axes = grid[0, 0]
-    mesh = paint(
-        axes,
-        field,
-        kind=kind,
-        limits=limits or robust_limits(field, kind=kind),
-        ocean=ocean,
-        title=title,
-    )
-    colour_bar(figure, mesh, axes, unit_label(field, kind))
+    limits = limits or robust_limits(field, kind=kind)
+    mesh = paint(grid[0, 0], field, kind=kind, limits=limits, ocean=ocean, title=title)
+    colour_bar(figure, mesh, grid[0, 0], style.unit_label(field, kind))
     if observations is not None:
-        dots(axes, *observations)
+        painting.dots(grid[0, 0], *observations)
     return figure
 
 
 @mpl.rc_context(STYLE)
-def small_multiples(panels, *, columns=None, title=None, ocean=None, limits=None, axes=None):
-    """Maps side by side from a list of (title, field (latitude, longitude), kind).
+def small_multiples(
+    panels: list[tuple[str, xr.DataArray, str]],
+    *,
+    columns: int | None = None,
+    title: str | None = None,
+    ocean: xr.DataArray | None = None,
+    limits: dict[str, Limits] | None = None,
+    axes=None,
+) -> Figure:
+    """Maps side by side; those of one kind share limits and a colour bar.
 
-    Panels of one kind share limits and a colour bar: below the row where there is one row, at the
-    right of the maps where there are several. `limits` {kind: (low, high)} replace the robust ones;
-    `ocean` (latitude, longitude) tells hidden cells from land; temperatures in under 3 % of it are
-    dots. Returns the figure.
+    Args:
+        panels: title, field (latitude, longitude) and kind of each map; see `field_map`.
+        columns: maps in a row; all of them by default.
+        title: of the figure.
+        ocean: (latitude, longitude), bool; tells unobserved ocean from land. With it, temperatures
+            in under 3 % of the ocean are drawn as dots.
+        limits: {kind: (low, high)} in place of robust ones.
+        axes: one GeoAxes a map to draw on.
     """
     columns = min(columns or len(panels), len(panels))
     rows = -(-len(panels) // columns)
-    figure, grid = map_panels(
-        panels[0][1], rows, columns, extra=0.9 if rows == 1 else 0.3, axes=axes
-    )
-    for spare in grid.flat[len(panels) :]:
-        spare.remove()
-    for kind in dict.fromkeys(panel[2] for panel in panels):
+    extra = 0.9 if rows == 1 else 0.3
+    figure, grid = map_panels(panels[0][1], rows, columns, extra=extra, axes=axes)
+    for empty in grid.flat[len(panels) :]:
+        empty.remove()
+    for kind in dict.fromkeys(kind for _, _, kind in panels):
         alike = [i for i, panel in enumerate(panels) if panel[2] == kind]
-        robust = robust_limits(*(panels[i][1] for i in alike), kind=kind)
-        shared = (limits or {}).get(kind, robust)
-        for i in alike:
-            one, (name, field, _) = grid.flat[i], panels[i]
-            place = {"title": name, "left": i % columns == 0, "bottom": i + columns >= len(panels)}
+        fields = [panels[i][1] for i in alike]
+        shared = (limits or {}).get(kind, robust_limits(*fields, kind=kind))
+        for i, field in zip(alike, fields, strict=True):
+            place: dict[str, Any] = {"left": i % columns == 0, "bottom": i + columns >= len(panels)}
+            place |= {"title": panels[i][0], "limits": shared, "ocean": ocean}
             if kind == "temperature" and ocean is not None:
-                mesh = paint_observed(one, field, field.notnull(), ocean, limits=shared, **place)
+                mesh = paint_observed(grid.flat[i], field, field.notnull(), **place)
             else:
-                mesh = paint(one, field, kind=kind, limits=shared, ocean=ocean, **place)
-        label = unit_label(panels[alike[0]][1], kind)
+                mesh = paint(grid.flat[i], field, kind=kind, **place)
+        label = style.unit_label(fields[0], kind)
         if rows == 1:
-            colour_bar(
-                figure,
-                mesh,
-                [grid.flat[i] for i in alike],
-                label,
-                "bottom",
-                aspect=18 * len(alike),
-                shrink=0.9,
-            )
+            size = {"aspect": 18 * len(alike), "shrink": 0.9}
+            colour_bar(figure, mesh, [grid.flat[i] for i in alike], label, "bottom", **size)
         else:
             colour_bar(figure, mesh, list(grid.flat[: len(panels)]), label, aspect=30)
-    _headline(figure, axes, title)
+    figure_title(figure, axes, title)
     return figure
 
 
 @mpl.rc_context(STYLE)
-def occlusion(field, observed, ocean, *, title=None, axes=None):
-    """What an observation pattern leaves: observed values, field, observed mask, ocean mask.
+def occlusion(
+    field: xr.DataArray,
+    observed: xr.DataArray,
+    ocean: xr.DataArray,
+    *,
+    title: str | None = None,
+    axes=None,
+) -> Figure:
+    """An observation pattern in four maps: observed values, field, observed mask, ocean mask.
 
-    All three are (latitude, longitude); `observed` and `ocean` bool. Returns the figure.
+    Args:
+        field: (latitude, longitude).
+        observed: (latitude, longitude), bool.
+        ocean: (latitude, longitude), bool.
+        title: of the figure.
+        axes: four GeoAxes to draw on.
     """
     observed, ocean = observed.astype(bool), ocean.astype(bool)
+    seen, water = observed & ocean, field.where(ocean)
     figure, grid = map_panels(field, 2, 2, extra=0.4, axes=axes)
-    limits = robust_limits(field.where(ocean))
-    paint_observed(
-        grid[0, 0], field, observed, ocean, limits=limits, title="Observed values", bottom=False
-    )
-    mesh = paint(
-        grid[0, 1],
-        field.where(ocean),
-        kind="temperature",
-        limits=limits,
-        title="Field",
-        left=False,
-        bottom=False,
-    )
-    colour_bar(figure, mesh, list(grid[0]), unit_label(field, "temperature"))
-    share = float((observed & ocean).sum()) / max(int(ocean.sum()), 1)
-    seen = f"Observed mask ({100 * share:.3g} %)"
-    for panel, mask, colour, name in (
-        (grid[1, 0], observed & ocean, OBSERVED, seen),
-        (grid[1, 1], ocean, SEA, "Ocean mask"),
-    ):
-        x, y, *_ = map_base(panel, field, ocean, title=name, left=panel is grid[1, 0])
-        panel.pcolormesh(
-            x,
-            y,
-            np.where(mask.transpose("latitude", "longitude"), 0.0, np.nan),
-            cmap=mpl.colors.ListedColormap([colour]),
-            rasterized=True,
-        )
-    names = {"observed": OBSERVED, "hidden": HIDDEN, "ocean": SEA, "land": LAND}
-    legend(grid, axes, [Patch(color=colour) for colour in names.values()], list(names), 4)
-    _headline(figure, axes, title)
+    top: dict[str, Any] = {"limits": robust_limits(water), "bottom": False}
+    paint_observed(grid[0, 0], field, observed, ocean, title="Observed values", **top)
+    mesh = paint(grid[0, 1], water, kind="temperature", title="Field", left=False, **top)
+    colour_bar(figure, mesh, list(grid[0]), style.unit_label(field, "temperature"))
+    share = 100 * (float(seen.sum()) / max(int(ocean.sum()), 1))
+    words = f"Observed mask ({share:.3g} %)"
+    painting.paint_mask(grid[1, 0], seen, ocean, style.OBSERVED, title=words)
+    painting.paint_mask(grid[1, 1], ocean, ocean, style.SEA, title="Ocean mask", left=False)
+    names = {"observed": style.OBSERVED, "hidden": style.HIDDEN}
+    names |= {"ocean": style.SEA, "land": style.LAND}
+    style.legend(grid, axes, [Patch(color=colour) for colour in names.values()], list(names), 4)
+    figure_title(figure, axes, title)
     return figure
 
 
 @mpl.rc_context(STYLE)
-def observing_month(field, columns, *, surface_observed=None, title=None, axes=None):
-    """A month as the observing system sees it: the field from above, profile positions on top.
+def observing_month(
+    field: xr.DataArray,
+    columns: xr.DataArray,
+    *,
+    surface_observed: xr.DataArray | None = None,
+    title: str | None = None,
+    axes=None,
+) -> Figure:
+    """One month as the observing system samples it: the surface, with profiles on top.
 
-    `field` (latitude, longitude), `columns` bool where a profile was taken; cells outside
-    `surface_observed` (clouds) are grey. Returns the figure.
+    Args:
+        field: (latitude, longitude), the surface.
+        columns: (latitude, longitude), bool, True where a profile was taken.
+        surface_observed: (latitude, longitude), bool; the rest is under cloud and drawn grey.
+        title: of the map.
+        axes: one GeoAxes to draw on.
     """
     ocean = field.notnull()
     seen = field if surface_observed is None else field.where(surface_observed.astype(bool))
     figure, grid = map_panels(field, 1, 1, extra=0.6, width=5.0, axes=axes)
-    mesh = paint(
-        grid[0, 0], seen, kind="temperature", limits=robust_limits(field), ocean=ocean, title=title
-    )
-    colour_bar(figure, mesh, grid[0, 0], unit_label(field, "temperature"))
-    longitude, latitude = cell_positions(columns.astype(bool) & ocean)
-    shown = {f"{longitude.size} profiles": dots(grid[0, 0], longitude, latitude, s=14)}
+    limits, panel = robust_limits(field), grid[0, 0]
+    mesh = paint(panel, seen, kind="temperature", limits=limits, ocean=ocean, title=title)
+    colour_bar(figure, mesh, panel, style.unit_label(field, "temperature"))
+    longitude, latitude = painting.cell_positions(columns.astype(bool) & ocean)
+    entries: dict[str, Any] = {}
+    entries[f"{longitude.size} profiles"] = painting.dots(panel, longitude, latitude, s=14)
     if surface_observed is not None:
-        shown["cloud"] = Patch(color=HIDDEN)
-    legend(grid, axes, list(shown.values()), list(shown), 2)
+        entries["cloud"] = Patch(color=style.HIDDEN)
+    style.legend(grid, axes, list(entries.values()), list(entries), 2)
     return figure
 
 
 @mpl.rc_context(STYLE)
-def reconstruction_maps(reconstruction, *, case=None, time=None, depths=(0, 100, 500), axes=None):
-    """Rows of depths; columns observed, truth, ensemble mean, error (mean - truth) and spread.
+def reconstruction_maps(
+    reconstruction: xr.Dataset,
+    *,
+    case: str | None = None,
+    time=None,
+    depths=(0, 100, 500),
+    axes=None,
+) -> Figure:
+    """Observations, truth, ensemble mean, error (mean - truth) and spread, a row a depth.
 
-    `reconstruction` is the dataset of reconstruction.nc; `depths` in metres, nearest levels, each
-    drawn once. Observed profiles are dots, also on the mean, error and spread; denser patterns are
-    cells. Returns the figure.
+    Sparse observations are dots, also on the mean, error and spread; denser ones are cells.
+
+    Args:
+        reconstruction: the dataset of reconstruction.nc.
+        case: its name; the first by default.
+        time: date, nearest; the first by default.
+        depths: metres, nearest levels, each drawn once.
+        axes: five GeoAxes a depth to draw on.
     """
-    chosen = select(reconstruction, case=case, time=time)
-    levels = chosen["depth"].sel(depth=list(depths), method="nearest").values
-    levels = list(dict.fromkeys(levels.tolist()))
-    figure, grid = map_panels(
-        chosen["truth"], len(levels), 5, width=7.8, extra=0.4 + 0.45 * len(levels), axes=axes
-    )
-    for row, depth in enumerate(levels):
-        level = chosen.sel(depth=depth)
-        ocean, seen, bottom = level["ocean"], grid[row, 0], row == len(levels) - 1
+    selected = select(reconstruction, case=case, time=time)
+    levels = nearest_levels(selected, depths)
+    size = {"width": 7.8, "extra": 0.4 + 0.45 * len(levels)}
+    figure, grid = map_panels(selected["truth"], len(levels), 5, **size, axes=axes)
+    for row, depth in zip(grid, levels, strict=True):
+        level, bottom = selected.sel(depth=depth), depth == levels[-1]
+        ocean, observed = level["ocean"], level["observed"]
         truth, mean, spread = (level[name].where(ocean) for name in ("truth", "mean", "spread"))
         limits = robust_limits(truth, mean)
-        paint_observed(seen, level["value"], level["observed"], ocean, limits=limits, bottom=bottom)
-        seen.set_ylabel(depth_label(depth), fontweight="bold")
-        for panel, field in zip(grid[row, 1:3], (truth, mean), strict=True):
+        paint_observed(row[0], level["value"], observed, ocean, limits=limits, bottom=bottom)
+        row[0].set_ylabel(depth_label(depth), fontweight="bold")
+        for panel, field in zip(row[1:3], (truth, mean), strict=True):
             mesh = paint(panel, field, kind="temperature", limits=limits, left=False, bottom=bottom)
-        colour_bar(
-            figure, mesh, list(grid[row, :3]), unit_label(truth, "temperature"), "bottom", aspect=50
-        )
-        for panel, field, kind in (
-            (grid[row, 3], mean - truth, "difference"),
-            (grid[row, 4], spread, "spread"),
-        ):
-            mesh = paint(
-                panel,
-                field,
-                kind=kind,
-                limits=robust_limits(field, kind=kind),
-                left=False,
-                bottom=bottom,
-            )
+        label = style.unit_label(truth, "temperature")
+        colour_bar(figure, mesh, list(row[:3]), label, "bottom", aspect=50)
+        errors = (mean - truth, "difference"), (spread, "spread")
+        for panel, (field, kind) in zip(row[3:], errors, strict=True):
+            limits = robust_limits(field, kind=kind)
+            mesh = paint(panel, field, kind=kind, limits=limits, left=False, bottom=bottom)
             colour_bar(figure, mesh, panel, "°C", "bottom", aspect=16)
-        if is_sparse(level["observed"], ocean):
-            for panel in grid[row, 2:]:
-                dots(
-                    panel,
-                    *cell_positions(level["observed"] & ocean),
-                    s=4,
-                    c="white",
-                    edgecolors="black",
-                )
-    names = ("Observed", "Truth", "Mean", "Mean − truth", "Spread" + calibrated_suffix(chosen))
+        if painting.is_sparse(observed, ocean):
+            places = painting.cell_positions(observed & ocean)
+            for panel in row[2:]:
+                painting.dots(panel, *places, s=4, c="white", edgecolors="black")
+    spread_name = "Spread" + calibrated_suffix(selected)
+    names = ("Observed", "Truth", "Mean", "Mean − truth", spread_name)
     for panel, name in zip(grid[0], names, strict=True):
         panel.set_title(name)
-    _headline(figure, axes, f"{chosen['case'].item()}, {month_label(chosen['time'])}")
+    figure_title(figure, axes, case_title(selected))
     return figure
 
 
-def members(reconstruction, *, case=None, time=None, depth=100.0, n=4, axes=None):
-    """Truth, ensemble mean and the first `n` members of one level on maps; returns the figure."""
-    chosen = select(reconstruction, case=case, time=time, depth=depth)
-    shown = [("Truth", chosen["truth"], "temperature"), ("Mean", chosen["mean"], "temperature")]
-    shown += [
-        (f"Member {i + 1}", chosen["members"].isel(member=i), "temperature")
-        for i in range(min(n, chosen.sizes["member"]))
-    ]
-    title = (
-        f"{chosen['case'].item()}, {month_label(chosen['time'])}, {depth_label(chosen['depth'])}"
-    )
-    panels = [(name, field.where(chosen["ocean"]), kind) for name, field, kind in shown]
+def members(
+    reconstruction: xr.Dataset,
+    *,
+    case: str | None = None,
+    time=None,
+    depth: float = 100.0,
+    n: int = 4,
+    axes=None,
+) -> Figure:
+    """Truth, ensemble mean and the first members at one level.
+
+    Args:
+        reconstruction: the dataset of reconstruction.nc.
+        case: its name; the first by default.
+        time: date, nearest; the first by default.
+        depth: metres, nearest level.
+        n: number of members.
+        axes: one GeoAxes a map to draw on.
+    """
+    level = select(reconstruction, case=case, time=time, depth=depth)
+    fields = {"Truth": level["truth"], "Mean": level["mean"]}
+    for i in range(min(n, level.sizes["member"])):
+        fields[f"Member {i + 1}"] = level["members"].isel(member=i)
+    panels = [(name, field.where(level["ocean"]), "temperature") for name, field in fields.items()]
+    title = case_title(level, depth_label(level["depth"]))
     return small_multiples(panels, columns=3, title=title, axes=axes)
 
 
-def denoising(steps, *, n=8, kind="temperature", title=None, axes=None):
-    """Sampling from noise to field: `n` of the steps (step, latitude, longitude) as small maps.
+def denoising(
+    steps: xr.DataArray,
+    *,
+    n: int = 8,
+    kind: str = "temperature",
+    title: str | None = None,
+    axes=None,
+) -> Figure:
+    """Sampling from noise to a field, as small maps.
 
-    `steps` carries the coordinate `noise_level`; the last is the finished field and sets the
-    limits. Returns the figure.
+    Args:
+        steps: (step, latitude, longitude) with the coordinate `noise_level`; the last one is the
+            finished field and sets the limits.
+        n: number of maps.
+        kind: see `field_map`.
+        title: of the figure.
+        axes: one GeoAxes a map to draw on.
     """
-    chosen = np.unique(np.linspace(0, steps.sizes["step"] - 1, n).round().astype(int))
-    panels = [
-        (f"noise {float(steps['noise_level'][i]):.2g}", steps.isel(step=i), kind) for i in chosen
-    ]
+    shown = np.unique(np.linspace(0, steps.sizes["step"] - 1, n).round().astype(int))
+    noise = steps["noise_level"]
+    panels = [(f"noise {float(noise[i]):.2g}", steps.isel(step=i), kind) for i in shown]
     limits = {kind: robust_limits(steps.isel(step=-1), kind=kind)}
     return small_multiples(panels, columns=4, title=title, limits=limits, axes=axes)
 
 
-EACH, LAST = 350, 2500  # ms a frame
-
-
 @mpl.rc_context(STYLE)
-def denoising_animation(steps, path, *, kind="temperature", title=None):
-    """From noise to field: a frame for each of the steps (step, latitude, longitude).
+def denoising_animation(
+    steps: xr.DataArray, path, *, kind: str = "temperature", title: str | None = None
+):
+    """Sampling from noise to a field, as a GIF with one frame a step.
 
-    `steps` carries the coordinate `noise_level`; the last is the finished field and sets the
-    limits. `path` ends in .gif. Returns it.
+    Args:
+        steps: as of `denoising`.
+        path: of the file to write, ending in .gif.
+        kind: see `field_map`.
+        title: of the figure.
+
+    Returns:
+        `path`.
     """
     last = steps.isel(step=-1).transpose("latitude", "longitude")
     figure, grid = map_panels(last, 1, 1, extra=0.5, width=4.2)
     mesh = paint(grid[0, 0], last, kind=kind, limits=robust_limits(last, kind=kind), title=" ")
-    colour_bar(figure, mesh, grid[0, 0], unit_label(steps, kind))
-    figure.suptitle(title)
+    colour_bar(figure, mesh, grid[0, 0], style.unit_label(steps, kind))
+    figure.suptitle(title or "")
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # frames are of one size
+    figure.set_layout_engine("none")  # all frames have the same layout
     frames = []
     for index in range(steps.sizes["step"]):
-        now = steps.isel(step=index).transpose("latitude", "longitude").where(last.notnull())
-        mesh.set_array(np.ma.masked_invalid(np.asarray(now, float)))
+        step = steps.isel(step=index).transpose("latitude", "longitude").where(last.notnull())
+        mesh.set_array(np.ma.masked_invalid(np.asarray(step, float)))
         grid[0, 0].set_title(f"noise {float(steps['noise_level'][index]):.2f}")
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png", dpi=110)
         frames.append(Image.open(buffer).convert("RGB"))
-    lasting = [EACH] * (len(frames) - 1) + [LAST]
+    options = {"save_all": True, "append_images": frames[1:], "loop": 0}
+    options["duration"] = [FRAME] * (len(frames) - 1) + [LAST_FRAME]
     with atomic_write(path) as beside:
-        frames[0].save(
-            beside, "GIF", save_all=True, append_images=frames[1:], duration=lasting, loop=0
-        )
+        frames[0].save(beside, "GIF", **options)
     return path

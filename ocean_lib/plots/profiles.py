@@ -1,136 +1,193 @@
-"""What an ensemble says about one place: a profile as a fan, beside what was measured nearby.
+"""Profiles: the ensemble at one place by depth, with the observed columns nearby.
 
-Depth runs downward on a square-root scale. The fan holds 90 % and half of the members; the lines
-are the mean and whatever it is compared with. Reconstructions come as the dataset of
-reconstruction.nc, of one case and month.
+Depth runs downward on a square-root scale. Shaded bands hold 90 % and 50 % of the members; lines
+are the mean, the truth and the other estimates. All functions take one case and date of
+reconstruction.nc, except `profile`, which selects them.
 """
+
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+import xarray as xr
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from ocean_lib.core.geometry import EARTH_RADIUS, wrap_longitude
 from ocean_lib.fields.reconstruction_file import select
-from ocean_lib.plots.labels import calibrated_suffix, month_label, place_label
-from ocean_lib.plots.style import STYLE, depth_axis, panels
+from ocean_lib.plots import style
+from ocean_lib.plots.labels import calibrated_suffix, case_title, place_label
+from ocean_lib.plots.style import STYLE, figure_title, panels
 
-__all__ = ["draw_profile", "observed_columns_near", "profile", "most_remote_column"]
+__all__ = ["draw_profile", "most_remote_column", "nearest_cell", "observed_columns_near", "profile"]
 
 
-BLACK, BLUE, ORANGE, GREY = "#000000", "#0072b2", "#d55e00", "#777777"
-OTHERS = ["#e69f00", "#009e73", "#cc79a7", "#56b4e9"]
-LINES = {
-    "truth": ("truth", BLACK, "-", 1.6),
-    "mean": ("ensemble mean", BLUE, "-", 1.4),
-    "background": ("background", ORANGE, "--", 1.0),
-    "climatology": ("climatology", GREY, ":", 1.2),
+LINES: dict[str, dict[str, Any]] = {
+    "truth": {"color": style.BLACK, "linestyle": "-", "linewidth": 1.6},
+    "mean": {"label": "ensemble mean", "color": style.BLUE, "linestyle": "-", "linewidth": 1.4},
+    "background": {"color": style.VERMILION, "linestyle": "--", "linewidth": 1.0},
+    "climatology": {"color": style.GREY, "linestyle": ":", "linewidth": 1.2},
 }
-EARTH = 111.195  # km a degree
+FURTHER_LINE: dict[str, Any] = {"linestyle": "-.", "linewidth": 1.2}
+FURTHER_COLOURS = (style.ORANGE, style.GREEN, style.PURPLE, style.SKY_BLUE)
 
 
-def observed_columns_near(chosen, row, column, *, within=60.0, most=5):
-    """The observed columns nearest to a cell: (km, dataset on depth) each, the nearest first.
-
-    `within` is in km, `most` how many of them. Empty where nothing is known of what was observed.
-    """
-    if "value" not in chosen:
-        return []
-    latitude, longitude = chosen["latitude"].values, chosen["longitude"].values
-    east = (longitude - longitude[column] + 180) % 360 - 180
-    east = np.cos(np.radians(latitude[row])) * east
-    apart = EARTH * np.hypot(latitude[:, None] - latitude[row], east)
-    seen = chosen["observed"].any("depth").transpose("latitude", "longitude").values
-    found = np.argwhere(seen & (apart <= within))
-    found = sorted(found.tolist(), key=lambda cell: apart[*cell])[:most]
-    return [(apart[i, j], chosen.isel(latitude=i, longitude=j)) for i, j in found]
+def nearest_cell(dataset: xr.Dataset, longitude: float, latitude: float) -> tuple[int, int]:
+    """(row, column) of the cell nearest to a place in degrees, longitude in any turn."""
+    east = wrap_longitude(dataset["longitude"].values - longitude)
+    north = dataset["latitude"].values - latitude
+    return int(abs(north).argmin()), int(abs(east).argmin())
 
 
-def draw_profile(axes, here, *, anomaly=False, beside=None, observed=(), label=True):
-    """One water column on `axes`: the members' fan, mean, truth, background and climatology.
+def observed_columns_near(
+    selected: xr.Dataset, row: int, column: int, *, within: float = 60.0, most: int = 5
+) -> list[tuple[float, xr.Dataset]]:
+    """The observed columns nearest to a cell.
 
     Args:
-        here: the dataset at one place, on (member, depth).
-        anomaly: draw departures from the climatology, of each place its own.
-        beside: {name: (depth,)} of further lines.    observed: of `nearby`, marked.
+        selected: one case and date of a reconstruction.
+        row: of the cell.
+        column: of the cell.
+        within: largest distance, km.
+        most: largest number of columns.
+
+    Returns:
+        Distance (km) and dataset (depth) of each, the nearest first; empty for a reconstruction
+        that holds no observations.
+    """
+    if "value" not in selected:
+        return []
+    latitude, longitude = selected["latitude"].values, selected["longitude"].values
+    east = np.cos(np.radians(latitude[row])) * wrap_longitude(longitude - longitude[column])
+    degrees = np.hypot(latitude[:, None] - latitude[row], east)
+    distance = EARTH_RADIUS * np.radians(degrees)
+    observed = selected["observed"].any("depth").transpose("latitude", "longitude").values
+    cells = np.argwhere(observed & (distance <= within)).tolist()
+    cells = sorted(cells, key=lambda cell: distance[*cell])[:most]
+    return [(distance[i, j], selected.isel(latitude=i, longitude=j)) for i, j in cells]
+
+
+def draw_profile(
+    axes: Axes,
+    column: xr.Dataset,
+    *,
+    anomaly: bool = False,
+    beside: Mapping[str, xr.DataArray] | None = None,
+    observed: Sequence[tuple[float, xr.Dataset]] = (),
+    label: bool = True,
+) -> None:
+    """Draw one water column: bands of the members, the lines of `LINES` and observed values.
+
+    Args:
+        axes: the panel.
+        column: the dataset at one place (member, depth). A single level is drawn as a slab.
+        anomaly: draw departures from the climatology of each column.
+        beside: {name: (depth,)} of further lines, four at most.
+        observed: of `observed_columns_near`; drawn as marks.
         label: whether to name the depth axis.
     """
-    ocean = np.asarray(here["ocean"], bool)
-    depth = np.asarray(here["depth"], float)[ocean]
-    base = np.asarray(here["climatology"], float)[ocean] if anomaly else np.zeros(depth.size)
-    slab = (lambda values: np.repeat(values, 2, -1)) if depth.size == 1 else lambda values: values
-    z = depth * [0.9, 1.1] if depth.size == 1 else depth  # a single level is drawn as a slab
+    ocean = np.asarray(column["ocean"], bool)
+    depth = np.asarray(column["depth"], float)[ocean]
+    climatology = np.asarray(column["climatology"], float)[ocean] if anomaly else 0.0
+    thickness, repeats = (np.array([0.9, 1.1]), 2) if depth.size == 1 else (1.0, 1)
+    z = depth * thickness
     members = np.empty((0, depth.size))
-    if "members" in here:
-        members = np.asarray(here["members"].transpose("member", "depth"), float)[:, ocean]
-        members = members[np.isfinite(members).any(1)] - base
+    if "members" in column:
+        members = np.asarray(column["members"].transpose("member", "depth"), float)[:, ocean]
+        members = members[np.isfinite(members).any(1)] - climatology
     if members.size:
-        low, lower, upper, high = slab(np.percentile(members, (5, 25, 75, 95), axis=0))
-        words = "calibrated" if calibrated_suffix(here) else "members"
-        look = {"color": BLUE, "linewidth": 0}
-        axes.fill_betweenx(z, low, high, alpha=0.18, label=f"{words} 5–95 %", **look)
-        axes.fill_betweenx(z, lower, upper, alpha=0.3, label=f"{words} 25–75 %", **look)
-    lines = {key: (here[key], *look) for key, look in LINES.items() if key in here}
-    for (name, values), colour in zip((beside or {}).items(), OTHERS):
-        lines[name] = values, name, colour, "-.", 1.2
-    for values, name, colour, dash, width in lines.values():
-        values = np.asarray(values, float)[ocean] - base
-        if np.isfinite(values).any():
-            axes.plot(slab(values), z, dash, label=name, color=colour, linewidth=width)
+        percentiles = np.percentile(members, (5, 25, 75, 95), axis=0)
+        low, lower, upper, high = np.repeat(percentiles, repeats, -1)
+        name = "calibrated" if calibrated_suffix(column) else "members"
+        bands = (low, high, 0.18, "5–95 %"), (lower, upper, 0.3, "25–75 %")
+        for left, right, alpha, share in bands:
+            band = axes.fill_betweenx(z, left, right, alpha=alpha, label=f"{name} {share}")
+            band.set(color=style.BLUE, linewidth=0)
+    lines: list[tuple[xr.DataArray, dict[str, Any]]] = [
+        (column[name], {"label": name} | look) for name, look in LINES.items() if name in column
+    ]
+    for (name, values), colour in zip((beside or {}).items(), FURTHER_COLOURS):
+        dashed: dict[str, Any] = {
+            "label": name,
+            "color": colour,
+            "linestyle": "-.",
+            "linewidth": 1.2,
+        }
+        lines.append((values, dashed))
+    for values, look in lines:
+        profile = np.asarray(values, float)[ocean] - climatology
+        if np.isfinite(profile).any():
+            axes.plot(np.repeat(profile, repeats), z, **look)
+    mark: dict[str, Any] = {"color": style.BLACK, "markersize": 3}
+    mark |= {"markerfacecolor": "white", "markeredgewidth": 0.7}
     for index, (_, other) in enumerate(observed):
-        seen = np.asarray(other["observed"], bool)
+        levels = np.asarray(other["observed"], bool)
         values = other["value"] - other["climatology"] if anomaly else other["value"]
-        look = {"color": BLACK, "markersize": 3, "markerfacecolor": "white", "markeredgewidth": 0.7}
-        words = f"observed, {observed[0][0]:.0f} to {observed[-1][0]:.0f} km away"
-        if index == 0:
-            look["label"] = words
-        axes.plot(np.asarray(values)[seen], np.asarray(other["depth"])[seen], "o", **look)
+        distances = f"observed, {observed[0][0]:.0f} to {observed[-1][0]:.0f} km away"
+        mark["label"] = distances if index == 0 else "_"  # one entry in the legend
+        axes.plot(np.asarray(values)[levels], np.asarray(other["depth"])[levels], "o", **mark)
     axes.grid(alpha=0.3, linewidth=0.4)
-    depth_axis(axes, 1.04 * z, label=label)
+    style.depth_axis(axes, 1.04 * z, label=label)
 
 
-def most_remote_column(chosen):
-    """(row, column) of the full-depth column farthest, level by level, from what was observed."""
+def most_remote_column(selected: xr.Dataset) -> tuple[int, int]:
+    """(row, column) of the full-depth column farthest, summed over levels, from observations."""
     from scipy.ndimage import distance_transform_edt
 
-    chosen = chosen.transpose(..., "depth", "latitude", "longitude")
-    ocean, observed = np.asarray(chosen["ocean"]), np.asarray(chosen["observed"])
-    distance = np.stack(
-        [
-            distance_transform_edt(~level) if level.any() else np.zeros(level.shape)
-            for level in observed & ocean
-        ]
-    )
+    selected = selected.transpose(..., "depth", "latitude", "longitude")
+    ocean, observed = np.asarray(selected["ocean"]), np.asarray(selected["observed"])
+    distance = np.zeros(ocean.shape)
+    for level, mask in enumerate(observed & ocean):
+        if mask.any():
+            distance[level] = distance_transform_edt(~mask)
     wet = ocean.sum(0)
     score = np.where(wet == wet.max(), (distance * ocean).sum(0), -1)
-    return np.unravel_index(int(score.argmax()), score.shape)
+    row, column = np.unravel_index(int(score.argmax()), score.shape)
+    return int(row), int(column)
 
 
 @mpl.rc_context(STYLE)
-def profile(reconstruction, *, case=None, time=None, latitude=None, longitude=None, axes=None):
-    """The fan of one place, left the temperature, right its departure from the climatology.
+def profile(
+    reconstruction: xr.Dataset,
+    *,
+    case: str | None = None,
+    time=None,
+    latitude: float | None = None,
+    longitude: float | None = None,
+    axes=None,
+) -> Figure:
+    """The profile of one place, as temperature and as departure from the climatology.
 
-    The place is the nearest cell, by default the full-depth column farthest from any observation;
-    the observed columns nearest to it are marked. `axes` are two. Returns the figure.
-    Raises ValueError on land.
+    Args:
+        reconstruction: the dataset of reconstruction.nc.
+        case: its name; the first by default.
+        time: date, nearest; the first by default.
+        latitude: degrees, nearest cell.
+        longitude: degrees, nearest cell. Without both, `most_remote_column`.
+        axes: two axes to draw on.
+
+    Raises:
+        ValueError: the place is on land.
     """
-    chosen = select(reconstruction, case=case, time=time)
+    selected = select(reconstruction, case=case, time=time)
     if latitude is None or longitude is None:
-        row, column = most_remote_column(chosen)
+        row, column = most_remote_column(selected)
     else:
-        away = (chosen["longitude"].values - longitude + 180) % 360 - 180
-        row, column = abs(chosen["latitude"].values - latitude).argmin(), abs(away).argmin()
-    here = chosen.isel(latitude=row, longitude=column)
-    if not np.asarray(here["ocean"]).any():
+        row, column = nearest_cell(selected, longitude, latitude)
+    place = selected.isel(latitude=row, longitude=column)
+    if not np.asarray(place["ocean"]).any():
         raise ValueError(
-            f"latitude {float(here['latitude']):.2f}, longitude {float(here['longitude']):.2f} "
+            f"latitude {float(place['latitude']):.2f}, longitude {float(place['longitude']):.2f} "
             "is land; choose a place in the ocean"
         )
     figure, grid = panels(1, 2, width=5.4, height=4.0, axes=axes, sharey=True)
-    seen = observed_columns_near(chosen, row, column)
-    for one, anomaly in zip(grid[0], (False, True), strict=True):
-        draw_profile(one, here, anomaly=anomaly, observed=seen, label=not anomaly)
+    observed = observed_columns_near(selected, row, column)
+    for panel, anomaly in zip(grid[0], (False, True), strict=True):
+        draw_profile(panel, place, anomaly=anomaly, observed=observed, label=not anomaly)
     grid[0, 0].set_xlabel("Temperature (°C)")
     grid[0, 1].set_xlabel("Departure from climatology (°C)")
     grid[0, 0].legend(loc="best", frameon=False)
-    if axes is None:
-        place = place_label(here["longitude"], here["latitude"])
-        figure.suptitle(f"{chosen['case'].item()}, {month_label(chosen['time'])}, {place}")
+    words = place_label(place["longitude"], place["latitude"])
+    figure_title(figure, axes, case_title(selected, words))
     return figure

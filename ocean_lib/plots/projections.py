@@ -1,29 +1,32 @@
-"""The projection that fits a region, and the degrees on a map's axes.
+"""Map projections: the one that suits a region, and degrees on the axes of a map.
 
-A region of up to 120 degrees that keeps off the poles is drawn in Mercator, the seas around a pole
-in polar stereographic, the globe in Equal Earth, whose cells are as large as they are, and a wide
-band in plate carrée. Every projection is centred on its field, so that no mesh is cut at the date
-line: longitudes run on past 180 degrees east as the field's do.
+Regions of up to 120 degrees away from the poles are drawn in Mercator, the seas around a pole in
+polar stereographic, the globe in Equal Earth, which preserves areas, and wide bands in plate
+carrée. Every projection is centred on its field, so that no cell is cut at the date line:
+longitudes run on past 180 degrees east as those of the field do.
 
 Reference: Šavrič et al. 2019, doi:10.1080/13658816.2018.1504949 (Equal Earth).
 """
 
 import cartopy.crs as crs
 import numpy as np
+import xarray as xr
+from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.path import Path
 from matplotlib.ticker import FixedLocator, MaxNLocator
 
+from ocean_lib.core.geometry import wrap_longitude
 from ocean_lib.plots.labels import degrees_label
 
-__all__ = ["cell_edges", "corners", "projection_for", "frame_map", "project", "unproject"]
+__all__ = ["cell_edges", "corners", "frame_map", "project", "projection_for", "unproject"]
 
 
-SEAM = 180 - 1e-6  # degrees from the centre: a hair farther and a point changes sides
-AROUND = 359.0  # degrees of longitude: all the way round
+SEAM = 180 - 1e-6  # degrees from the centre; a point any farther would change sides
+FULL_CIRCLE = 359.0  # degrees of longitude from which a field counts as global
 
 
-def cell_edges(centres):
-    """(n,) increasing cell centres to (n + 1,) edges, half way between neighbours."""
+def cell_edges(centres) -> np.ndarray:
+    """Edges (n + 1,) of cells with increasing centres (n,), half way between neighbours."""
     centres = np.asarray(centres, dtype=float)
     if centres.size == 1:
         return np.array([centres[0] - 0.5, centres[0] + 0.5])
@@ -31,22 +34,24 @@ def cell_edges(centres):
     return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
 
 
-def _degrees(field):
+def _edges_in_degrees(field: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    """Longitudes (columns + 1,) and latitudes (rows + 1,)."""
     longitude = cell_edges(field["longitude"])
     return longitude, np.clip(cell_edges(field["latitude"]), -90, 90)
 
 
-def projection_for(field):
-    """The cartopy projection for a field on (latitude, longitude).
+def projection_for(field: xr.DataArray) -> crs.Projection:
+    """The projection that suits the region of a field (latitude, longitude).
 
-    Raises ValueError for a section (fewer than 2 rows or columns).
+    Raises:
+        ValueError: the field is a section (fewer than 2 rows or columns).
     """
     if field.sizes["latitude"] < 2 or field.sizes["longitude"] < 2:
         raise ValueError(
-            f"a field of {field.sizes['latitude']} x {field.sizes['longitude']} cells "
-            "is not a map (2 x 2 at least); draw it with sections.section"
+            f"a map needs at least 2 x 2 cells, this field has {field.sizes['latitude']} x "
+            f"{field.sizes['longitude']}; draw it with sections.section"
         )
-    longitude, latitude = _degrees(field)
+    longitude, latitude = _edges_in_degrees(field)
     (south, north), span = latitude[[0, -1]], longitude[-1] - longitude[0]
     centre = (longitude[0] + longitude[-1]) / 2
     if max(-south, north) <= 75 and span <= 120:
@@ -60,39 +65,57 @@ def projection_for(field):
     return crs.PlateCarree(centre)
 
 
-def _centre(projection):
+def _centre(projection: crs.Projection) -> float:
     return projection.proj4_params.get("lon_0", projection.proj4_params.get("pm", 0))
 
 
-def project(projection, longitude, latitude):
-    """Degrees (arrays of one shape, longitudes in any turn) to x and y of the map, in its units."""
+def project(projection: crs.Projection, longitude, latitude) -> tuple[np.ndarray, np.ndarray]:
+    """Project degrees.
+
+    Args:
+        projection: of the map.
+        longitude: any shape, degrees in any turn.
+        latitude: the same shape, degrees.
+
+    Returns:
+        x and y, the same shape, in the units of the map.
+    """
     centre = _centre(projection)
-    away = np.asarray(longitude, dtype=float) - centre
-    # What lies more than half a turn away is given in another turn; the seam itself has two sides.
-    turned = (away + 180) % 360 - 180
-    away = np.clip(np.where(np.abs(away) > 180 + 1e-6, turned, away), -SEAM, SEAM)
+    offset = np.asarray(longitude, dtype=float) - centre
+    # Offsets beyond half a turn belong to another turn; the seam itself has two sides.
+    wrapped = wrap_longitude(offset)
+    offset = np.clip(np.where(np.abs(offset) > 180 + 1e-6, wrapped, offset), -SEAM, SEAM)
     latitude = np.clip(np.asarray(latitude, dtype=float), -90, 90)
-    points = projection.transform_points(crs.PlateCarree(centre), away, latitude)
+    points = projection.transform_points(crs.PlateCarree(centre), offset, latitude)
     return points[..., 0], points[..., 1]
 
 
-def unproject(projection, x, y):
-    """A point of the map to (longitude, latitude) in degrees, longitude in -180 … 180."""
+def unproject(projection: crs.Projection, x: float, y: float) -> tuple[float, float]:
+    """Longitude (-180 to 180) and latitude in degrees of a point of the map."""
     return crs.PlateCarree().transform_point(x, y, projection)
 
 
-def corners(projection, field):
-    """Corners of a field's cells on the map, x and y, both (rows + 1, columns + 1)."""
-    return project(projection, *np.meshgrid(*_degrees(field)))
+def corners(projection: crs.Projection, field: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+    """Corners of the cells of a field on the map: x and y, both (rows + 1, columns + 1)."""
+    return project(projection, *np.meshgrid(*_edges_in_degrees(field)))
 
 
-def frame_map(axes, field, *, left=True, bottom=True):
-    """Set the limits and degrees of a map of `field`; returns its cells' corners as of `edges`.
+def frame_map(
+    axes: GeoAxes, field: xr.DataArray, *, left: bool = True, bottom: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
+    """Set the limits and the degrees of a map.
 
-    `left` and `bottom` tell which degrees are written.
+    Args:
+        axes: the panel.
+        field: (latitude, longitude), for its region.
+        left: whether to label latitudes.
+        bottom: whether to label longitudes.
+
+    Returns:
+        `corners` of the field.
     """
     projection = axes.projection
-    longitude, latitude = _degrees(field)
+    longitude, latitude = _edges_in_degrees(field)
     x, y = corners(projection, field)
     if isinstance(projection, crs.EqualEarth):
         axes.set_global()
@@ -100,36 +123,40 @@ def frame_map(axes, field, *, left=True, bottom=True):
         axes.set_xlim(x.min(), x.max())
         axes.set_ylim(y.min(), y.max())
     if isinstance(projection, crs.Mercator | crs.PlateCarree):
-        _ticks(axes, longitude, latitude, left, bottom)
-        return x, y
-    around = longitude[-1] - longitude[0] >= AROUND
-    polar = isinstance(projection, crs.Stereographic)
+        _rectangular_ticks(axes, longitude, latitude, left, bottom)
+    else:
+        _curved_grid(axes, longitude[-1] - longitude[0] >= FULL_CIRCLE, left and bottom)
+    return x, y
+
+
+def _curved_grid(axes: GeoAxes, around: bool, labelled: bool) -> None:
+    """Grid lines; round the pole also a circular frame."""
+    polar = isinstance(axes.projection, crs.Stereographic)
     if polar and around:
         angle = np.linspace(0, 2 * np.pi, 181)
         circle = 0.5 + 0.5 * np.stack([np.cos(angle), np.sin(angle)], -1)
         axes.set_boundary(Path(circle, closed=True), axes.transAxes)
-    named = left and bottom
-    lines = axes.gridlines(draw_labels=named, color="black", alpha=0.15, linewidth=0.4)
+    lines = axes.gridlines(draw_labels=labelled, color="black", alpha=0.15, linewidth=0.4)
     lines.xlocator = MaxNLocator(4, steps=[1, 2, 5, 10])
     if around:
-        lines.xlocator = FixedLocator(np.arange(-180, 180, 45 if polar else 90))
+        lines.xlocator = FixedLocator(range(-180, 180, 45 if polar else 90))
     lines.ylocator = MaxNLocator(4, steps=[1, 1.5, 2, 3, 5, 10])
-    lines.x_inline, lines.top_labels, lines.right_labels = False, named and polar, named and polar
+    lines.x_inline = False
+    lines.top_labels = lines.right_labels = labelled and polar
     lines.xlabel_style = lines.ylabel_style = {"size": 6}
-    return x, y
 
 
-def _round_degrees(ends, length):
-    # `length` is the share of the longer side of the panel: a short side has room for fewer.
-    steps = [1, 2, 5, 10] if ends[-1] - ends[0] < 120 else [1, 3, 6, 9, 10]
-    number = max(round(4 * length), 1)
-    ticks = MaxNLocator(nbins=number, steps=steps).tick_values(ends[0], ends[-1])
-    ticks = ticks[(ticks >= ends[0]) & (ticks <= ends[-1])]
+def _round_degrees(edges: np.ndarray, share: float) -> np.ndarray:
+    """Degrees for ticks; `share` is the length of the side relative to the longer one."""
+    steps = [1, 2, 5, 10] if edges[-1] - edges[0] < 120 else [1, 3, 6, 9, 10]
+    number = max(round(4 * share), 1)
+    ticks = MaxNLocator(nbins=number, steps=steps).tick_values(edges[0], edges[-1])
+    ticks = ticks[(ticks >= edges[0]) & (ticks <= edges[-1])]
     # The narrowest panels have room for one label, in the middle.
     return ticks[len(ticks) // 2 :][:1] if number == 1 else ticks
 
 
-def _ticks(axes, longitude, latitude, left, bottom):
+def _rectangular_ticks(axes, longitude, latitude, left: bool, bottom: bool) -> None:
     (west, east), (south, north) = axes.get_xlim(), axes.get_ylim()
     shape = (north - south) / (east - west)
     columns = _round_degrees(longitude, min(1, 1 / shape))

@@ -1,258 +1,272 @@
-"""What lies under a line, and how it changes: sections and Hovmöller diagrams.
+"""Sections along a line and Hovmöller diagrams, both with truth, mean, error and spread.
 
-Each is a figure fit for a paper, from the dataset of reconstruction.nc, or is drawn on the `axes`
-given. A section's depth runs downward on a square-root scale, which gives the thermocline the room
-it needs and keeps the deep ocean in sight; the sea floor has the colour of land. Cells are drawn as
-they are, never interpolated: a line that crosses the grid shows the cells under it.
+Depth runs downward on a square-root scale, which resolves the thermocline and keeps the deep ocean
+in sight; the sea floor has the colour of land. Cells are drawn as they are, never interpolated: a
+line that crosses the grid shows the cells under it.
 
 Reference: Hovmöller 1949, doi:10.3402/tellusa.v1i2.8498.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import xarray as xr
-from matplotlib.colors import ListedColormap
+from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from ocean_lib.core.geometry import EARTH_RADIUS, wrap_longitude
 from ocean_lib.fields.reconstruction_file import select
-from ocean_lib.plots.labels import (
-    calibrated_suffix,
-    degrees_label,
-    depth_label,
-    month_label,
-    place_label,
-)
+from ocean_lib.plots import labels, style
+from ocean_lib.plots.labels import degrees_label
+from ocean_lib.plots.painting import outline, paint_section
 from ocean_lib.plots.projections import cell_edges
-from ocean_lib.plots.style import (
-    HIDDEN,
-    LAND,
-    STYLE,
-    colour_bar,
-    colour_map,
-    depth_axis,
-    depth_edges,
-    outline,
-    panels,
-    robust_limits,
-    unit_label,
-)
+from ocean_lib.plots.style import STYLE, colour_bar, figure_title, robust_limits
 
-__all__ = ["hovmoller", "paint_section", "section", "transect"]
+__all__ = ["hovmoller", "section", "transect"]
 
 
-DEGREE = 111_195.0  # metres
-MONTH = 31.0  # days
+LONGEST_ROW = 31.0  # days a row of a Hovmöller diagram covers at most
+ROUNDING = 1e-9  # degrees that a place may lie outside the field
+FEW_COLUMNS = 0.3  # share of observed columns from which their ticks would touch
 
 
-def transect(dataset, places):
-    """The cells under the great circles from place to place, a labelled (…, depth, distance).
+def transect(dataset: xr.Dataset, places: Sequence[tuple[float, float]]) -> xr.Dataset:
+    """The cells under the great circles that join places.
 
-    `places` are two or more of (longitude, latitude) in degrees; `distance` is in km from the
-    first, `along_longitude` and `along_latitude` lie on the circles. Where a circle leaves the
-    field between two places `inside` is False and nothing is known. Raises ValueError for a place
-    outside the field.
+    Args:
+        dataset: (…, latitude, longitude).
+        places: two or more (longitude, latitude) in degrees, longitude in any turn.
+
+    Returns:
+        The dataset (…, distance), with `distance` in km from the first place and the coordinates
+        `along_longitude` and `along_latitude` of the great circles. Where a circle leaves the field
+        between two places the coordinate `inside` is False and values are missing.
+
+    Raises:
+        ValueError: a place lies outside the field.
     """
     from pyproj import Geod
 
-    earth, west = Geod(ellps="WGS84"), cell_edges(dataset["longitude"])[0]
-    for axis, values in zip(("longitude", "latitude"), zip(*places, strict=True), strict=True):
-        ends = cell_edges(dataset[axis])[[0, -1]]
-        for value in values:
-            turned = west + (value - west) % 360 if axis == "longitude" else value
-            if not ends[0] <= turned <= ends[1]:
+    edges = {axis: cell_edges(dataset[axis])[[0, -1]] for axis in ("longitude", "latitude")}
+    bounds = {axis: ends + [-ROUNDING, ROUNDING] for axis, ends in edges.items()}
+    centre = bounds["longitude"].mean()
+    for place in places:
+        wrapped = wrap_longitude(place[0], centre), place[1]
+        for (axis, (low, high)), value, within in zip(bounds.items(), place, wrapped):
+            if not low <= within <= high:
                 raise ValueError(
-                    f"{axis} {value:g} is outside the field, {ends[0]:g} to {ends[1]:g}; "
+                    f"{axis} {value:g} is outside the field, {low:g} to {high:g}; "
                     "choose places within it"
                 )
     shrink = np.cos(np.radians(np.abs(dataset["latitude"]).max().item()))
-    sizes = [np.diff(dataset[name]).min() for name in ("latitude", "longitude")]
-    step = DEGREE * min(sizes[0], max(shrink, 0.1) * sizes[1])
-    along, distance = [], []
-    for (x, y), (x2, y2) in pairwise(places):
-        length = earth.inv(x, y, x2, y2)[2]
+    height, width = (np.diff(dataset[name]).min() for name in ("latitude", "longitude"))
+    step = 1000 * EARTH_RADIUS * np.radians(min(height, max(shrink, 0.1) * width))  # metres
+    earth, points, distances = Geod(ellps="WGS84"), [], [np.zeros(1)]
+    for start, end in pairwise(places):
+        length = earth.inv(*start, *end)[2]
         number = max(round(length / step), 1) + 1
-        line = earth.inv_intermediate(
-            x, y, x2, y2, number, initial_idx=0, terminus_idx=0, return_back_azimuth=False
-        )
-        along.append(np.stack([line.lons, line.lats]))
-        gone = distance[-1][-1] if distance else 0.0
+        ends: dict[str, Any] = {"initial_idx": 0, "terminus_idx": 0}
+        line = earth.inv_intermediate(*start, *end, number, return_back_azimuth=False, **ends)
+        points.append(np.stack([line.lons, line.lats]))
         # A line of no length is drawn a metre long.
-        distance.append(gone + np.linspace(0, max(length, 1.0) / 1000, number))
-    (longitude, latitude), distance = np.hstack(along), np.concatenate(distance)
-    keep = np.diff(distance, prepend=-1) > 0  # a corner is the end of one line and begins the next
-    along = {"longitude": west + (longitude[keep] - west) % 360, "latitude": latitude[keep]}
-    along = {name: xr.DataArray(values, dims="distance") for name, values in along.items()}
-    ends = {name: cell_edges(dataset[name])[[0, -1]] for name in along}
-    inside = [(ends[name][0] <= along[name]) & (along[name] <= ends[name][1]) for name in along]
-    inside = inside[0] & inside[1]
-    found = dataset.sel(along, method="nearest")
-    for name, part in found.data_vars.items():
-        if "distance" in part.dims:
-            found[name] = part & inside if part.dtype == bool else part.where(inside)
-    known = {"inside": inside, "along_longitude": along["longitude"]}
-    known |= {"along_latitude": along["latitude"], "distance": distance[keep]}
-    return found.assign_coords(known)
+        distances.append(distances[-1][-1] + np.linspace(0, max(length, 1.0) / 1000, number))
+    (longitude, latitude), distance = np.hstack(points), np.concatenate(distances[1:])
+    keep = np.diff(distance, prepend=-1) > 0  # a corner ends one line and begins the next
+    along = {
+        "longitude": xr.DataArray(wrap_longitude(longitude[keep], centre), dims="distance"),
+        "latitude": xr.DataArray(latitude[keep], dims="distance"),
+    }
+    inside = xr.ones_like(along["latitude"], bool)
+    for axis, (low, high) in bounds.items():
+        inside &= (low <= along[axis]) & (along[axis] <= high)
+    cells = dataset.sel(along, method="nearest")
+    for name, values in cells.data_vars.items():
+        if "distance" in values.dims:
+            cells[name] = values & inside if values.dtype == bool else values.where(inside)
+    circles = {f"along_{name}": values for name, values in along.items()}
+    return cells.assign_coords({"inside": inside, "distance": distance[keep], **circles})
 
 
-def paint_section(axes, x, y, field, ocean, *, kind, limits):
-    """One field (rows, columns) between edges `x` and `y`; returns the mesh.
-
-    Outside `ocean` lies the sea floor; ocean without a value is grey, as on maps; what a transect
-    has outside the field stays white.
-    """
-    wet = np.asarray(ocean, float)
-    if "inside" in ocean.coords:
-        wet = np.where(ocean["inside"], wet, np.nan)
-    base = {"cmap": ListedColormap([LAND, HIDDEN]), "vmin": 0, "vmax": 1, "rasterized": True}
-    axes.pcolormesh(x, y, np.ma.masked_invalid(wet), **base)
-    low, high = limits
-    values = np.ma.masked_invalid(np.asarray(field, float))
-    return axes.pcolormesh(
-        x, y, values, cmap=colour_map(kind)[0], vmin=low, vmax=high, rasterized=True
-    )
-
-
-def _four(chosen, x, y, observed, axes, height):
-    """Truth with observed cells outlined, mean, error and spread, on shared x and y."""
-    ocean = chosen["ocean"]
-    truth, mean, spread = (chosen[name].where(ocean) for name in ("truth", "mean", "spread"))
-    figure, grid = panels(2, 2, height=height, axes=axes, sharex=True, sharey=True)
+def _draw_four(
+    selected: xr.Dataset, x: np.ndarray, y: np.ndarray, axes, height: float
+) -> tuple[Figure, np.ndarray]:
+    """Truth with observed cells outlined, mean, error and spread, on shared edges `x` and `y`."""
+    ocean = selected["ocean"]
+    truth, mean, spread = (selected[name].where(ocean) for name in ("truth", "mean", "spread"))
+    figure, grid = style.panels(2, 2, height=height, axes=axes, sharex=True, sharey=True)
     limits = robust_limits(truth, mean)
-    shown = [
-        ("Truth, observed cells outlined", truth, "temperature", limits),
-        ("Ensemble mean", mean, "temperature", limits),
-    ]
-    shown += [
-        (name, field, kind, robust_limits(field, kind=kind))
-        for name, field, kind in (
-            ("Mean − truth", mean - truth, "difference"),
-            ("Spread" + calibrated_suffix(chosen), spread, "spread"),
-        )
-    ]
-    for one, (name, field, kind, extent) in zip(grid.flat, shown, strict=True):
-        mesh = paint_section(one, x, y, field, ocean, kind=kind, limits=extent)
-        one.set_title(name, pad=7)
+    fields = (
+        ("Truth, observed cells outlined", truth, "temperature"),
+        ("Ensemble mean", mean, "temperature"),
+        ("Mean − truth", mean - truth, "difference"),
+        ("Spread" + labels.calibrated_suffix(selected), spread, "spread"),
+    )
+    for panel, (title, field, kind) in zip(grid.flat, fields, strict=True):
+        own = limits if kind == "temperature" else robust_limits(field, kind=kind)
+        mesh = paint_section(panel, x, y, field, ocean, kind=kind, limits=own)
+        panel.set_title(title, pad=7)
         if kind != "temperature":
-            colour_bar(figure, mesh, one, unit_label(truth, kind))
-        elif one is grid[0, 1]:
-            colour_bar(figure, mesh, list(grid[0]), unit_label(truth, kind))
-    outline(grid[0, 0], x, y, np.asarray(observed), color="white", linewidth=0.5)
+            colour_bar(figure, mesh, panel, style.unit_label(truth, kind))
+        elif panel is grid[0, 1]:
+            colour_bar(figure, mesh, list(grid[0]), style.unit_label(truth, kind))
+    observed = np.asarray(selected["observed"] & ocean)
+    outline(grid[0, 0], x, y, observed, color="white", linewidth=0.5)
     return figure, grid
 
 
-def _row(chosen, latitude, longitude):
-    """The row (or column) of cells asked for, and the dimension that runs along it."""
+def _row_of_cells(
+    selected: xr.Dataset, latitude: float | None, longitude: float | None
+) -> tuple[xr.Dataset, str]:
+    """A row or column of cells, by default a row with much ocean; and the dimension along it."""
     if longitude is not None and latitude is not None:
         raise ValueError("a row of cells lies on one latitude or one longitude; give one of them")
     if longitude is not None:
-        return chosen.sel(longitude=longitude, method="nearest"), "latitude"
+        return selected.sel(longitude=longitude, method="nearest"), "latitude"
     if latitude is not None:
-        return chosen.sel(latitude=latitude, method="nearest"), "longitude"
-    # Among the rows with nearly the most ocean the one nearest the middle.
-    wet = chosen["ocean"].sum(
-        [dim for dim in ("depth", "longitude") if dim in chosen["ocean"].dims]
-    )
+        return selected.sel(latitude=latitude, method="nearest"), "longitude"
+    # Of the rows with nearly the most ocean the one nearest the middle.
+    dims = [dim for dim in ("depth", "longitude") if dim in selected["ocean"].dims]
+    wet = selected["ocean"].sum(dims)
     rows = np.nonzero(wet.values >= 0.97 * wet.values.max())[0]
     middle = rows[np.abs(rows - (wet.size - 1) / 2).argmin()]
-    return chosen.isel(latitude=int(middle)), "longitude"
+    return selected.isel(latitude=int(middle)), "longitude"
 
 
-def _degrees(grid, along):
-    for one in np.atleast_1d(grid):
-        one.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
-        one.xaxis.set_major_formatter(lambda value, _: degrees_label(value, along))
-
-
-def _across(chosen, along):
+def _row_label(row: xr.Dataset, along: str) -> str:
     across = "latitude" if along == "longitude" else "longitude"
-    return degrees_label(round(float(chosen[across]), 2), across)
+    return degrees_label(round(float(row[across]), 2), across)
+
+
+def _label_degrees(axes: Axes, along: str) -> None:
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter(lambda value, _: degrees_label(value, along))
 
 
 @mpl.rc_context(STYLE)
 def section(
-    reconstruction, *, case=None, time=None, latitude=None, longitude=None, line=None, axes=None
-):
-    """Truth, ensemble mean, error and spread along a line, depth downward; returns the figure.
+    reconstruction: xr.Dataset,
+    *,
+    case: str | None = None,
+    time=None,
+    latitude: float | None = None,
+    longitude: float | None = None,
+    line: Sequence[tuple[float, float]] | None = None,
+    axes=None,
+) -> Figure:
+    """Truth, ensemble mean, error and spread along a line, by depth.
 
-    The line is the row of cells nearest to `latitude`, the column nearest to `longitude`, or the
-    great circles through `line`, two or more places (longitude, latitude); by default a row with
-    most ocean. Observed cells are outlined on the truth and the columns holding any, where they are
-    few, ticked on top. `axes` are four. Raises ValueError where more than one line is given.
+    Observed cells are outlined on the truth; columns with observations are ticked at the top where
+    they are few.
+
+    Args:
+        reconstruction: the dataset of reconstruction.nc.
+        case: its name; the first by default.
+        time: date, nearest; the first by default.
+        latitude: degrees, nearest row of cells.
+        longitude: degrees, nearest column of cells.
+        line: two or more (longitude, latitude), joined by great circles. By default a row of cells
+            with much ocean.
+        axes: four axes to draw on.
+
+    Raises:
+        ValueError: more than one of `latitude`, `longitude` and `line` is given.
     """
-    chosen = select(reconstruction, case=case, time=time)
+    selected = select(reconstruction, case=case, time=time)
     if line is None:
-        chosen, along = _row(chosen, latitude, longitude)
-        words = _across(chosen, along)
+        selected, along = _row_of_cells(selected, latitude, longitude)
+        words = _row_label(selected, along)
     elif latitude is None and longitude is None:
-        chosen, along = transect(chosen, line), "distance"
-        words = " to ".join(place_label(*place) for place in line)
+        selected, along = transect(selected, line), "distance"
+        words = " to ".join(labels.place_label(*place) for place in line)
     else:
         raise ValueError("a section follows a latitude, a longitude or a line; give one of them")
-    chosen = chosen.transpose(..., "depth", along)
-    observed = chosen["observed"] & chosen["ocean"]
-    x, y = cell_edges(chosen[along]), depth_edges(chosen["depth"])
-    figure, grid = _four(chosen, x, y, observed, axes, 4.2)
-    columns = np.asarray(observed.any("depth"))
-    columns &= columns.mean() < 0.3  # ticks would touch where most columns hold a value
-    seen = np.asarray(chosen[along])[columns]
-    mark = {"color": "black", "markersize": 4, "markeredgewidth": 0.7, "clip_on": False}
-    for one in grid.flat:
-        if seen.size:  # an empty unclipped line has no extent, and would upset the layout
-            one.plot(seen, np.zeros(seen.size), "|", **mark)
-    for one in grid[:, 0]:
-        depth_axis(one, y)
-    for one in grid[1]:
+    selected = selected.transpose(..., "depth", along)
+    y = style.depth_edges(selected["depth"])
+    figure, grid = _draw_four(selected, cell_edges(selected[along]), y, axes, 4.2)
+    columns = np.asarray((selected["observed"] & selected["ocean"]).any("depth"))
+    if 0 < columns.mean() < FEW_COLUMNS:
+        observed = np.asarray(selected[along])[columns]
+        mark = {"color": "black", "markersize": 4, "markeredgewidth": 0.7, "clip_on": False}
+        for panel in grid.flat:
+            panel.plot(observed, np.zeros(observed.size), "|", **mark)
+    for panel in grid[:, 0]:
+        style.depth_axis(panel, y)
+    for panel in grid[1]:
         if along == "distance":
-            one.set_xlabel("Distance (km)")
+            panel.set_xlabel("Distance (km)")
         else:
-            _degrees(one, along)
-    if axes is None:
-        figure.suptitle(f"{chosen['case'].item()}, {month_label(chosen['time'])}, {words}")
+            _label_degrees(panel, along)
+    figure_title(figure, axes, labels.case_title(selected, words))
     return figure
 
 
-def _rows(days):
-    """Edges of rows for dates (days), which date each row shows, and whether it shows one.
+def _date_rows(days: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Rows of a Hovmöller diagram, with empty ones between dates that lie far apart.
 
-    A row is as high as the least time between two dates, a month at most: between dates that lie
-    farther apart there are rows that show none.
+    A row is as high as the shortest interval between two dates, `LONGEST_ROW` at most.
+
+    Args:
+        days: (dates,) increasing.
+
+    Returns:
+        Edges (rows + 1,) in days, index of the date (rows,), whether the row shows it (rows,).
     """
-    high = np.diff(days).min(initial=MONTH)
-    edges, rows, inside = [days[0] - high / 2], [], []
+    height = np.diff(days).min(initial=LONGEST_ROW)
+    edges, dates, filled = [days[0] - height / 2], [], []
     for date, day in enumerate(days):
-        if day - high / 2 > edges[-1] + high / 4:
-            edges, rows, inside = [*edges, day - high / 2], [*rows, date], [*inside, False]
-        edges, rows, inside = [*edges, day + high / 2], [*rows, date], [*inside, True]
-    return np.array(edges), rows, np.array(inside)
+        if day - height / 2 > edges[-1] + height / 4:
+            edges, dates, filled = [*edges, day - height / 2], [*dates, date], [*filled, False]
+        edges, dates, filled = [*edges, day + height / 2], [*dates, date], [*filled, True]
+    return np.array(edges), np.array(dates), np.array(filled)
 
 
 @mpl.rc_context(STYLE)
-def hovmoller(reconstruction, *, case=None, latitude=None, longitude=None, depth=100.0, axes=None):
-    """Truth, ensemble mean, error and spread of a row of cells at one depth, month over month.
+def hovmoller(
+    reconstruction: xr.Dataset,
+    *,
+    case: str | None = None,
+    latitude: float | None = None,
+    longitude: float | None = None,
+    depth: float = 100.0,
+    axes=None,
+) -> Figure:
+    """Truth, ensemble mean, error and spread of a row of cells at one depth, by date.
 
-    The row is the nearest to `latitude` (or the column to `longitude`), by default one with most
-    ocean; observed cells are outlined on the truth. `axes` are four. Returns the figure.
+    Observed cells are outlined on the truth.
+
+    Args:
+        reconstruction: the dataset of reconstruction.nc.
+        case: its name; the first by default.
+        latitude: degrees, nearest row of cells.
+        longitude: degrees, nearest column of cells. Without both, a row with much ocean.
+        depth: metres, nearest level.
+        axes: four axes to draw on.
+
+    Raises:
+        ValueError: both `latitude` and `longitude` are given.
     """
-    chosen = select(reconstruction.rename(time="months"), case=case, depth=depth)
-    chosen, along = _row(chosen, latitude, longitude)
-    chosen = chosen.transpose(..., "months", along)
-    chosen["ocean"] = chosen["ocean"].broadcast_like(chosen["truth"])
-    y, rows, inside = _rows(date2num(chosen["months"].values))
-    inside = inside[:, None] & np.ones(chosen.sizes[along], bool)
-    chosen = chosen.isel(months=rows).assign_coords(inside=(("months", along), inside))
+    # Under another name `select` keeps all dates.
+    selected = select(reconstruction.rename(time="date"), case=case, depth=depth)
+    selected, along = _row_of_cells(selected, latitude, longitude)
+    selected = selected.transpose(..., "date", along)
+    selected["ocean"] = selected["ocean"].broadcast_like(selected["truth"])
+    y, dates, filled = _date_rows(date2num(selected["date"].values))
+    filled = filled[:, None] & np.ones(selected.sizes[along], bool)
+    selected = selected.isel(date=dates).assign_coords(inside=(("date", along), filled))
     for name in ("ocean", "observed"):
-        chosen[name] = chosen[name] & chosen["inside"]
-    x, observed = cell_edges(chosen[along]), chosen["observed"] & chosen["ocean"]
-    figure, grid = _four(chosen, x, y, observed, axes, 4.6)
+        selected[name] = selected[name] & selected["inside"]
+    figure, grid = _draw_four(selected, cell_edges(selected[along]), y, axes, 4.6)
     for panel in grid[:, 0]:
         locator = AutoDateLocator()
         panel.yaxis.set_major_locator(locator)
         panel.yaxis.set_major_formatter(ConciseDateFormatter(locator))
-    _degrees(grid[1], along)
-    if axes is None:
-        words = f"{depth_label(chosen['depth'])}, {_across(chosen, along)}"
-        figure.suptitle(f"{chosen['case'].item()}, {words}")
+    for panel in grid[1]:
+        _label_degrees(panel, along)
+    words = f"{labels.depth_label(selected['depth'])}, {_row_label(selected, along)}"
+    figure_title(figure, axes, f"{selected['case'].item()}, {words}")
     return figure

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import xarray as xr
 from pictured import bars, make_reconstruction, make_steps, panels
+from PIL import Image
 
 from ocean_lib.fields import reconstruction_file
-from ocean_lib.plots import maps, sections, style
-from ocean_lib.plots import profiles as fans
+from ocean_lib.plots import maps, painting, profiles, sections, style
 
 mpl.use("Agg")
 
@@ -58,7 +58,7 @@ def test_positions_agree_with_cartopy(level):
     import cartopy.crs as crs
 
     axes = panels(maps.field_map(level["truth"]))[0]
-    style.dots(axes, [178.25, 181.5], [33.5, 35.75])
+    painting.dots(axes, [178.25, 181.5], [33.5, 35.75])
     ours = axes.collections[-1].get_offsets()
     theirs = axes.projection.transform_points(
         crs.PlateCarree(), np.array([178.25, 181.5]), np.array([33.5, 35.75])
@@ -67,7 +67,7 @@ def test_positions_agree_with_cartopy(level):
 
 
 def test_a_section_is_not_a_map(level):
-    with pytest.raises(ValueError, match="1 x 51 cells .* sections.section"):
+    with pytest.raises(ValueError, match="has 1 x 51; .* sections.section"):
         maps.field_map(level["truth"].isel(latitude=[0]))
 
 
@@ -80,7 +80,7 @@ def test_coast_is_the_edge_of_the_mask():
     figure = style.new_figure()
     axes = figure.subplots()
     inside = np.array([[True, False, False], [True, True, False]])
-    style.outline(axes, np.arange(4), np.arange(3), inside, color="k")
+    painting.outline(axes, np.arange(4), np.arange(3), inside, color="k")
     segments = {tuple(map(tuple, s)) for s in np.asarray(axes.collections[0].get_segments())}
     assert segments == {((1, 0), (1, 1)), ((2, 1), (2, 2)), ((1, 1), (2, 1))}
 
@@ -113,7 +113,7 @@ def test_nothing_everything_and_no_ocean(reconstruction, level, seen):
     for dataset in (extreme, dry):
         for figure in (
             maps.reconstruction_maps(dataset, depths=[0, 900]),
-            fans.profile(dataset),
+            profiles.profile(dataset),
             sections.section(dataset),
             maps.members(dataset, depth=900),
         ):
@@ -177,6 +177,23 @@ def test_denoising_starts_in_noise_and_ends_in_the_field(level):
     assert len(titles) == 6 and titles[0] == "noise 1" and titles[-1] == "noise 0"
     assert limits(panels(figure)[0]) == style.robust_limits(level["truth"])
     assert bars(figure) == ["Temperature (°C)"]
+
+
+def test_a_gif_has_a_frame_for_every_step_and_rests_on_the_last(tmp_path):
+    small = make_reconstruction(rows=21, columns=27, members=2)
+    steps = make_steps(reconstruction_file.select(small, depth=100)["truth"], n=5)
+    path = maps.denoising_animation(steps, tmp_path / "forming.gif", title="100 m")
+    with Image.open(path) as gif:
+        assert gif.n_frames == 5 and gif.info["loop"] == 0
+        frames, durations = [], []
+        for index in range(5):
+            gif.seek(index)
+            frames.append(np.asarray(gif.convert("RGB"), float))
+            durations.append(gif.info["duration"])
+    assert durations[:4] == [350] * 4 and durations[4] == 2500
+    apart = [abs(frame - frames[-1]).mean() for frame in frames]
+    assert apart[0] > apart[2] > apart[3] > apart[4] == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["forming.gif"]
 
 
 def test_a_reconstruction_is_drawn_as_read_from_its_file(reconstruction, tmp_path):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from ocean_lib.plots import maps, projections, style
+from ocean_lib.plots import maps, painting, projections
 
 mpl.use("Agg")
 
@@ -90,7 +90,7 @@ def test_maps_are_drawn_on_the_axes_given():
 def test_a_coast_on_a_bent_grid_is_the_edge_of_its_cells():
     field = make("arctic")
     x, y = projections.corners(projections.projection_for(field), field)
-    lines = style.coast_lines(x, y, field.notnull().values)
+    lines = painting.coast_lines(x, y, field.notnull().values)
     # The coast runs along one meridian and its seam: two edges of each row.
     assert lines.shape == (20, 2, 2)
     np.testing.assert_allclose(lines[:, 0], np.stack([x[:-1, 3], y[:-1, 3]], -1))

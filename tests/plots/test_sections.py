@@ -7,7 +7,7 @@ from matplotlib.dates import date2num
 from pictured import bars, make_reconstruction, panels
 
 from ocean_lib.fields import reconstruction_file
-from ocean_lib.plots import sections, style
+from ocean_lib.plots import painting, projections, sections, style
 
 mpl.use("Agg")
 
@@ -103,13 +103,13 @@ def test_months_that_nobody_reconstructed_stay_empty():
 def test_unobserved_ocean_is_no_sea_floor(reconstruction):
     one = reconstruction_file.select(reconstruction, case="profiles 1.2 %").isel(latitude=18)
     axes = mpl.figure.Figure().subplots()
-    x, y = sections.cell_edges(one["longitude"]), style.depth_edges(one["depth"])
+    x, y = projections.cell_edges(one["longitude"]), style.depth_edges(one["depth"])
     nothing = one["value"].where(False).transpose("depth", "longitude")
     ocean = one["ocean"].transpose("depth", "longitude")
-    sections.paint_section(axes, x, y, nothing, ocean, kind="temperature", limits=(0, 1))
+    painting.paint_section(axes, x, y, nothing, ocean, kind="temperature", limits=(0, 1))
     base = axes.collections[0]
     np.testing.assert_array_equal(base.get_array(), ocean.values)
-    assert [mpl.colors.to_hex(base.cmap(k)) for k in (0, 1)] == [sections.LAND, sections.HIDDEN]
+    assert [mpl.colors.to_hex(base.cmap(k)) for k in (0, 1)] == [style.LAND, style.HIDDEN]
 
 
 def test_a_circle_that_leaves_the_field_is_empty_there():
