@@ -16,6 +16,7 @@ import pandas as pd
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.reconstruct.convergence import score_by_evaluations
+from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.runs.paths import device_name, workspace
 from ocean_lib.runs.progress_bar import progress
 
@@ -37,7 +38,8 @@ def main() -> None:
     cases = {name: seen.isel(time=chosen) for name, seen in ocean.observations.items()}
     tables = []
     for sampler in ("dpm++", "ddim"):
-        choices = {"sampler": sampler, "members": asked.members, "device": device_name()}
+        choices = {"sampling": Sampling(sampler=sampler), "members": asked.members}
+        choices["device"] = device_name()
         shown = partial(progress, total=len(cases) * len(EVALUATIONS), label=sampler)
         table = score_by_evaluations(model, fields, cases, EVALUATIONS, progress=shown, **choices)
         tables.append(table.assign(sampler=sampler))

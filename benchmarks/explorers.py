@@ -20,6 +20,7 @@ from ocean_lib.explore import explorer
 from ocean_lib.fields import reconstruction_file
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.reconstruct import ensemble
+from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.runs.paths import open_run
 from ocean_lib.store.store import Store
 
@@ -81,7 +82,8 @@ def main() -> None:
     seen = reconstruction_file.observations_of_case(result, str(result["case"].values[-1])).isel(
         time=[0]
     )
-    steps = ensemble.denoising_steps(Densifier.load(here.checkpoint), seen, 110.0, steps=8)
+    model = Densifier.load(here.checkpoint)
+    steps = ensemble.denoising_steps(model, seen, 110.0, sampling=Sampling(8))
     makers = {
         "masks": lambda: explorer.explore_masks(month),
         "reconstruction": lambda: explorer.explore_reconstruction(result, baselines),

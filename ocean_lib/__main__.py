@@ -87,23 +87,26 @@ def _reconstruct_options(commands) -> None:
     )
 
 
-def _reconstruct(checkpoint, observations, output, device, **choices) -> int:
+def _reconstruct(
+    checkpoint, observations, output, device, *, steps, sampler, seed, tile, **choices
+) -> int:
     from functools import partial
-    from pathlib import Path
 
-    from ocean_lib.observations import profiles
-    from ocean_lib.reconstruct import from_files
     from ocean_lib.reconstruct.from_files import reconstruct_files
+    from ocean_lib.reconstruct.sampling import Sampling
     from ocean_lib.runs.paths import device_name
     from ocean_lib.runs.progress_bar import progress
 
     shown = partial(progress, label="rows")
     try:
-        if profiles.is_profiles(observations):
-            gridded = Path(output).with_suffix(".observations.nc")
-            observations = from_files.prepare_profiles(observations, checkpoint, gridded)
         path = reconstruct_files(
-            checkpoint, observations, output, device=device_name(device), progress=shown, **choices
+            checkpoint,
+            observations,
+            output,
+            sampling=Sampling(steps, sampler, seed, tile, chunk=4),
+            device=device_name(device),
+            progress=shown,
+            **choices,
         )
     except (ValueError, OSError) as error:
         raise RunError(str(error)) from error

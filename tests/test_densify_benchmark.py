@@ -134,7 +134,7 @@ def test_scores_are_those_of_plain_numpy(ocean, guess):
         ):  # fmt: skip
             square = np.where(hidden, mean.transpose(*truth_dims(ocean)).values - truth, 0) ** 2
             expected = np.sqrt((square * weight).sum() / weight.sum())
-            row = table[(table.case == case) & (table.method == method) & (table.depth == "all")]
+            row = table[(table.case == case) & (table.method == method) & (table.layer == "all")]
             got = row[row.metric == "rmse"].value.item()
             assert got == pytest.approx(expected, rel=1e-4)
     assert (table.ocean == "small").all()
@@ -201,7 +201,7 @@ def test_a_pool_is_scored_as_its_parts(ocean, guess):
         score.score(place, {c: {"mine": r} for c, r in given.items()}, "mine")
         for place, given in ((ocean, one), (twice, both))
     ]
-    one, two = (t[(t.metric == "rmse") & (t.depth == "all")].reset_index() for t in tables)
+    one, two = (t[(t.metric == "rmse") & (t.layer == "all")].reset_index() for t in tables)
     np.testing.assert_allclose(two.value, one.value, rtol=1e-6)
     assert (two.n == 2 * one.n).all()
 
@@ -219,7 +219,8 @@ def test_what_is_exported_is_what_may_be_seen(ocean, small_store, tmp_path):
 def test_new_scores_replace_the_old_ones_of_the_same_method():
     def rows(method, value):
         given = {"ocean": "demo_1", "case": "half", "method": method, "reference": "truth"}
-        return {**given, "depth": "all", "metric": "rmse", "value": value}
+        given |= {"layer": "all", "depth": np.nan, "block": None}
+        return {**given, "metric": "rmse", "value": value}
 
     new = pd.DataFrame([rows("linear", 1.0)])
     old = pd.DataFrame([rows("linear", 2.0), rows("network", 3.0)])
@@ -292,18 +293,23 @@ def test_a_network_moved_to_its_own_ocean_is_itself(small_store, ocean):
     from ocean_lib.model.background import fit_background
     from ocean_lib.model.densifier import Densifier
     from ocean_lib.reconstruct.ensemble import reconstruct
+    from ocean_lib.reconstruct.sampling import Sampling
 
     torch.manual_seed(0)
     tuned = fit_background(small_store, [PATTERNS["profiles"]], evaluations=3)
     model = Densifier(small_store.statistics(), tuned, network=TINY)
     seen = ocean.observations["profiles"].isel(time=[0])
     elsewhere = moved(model, small_store, [PATTERNS["profiles"]], evaluations=3)
-    one, two = (reconstruct(each, seen, members=2, steps=2) for each in (model, elsewhere))
+    one, two = (
+        reconstruct(each, seen, members=2, sampling=Sampling(2)) for each in (model, elsewhere)
+    )
     xr.testing.assert_equal(one, two)
     # Elsewhere it keeps its weights and takes that ocean's climatology.
     elsewhere.statistics["harmonic"] = elsewhere.statistics.harmonic + 1
     assert elsewhere.regressor is model.regressor
-    away = reconstruct(elsewhere, seen, members=2, steps=2).climatology - one.climatology
+    away = (
+        reconstruct(elsewhere, seen, members=2, sampling=Sampling(2)).climatology - one.climatology
+    )
     assert float(away.mean()) > 0.5
 
 

@@ -149,7 +149,7 @@ def test_scores_and_files_tell_them_apart(salty, model, tmp_path):
     area = area.where(area.depth > 5, 0)
     square = (drawn["floats"].salinity_mean - test.salinity) ** 2
     expected = float(((square * area).sum() / area.sum()) ** 0.5)
-    row = scores.query("method == 'reconstruction' and depth == 'all' and metric == 'rmse'")
+    row = scores.query("method == 'reconstruction' and layer == 'all' and metric == 'rmse'")
     assert float(row.value.iloc[0]) == pytest.approx(expected, rel=2e-3)
 
 

@@ -18,6 +18,7 @@ from ocean_lib.fields import reconstruction_file
 from ocean_lib.model.background import fit_background
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.reconstruct.ensemble import reconstruct
+from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.runs.paths import device_name, workspace
 from ocean_lib.scores import calibration
 from ocean_lib.store.store import Store
@@ -79,7 +80,9 @@ def network(
     """
     found: dict[str, dict[str, xr.Dataset]] = {}
     for case, seen in observations.items():
-        drawn = reconstruct(model, seen, members=MEMBERS, steps=STEPS, device=device_name())
+        drawn = reconstruct(
+            model, seen, members=MEMBERS, sampling=Sampling(STEPS), device=device_name()
+        )
         ensemble = drawn[["mean", "members"]]
         made = {f"{OURS}'s background": drawn[["background"]].rename(background="mean")}
         if "deviation" in drawn:
@@ -114,7 +117,9 @@ def run(name: str) -> None:
     if name not in OCEANS:
         print(f"{name}: training its network")
         model = section_network.trained(store, specifications, results.file(name, OURS).parent)
-        fitted = section_network.fitted(model, store, specifications, members=MEMBERS, steps=STEPS)
+        fitted = section_network.fitted(
+            model, store, specifications, members=MEMBERS, sampling=Sampling(STEPS)
+        )
         _keep(name, network(model, {case: seen for case, (_, seen) in cases.items()}, fitted))
         return
     demo = workspace() / "outputs" / "demo"

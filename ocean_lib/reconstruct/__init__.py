@@ -11,7 +11,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "convergence": ["score_by_evaluations"],
         "ensemble": ["denoising_steps", "reconstruct"],
         "from_files": ["prepare_profiles", "reconstruct_files"],
-        "self_check": ["self_check"],
+        "sampling": ["Sampling"],
+        "self_check": ["run_self_check"],
         "withheld": ["choose_withheld", "score_withheld"],
     },
 )

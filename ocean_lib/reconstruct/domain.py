@@ -1,14 +1,15 @@
-"""One date over a domain of any size: what is known of it, tile by tile, and what is made of it.
+"""One date over a domain of any size: its observations, first guess and samples, tile by tile.
 
 On each tile the networks see what they saw in training: a patch, its observations, and the
-background computed from these.  What they predict is blended at every sampling step, and noise is
-drawn once for the domain, so that overlapping tiles denoise the same noise.  All that is as large
-as the domain can lie on disk; what is held in memory is bounded by the tile.
+background computed from them.  Predictions are blended at every sampling step, and the noise is
+drawn once for the whole domain, so that overlapping tiles denoise the same noise.  Arrays as large
+as the domain can lie on disk; memory is bounded by the tile.
 
 Reference: Bar-Tal et al. 2023, arXiv 2302.08113 (blending at every step).
 """
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -27,114 +28,147 @@ from ocean_lib.observations.batch import (
     standardise,
     with_background,
 )
+from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.reconstruct.tiles import PIECE, Tile, Tiles
 from ocean_lib.store.climatology import climatology_at
 
-__all__ = ["Domain", "Noise"]
+__all__ = ["Domain", "Noise", "dates_within_reach"]
+
+
+NOISE = 2  # last number of the key that seeds the noise, which keeps it apart from other draws
+
+
+def dates_within_reach(model: Densifier, times: np.ndarray) -> list[list[int]]:
+    """For every date the ascending indices of itself and the dates that enter its background.
+
+    Args:
+        model: its background reaches some months before and after a date.
+        times: (T,), datetime64.
+    """
+    nearby = neighbouring_dates(times, model.background.reach)
+    return [sorted({date, *row[row >= 0].tolist()}) for date, row in enumerate(nearby)]
 
 
 class Noise:
-    """Unit noise (B, C, h, W) of rows: the same whatever tiles, chunk or ensemble asks for it."""
+    """Unit noise of a domain, drawn by rows; independent of tiles, chunks and ensemble size.
+
+    Args:
+        members: numbers of the members, from 0.
+        shape: (C, W), channels and columns.
+        key: numbers that seed the noise, besides member, step and rows.
+    """
 
     def __init__(self, members: Iterable[int], shape: tuple[int, int], *key: int):
         self.members, self.shape, self.key = list(members), shape, key
 
     def __call__(self, step: int, rows: slice) -> Tensor:
+        """Noise (B, C, h, W) of one sampling step in these rows."""
         channels, width = self.shape
-        start = rows.start // PIECE
+        first = rows.start // PIECE
 
         def block(member: int, index: int) -> Tensor:
             generator = seeded("cpu", *self.key, member, step, index)
             return torch.randn(channels, PIECE, width, generator=generator)
 
-        blocks = range(start, (rows.stop - 1) // PIECE + 1)
-        drawn = [torch.cat([block(m, index) for index in blocks], 1) for m in self.members]
-        begin = rows.start - start * PIECE
-        return torch.stack(drawn)[..., begin : begin + rows.stop - rows.start, :]
+        indices = range(first, (rows.stop - 1) // PIECE + 1)
+        drawn = [torch.cat([block(m, index) for index in indices], 1) for m in self.members]
+        top = rows.start - first * PIECE
+        return torch.stack(drawn)[..., top : top + rows.stop - rows.start, :]
 
 
 class Domain:
-    """One date made ready: its batch and first guess over the domain, the networks on its tiles.
+    """One date: its batch and first guess over the domain, and the networks on its tiles.
 
     Args:
-        observations: of any dates.    number: of the date; those before and after help.
-        tile: cells.    folder: where arrays as large as the domain are laid; in memory where None.
+        model: in evaluation mode, on `device`.
+        observations: of any dates; those within the reach of the background help.
+        date: index of the date among them.
+        tile: side of a tile, cells.
+        device: where the networks run.
+        folder: where arrays as large as the domain are kept; None keeps them in memory.
     """
 
     def __init__(
         self,
         model: Densifier,
         observations: xr.Dataset,
-        number: int,
+        date: int,
         tile: int,
-        device: str,
-        folder,
+        device: str = "cpu",
+        folder: Path | None = None,
     ):
-        near = neighbouring_dates(observations.time.values, model.background.reach)[number]
-        while len(near) > 2 and (near[[0, -1]] < 0).all():  # no room for dates that are not there
-            near = near[1:-1]
         self.model, self.device, self.folder = model, device, folder
-        self.observations = observations.isel(time=[number])
+        self.observations = observations.isel(time=[date])
         latitude, longitude = (observations[name].values for name in ("latitude", "longitude"))
         self.places = latitude, longitude
         self.shape = len(latitude), len(longitude)
         self.tiles = Tiles(*self.shape, tile, ring=is_ring(longitude))
         self.batch: dict[str, np.ndarray] = {}
-        dates = [number, *(int(index) for index in near if index >= 0)]
-        for rows in self.tiles.pieces():
-            piece = observations.isel(latitude=rows, time=dates)
-            several = standardise(piece, select_statistics(model.statistics, piece))
-            own = {name: values[:1] for name, values in several.items()}
-            self.season = own.pop("season").to(device)
-            for name in ("latitude", "longitude", "position", "when"):
-                del own[name]  # each tile has its own places, and more dates
-            there = [(lag, dates.index(index)) for lag, index in enumerate(near) if index >= 0]
-            for name in BESIDE:
-                every = own[name].new_zeros(len(near), *own[name].shape[1:])
-                for lag, date in there:
-                    every[lag] = several[name][date]
-                own[f"beside_{name}"] = every[None]
-            middle, month = len(near) // 2, several["when"][:, 1]
-            self.when = torch.full((1, len(near) + 1), torch.nan, dtype=month.dtype)
-            self.when[0, middle] = month[0]
-            for lag, date in there:
-                self.when[0, lag + (lag >= middle)] = month[date]
-            for name, values in own.items():
-                self._write(self.batch, name, rows, values)
         self.guess: dict[str, np.ndarray] = {}
+        nearby = neighbouring_dates(observations.time.values, model.background.reach)[date]
+        while len(nearby) > 2 and (nearby[[0, -1]] < 0).all():  # reserve no room for absent dates
+            nearby = nearby[1:-1]
+        for rows in self.tiles.pieces():
+            for name, values in self._read(observations, date, nearby, rows).items():
+                self._write(self.batch, name, rows, values)
 
-    def _write(self, arrays: dict[str, np.ndarray], name: str, rows: slice, values: Tensor):
+    def _read(
+        self, observations: xr.Dataset, date: int, nearby: np.ndarray, rows: slice
+    ) -> dict[str, Tensor]:
+        """The batch of some rows, with the nearby dates (-1: absent) beside it."""
+        lags = np.flatnonzero(nearby >= 0)
+        piece = observations.isel(latitude=rows, time=[date, *nearby[lags]])
+        every_date = standardise(piece, select_statistics(self.model.statistics, piece))
+        batch = {name: values[:1] for name, values in every_date.items()}
+        self.season = batch.pop("season").to(self.device)
+        for name in ("latitude", "longitude", "position", "when"):
+            del batch[name]  # `_tile_batch` sets them for every tile
+        for name in BESIDE:
+            beside = batch[name].new_zeros(len(nearby), *batch[name].shape[1:])
+            beside[lags] = every_date[name][1:]
+            batch[f"beside_{name}"] = beside[None]
+        middle, month = len(nearby) // 2, every_date["when"][:, 1]
+        self.when = torch.full((1, len(nearby) + 1), torch.nan, dtype=month.dtype)
+        self.when[0, middle] = month[0]
+        self.when[0, lags + (lags >= middle)] = month[1:]
+        return batch
+
+    def _write(self, arrays: dict[str, np.ndarray], name: str, rows: slice, values: Tensor) -> None:
         if name not in arrays:
             shape = (*values.shape[:-2], *self.shape)
             arrays[name] = canvas(shape, values.numpy().dtype, self.folder)
         arrays[name][..., rows, :] = values
 
-    def _part(self, tile: Tile, arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
-        def tensor(array: np.ndarray) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(tile.cut(array))).to(self.device)
+    def _cut(self, tile: Tile, arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
+        return {
+            name: torch.from_numpy(np.ascontiguousarray(tile.cut(array))).to(self.device)
+            for name, array in arrays.items()
+        }
 
-        return {name: tensor(array) for name, array in arrays.items()}
-
-    def _seen(self, tile: Tile) -> dict[str, Tensor]:
-        """The batch of one tile, of one sample, with its own place."""
+    def _tile_batch(self, tile: Tile) -> dict[str, Tensor]:
+        """The batch of one tile, one sample, with the tile's own place."""
         latitude, longitude = self.places[0][tile.rows], self.places[1][tile.columns]
         middle = sphere(latitude.mean(), np.unwrap(longitude, period=360).mean())
-        part = self._part(tile, self.batch)
+        batch = self._cut(tile, self.batch)
         for name, axis in (("latitude", latitude), ("longitude", longitude)):
-            part[name] = torch.tensor(axis).double()[None]
-        part["position"] = torch.from_numpy(middle).to(self.device)[None]
-        part["season"], part["when"] = self.season, self.when
-        return part
+            batch[name] = torch.tensor(axis).double()[None]
+        batch["position"] = torch.from_numpy(middle).to(self.device)[None]
+        batch["season"], batch["when"] = self.season, self.when
+        return batch
 
     def make_guess(self) -> Iterator[slice]:
-        """Background, its error and, where there is a regressor, mean and deviation, by rows."""
+        """Compute the background, its error and the regressor's mean and deviation, if it has one.
+
+        Yields:
+            The rows that are finished.
+        """
         names = ["background", "background_error"]
         names += ["mean", "deviation"] if self.model.regressor is not None else []
 
         def on_tile(tile: Tile) -> tuple[Tensor, ...]:
-            part = with_background(self._seen(tile), self.model.background)
-            results = part["background"], part["background_error"]
-            return results if len(names) == 2 else (*results, *self.model.regress(part))
+            batch = with_background(self._tile_batch(tile), self.model.background)
+            results = batch["background"], batch["background_error"]
+            return results if len(names) == 2 else (*results, *self.model.regress(batch))
 
         for rows, results in self.tiles.blend(on_tile, self.folder):
             for name, values in zip(names, results):
@@ -142,63 +176,95 @@ class Domain:
             yield rows
 
     def rows(self, name: str, rows: slice) -> Tensor:
-        """Rows of the batch or of the guess, (1, C, h, W)."""
+        """Rows of an array of the batch or of the first guess, (1, C, h, W)."""
         arrays = self.batch if name in self.batch else self.guess
         return torch.from_numpy(np.ascontiguousarray(arrays[name][..., rows, :]))
 
-    def draw(self, members: range, key: tuple[int, ...], steps: int, sampler: str):
-        """x (B, C, H, W), and what walks it to the members' samples (`sampling.trajectory`)."""
+    def _with_observations(self, standard: Tensor, rows: slice) -> Tensor:
+        """Rows in standardised units, with the value wherever one is exactly observed."""
+        batch = {name: self.rows(name, rows) for name in ("observed", "error", "value")}
+        return torch.where(exactly_observed(batch), batch["value"], standard)
+
+    def draw(
+        self, members: range, noise_index: int, sampling: Sampling
+    ) -> tuple[Tensor, Iterator[tuple[int, slice]]]:
+        """Noise of the members, and the walk that turns it in place into their samples.
+
+        Args:
+            members: numbers of the members, from 0.
+            noise_index: of the date, part of what seeds the noise.
+            sampling: steps, sampler and seed.
+
+        Returns:
+            x (B, C, H, W), and `model.sampling.trajectory` over it.
+        """
         channels = self.batch["value"].shape[1]
-        noise = Noise(members, (channels, self.shape[1]), *key)
+        noise = Noise(members, (channels, self.shape[1]), sampling.seed, noise_index, NOISE)
         shape = (len(members), channels, *self.shape)
         x = torch.from_numpy(canvas(shape, folder=self.folder))
         model, residual = self.model, "mean" in self.guess
         for rows in self.tiles.pieces():
-            own = noise(0, rows)
+            start = noise(0, rows)
             if model.denoiser is not None:
                 guess = None
                 if not residual:
-                    part = {name: self.rows(name, rows) for name in ("observed", "error", "value")}
-                    guess = torch.where(
-                        exactly_observed(part), part["value"], self.rows("background", rows)
-                    )
-                own = initial_noise(model.diffusion, own, steps, guess)
-            x[..., rows, :] = own
+                    guess = self._with_observations(self.rows("background", rows), rows)
+                start = initial_noise(model.diffusion, start, sampling.steps, guess)
+            x[..., rows, :] = start
         if model.denoiser is None:
             return x, iter(())
 
         def denoise(x: Tensor, t: Tensor) -> Iterator[tuple[slice, Tensor]]:
             def on_tile(tile: Tile) -> tuple[Tensor]:
-                part = self._seen(tile) | self._part(tile, self.guess)
-                guess = (part["mean"], part["deviation"]) if residual else None
-                x0 = model.denoise(part, tile.cut(x).to(self.device), t.to(self.device), guess)
-                value = torch.zeros_like(x0) if residual else part["value"]
-                sure = exactly_observed(part) | ~part["ocean"]
-                return (clamp_known(x0, *(each.expand_as(x0) for each in (sure, value))),)
+                batch = self._tile_batch(tile) | self._cut(tile, self.guess)
+                guess = (batch["mean"], batch["deviation"]) if residual else None
+                x0 = model.denoise(batch, tile.cut(x).to(self.device), t.to(self.device), guess)
+                value = torch.zeros_like(x0) if residual else batch["value"]
+                known = exactly_observed(batch) | ~batch["ocean"]
+                return (clamp_known(x0, known.expand_as(x0), value.expand_as(x0)),)
 
             for rows, (x0,) in self.tiles.blend(on_tile, self.folder):
                 yield rows, x0
 
-        choices = {"steps": steps, "sampler": sampler, "draw": noise}
-        if sampler == "dpm++":
-            choices["kept"] = torch.from_numpy(canvas(shape, folder=self.folder))
-        return x, trajectory(x, denoise, model.diffusion, **choices)
+        walk = trajectory(
+            x,
+            denoise,
+            model.diffusion,
+            steps=sampling.steps,
+            sampler=sampling.sampler,
+            draw=noise,
+            kept=torch.from_numpy(canvas(shape, folder=self.folder))
+            if sampling.sampler == "dpm++"
+            else None,
+        )
+        return x, walk
 
-    def celsius(self, standard: Tensor, rows: slice, error: bool = False) -> np.ndarray:
-        """°C (B, C, h, W), NaN outside the ocean, from rows in standardised units."""
+    def destandardise(self, standard: Tensor, rows: slice, error: bool = False) -> np.ndarray:
+        """Rows (B, C, h, W) in the variables' units, NaN outside the ocean.
+
+        Args:
+            standard: (B, C, h, W), in standardised units.
+            rows: where they lie in the domain.
+            error: whether they are standard deviations, to which no climatology is added.
+        """
         piece = self.observations.isel(latitude=rows)
-        local = select_statistics(self.model.statistics, piece)
-        inner = slice(local.attrs["surfaces"], None)
-        value = standard.numpy() * local.deviation.values[inner]
+        statistics = select_statistics(self.model.statistics, piece)
+        inner = slice(statistics.attrs["surfaces"], None)
+        value = standard.numpy() * statistics.deviation.values[inner]
         if not error:
-            value = value + climatology_at(local, piece.time.values)[:, inner]
+            value = value + climatology_at(statistics, piece.time.values)[:, inner]
         return np.where(self.rows("ocean", rows).numpy(), value, np.nan).astype(np.float32)
 
+    def _anomalies(self, x: Tensor, rows: slice) -> Tensor:
+        """Rows of x as standardised anomalies; a residual is scaled and added to the mean."""
+        if "mean" not in self.guess:
+            return x[..., rows, :]
+        return self.rows("mean", rows) + self.rows("deviation", rows) * x[..., rows, :]
+
+    def fields(self, x: Tensor, rows: slice) -> np.ndarray:
+        """Rows of x, at any step, in the variables' units."""
+        return self.destandardise(self._anomalies(x, rows), rows)
+
     def members(self, x: Tensor, rows: slice) -> np.ndarray:
-        """Rows of x as °C; an exact observation as it was given."""
-        standard = x[..., rows, :]
-        if "mean" in self.guess:
-            standard = self.rows("mean", rows) + self.rows("deviation", rows) * standard
-        part = {name: self.rows(name, rows) for name in ("observed", "error", "value")}
-        standard = torch.where(exactly_observed(part), part["value"], standard)
-        return self.celsius(standard, rows)
+        """Rows of finished members in the variables' units; exact observations as given."""
+        return self.destandardise(self._with_observations(self._anomalies(x, rows), rows), rows)

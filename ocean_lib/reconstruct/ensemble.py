@@ -1,11 +1,13 @@
 """A whole domain from its observations, as an ensemble.
 
 `reconstruct` draws every date in memory; `reconstruct_date` fills arrays of one date, which may be
-variables of an open file, and yields as it goes.  Averaging finished tiles would shrink the spread
-where they overlap, so tiles are blended at every sampling step (`domain`).
+variables of an open file.  Tiles are blended at every sampling step (`domain`): averaging finished
+tiles would reduce the spread where they overlap.
 """
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,34 +15,29 @@ import xarray as xr
 
 from ocean_lib.fields.conventions import named
 from ocean_lib.model.densifier import Densifier
-from ocean_lib.model.sampling import SAMPLERS, timesteps
 from ocean_lib.observations.batch import select_statistics
 from ocean_lib.reconstruct.domain import Domain
+from ocean_lib.reconstruct.sampling import Sampling
 
-__all__ = [
-    "check_choices",
-    "denoising_steps",
-    "reconstruction_names",
-    "reconstruct",
-    "reconstruct_date",
-    "rows_to_do",
-]
+__all__ = ["count_rows", "denoising_steps", "reconstruct", "reconstruct_date"]
 
 
 DIMS = ("time", "member", "depth", "latitude", "longitude")
+GRID_DIMS = ("time", "depth", "latitude", "longitude")
 
 
-def reconstruction_names(model: Densifier) -> list[str]:
-    """What `reconstruct` gives for every variable of a model."""
-    given = ["members", "mean", "spread", "background", "climatology"]
-    return given + (["deviation"] if model.regressor is not None else [])
+def count_rows(model: Densifier, height: int, members: int, sampling: Sampling) -> int:
+    """Rows that `reconstruct_date` counts for one date, for a progress bar.
 
-
-def rows_to_do(model: Densifier, height: int, members: int, steps: int, chunk: int) -> int:
-    """Rows that `reconstruct_date` yields one by one or many at a time."""
+    Args:
+        model: the model; without a denoiser only the first guess is counted.
+        height: rows of the domain.
+        members: number of members; 0 for the background alone.
+        sampling: steps and chunk.
+    """
     passes = 1
     if model.denoiser is not None and members:
-        passes += -(-members // chunk) * steps
+        passes += -(-members // sampling.chunk) * sampling.steps
     return passes * height
 
 
@@ -48,84 +45,69 @@ def rows_to_do(model: Densifier, height: int, members: int, steps: int, chunk: i
 def reconstruct_date(
     model: Densifier,
     observations: xr.Dataset,
-    out: MutableMapping[str, np.ndarray],
+    out: MutableMapping[str, Any],
     *,
-    number: int = 0,
-    noise: int | None = None,
+    date: int = 0,
+    noise_index: int | None = None,
     members: int = 16,
-    steps: int = 10,
-    sampler: str = "dpm++",
-    seed: int = 0,
-    tile: int = 160,
+    sampling: Sampling = Sampling(),
     device: str = "cpu",
-    chunk: int = 8,
-    folder=None,
+    folder: Path | None = None,
 ) -> Iterator[int]:
-    """Fill `out` with one date; yield the rows done so far, up to `rows_to_do`.
+    """Fill `out` with one date, and yield the number of rows done so far, up to `count_rows`.
 
     Args:
-        observations: of any dates, of which those a month before and after help.
-        out: {name: array (D, H, W), for `members` (M, D, H, W)}: numpy arrays or variables of an
-            open NetCDF file, of those among `names` and `background_error` that are wanted; of
-            further variables with their name in front (`dataset.named`).
-        number: the date's place among the observations.
-        noise: its place in the file, part of what decides the noise, where that is another.
-        members: 0 for the background alone.
-        folder: where arrays as large as the domain are laid; in memory where None.
-        others: as for `reconstruct`.
+        model: in evaluation mode, on `device`.
+        observations: of any dates; those within the reach of the background help.
+        out: {name: array (D, H, W), for `members` (M, D, H, W)}, numpy arrays or variables of an
+            open NetCDF file: any of the background's variables and, with members, their `members`,
+            `mean` and `spread`; for further variables with the variable's name in front.
+        date: index of the date among the observations.
+        noise_index: seeds the noise of the date; defaults to `date`.
+        members: ensemble size; 0 for the background alone.
+        sampling: how the members are drawn.
+        device: where the networks run.
+        folder: where arrays as large as the domain are kept; None keeps them in memory.
     """
     variables = model.statistics.attrs["variables"]
     levels = model.levels // len(variables)
     done = 0
 
-    def put(name: str, values: np.ndarray, rows: slice, first: int | None = None) -> None:
+    def put(quantity: str, values: np.ndarray, rows: slice, first: int | None = None) -> None:
         for index, variable in enumerate(variables):
-            if (whole := named(variable, name)) in out:
+            if (name := named(variable, quantity)) in out:
                 part = values[:, index * levels : (index + 1) * levels]
                 if first is None:
-                    out[whole][:, rows, :] = part[0]
+                    out[name][:, rows, :] = part[0]
                 else:
-                    out[whole][first : first + len(part), :, rows, :] = part
+                    out[name][first : first + len(part), :, rows, :] = part
 
-    ready = Domain(model, observations, number, tile, device, folder)
-    for rows in ready.make_guess():
+    domain = Domain(model, observations, date, sampling.tile, device, folder)
+    for rows in domain.make_guess():
         done += rows.stop - rows.start
         yield done
-    for rows in ready.tiles.pieces():
+    for rows in domain.tiles.pieces():
         for name in ("background", "mean", "background_error", "deviation"):
-            if name in ready.guess:
+            if name in domain.guess:
                 error = name in ("background_error", "deviation")
-                put(name, ready.celsius(ready.rows(name, rows), rows, error=error), rows)
-        nothing = torch.zeros_like(ready.rows("background", rows))
-        put("climatology", ready.celsius(nothing, rows), rows)
-    for start in range(0, members, chunk):
-        own = range(start, min(start + chunk, members))
-        key = (seed, number if noise is None else noise, 2)
-        x, walk = ready.draw(own, key, steps, sampler)
+                put(name, domain.destandardise(domain.rows(name, rows), rows, error=error), rows)
+        nothing = torch.zeros_like(domain.rows("background", rows))
+        put("climatology", domain.destandardise(nothing, rows), rows)
+    for first in range(0, members, sampling.chunk):
+        chunk = range(first, min(first + sampling.chunk, members))
+        x, walk = domain.draw(chunk, date if noise_index is None else noise_index, sampling)
         for _, rows in walk:
             done += rows.stop - rows.start
             yield done
-        for rows in ready.tiles.pieces():
-            put("members", ready.members(x, rows), rows, start)
+        for rows in domain.tiles.pieces():
+            put("members", domain.members(x, rows), rows, first)
     for variable in variables if members else ():
         ensemble = out[named(variable, "members")]
-        for rows in ready.tiles.pieces():
+        for rows in domain.tiles.pieces():
             drawn = np.asarray(np.ma.filled(ensemble[:, :, rows, :], np.nan), np.float64)
-            if "mean" not in ready.guess:
+            if "mean" not in domain.guess:
                 out[named(variable, "mean")][:, rows, :] = drawn.mean(0)
             out[named(variable, "spread")][:, rows, :] = drawn.std(0, ddof=1)
-
-
-def check_choices(model: Densifier, members: int, steps: int, sampler: str, tile: int) -> None:
-    """Refuse, before any work, what could not be done."""
-    if members < 2:
-        raise ValueError(f"{members} member gives no spread; ask for at least 2")
-    if tile < 8:
-        raise ValueError(f"tile {tile} is below 8 cells; choose 64 or more")
-    if sampler not in SAMPLERS:
-        raise ValueError(f"sampler {sampler!r} is not known; choose one of {[*SAMPLERS]}")
-    if model.denoiser is not None:
-        timesteps(model.diffusion.steps, steps)
 
 
 def reconstruct(
@@ -133,56 +115,63 @@ def reconstruct(
     observations: xr.Dataset,
     *,
     members: int = 16,
-    steps: int = 10,
-    sampler: str = "dpm++",
-    seed: int = 0,
-    tile: int = 160,
+    sampling: Sampling = Sampling(),
     device: str = "cpu",
-    chunk: int = 8,
     progress: Callable[[Iterable, int], Iterable] = lambda records, total: records,
 ) -> xr.Dataset:
-    """Draw the dense field of every date of `observations` (see `dataset.observe`), in memory.
+    """Draw the dense field of every date of `observations` (see `observe`), in memory.
 
     Args:
-        members: ensemble size, at least 2.    steps: network evaluations a member.
-        tile: cells; a larger domain is covered by blended tiles.    chunk: members at a time.
-        seed: with the date's place in the file and the member's number it decides the noise, so
-            members depend neither on `chunk` nor on how many there are.
-        progress: wraps the records of rows done, as `runs.progress` does.
+        model: the trained model.
+        observations: on the model's levels, inside its region.
+        members: ensemble size, at least 2.
+        sampling: how the members are drawn.
+        device: where the networks run; the model is moved there.
+        progress: wraps the records of finished rows, as `runs.progress_bar.progress` does.
+
     Returns:
-        On the observations' grid, °C, NaN outside the ocean: `members`, their `spread`, `mean`,
-        `background`, `climatology`.  The mean is that of the first stage, which a few draws of
-        the second could only blur, and with it comes `deviation`, the error that it states; in
-        mode `diffusion` it is the members'.  Of further variables the same, name in front.
+        On the observations' grid, in the variables' units, NaN outside the ocean: `members`, their
+        `spread`, `mean`, `background` and `climatology`; for further variables with the variable's
+        name in front.  With a first stage, `mean` is its mean, to which a few members would only
+        add noise, and `deviation` is the standard deviation that it predicts; in mode `diffusion`,
+        `mean` is the mean of the members.
+
     Raises:
-        ValueError: fewer than 2 members; observations outside the model's region or levels.
+        ValueError: fewer than 2 members, more steps than the noise process has, or observations
+            outside the model's region or levels.
     """
-    check_choices(model, members, steps, sampler, tile)
+    sampling.check(model, members)
     select_statistics(model.statistics, observations)
     model = model.to(device).eval()
-    dims = [dim for dim in DIMS if dim != "member"]
-    sizes = [observations.sizes[dim] for dim in dims]
-    result = xr.Dataset(coords={name: observations[name] for name in dims})
+    quantities = ["members", "mean", "spread", "background", "climatology"]
+    quantities += ["deviation"] if model.regressor is not None else []
+    dates, *grid = (observations.sizes[dim] for dim in GRID_DIMS)
+    result = xr.Dataset(coords={name: observations[name] for name in GRID_DIMS})
     for variable in model.statistics.attrs["variables"]:
-        for name in reconstruction_names(model):
-            shape = (sizes[0], members, *sizes[1:]) if name == "members" else sizes
+        units = {"units": model.statistics.attrs["units"][variable]}
+        for quantity in quantities:
+            dims = DIMS if quantity == "members" else GRID_DIMS
+            shape = (dates, members, *grid) if quantity == "members" else (dates, *grid)
             array = np.full(shape, np.nan, np.float32)
-            units = {"units": model.statistics.attrs["units"][variable]}
-            result[named(variable, name)] = (DIMS if name == "members" else dims, array, units)
+            result[named(variable, quantity)] = (dims, array, units)
     result = result.assign_coords(member=np.arange(1, members + 1))
+    rows_per_date = count_rows(model, observations.sizes["latitude"], members, sampling)
 
     def records() -> Iterator[dict]:
-        done = 0
-        for month in range(sizes[0]):
-            choices = {"members": members, "steps": steps, "sampler": sampler, "seed": seed}
-            choices |= {"tile": tile, "device": device, "chunk": chunk, "number": month}
-            out = {name: array.values[month] for name, array in result.data_vars.items()}
-            for rows in reconstruct_date(model, observations, out, **choices):
-                yield {"step": done + rows}
-            done += rows
+        for date in range(dates):
+            out = {str(name): array.values[date] for name, array in result.data_vars.items()}
+            for rows in reconstruct_date(
+                model,
+                observations,
+                out,
+                date=date,
+                members=members,
+                sampling=sampling,
+                device=device,
+            ):
+                yield {"step": date * rows_per_date + rows}
 
-    total = sizes[0] * rows_to_do(model, sizes[2], members, steps, chunk)
-    for _ in progress(records(), total):
+    for _ in progress(records(), dates * rows_per_date):
         pass
     return result
 
@@ -193,37 +182,40 @@ def denoising_steps(
     observations: xr.Dataset,
     depth: float,
     *,
-    steps: int = 10,
-    sampler: str = "dpm++",
-    seed: int = 0,
-    tile: int = 160,
+    sampling: Sampling = Sampling(),
     device: str = "cpu",
 ) -> xr.DataArray:
-    """The first member of the first date being formed, (step, latitude, longitude) °C at a depth.
+    """The first member of the first date at every sampling step, at the level nearest to a depth.
 
-    Each step shows x_t scaled as the field; coordinate `noise_level` is s_t, 0 at the end.
+    Args:
+        model: with a denoiser.
+        observations: as for `reconstruct`.
+        depth: m.
+        sampling: how the member is drawn.
+        device: where the networks run; the model is moved there.
+
+    Returns:
+        (step, latitude, longitude), °C, x_t scaled as the field; coordinate `noise_level` is s_t,
+        0 at the end.
+
+    Raises:
+        ValueError: the model has no denoiser.
     """
     if model.denoiser is None:
         raise ValueError("mode regression has no denoising; train mode 'residual' or 'diffusion'")
-    one = observations.isel(time=[0])
-    ready = Domain(model.to(device).eval(), observations, 0, tile, device, None)
-    for _ in ready.make_guess():
+    first = observations.isel(time=0, drop=True)
+    domain = Domain(model.to(device).eval(), observations, 0, sampling.tile, device)
+    for _ in domain.make_guess():
         pass
-    level = int(abs(one.depth.values - depth).argmin())
-    everywhere = slice(0, ready.shape[0])
-    x, walk = ready.draw(range(1), (seed, 0, 2), steps, sampler)
-
-    def frame() -> np.ndarray:
-        standard = x
-        if "mean" in ready.guess:
-            standard = ready.rows("mean", everywhere) + ready.rows("deviation", everywhere) * x
-        return ready.celsius(standard, everywhere)[0, level]
-
-    frames, levels = [frame()], [float(model.diffusion.noise[-1])]
+    level = int(abs(first.depth.values - depth).argmin())
+    everywhere = slice(0, domain.shape[0])
+    x, walk = domain.draw(range(1), 0, sampling)
+    frames = [domain.fields(x, everywhere)[0, level]]
+    noise_levels = [float(model.diffusion.noise[-1])]
     for time, rows in walk:
         if rows.stop == everywhere.stop:
-            frames.append(frame())
-            levels.append(0.0 if time < 0 else float(model.diffusion.noise[time]))
-    places = {name: one[name] for name in DIMS[-2:]} | {"depth": one.depth[level]}
+            frames.append(domain.fields(x, everywhere)[0, level])
+            noise_levels.append(0.0 if time < 0 else float(model.diffusion.noise[time]))
+    places = {name: first[name] for name in DIMS[-2:]} | {"depth": first.depth[level]}
     array = xr.DataArray(np.stack(frames), places, ("step", *DIMS[-2:]))
-    return array.assign_attrs(units="degrees_C").assign_coords(noise_level=("step", levels))
+    return array.assign_attrs(units="degrees_C").assign_coords(noise_level=("step", noise_levels))

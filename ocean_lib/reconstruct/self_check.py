@@ -1,41 +1,50 @@
-"""Whether a model may be trusted with these observations, said in numbers before it is used.
+"""Whether a model can be trusted with these observations, in numbers, before it is used.
 
-`outside_training` compares them with what the model was trained on: region, grid, season, levels,
-and, level by level, how far values and stratification depart from its climatology. `self_check`
-hides a tenth of the observations, whole profiles or blocks, reconstructs from the rest, and scores
-the hidden ones: ours beside the background and the climatology. A network far from its training
-can be worse than the background that it starts from; only this shows it.
+`outside_training` compares the observations with the training data: region, grid, season, levels
+and, level by level, how far values and stratification depart from the climatology.
+`run_self_check` withholds a tenth of the observations (whole profiles or blocks), reconstructs from
+the rest, and scores reconstruction, background and climatology at the withheld ones.  Far from its
+training data a network can be worse than the background that it starts from; only this shows it.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ocean_lib.core.months import neighbouring_dates
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations.batch import select_statistics
 from ocean_lib.observations.gridded import read_in_bands
+from ocean_lib.reconstruct.domain import dates_within_reach
 from ocean_lib.reconstruct.ensemble import reconstruct_date
+from ocean_lib.reconstruct.sampling import Sampling
+from ocean_lib.scores.bootstrap import MIN_BLOCKS, bootstrap, interval
+from ocean_lib.scores.metrics import ensemble_variance_factor
 from ocean_lib.store.climatology import climatology_at
 
-__all__ = ["SelfCheck", "extend_statistics", "outside_training", "self_check", "withhold"]
+__all__ = ["SelfCheck", "extend_statistics", "outside_training", "run_self_check", "withhold"]
 
 
-FAR = 2.0  # times the training's own departures: what a model has seldom seen
-ENOUGH = 5  # values at a level below which its departure says nothing
-SHARE, RUNS, MEMBERS = 0.1, 6, 4  # withheld; reconstructions of the check; members of each
-MARGIN = 1.01  # times another method's error: beyond it a reconstruction is worse
-DENSE, BLOCK = 0.05, 8  # from this share of columns on, blocks of cells are withheld, not columns
+DEPARTURE_LIMIT = 2.0  # times the training data's own departures; more was rarely seen in training
+MIN_VALUES = 5  # values at a level that a departure is estimated from
+GRID_RATIO = (0.7, 1.4)  # of the observations' grid step to the training's
+SHARE = 0.1  # of the groups, withheld
+RUNS = 6  # reconstructions of the check
+MEMBERS = 4  # of each
+TOLERANCE = 1.01  # times another method's error; beyond it the reconstruction is worse
+DENSE = 0.05  # share of observed columns from which blocks of cells are withheld, not columns
+BLOCK = 8  # cells on a side of such a block
 METHODS = ("reconstruction", "background", "climatology")
-GRID = ("depth", "latitude", "longitude")
 
 
 def extend_statistics(statistics: xr.Dataset, observations: xr.Dataset) -> xr.Dataset:
-    """Statistics that reach all cells of the observations: beyond its edge the nearest place holds.
+    """Statistics that cover the grid of the observations; outside, the nearest place's are used.
 
-    They stay views of the file where the region covers the observations.
+    Args:
+        statistics: of the model; returned as they are if they cover the observations.
+        observations: for their latitudes and longitudes.
     """
     if not _share_outside(statistics, observations):
         return statistics
@@ -44,91 +53,99 @@ def extend_statistics(statistics: xr.Dataset, observations: xr.Dataset) -> xr.Da
 
 
 def _share_outside(statistics: xr.Dataset, observations: xr.Dataset) -> float:
-    """Share of the cells that lie more than a grid step beyond the region of the statistics."""
+    """Share of the cells more than half a grid step outside the region of the statistics."""
     inside = []
     for name in ("latitude", "longitude"):
-        have, ask = statistics[name].values, observations[name].values
-        step = float(np.abs(np.diff(have)).mean()) if len(have) > 1 else 1.0
-        inside.append((ask >= have.min() - step / 2) & (ask <= have.max() + step / 2))
+        covered, place = statistics[name].values, observations[name].values
+        half = (float(np.abs(np.diff(covered)).mean()) if len(covered) > 1 else 1.0) / 2
+        inside.append((place >= covered.min() - half) & (place <= covered.max() + half))
     return 1 - float(np.outer(*inside).mean())
 
 
 def outside_training(model: Densifier, observations: xr.Dataset) -> list[str]:
-    """What the model was not trained for, a line each with its numbers; none where all is well."""
+    """What the model was not trained for, one line of text each with its numbers.
+
+    Args:
+        model: the trained model.
+        observations: from `open_observations`, on the model's levels.
+    """
     trained, lines = model.statistics, list(observations.attrs.get("notes", []))
     if share := _share_outside(trained, observations):
-        edges = [float(f(trained[name])) for name in ("longitude", "latitude") for f in (min, max)]
-        west, east, south, north = edges
+        longitude, latitude = trained.longitude.values, trained.latitude.values
         lines.append(
-            f"region: {share:.0%} of the cells lie outside the {west:.1f} to {east:.1f} °E, "
-            f"{south:.1f} to {north:.1f} °N of the training; there the climatology of the nearest "
-            "place inside stands in"
+            f"region: {share:.0%} of the cells lie outside the training region, "
+            f"{longitude.min():.1f} to {longitude.max():.1f} °E, "
+            f"{latitude.min():.1f} to {latitude.max():.1f} °N; "
+            "the climatology of the nearest place inside is used there"
         )
     for name in ("latitude", "longitude"):
         if min(trained.sizes[name], observations.sizes[name]) > 1:
-            had, has = (float(abs(np.diff(d[name])).mean()) for d in (trained, observations))
-            if not 0.7 < has / had < 1.4:
+            theirs, ours = (
+                float(abs(np.diff(dataset[name])).mean()) for dataset in (trained, observations)
+            )
+            if not GRID_RATIO[0] < ours / theirs < GRID_RATIO[1]:
                 lines.append(
-                    f"grid: {has:.3f}° between cells in {name}, the model was trained on {had:.3f}°"
+                    f"grid: cells are {ours:.3f}° apart in {name}, {theirs:.3f}° in the training"
                 )
     calendar = {int(m) + 1 for m in observations.time.values.astype("M8[M]").astype(int) % 12}
-    if strange := sorted(calendar - set(trained.attrs["months"])):
+    if untrained := sorted(calendar - set(trained.attrs["months"])):
         lines.append(
-            f"season: calendar months {strange} of the observations are not among the "
+            f"season: calendar months {untrained} of the observations are not among the "
             f"{trained.attrs['months']} of the training"
         )
-    return lines + _departures(model, extend_statistics(trained, observations), observations)
+    return lines + list(_departures(model, observations))
 
 
-def _departures(model: Densifier, statistics: xr.Dataset, observations: xr.Dataset) -> list[str]:
-    """Lines on levels whose values, or their differences to the next level, are out of the way."""
+def _departures(model: Densifier, observations: xr.Dataset) -> Iterator[str]:
+    """Warn of levels where values, or differences to the next level, are unlike the training's."""
+    statistics = extend_statistics(model.statistics, observations)
     surfaces, levels = statistics.attrs["surfaces"], statistics.sizes["depth"]
     inner = slice(surfaces, surfaces + levels)
     matrix = model.background.plain.cpu().numpy()[:levels, :levels]
-    value, pair = (np.zeros((2, n)) for n in (levels, max(levels - 1, 0)))
-    for part in read_in_bands(observations):
-        seen = part.observed.values[0]
-        local = select_statistics(statistics, part)
+    value, pair = np.zeros((2, levels)), np.zeros((2, levels - 1))  # counts, sums of squares
+    for band in read_in_bands(observations):
+        seen = band.observed.values[0]
+        local = select_statistics(statistics, band)
         deviation = local.deviation.values[inner]
-        normal = climatology_at(local, part.time.values)[0, inner]
-        departure = np.where(seen, part.value.values[0], 0) - normal
-        standard = departure / deviation
-        value += np.where(seen, [np.ones_like(standard), standard**2], 0).sum((2, 3))
-        both = seen[1:] & seen[:-1]
-        # Variance of the difference that the training's covariance of the two levels allows.
+        normal = climatology_at(local, band.time.values)[0, inner]
+        departure = np.where(seen, band.value.values[0], 0) - normal
+        square = (departure / deviation) ** 2
+        value += np.where(seen, [np.ones_like(square), square], 0).sum((2, 3))
+        # Variance of the difference that the training's covariance of the two levels implies.
         upper, lower = deviation[:-1], deviation[1:]
-        allowed = (
+        expected = (
             upper**2 * matrix.diagonal()[:-1, None, None]
             + lower**2 * matrix.diagonal()[1:, None, None]
             - 2 * upper * lower * matrix.diagonal(1)[:, None, None]
         )
-        step = np.diff(departure, axis=0) ** 2 / np.maximum(allowed, 1e-4)
-        pair += np.where(both, [np.ones_like(step), step], 0).sum((2, 3))
+        square = np.diff(departure, axis=0) ** 2 / np.maximum(expected, 1e-4)
+        both = seen[1:] & seen[:-1]
+        pair += np.where(both, [np.ones_like(square), square], 0).sum((2, 3))
     depth = statistics.depth.values
-    lines = []
-    for what, (count, square), where in (
+    for quantity, (count, total), where in (
         ("values", value, [f"{d:.0f} m" for d in depth]),
         ("stratification", pair, [f"{a:.0f}–{b:.0f} m" for a, b in zip(depth, depth[1:])]),
     ):
-        size = np.sqrt(square / np.maximum(count, 1))
-        size = np.where(count >= ENOUGH, size, 0)
-        if len(size) and size.max() > FAR:
-            worst, far = int(size.argmax()), int((size > FAR).sum())
-            lines.append(
-                f"{what}: at {where[worst]} the observations depart from the climatology by "
-                f"{size[worst]:.1f} times what the training's did, limit {FAR:g}; so at {far} of "
-                f"{len(size)} depths"
+        size = np.where(count >= MIN_VALUES, np.sqrt(total / np.maximum(count, 1)), 0)
+        if size.max(initial=0) > DEPARTURE_LIMIT:
+            worst, beyond = int(size.argmax()), int((size > DEPARTURE_LIMIT).sum())
+            yield (
+                f"{quantity}: at {where[worst]} the observations depart from the climatology by "
+                f"{size[worst]:.1f} times the training data's departures, limit "
+                f"{DEPARTURE_LIMIT:g}; {beyond} of {len(size)} depths are beyond it"
             )
-    return lines
 
 
 def withhold(observed: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Number (H, W) of the group that a column is withheld with, -1 where it stays.
-
-    A tenth, and one at least, of the profiles; of the blocks of cells where columns are dense.
+    """Choose the columns to withhold: a tenth, and at least one, of the profiles or blocks.
 
     Args:
-        observed: bool, (D, H, W).
+        observed: (D, H, W), bool.  If the observed columns are dense, blocks of cells are withheld,
+            since the neighbours of a single column would reveal it.
+        generator: for the choice.
+
+    Returns:
+        (H, W), int: number of the group that a column is withheld with, -1 if it is kept.
     """
     columns = observed.any(0)
     label = np.arange(columns.size).reshape(columns.shape)
@@ -137,55 +154,66 @@ def withhold(observed: np.ndarray, generator: np.random.Generator) -> np.ndarray
         y, x = np.indices(columns.shape) + generator.integers(side, size=2)[:, None, None]
         label = (y // side) * (columns.shape[1] + side) + x // side
     groups = np.unique(label[columns])
-    chosen = generator.permutation(groups)[: max(1, round(SHARE * len(groups)))]
-    return np.where(columns & np.isin(label, chosen), label, -1)
+    withheld = generator.permutation(groups)[: max(1, round(SHARE * len(groups)))]
+    return np.where(columns & np.isin(label, withheld), label, -1)
 
 
 @dataclass(frozen=True)
 class SelfCheck:
     """Errors at withheld observations.
 
-    Attributes:
-        squares: one row a withheld group and depth: `group`, `depth`, `n`, and of each of the
-            methods the sum of its squared errors, °C².
+    Args:
+        squares: a row for every withheld group and depth: `group`, `depth`, `n`, and for each of
+            `METHODS` the sum of its squared errors, °C².
     """
 
     squares: pd.DataFrame
 
     @property
     def groups(self) -> int:
+        """Number of withheld profiles or blocks."""
         return self.squares.group.nunique() if len(self.squares) else 0
 
     def rmse(self) -> pd.DataFrame:
-        """°C, by depth and over `all`: a column a method, and `n`."""
+        """RMSE in °C by depth and over `all`: a column for each method, and `n`."""
         by_depth = self.squares.groupby("depth")[["n", *METHODS]].sum()
         by_depth.loc["all"] = by_depth.sum()
         for method in METHODS:
             by_depth[method] = np.sqrt((by_depth[method] / by_depth.n).clip(lower=0))
         return by_depth.astype({"n": int})
 
-    def interval(self, other: str) -> tuple[float, float]:
-        """90 % bootstrap interval over groups of our RMSE minus another method's."""
-        sums = self.squares.groupby("group")[["n", "reconstruction", other]].sum().values
-        generator = np.random.default_rng(0)
-        drawn = sums[generator.integers(0, len(sums), (1000, len(sums)))].sum(1)
-        one, two = (np.sqrt((drawn[:, k] / drawn[:, 0]).clip(0)) for k in (1, 2))
-        return tuple(float(q) for q in np.quantile(one - two, [0.05, 0.95]))
+    def interval(self, other: str) -> tuple[float, float] | None:
+        """The 90 % interval of our RMSE minus another method's; None with too few groups.
+
+        Args:
+            other: one of `METHODS`.
+        """
+        sums = self.squares.groupby("group")[["n", "reconstruction", other]].sum().values.T
+        draws = bootstrap(sums[1:], sums[0])
+        if draws is None:
+            return None
+        ours, theirs = np.sqrt(draws.clip(0))
+        return interval(ours - theirs, self.groups)
 
     def worse_than(self, other: str) -> bool:
+        """Whether our RMSE exceeds another method's by more than 1 %.
+
+        Args:
+            other: one of `METHODS`.
+        """
         if not self.groups:
             return False
         overall = self.rmse().loc["all"]
-        return bool(overall.reconstruction > MARGIN * overall[other])
+        return bool(overall.reconstruction > TOLERANCE * overall[other])
 
     def verdict(self) -> str:
-        """The outcome in a few lines, the bad news first."""
+        """The outcome in a few lines, warnings first."""
         if not self.groups:
-            return "self-check: 1 profile cannot be withheld from itself; nothing is known of skill"
+            return "self-check: too few profiles to withhold one; the skill here is unknown"
         overall = self.rmse().loc["all"]
         lines = []
         for other, remedy in (
-            ("background", "--fallback gives the background instead"),
+            ("background", "--fallback writes the background instead"),
             ("climatology", "these observations do not help it"),
         ):
             if self.worse_than(other):
@@ -194,73 +222,85 @@ class SelfCheck:
                     f"{overall.reconstruction / overall[other] - 1:.0%} WORSE than the {other}, "
                     f"{overall.reconstruction:.3f} against {overall[other]:.3f} °C; {remedy}"
                 )
-        low, high = self.interval("background")
-        told = ", ".join(f"{method} {overall[method]:.3f}" for method in METHODS)
+        errors = ", ".join(f"{method} {overall[method]:.3f}" for method in METHODS)
+        limits = self.interval("background")
+        certainty = (
+            f"no interval from fewer than {MIN_BLOCKS} profiles or blocks"
+            if limits is None
+            else f"reconstruction minus background [{limits[0]:+.3f}, {limits[1]:+.3f}]"
+        )
         lines.append(
-            f"self-check: {self.groups} profiles or blocks, {int(overall.n)} values withheld; RMSE "
-            f"°C there: {told}; ours minus background [{low:+.3f}, {high:+.3f}]"
+            f"self-check: {self.groups} profiles or blocks, {int(overall.n)} values withheld; "
+            f"RMSE there, °C: {errors}; {certainty}"
         )
         return "\n".join(lines)
 
 
-def self_check(
+def run_self_check(
     model: Densifier,
     observations: xr.Dataset,
     *,
-    members: int,
-    steps: int,
-    sampler: str = "dpm++",
-    seed: int = 0,
-    tile: int = 160,
+    members: int = 16,
+    sampling: Sampling = Sampling(),
     device: str = "cpu",
 ) -> SelfCheck:
-    """Withhold, reconstruct, compare: on at most six dates, in one tile of each.
+    """Withhold, reconstruct and compare, on at most six dates, in one tile of each.
 
-    The dates a month before and after keep all their observations, as they do in use.
+    Only the date itself loses observations: those of nearby dates enter its background, as they do
+    in a reconstruction.
 
     Args:
-        observations: as `reconstruct` takes them, inside the model's statistics.
-        members: of the ensemble whose mean is judged in mode `diffusion`; four are drawn.
-        others: as for `reconstruct`.
+        model: in evaluation mode, on `device`.
+        observations: as for `reconstruct`, inside the model's statistics.
+        members: size of the ensemble that is judged; only four members are drawn, and in mode
+            `diffusion` the error of their mean is reduced to that of so many.
+        sampling: how the members are drawn.
+        device: where the networks run.
     """
     number = observations.sizes["time"]
     dates = np.unique(np.linspace(0, number - 1, RUNS).round().astype(int))
-    near = neighbouring_dates(observations.time.values)
+    nearby_dates = dates_within_reach(model, observations.time.values)
     drawn_members = MEMBERS if model.regressor is None else 0
-    choices = {"steps": steps, "sampler": sampler, "tile": tile, "device": device}
-    choices["members"] = drawn_members
     parts = []
     for run in range(RUNS):
-        generator = np.random.default_rng([seed, run])
+        generator = np.random.default_rng([sampling.seed, run])
         date = int(dates[run % len(dates)])
-        three = sorted({date, *(int(index) for index in near[date] if index >= 0)})
-        own = three.index(date)
-        window = _window(observations.isel(time=three), own, tile, generator)
+        nearby = nearby_dates[date]
+        own = nearby.index(date)
+        window = _window(observations.isel(time=nearby), own, sampling.tile, generator)
         if window is None:
             continue
-        held = withhold(window.observed.values[own], generator)
+        group = withhold(window.observed.values[own], generator)
         kept = np.ones(window.observed.shape, bool)
-        kept[own] = held < 0
-        given = window.assign(observed=window.observed & kept)
-        if not given.observed[own].any():
+        kept[own] = group < 0
+        rest = window.assign(observed=window.observed & kept)
+        if not rest.observed[own].any():
             continue
         shape = window.observed.shape[1:]
         names = ("mean", "background", "climatology", "spread")
         drawn = {name: np.full(shape, np.nan, np.float32) for name in names}
         drawn["members"] = np.full((drawn_members, *shape), np.nan, np.float32)
-        for _ in reconstruct_date(model, given, drawn, number=own, seed=seed + run, **choices):
+        for _ in reconstruct_date(
+            model,
+            rest,
+            drawn,
+            date=own,
+            members=drawn_members,
+            sampling=replace(sampling, seed=sampling.seed + run),
+            device=device,
+        ):
             pass
-        level, y, x = np.nonzero(window.observed.values[own] & (held >= 0))
+        level, y, x = np.nonzero(window.observed.values[own] & (group >= 0))
         truth = window.value.values[own][level, y, x]
-        part = {"group": [f"{date} {label}" for label in held[y, x]], "n": 1}
+        part = {"group": [f"{date} {label}" for label in group[y, x]], "n": 1}
         part["depth"] = window.depth.values[level].round(1)
         for method in METHODS:
             name = "mean" if method == "reconstruction" else method
             part[method] = (drawn[name][level, y, x] - truth) ** 2.0
         if model.regressor is None:
-            # The mean of few members errs by more than that of many: by their variance over M.
-            excess = drawn["spread"][level, y, x] ** 2.0 * (1 / MEMBERS - 1 / max(members, 2))
-            part["reconstruction"] = part["reconstruction"] - excess
+            # The error of the members' mean exceeds that of the ensemble asked for.
+            excess = ensemble_variance_factor(MEMBERS) - ensemble_variance_factor(max(members, 2))
+            part["reconstruction"] -= excess * drawn["spread"][level, y, x] ** 2.0
         parts.append(pd.DataFrame(part))
     if not parts:
         return SelfCheck(pd.DataFrame(columns=["group", "depth", "n", *METHODS]))
@@ -270,16 +310,14 @@ def self_check(
 def _window(
     dates: xr.Dataset, own: int, tile: int, generator: np.random.Generator
 ) -> xr.Dataset | None:
-    """One tile around a column observed on the date `own`, in memory; None where there is none."""
-    tops = [part for part in range(0, dates.sizes["latitude"], tile)]
-    for top in generator.permutation(tops):
+    """One tile around a column observed on the date `own`, in memory; None if there is none."""
+    for top in generator.permutation(np.arange(0, dates.sizes["latitude"], tile)):
         band = dates.observed.isel(time=own, latitude=slice(top, top + tile)).values.any(0)
         if band.any():
             y, x = generator.choice(np.argwhere(band))
-            middle = {"latitude": int(top + y), "longitude": int(x)}
-            cut = {}
-            for name, cell in middle.items():
+            box = {}
+            for name, cell in (("latitude", int(top + y)), ("longitude", int(x))):
                 start = min(max(cell - tile // 2, 0), max(dates.sizes[name] - tile, 0))
-                cut[name] = slice(start, start + tile)
-            return dates.isel(cut).load()
+                box[name] = slice(start, start + tile)
+            return dates.isel(box).load()
     return None

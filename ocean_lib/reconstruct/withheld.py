@@ -1,56 +1,65 @@
-"""Profiles that were withheld, and what every method says at their places, levels and months.
+"""Scores of every method at withheld profiles.
 
-Whole floats are withheld, or whole months; the other profiles are put on the grid, and the field is
-reconstructed from them.  What a withheld profile measured is compared, value by value, with the
-reconstruction, with its background (optimal interpolation), with the climatology and, where it is
-given, with the field of a product.  Values of one profile are not independent: intervals come from
-drawing profiles anew.
+Whole floats or whole months are withheld; the other profiles are put on the grid, and the field is
+reconstructed from them.  The values that a withheld profile measured are compared with the
+reconstruction, its background (optimal interpolation), the climatology and, if given, the field of
+a product.  Values of one profile are not independent, so intervals come from resampling profiles.
 
-GLORYS12 and other reanalyses assimilate Argo.  They have seen the withheld profiles, and are no
-independent rival at these points; nor do they hold what a cell does not.
+GLORYS12 and other reanalyses assimilate Argo: they have seen the withheld profiles, so their errors
+here are not independent.  Nor do they resolve what varies within a cell.
 """
 
 import numpy as np
 import pandas as pd
 import xarray as xr
+from scipy.special import ndtri
 
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations import gridding
 from ocean_lib.observations.batch import select_statistics
 from ocean_lib.observations.profiles import USED
 from ocean_lib.reconstruct.ensemble import reconstruct
+from ocean_lib.reconstruct.sampling import Sampling
+from ocean_lib.scores.bootstrap import bootstrap, interval
+from ocean_lib.scores.metrics import COVERED, interval_half_width
 
 __all__ = ["CAVEAT", "choose_withheld", "score_withheld"]
 
 
 CAVEAT = (
     "a product that assimilates Argo, as GLORYS12 does, has seen the withheld profiles: "
-    "its error here is no independent one"
+    "its error here is not independent"
 )
-DRAWS, LEVEL = 400, 0.9
 
 
 def choose_withheld(
     table: xr.Dataset, by: str = "float", share: float = 0.2, seed: int = 0
 ) -> np.ndarray:
-    """Which profiles (P,) are withheld: those of a share of the floats, or of the last months.
+    """Choose the profiles of a share of the floats, or of the last months.
 
     Args:
-        table: of `floats.cells`.    by: `float` or `time`.
+        table: P profiles with their cells, from `gridding.to_cells`.
+        by: `float` or `time`.
+        share: of the floats or months, rounded; at least one.
+        seed: of the choice of floats.
+
+    Returns:
+        (P,), bool: which profiles are withheld.
+
     Raises:
-        ValueError: there is only one float, or month.
+        ValueError: there are fewer than two floats or months, or `by` is unknown.
     """
     if by not in ("float", "time"):
         raise ValueError(f"profiles are withheld by {by!r}; choose 'float' or 'time'")
-    name = {"float": "platform", "time": "month"}[by]
+    labels = table[{"float": "platform", "time": "month"}[by]].values
     used = table.status.values == USED
-    groups = np.unique(table[name].values[used])
+    groups = np.unique(labels[used])
     if len(groups) < 2:
         raise ValueError(f"{len(groups)} {by}(s) hold profiles, needs 2 to withhold one")
     number = min(max(1, round(share * len(groups))), len(groups) - 1)
     if by == "float":
         groups = np.random.default_rng(seed).permutation(groups)
-    return used & np.isin(table[name].values, groups[-number:])
+    return used & np.isin(labels, groups[-number:])
 
 
 def score_withheld(
@@ -59,27 +68,37 @@ def score_withheld(
     withheld: np.ndarray,
     *,
     fields: xr.Dataset | None = None,
-    seed: int = 0,
-    **choices,
+    members: int = 16,
+    sampling: Sampling = Sampling(),
+    device: str = "cpu",
 ) -> pd.DataFrame:
-    """RMSE and bias of every method at withheld profiles, and how often its error bar holds them.
+    """RMSE and bias of every method at withheld profiles, and the coverage of the members.
 
     Args:
-        table: of `floats.cells`.    withheld: (P,), of `choose`.
-        fields: a product's, canonical, on the grid of the table: it is scored, and what it holds of
-            the `surface` is seen.
-        choices: of `reconstruction.reconstruct`.
+        model: the trained model.
+        table: P profiles with their cells, from `gridding.to_cells`.
+        withheld: (P,), bool, from `choose_withheld`.
+        fields: a product, canonical, on the grid of the table.  It is scored, and its `surface` is
+            observed.
+        members: ensemble size, at least 2.
+        sampling: how the members are drawn.
+        device: where the networks run.
+
     Returns:
-        method, metric (rmse, bias, coverage), depth (a level, m, or "all"), value, low, high, n:
-        profiles.  Coverage is that of the central 90 % by spread and the profile's own error.
+        Columns `method`, `metric` (rmse, bias, coverage), `depth` (level in m, or "all"), `value`,
+        `low` and `high` of its 90 % interval, and `n`, the number of profiles; with too few
+        profiles the interval is NaN.  Coverage is that of the central 90 % interval from the
+        members and the profile's own error.
     """
     kept = table.copy(deep=True)
     kept.status.values[withheld] = "withheld"
-    months = np.unique(table.month.values[table.status.values == USED])
-    every = xr.Dataset(coords={"time": months}) if fields is None else fields
-    known = model.statistics if fields is None else select_statistics(model.statistics, fields)
-    seen = gridding.observe_profiles(kept, known, every)
-    drawn = reconstruct(model, seen, seed=seed, **choices)
+    if fields is None:
+        months = np.unique(table.month.values[table.status.values == USED])
+        statistics, dates = model.statistics, xr.Dataset(coords={"time": months})
+    else:
+        statistics, dates = select_statistics(model.statistics, fields), fields
+    observations = gridding.observe_profiles(kept, statistics, dates)
+    drawn = reconstruct(model, observations, members=members, sampling=sampling, device=device)
     methods = {
         "reconstruction": drawn["mean"],
         "optimal interpolation": drawn["background"],
@@ -88,58 +107,70 @@ def score_withheld(
     if fields is not None:
         methods["product"] = fields.temperature
     profile, level = np.nonzero(np.isfinite(table.temperature.values) & withheld[:, None])
-    spread, _ = gridding.representativeness(kept, known)
-    place = {
+    cells = {
         "time": table.month.values[profile].astype("datetime64[M]"),
         "depth": level,
         "latitude": table.row.values[profile],
         "longitude": table.column.values[profile],
     }
     measured = table.temperature.values[profile, level]
-    own = np.hypot(table.error.values[profile, level], spread.values[profile, level])
-    bars = {"reconstruction": np.hypot(_at(drawn["spread"], place), own)}
+    spread, _ = gridding.representativeness(kept, statistics)
+    error = np.hypot(table.error.values[profile, level], spread.values[profile, level])
+    inside = _inside(_at(drawn["members"], cells), measured, error)
+    depths = {"all": np.ones(len(level), bool)}
+    depths |= {f"{depth:g}": level == k for k, depth in enumerate(table.depth.values.tolist())}
     rows = []
-    for name, array in methods.items():
-        error = _at(array, place) - measured
-        for depth in ["all", *range(table.sizes["depth"])]:
-            those = np.isfinite(error) if depth == "all" else np.isfinite(error) & (level == depth)
-            if those.any():
-                inside = np.abs(error) <= 1.645 * bars[name] if name in bars else None
-                label = "all" if depth == "all" else f"{float(table.depth[depth]):g}"
-                rows += _rows(name, label, error[those], profile[those], inside, those, seed)
-    return pd.DataFrame(rows)
+    for method, field in methods.items():
+        difference = _at(field, cells) - measured
+        quantities = {"rmse": difference**2, "bias": difference}
+        if method == "reconstruction":
+            quantities["coverage"] = inside
+        for depth, where in depths.items():
+            where = where & np.isfinite(difference)
+            if where.any():
+                part = {metric: values[where] for metric, values in quantities.items()}
+                scores = _scores(part, profile[where])
+                rows += [{"method": method, "depth": depth, **score} for score in scores]
+    columns = ["method", "metric", "depth", "value", "low", "high", "n"]
+    return pd.DataFrame(rows, columns=columns)
 
 
-def _at(array: xr.DataArray, place: dict) -> np.ndarray:
-    """Values at cells; NaN in months that the array lacks."""
-    array = array.transpose("time", "depth", "latitude", "longitude")
-    times = array.time.values.astype("datetime64[M]")
-    there = np.isin(place["time"], times)
-    month = np.searchsorted(times, place["time"]).clip(0, len(times) - 1)
-    values = array.values[month, place["depth"], place["latitude"], place["longitude"]]
-    return np.where(there, values, np.nan)
+def _inside(members: np.ndarray, measured: np.ndarray, error: np.ndarray) -> np.ndarray:
+    """Whether a measurement lies in the central 90 % interval of members and its own error.
+
+    The half-widths of the two, of the t-interval of the members and of a Gaussian, add in squares.
+
+    Args:
+        members: (M, N).
+        measured: (N,).
+        error: (N,), standard deviation of the measurement.
+    """
+    from_members = interval_half_width(len(members)) * members.std(0, ddof=1)
+    half_width = np.hypot(from_members, ndtri((1 + COVERED) / 2) * error)
+    return np.abs(members.mean(0) - measured) <= half_width
 
 
-def _rows(name, depth, error, profile, inside, those, seed) -> list[dict]:
-    _, which = np.unique(profile, return_inverse=True)
-    number = which.max() + 1
-    sums = {"n": np.ones_like(error), "square": error**2, "sum": error}
-    if inside is not None:
-        sums["inside"] = inside[those].astype(float)
-    sums = {key: np.bincount(which, values, number) for key, values in sums.items()}
-    draw = np.random.default_rng(seed).multinomial(number, np.full(number, 1 / number), DRAWS)
-    metrics = {
-        "rmse": lambda w: np.sqrt((w @ sums["square"]) / (w @ sums["n"])),
-        "bias": lambda w: (w @ sums["sum"]) / (w @ sums["n"]),
-    }
-    if inside is not None:
-        metrics["coverage"] = lambda w: (w @ sums["inside"]) / (w @ sums["n"])
-    found = []
-    for metric, function in metrics.items():
-        low, high = np.quantile(function(draw), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        value = float(function(np.ones((1, number)))[0])
-        found.append(
-            {"method": name, "metric": metric, "depth": depth, "value": value}
-            | {"low": low, "high": high, "n": int(number)}
-        )
-    return found
+def _at(field: xr.DataArray, cells: dict[str, np.ndarray]) -> np.ndarray:
+    """Values (N,), or (M, N) of members, at N cells; NaN in months that the field lacks."""
+    times = field.time.values.astype("datetime64[M]")
+    month = np.searchsorted(times, cells["time"]).clip(0, len(times) - 1)
+    places = {name: xr.DataArray(index, dims="cell") for name, index in cells.items()}
+    values = field.isel(places | {"time": xr.DataArray(month, dims="cell")})
+    return np.where(np.isin(cells["time"], times), values.transpose(..., "cell").values, np.nan)
+
+
+def _scores(quantities: dict[str, np.ndarray], profile: np.ndarray) -> list[dict]:
+    """Means of quantities (N,), of `rmse` the root, with intervals from resampled profiles."""
+    _, group = np.unique(profile, return_inverse=True)
+    weights = np.bincount(group).astype(float)
+    sums = np.stack([np.bincount(group, values) for values in quantities.values()])
+    draws = bootstrap(sums, weights)
+    scores = []
+    for index, metric in enumerate(quantities):
+        finish = np.sqrt if metric == "rmse" else np.positive
+        low = high = np.nan
+        if draws is not None:
+            low, high = interval(finish(draws[index]), len(weights))
+        value = float(finish(sums[index].sum() / weights.sum()))
+        scores.append({"metric": metric, "value": value, "low": low, "high": high})
+    return [score | {"n": len(weights)} for score in scores]

@@ -11,6 +11,7 @@ from tiny import PATTERNS, astir, densifier
 from ocean_lib.fields import reconstruction_file
 from ocean_lib.observations.batch import observe
 from ocean_lib.reconstruct.ensemble import reconstruct
+from ocean_lib.reconstruct.sampling import Sampling
 
 CASES = dict(zip(("half", "argo"), PATTERNS))
 STEP = 1e-4  # °C that the file resolves
@@ -29,7 +30,9 @@ def seen(fields):
 @pytest.fixture(scope="module")
 def drawn(small_store, seen):
     model = astir(densifier(small_store))
-    return {name: reconstruct(model, one, members=2, steps=2) for name, one in seen.items()}
+    return {
+        name: reconstruct(model, one, members=2, sampling=Sampling(2)) for name, one in seen.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +89,7 @@ def test_observations_of_a_case_serve_a_model_again(small_store, seen, drawn, pa
     for name, array in seen["argo"].data_vars.items():
         assert again[name].dtype == array.dtype
         np.testing.assert_allclose(again[name], array, atol=STEP)
-    result = reconstruct(astir(densifier(small_store)), again, members=2, steps=2)
+    result = reconstruct(astir(densifier(small_store)), again, members=2, sampling=Sampling(2))
     np.testing.assert_allclose(result["mean"], drawn["argo"]["mean"], atol=0.01)
 
 

@@ -81,7 +81,7 @@ def test_the_spread_of_snapshots_is_found_again(table, statistics):
     np.testing.assert_allclose(spread[0], known, rtol=0.2)
     few = gridding.to_cells(made.isel(profile=[0, 9, 30]), flat)
     usual, pairs = gridding.representativeness(few, flat)
-    assert max(pairs) < gridding.PAIRS
+    assert max(pairs) < gridding.MIN_PAIRS
     deviation = flat.deviation.isel(channel=slice(1, None)).values
     expected = gridding.USUAL * deviation[:, few.row.values, few.column.values].T
     np.testing.assert_allclose(usual, expected)

@@ -14,8 +14,9 @@ from ocean_lib.observations.batch import observe
 from ocean_lib.reconstruct import from_files as module
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.reconstruct.from_files import reconstruct_files
+from ocean_lib.reconstruct.sampling import Sampling
 
-FAST = {"members": 3, "steps": 2, "tile": 12}
+FAST = {"members": 3, "sampling": Sampling(2, tile=12, chunk=4)}
 
 
 @pytest.fixture
@@ -80,10 +81,10 @@ def test_a_call_that_was_cut_short_goes_on_where_it_was(given, monkeypatch, fail
     whole, number = module.reconstruct_date, []
 
     def breaks(*arguments, **choices):
-        number.append(choices["noise"])
+        number.append(choices["noise_index"])
         for done in whole(*arguments, **choices):
             yield done
-            if choices["noise"] == fails and len(number) == fails + 1:
+            if choices["noise_index"] == fails and len(number) == fails + 1:
                 raise KeyboardInterrupt
 
     monkeypatch.setattr(module, "reconstruct_date", breaks)
@@ -91,7 +92,7 @@ def test_a_call_that_was_cut_short_goes_on_where_it_was(given, monkeypatch, fail
         reconstruct_files(checkpoint, floats, dense, **FAST, show=lambda line: None)
     assert not dense.exists() and (folder / "dense.nc.partial").is_dir()
     checks = []
-    monkeypatch.setattr(module, "self_check", lambda *_, **__: checks.append(1))
+    monkeypatch.setattr(module, "run_self_check", lambda *_, **__: checks.append(1))
     reconstruct_files(checkpoint, floats, dense, **FAST, show=lambda line: None)
     assert number == [*range(fails + 1), *range(fails, 3)] and not checks
     with xr.open_dataset(dense) as one, xr.open_dataset(folder / "unbroken.nc") as other:

@@ -7,14 +7,17 @@ import xarray as xr
 from tiny import PATTERNS, astir, densifier
 
 from ocean_lib.observations.batch import observe
+from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.reconstruct.self_check import (
     SelfCheck,
     extend_statistics,
     outside_training,
-    self_check,
+    run_self_check,
     withhold,
 )
 from ocean_lib.store.climatology import climatology_at
+
+FAST = Sampling(steps=3)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,7 @@ def by_hand(frame, method):
 def test_errors_at_withheld_profiles_are_those_of_what_was_never_given(small_store, seen):
     """Climatology by hand at the very cells; the background from the other observations alone."""
     model = densifier(small_store, "regression")
-    check = self_check(model, seen, members=16, steps=3)
+    check = run_self_check(model, seen, members=16, sampling=FAST)
     frame, statistics = check.squares, model.statistics
     normal = climatology_at(statistics, seen.time.values)[:, 1:]
     square = (seen.value.values - normal) ** 2
@@ -81,7 +84,9 @@ def test_errors_at_withheld_profiles_are_those_of_what_was_never_given(small_sto
 
 
 def test_a_spoiled_model_is_told_first_and_a_good_one_is_not(small_store, seen):
-    spoiled = self_check(astir(densifier(small_store), size=0.5), seen, members=8, steps=3)
+    spoiled = run_self_check(
+        astir(densifier(small_store), size=0.5), seen, members=8, sampling=FAST
+    )
     assert spoiled.worse_than("background")
     overall = spoiled.rmse().loc["all"]
     first = spoiled.verdict().splitlines()[0]
@@ -102,7 +107,7 @@ def test_one_profile_alone_cannot_be_checked(small_store, seen):
     y, x = np.argwhere(alone.observed.values[0].any(0))[0]
     alone.observed.values[0] = False
     alone.observed.values[0, :2, y, x] = True
-    check = self_check(densifier(small_store, "regression"), alone, members=4, steps=3)
+    check = run_self_check(densifier(small_store, "regression"), alone, members=4, sampling=FAST)
     assert check.groups == 0 and "nothing is known" in check.verdict()
     assert not check.worse_than("background")
 
@@ -174,5 +179,5 @@ def test_patterns_of_every_kind_can_be_checked(small_store):
     fields = small_store.fields("test").isel(time=[0])
     for pattern in PATTERNS:
         drawn = observe(fields, pattern, seed=1).assign_attrs(notes=[])
-        check = self_check(densifier(small_store), drawn, members=4, steps=2)
+        check = run_self_check(densifier(small_store), drawn, members=4, sampling=FAST)
         assert check.groups and np.isfinite(check.rmse().values).all()
