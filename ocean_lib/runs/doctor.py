@@ -1,8 +1,8 @@
-"""The doctor: what a run needs, looked at one by one.
+"""The doctor: checks one by one what a run needs.
 
-Each finding is a line: `ok`, `missing` (a run cannot work; the remedy is named) or `-` (absent,
-and needed only for some sources or made by a run). Of the Copernicus Marine login only its
-presence is told, never its content.
+Each finding is one line: `ok`, `missing` (a run cannot work; the remedy is named) or `-` (absent,
+but needed only for some sources or created by a run). For the Copernicus Marine login only its
+presence is reported, never its content.
 """
 
 import importlib
@@ -12,70 +12,84 @@ import sys
 from collections.abc import Iterator
 from importlib import metadata
 
+from packaging.requirements import Requirement
+
+from ocean_lib.runs.parameters import NOTEBOOKS
 from ocean_lib.runs.paths import workspace
 from ocean_lib.sources.client import login
 
 __all__ = ["examine"]
 
 
-PACKAGES = (
-    "torch",
-    "numpy",
-    "scipy",
-    "pandas",
-    "xarray",
-    "dask",
-    "netCDF4",
-    "h5netcdf",
-    "zarr",
-    "copernicusmarine",
-    "matplotlib",
-    "cartopy",
-    "cmocean",
-    "ipywidgets",
-    "jupyterlab",
-    "papermill",
-    "ipykernel",
-    "yaml",
-    "tqdm",
-)
-DISTRIBUTIONS = {"yaml": "PyYAML"}
-DISK_GIGABYTES = 2
-INSTALL = "run `pip install -r requirements.txt`"
+DISTRIBUTION = "densify-ocean"
+RUNTIME_EXTRAS = ("", "notebooks", "argo", "copernicus")  # of the distribution; "" for no extra
+MIN_FREE_GB = 2
+
+Findings = Iterator[tuple[str, str, str]]  # state, what was checked, message
 
 
 def examine() -> int:
-    """Prints the findings; returns 1 if something required is missing, else 0."""
+    """Print the findings.
+
+    Returns:
+        1 if something required is missing, else 0.
+    """
     missing = 0
-    checks = (_python, _packages, _device, _kernel, _disk, _login, _data)
-    for check in checks:
-        for state, what, told in check():
-            print(f"{state:8} {what:18} {told}", flush=True)
+    for check in (_python, _packages, _device, _kernel, _disk, _login, _data):
+        for state, subject, message in check():
+            print(f"{state:8} {subject:18} {message}", flush=True)
             missing += state == "missing"
     print(f"\n{missing} missing" if missing else "\neverything required is there")
     return 1 if missing else 0
 
 
-Findings = Iterator[tuple[str, str, str]]
+def _absent(extra: str) -> str:
+    """The state of what an extra needs and is absent: a checkout has notebooks, a wheel none."""
+    return "missing" if not extra or (extra == "notebooks" and NOTEBOOKS.is_dir()) else "-"
 
 
 def _python() -> Findings:
-    version = ".".join(map(str, sys.version_info[:3]))
-    fits = (3, 11) <= sys.version_info[:2] <= (3, 13)
-    remedy = "" if fits else "; use Python 3.11, 3.12 or 3.13"
-    yield "ok" if fits else "missing", "Python", f"{version} at {sys.executable}{remedy}"
+    yield "ok", "Python", f"{sys.version.split()[0]} at {sys.executable}"
 
 
 def _packages() -> Findings:
-    for name in PACKAGES:
+    modules = metadata.packages_distributions()
+    requirements = _requirements()
+    if not requirements:
+        yield "missing", DISTRIBUTION, "not installed, and this is no checkout; install it with pip"
+    for requirement, extra in requirements.items():
+        name = Requirement(requirement).name
+        module = name.replace("-", "_")
+        if module not in modules:  # such as PyYAML, whose module is yaml
+            public = (key for key in modules if name in modules[key] and not key.startswith("_"))
+            module = next(public, module)
         try:
-            importlib.import_module(name)
+            importlib.import_module(module)
+            yield "ok", name, metadata.version(name)
         # A broken compiled package raises more than ImportError: OSError, AttributeError, ...
         except Exception as error:
-            first = f"{error}".partition("\n")[0]
-            yield "missing", name, f"{type(error).__name__}: {first}; {INSTALL}"
-        else:
-            yield "ok", name, metadata.version(DISTRIBUTIONS.get(name, name))
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+            yield _absent(extra), name, f"{reason}; run `pip install '{requirement}'`"
+
+
+def _requirements() -> dict[str, str]:
+    """The packages that a run may import, such as `numpy>=2`, and the extra that each belongs to.
+
+    From the metadata of the installed distribution, else from the checkout's requirements.txt.
+    """
+    file = NOTEBOOKS.parent / "requirements.txt"
+    try:
+        lines = metadata.requires(DISTRIBUTION) or []
+    except metadata.PackageNotFoundError:
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        lines = [line.partition("#")[0].strip() for line in text.splitlines()]
+    requirements = [Requirement(line) for line in lines if line and not line.startswith("-")]
+    extras: dict[str, str] = {}
+    for extra in RUNTIME_EXTRAS:
+        for requirement in requirements:
+            if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
+                extras.setdefault(f"{requirement.name}{requirement.specifier}", extra)
+    return extras
 
 
 def _device() -> Findings:
@@ -92,11 +106,15 @@ def _device() -> Findings:
 def _kernel() -> Findings:
     try:
         from ocean_lib.runs.runner import foreign_kernel
+
+        problem = foreign_kernel()
     except ImportError as error:
-        yield "missing", "kernel python3", f"{error}; {INSTALL}"
-        return
-    problem = foreign_kernel()
-    yield "missing" if problem else "ok", "kernel python3", problem or "starts this Python"
+        problem = str(error)
+    yield (
+        _absent("notebooks") if problem else "ok",
+        "kernel python3",
+        problem or "starts this Python",
+    )
 
 
 def _disk() -> Findings:
@@ -105,16 +123,14 @@ def _disk() -> Findings:
         yield "missing", "workspace", f"{root} is not a writable folder; set OCEAN_WORKSPACE"
         return
     free = shutil.disk_usage(root).free / 1e9
-    if free < DISK_GIGABYTES:
-        yield "missing", "disk", f"{free:.1f} GB free at {root}; a run needs {DISK_GIGABYTES} GB"
-    else:
-        yield "ok", "disk", f"{free:.0f} GB free at {root}"
+    state = "ok" if free >= MIN_FREE_GB else "missing"
+    yield state, "disk", f"{free:.1f} GB free at {root}; a run needs {MIN_FREE_GB} GB"
 
 
 def _login() -> Findings:
-    where = login()
-    if where:
-        yield "ok", "Copernicus login", f"present: {where}"
+    origin = login()
+    if origin:
+        yield "ok", "Copernicus login", f"present: {origin}"
     else:
         yield "-", "Copernicus login", "absent; for GLORYS12 run `copernicusmarine login`"
 
@@ -122,5 +138,5 @@ def _login() -> Findings:
 def _data() -> Findings:
     for kind in ("raw", "store"):
         folder = workspace() / "data" / kind
-        held = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
-        yield "ok" if held else "-", f"data/{kind}", ", ".join(held) or "empty; a run fills it"
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        yield "ok" if names else "-", f"data/{kind}", ", ".join(names) or "empty; a run fills it"

@@ -1,9 +1,9 @@
-"""Processes: one runner to a run, and no kernel of a former one.
+"""The lock of a run: one runner at a time, and no kernel left over from an earlier one.
 
-The lock is an advisory one on `.lock` in the run's folder, and the system frees it however its
-holder ends. A runner killed by -9 leaves a kernel behind, though, that ends itself within about a
-second, or not while it is deep in a computation. So a runner marks all that it starts by a variable
-of the environment, and the next one, who holds the lock, ends what still bears the mark.
+The lock is on `.lock` in the run's folder. The system releases it however its holder ends, but a
+runner killed by -9 leaves a kernel behind, which ends itself within about a second, or later if it
+is deep in a computation. So a runner marks all processes that it starts by an environment variable,
+and the next runner, once it holds the lock, kills those that still carry the mark.
 """
 
 import os
@@ -13,36 +13,37 @@ from pathlib import Path
 
 from ocean_lib.core.lock import acquire_lock
 from ocean_lib.runs.parameters import RunError
+from ocean_lib.runs.paths import not_writable
 
 __all__ = ["hold_run"]
 
 
-MARK = "OCEAN_LIB_RUN"  # the folder of the run that a process works on
+MARK = "OCEAN_LIB_RUN"  # environment variable: the folder of the run that a process works on
 
 
 @contextmanager
 def hold_run(folder: Path) -> Iterator[None]:
-    """This process, and nothing that a former one left, works on the run of that folder.
+    """While this context is open, no other process works on the run in this folder.
+
+    Args:
+        folder: the run's folder, which exists.
 
     Raises:
-        RunError: another runner holds it, the folder cannot be written, or a former kernel that
-            does not end still works on it.
+        RunError: another runner holds the run, the folder is not writable, or a kernel of an
+            earlier runner does not end.
     """
     try:
         lock = acquire_lock(folder / ".lock")
     except BlockingIOError as holder:
         raise RunError(
-            f"run {folder.name!r} is under way in process {holder};"
+            f"run {folder.name!r} is in progress in process {holder};"
             " wait for it, or give another folder by run=NAME"
         ) from None
     except OSError as error:
-        raise RunError(
-            f"{folder} cannot be written ({error.strerror}); get the right to write there, or set"
-            " OCEAN_WORKSPACE to a folder of your own"
-        ) from error
+        raise not_writable(folder, error) from error
     with lock:
         mark, before = os.path.realpath(folder), os.environ.get(MARK)
-        _end_marked(mark)
+        _kill_marked(mark)
         os.environ[MARK] = mark
         try:
             yield
@@ -52,19 +53,19 @@ def hold_run(folder: Path) -> Iterator[None]:
                 os.environ[MARK] = before
 
 
-def _end_marked(mark: str) -> None:
+def _kill_marked(mark: str) -> None:
     import psutil
 
-    left = [process for process in psutil.process_iter() if _mark_of(process) == mark]
-    for process in left:
+    marked = [process for process in psutil.process_iter() if _mark_of(process) == mark]
+    for process in marked:
         try:
             process.kill()
         except psutil.NoSuchProcess:
             pass
-    _, alive = psutil.wait_procs(left, timeout=10)
+    _, alive = psutil.wait_procs(marked, timeout=10)
     if alive:
         raise RunError(
-            f"process {alive[0].pid} of a former attempt still works on {mark} and does not end;"
+            f"process {alive[0].pid} of an earlier attempt still works on {mark} and does not end;"
             " wait for it, or restart the machine"
         )
 
@@ -74,5 +75,5 @@ def _mark_of(process) -> str | None:
 
     try:
         return None if process.pid == os.getpid() else process.environ().get(MARK)
-    except (psutil.Error, OSError):  # ended meanwhile, or somebody else's
+    except (psutil.Error, OSError):  # it ended in the meantime, or belongs to another user
         return None

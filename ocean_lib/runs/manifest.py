@@ -1,14 +1,14 @@
 """The manifest: what a run is made from, and how far each of its steps got.
 
 `manifest.json` holds the parameters as resolved, device, commit and versions, and for every step
-its newest attempt, with the earlier ones in a list:
+its latest attempt, with the earlier ones in a list:
 
     "03_training": {"status": …, "start": …, "end": …, "seconds": …, "commit": …, "attempts": […]}
 
-An attempt is running, done, failed (an error), suspended (by the stop file), stopped (by a signal),
-killed (its runner ended without a word), or outdated (done, but it or a step before it is
-repeated). Its number counts from 1. A done step's notebook lies in the run's folder; that of any
-other attempt in `attempts/`, as far as it went, with its number in its name.
+The status is running, done, failed (an error), suspended (by the stop file), stopped (by a signal),
+killed (its runner ended without recording it), or outdated (done, but the step or one before it is
+repeated). Attempts are numbered from 1. The notebook of a finished step is in the run's folder;
+those of all other attempts, as far as they got, are kept in `attempts/` under their number.
 """
 
 import datetime
@@ -21,7 +21,9 @@ import time
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+from ocean_lib import __version__
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.runs.parameters import NOTEBOOKS, RunError
 from ocean_lib.runs.paths import Run
@@ -29,22 +31,26 @@ from ocean_lib.runs.paths import Run
 __all__ = ["Manifest"]
 
 
-_RECORDED = ("ocean_lib", "torch", "numpy", "scipy", "xarray", "netCDF4", "zarr", "papermill")
+RECORDED_PACKAGES = ("torch", "numpy", "scipy", "xarray", "netCDF4", "zarr", "papermill")
 
 
 class Manifest:
     """The manifest of a run that this process holds; written at every change.
 
+    Args:
+        run: the run; its `manifest.json` is read if it exists.
+
     Raises:
-        RunError: the file is there, but is no manifest.
+        RunError: the file is damaged.
     """
 
     def __init__(self, run: Run):
-        self.run, self.content, self._began = run, {}, 0.0
+        self.run, self._start = run, 0.0
+        self.content: dict[str, Any] = {}
         try:
             if run.manifest.exists():
                 self.content = json.loads(run.manifest.read_text(encoding="utf-8"))
-            self.steps: dict = self.content.setdefault("steps", {})
+            self.steps: dict[str, Any] = self.content.setdefault("steps", {})
         except (ValueError, AttributeError) as error:
             raise RunError(
                 f"{run.manifest} is damaged ({error}); begin anew with --fresh"
@@ -53,43 +59,50 @@ class Manifest:
             if step["status"] == "running":
                 step["status"] = "killed"
 
-    def changed(self, parameters: dict) -> dict[str, str]:
-        """By name, `was -> is` of parameters that differ from those that the run has."""
+    def changed(self, parameters: dict[str, Any]) -> dict[str, str]:
+        """`old -> new`, by name, for parameters that differ from those of the run."""
         if "parameters" not in self.content:
             return {}
         old, new = self.content["parameters"], json.loads(json.dumps(parameters))
         pairs = {
-            name: [repr(each[name]) if name in each else "absent" for each in (old, new)]
+            name: [repr(values[name]) if name in values else "absent" for values in (old, new)]
             for name in sorted(old | new)
         }
         return {name: f"{was} -> {now}" for name, (was, now) in pairs.items() if was != now}
 
-    def describe(self, parameters: dict, device: str | None) -> None:
-        """Records what the steps from now on are made from."""
+    def describe(self, parameters: dict[str, Any], device: str | None) -> None:
+        """Record what the steps from now on are made from.
+
+        Args:
+            parameters: name to value, as resolved.
+            device: `cpu` or `cuda`; None for a chain without that parameter.
+        """
+        versions = {"python": sys.version.split()[0], "ocean_lib": __version__}
+        versions |= {package: metadata.version(package) for package in RECORDED_PACKAGES}
         self.content = {
             "run": self.run.name,
             "parameters": json.loads(json.dumps(parameters)),
             "seed": parameters.get("seed"),
             "device": device,
             "commit": _commit(),
-            "versions": {"python": sys.version.split()[0]}
-            | {package: metadata.version(package) for package in _RECORDED},
+            "versions": versions,
             "steps": self.steps,
         }
         self._write()
 
     def done(self, step: str) -> bool:
-        """Whether a step is done, its executed notebook in place."""
+        """Whether a step is recorded as done and its executed notebook exists."""
         return self._recorded_done(step) and self.run.executed(step).exists()
 
     def lost(self, step: str) -> bool:
-        """Whether a step was done, but somebody took its executed notebook away."""
+        """Whether a step is recorded as done but its executed notebook was removed."""
         return self._recorded_done(step) and not self.run.executed(step).exists()
 
     def discard(self, steps: Iterable[str]) -> None:
-        """Removes what the steps made in the run's folder; their notebooks are kept as attempts.
+        """Remove what the steps wrote into the run's folder; keep their notebooks as attempts.
 
-        The notebook of the first goes first: whoever is killed in between begins there again.
+        The notebook of the first step goes first, so that a run killed in between repeats that
+        step and all after it.
         """
         for step in steps:
             self._keep_notebook(step)
@@ -99,22 +112,20 @@ class Manifest:
                 self.steps[step]["status"] = "outdated"
 
     def begin(self, step: str) -> None:
-        """Records a new attempt; the notebook of a former one is kept beside."""
+        """Record a new attempt, and keep the notebook of the one before."""
         self._keep_notebook(step)
         earlier = []
         if step in self.steps:
-            former = self.steps[step]
-            earlier = [*former.pop("attempts", []), former]
-        self._began = time.monotonic()
-        self.steps[step] = {
-            "status": "running", "start": _now(), "end": None, "seconds": None,
-            "commit": self.content["commit"], "attempts": earlier,
-        }  # fmt: skip
+            latest = self.steps[step]
+            earlier = [*latest.pop("attempts", []), latest]
+        self._start = time.monotonic()
+        self.steps[step] = {"status": "running", "start": _now(), "end": None, "seconds": None}
+        self.steps[step] |= {"commit": self.content["commit"], "attempts": earlier}
         self._write()
 
     def end(self, step: str, status: str) -> Path:
-        """Records how the attempt ended; returns where its notebook lies."""
-        seconds = round(time.monotonic() - self._began, 1)
+        """Record how the attempt ended; return the path of its notebook."""
+        seconds = round(time.monotonic() - self._start, 1)
         if status == "done":
             with atomic_write(self.run.executed(step)) as beside:
                 os.replace(self.run.executing(step), beside)
@@ -142,7 +153,7 @@ class Manifest:
 
 
 def _is_json(path: Path) -> bool:
-    """Whether a notebook was written to its end: papermill writes it in place after each cell."""
+    """Whether a notebook is complete: papermill rewrites it in place after each cell."""
     try:
         json.loads(path.read_text(encoding="utf-8"))
         return True
@@ -154,10 +165,10 @@ def _commit() -> str | None:
     """The checkout's commit, with `-dirty` where files differ; None outside git."""
     command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
     try:
-        told = subprocess.run(command, cwd=NOTEBOOKS.parent, capture_output=True, text=True)
+        answer = subprocess.run(command, cwd=NOTEBOOKS.parent, capture_output=True, text=True)
     except FileNotFoundError:
         return None
-    return told.stdout.strip() or None
+    return answer.stdout.strip() or None
 
 
 def _now() -> str:

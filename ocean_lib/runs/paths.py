@@ -1,22 +1,21 @@
-"""Runs: one folder for everything that an experiment makes.
+"""Paths: one folder per run, and the data that runs share.
 
-`open_run(name)` is the one place that knows paths: notebooks, runner and tests ask it, so that a
-notebook behaves alike by hand in JupyterLab, under bare papermill and under the runner. Beside it
-stand the other things that every notebook begins with: the device and the progress of a loop.
+`open_run(name)` is the one place that knows paths. Notebooks, the runner and tests all use it, so a
+notebook behaves alike by hand in JupyterLab, under bare papermill and under the runner. The device,
+with which most notebooks begin, is resolved here too.
 """
 
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.runs.parameters import NOTEBOOKS, RunError
 
-__all__ = ["Run", "device_name", "folder_name", "open_run", "workspace"]
+__all__ = ["Run", "device_name", "folder_name", "not_writable", "open_run", "workspace"]
 
 
-# What the steps leave in a run's folder beside `figures/NN_*`.
+# What the steps write into a run's folder, beside `figures/NN_*`.
 _RESULTS = {
     "03_training": ("checkpoints", "checkpoint.pt", "metrics.jsonl"),
     "04_sampling": ("reconstruction.nc",),
@@ -25,56 +24,68 @@ _RESULTS = {
 
 
 def workspace() -> Path:
-    """The folder that holds `data/` and `outputs/`: `OCEAN_WORKSPACE`, or the checkout.
+    """The folder that holds `data/` and `outputs/`.
+
+    Returns:
+        `OCEAN_WORKSPACE` if it is set; else the checkout, or for an installed package, which has
+        no notebooks beside it, the current folder.
 
     Raises:
-        RunError: `OCEAN_WORKSPACE` is relative, and would mean another folder in a notebook.
+        RunError: `OCEAN_WORKSPACE` is relative, which would mean another folder in a notebook.
     """
-    root = Path(os.environ.get("OCEAN_WORKSPACE") or NOTEBOOKS.parent)
+    default = NOTEBOOKS.parent if NOTEBOOKS.is_dir() else Path.cwd()
+    root = Path(os.environ.get("OCEAN_WORKSPACE") or default)
     if not root.is_absolute():
         raise RunError(f"OCEAN_WORKSPACE is {str(root)!r}; give an absolute path")
     return root
 
 
-@dataclass(frozen=True)
 class Run:
-    """The paths of one run, and of the data that runs share."""
+    """The paths of one run, whether it exists or not, and of the data that runs share.
 
-    name: str
-    folder: Path  # outputs/<name>
-    figures: Path
-    checkpoints: Path  # the newest two of a training under way
-    checkpoint: Path  # the finished model
-    metrics: Path
-    reconstruction: Path
-    baselines: Path
-    scores: Path
-    manifest: Path
-    stop: Path  # a file that asks training to suspend itself
+    Args:
+        name: of the run; nothing is created.
+
+    Raises:
+        RunError: the name is not one plain folder name.
+    """
+
+    def __init__(self, name: str):
+        self.name = name
+        self.folder = workspace() / "outputs" / folder_name(name)
+        self.figures = self.folder / "figures"
+        self.checkpoints = self.folder / "checkpoints"  # the newest two of a training in progress
+        self.checkpoint = self.folder / "checkpoint.pt"  # the finished model
+        self.metrics = self.folder / "metrics.jsonl"
+        self.reconstruction = self.folder / "reconstruction.nc"
+        self.baselines = self.folder / "baselines.nc"
+        self.scores = self.folder / "scores.csv"
+        self.manifest = self.folder / "manifest.json"
+        self.stop = self.folder / "stop"  # a file that asks training to suspend itself
 
     def executed(self, step: str) -> Path:
-        """The executed notebook of a step that is done."""
+        """The executed notebook of a finished step."""
         return self.folder / f"{step}.ipynb"
 
     def executing(self, step: str) -> Path:
-        """The notebook of a step under way, which papermill writes after each of its cells."""
+        """The notebook of a step in progress, which papermill writes after each of its cells."""
         return self.folder / f".{step}.partial.ipynb"
 
     def results(self, step: str) -> list[Path]:
-        """What a step leaves in the run's folder; files that are not there yet among them."""
+        """What a step writes into the run's folder, including files that do not exist yet."""
         paths = [self.folder / name for name in _RESULTS.get(step, ())]
         return [*paths, *self.figures.glob(f"{step[:2]}_*")]
 
     def raw(self, name: str) -> Path:
-        """`data/raw/<name>`, where a source leaves its files as delivered; not created here."""
+        """`data/raw/<name>`, for the files of a source as delivered; not created here."""
         return workspace() / "data" / "raw" / folder_name(name)
 
     def store(self, name: str) -> Path:
-        """`data/store/<name>`, where a store is built; not created here."""
+        """`data/store/<name>`, for a store; not created here."""
         return workspace() / "data" / "store" / folder_name(name)
 
     def save_figure(self, figure, name: str) -> Path:
-        """Writes a matplotlib figure to `figures/<name>.png` at 150 dpi; returns the path."""
+        """Write a matplotlib figure to `figures/<name>.png` at 150 dpi; return the path."""
         path = self.figures / f"{folder_name(name)}.png"
         with atomic_write(path) as beside:
             figure.savefig(beside, format="png", dpi=150, bbox_inches="tight")
@@ -82,42 +93,25 @@ class Run:
 
 
 def open_run(name: str) -> Run:
-    """The run of that name; its folders exist afterwards.
+    """The run of that name, its folders created where they do not exist.
 
     Raises:
-        RunError: the name is not one plain folder name, or nothing may be written there.
+        RunError: the name is not one plain folder name, or the folder is not writable.
     """
-    run = find_run(name)
+    run = Run(name)
     try:
-        for each in (run.figures, run.checkpoints):
-            each.mkdir(parents=True, exist_ok=True)
+        for folder in (run.figures, run.checkpoints):
+            folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(
-            f"{run.folder} cannot be made ({error.strerror}: {error.filename}); get the right to"
-            " write there, or set OCEAN_WORKSPACE to a folder of your own"
-        ) from error
+        raise not_writable(run.folder, error) from error
     return run
 
 
-def find_run(name: str) -> Run:
-    """The run of that name, whether it is there or not; nothing is made.
-
-    Raises:
-        RunError: the name is not one plain folder name.
-    """
-    folder = workspace() / "outputs" / folder_name(name)
-    return Run(
-        name=name,
-        folder=folder,
-        figures=folder / "figures",
-        checkpoints=folder / "checkpoints",
-        checkpoint=folder / "checkpoint.pt",
-        metrics=folder / "metrics.jsonl",
-        reconstruction=folder / "reconstruction.nc",
-        baselines=folder / "baselines.nc",
-        scores=folder / "scores.csv",
-        manifest=folder / "manifest.json",
-        stop=folder / "stop",
+def not_writable(folder: Path, error: OSError) -> RunError:
+    """The error for a folder in which the workspace cannot be written."""
+    return RunError(
+        f"{folder} cannot be written ({error.strerror}: {error.filename}); get the right to write"
+        " there, or set OCEAN_WORKSPACE to a folder of your own"
     )
 
 
@@ -131,14 +125,18 @@ def device_name(choice: str = "auto") -> str:
 
     if choice not in ("auto", "cpu", "cuda"):
         raise RunError(f"device is {choice!r}; choose auto, cpu or cuda")
-    found = torch.cuda.is_available()
-    if choice == "cuda" and not found:
+    has_gpu = torch.cuda.is_available()
+    if choice == "cuda" and not has_gpu:
         raise RunError("device is 'cuda', but PyTorch finds no GPU; choose auto or cpu")
-    return "cuda" if found and choice != "cpu" else "cpu"
+    return "cuda" if has_gpu and choice != "cpu" else "cpu"
 
 
 def folder_name(name: str) -> str:
-    """The name, if it is one plain folder name; `RunError` if not."""
+    """The name, if it is one plain folder name.
+
+    Raises:
+        RunError: it is not.
+    """
     if not re.fullmatch(r"\w[\w.-]*", name):
-        raise RunError(f"{name!r} is no name for a folder; use letters, digits, _ - and .")
+        raise RunError(f"{name!r} cannot name a folder; use letters, digits, _ - and .")
     return name

@@ -1,9 +1,9 @@
 """The runner: executes the chain of notebooks into a run's folder, once and in order.
 
-It resolves the parameters, takes hold of the run and lets papermill execute each notebook with
-the parameters that it declares. The manifest says which steps are done, so the same command again
-continues where the last one stopped; with other parameters it is refused, since half of the
-folder would come from the one experiment and half from the other.
+It resolves the parameters, takes the run's lock, and lets papermill execute each notebook with the
+parameters that it declares. The manifest says which steps are done, so the same command again
+continues where the last one stopped. With other parameters it is refused, since one half of the
+folder would come from one experiment and the other half from another.
 """
 
 import contextlib
@@ -15,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from ocean_lib.runs.checks import check_parameters
 from ocean_lib.runs.lock import hold_run
@@ -27,39 +28,40 @@ from ocean_lib.runs.parameters import (
     load_parameters,
     suggestion,
 )
-from ocean_lib.runs.paths import Run, device_name, open_run, workspace
+from ocean_lib.runs.paths import Run, device_name, not_writable, open_run, workspace
 
-__all__ = ["SUSPENDED", "foreign_kernel", "execute_run", "scores_table"]
+__all__ = ["SUSPENDED", "execute_run", "foreign_kernel", "scores_table"]
 
 
-SUSPENDED = 75  # exit code; EX_TEMPFAIL, which schedulers take for "run it again"
-GRACE = 20  # seconds that training has to suspend itself at a signal
-ROOM = 1.0  # GB that must be free
-ENDS = {"Suspended": "suspended", "Planned": "planned"}  # how a notebook may end on purpose
-_METRICS = ("rmse", "mae", "bias", "crps", "spread", "psnr", "ssim")
+SUSPENDED = 75  # exit code; EX_TEMPFAIL, which schedulers read as "run it again"
+EXIT_CODES = {"done": 0, "planned": 0, "suspended": SUSPENDED}  # by status; 1 for any other
+INTENDED_ENDS = {"Suspended": "suspended", "Planned": "planned"}  # exceptions, and their status
+SECONDS_TO_SUSPEND = 20  # that training has after a signal
+MIN_FREE_GB = 1.0
+SHOWN_METRICS = ("rmse", "mae", "bias", "crps", "spread", "psnr", "ssim")
 
 
 def execute_run(
     name: str, overrides: Iterable[str] = (), fresh: bool = False, begin: str | None = None
 ) -> int:
-    """Executes the chain of notebooks into `outputs/<run>`, skipping the steps that are done.
+    """Execute the chain of notebooks into `outputs/<run>`, skipping the steps that are done.
 
     Args:
         name: parameters file, as `load_parameters` takes it.
-        overrides: `key=value` each; `run=other` fills another folder.
-        fresh: first empties the run's own folder; `data/` stays.
-        begin: a step to repeat with all after it, though done: what they made in the run's folder
-            is removed first, their notebooks are kept in `attempts/`; `data/` stays. Parameters
-            that no earlier notebook declares may then differ from the run's.
+        overrides: `key=value` strings; `run=other` fills another folder.
+        fresh: empty the run's own folder first; `data/` stays.
+        begin: a step to repeat together with all steps after it, even if they are done. What they
+            wrote into the run's folder is removed first, their notebooks are kept in `attempts/`,
+            and `data/` stays. Parameters that no earlier notebook declares may then change.
 
     Returns:
-        0, also after a dry run, which leaves no run; 1 where a notebook failed, and `SUSPENDED`
-        where the stop file `outputs/<run>/stop` was found: the notebook is kept in `attempts/`,
-        and the same call again resumes there.
+        0 when all is done, also after a dry run, which leaves no run; 1 where a notebook failed;
+        `SUSPENDED` where the stop file `outputs/<run>/stop` was found: the notebook is kept in
+        `attempts/`, and the same call resumes there.
 
     Raises:
-        RunError: nothing was started: a parameter, the device, the disk or the kernel does not
-            fit, another process holds the run, or the run exists with other parameters.
+        RunError: nothing was started, because a parameter, the device, the disk or the kernel does
+            not fit, another process holds the run, or the run exists with other parameters.
     """
     parameters = load_parameters(name, overrides, notebooks=NOTEBOOKS)
     check_parameters(parameters)
@@ -67,67 +69,68 @@ def execute_run(
     problem = foreign_kernel()
     if problem:
         raise RunError(problem)
-    notebooks = {notebook.stem: notebook for notebook in chain(NOTEBOOKS)}
-    if begin is not None and begin not in notebooks:
+    notebooks = chain(NOTEBOOKS)
+    steps = [notebook.stem for notebook in notebooks]
+    if begin is not None and begin not in steps:
         raise RunError(
-            f"no step {begin!r}{suggestion(begin, notebooks)}; known are: {', '.join(notebooks)}"
+            f"no step {begin!r}{suggestion(begin, steps)}; known are: {', '.join(steps)}"
         )
-    opened = open_run(parameters["run"])
-    _check_room(opened)
-    with hold_run(opened.folder):
-        if parameters.get("dry_run") and opened.manifest.exists():
+    run = open_run(parameters["run"])
+    _check_room(run)
+    with hold_run(run.folder):
+        if parameters.get("dry_run") and run.manifest.exists():
             raise RunError(
-                f"run {opened.name!r} exists, and a dry run would leave nothing of it; name another"
-                " by run=NAME"
+                f"run {run.name!r} exists, and a dry run would leave nothing of it; give another"
+                " name by run=NAME"
             )
         if fresh:
-            _empty(opened.folder)
-            opened = open_run(opened.name)
-        for left in opened.folder.rglob("*.partial"):
-            left.unlink()  # of a killed process
-        opened.stop.unlink(missing_ok=True)
-        manifest = Manifest(opened)
-        _refuse_others(opened, manifest.changed(parameters), begin)
-        _discard(manifest, list(notebooks), begin)
+            _empty(run.folder)
+            run = open_run(run.name)
+        for partial in run.folder.rglob("*.partial"):
+            partial.unlink()  # of a killed process
+        run.stop.unlink(missing_ok=True)
+        manifest = Manifest(run)
+        _refuse_changes(run, manifest.changed(parameters), begin)
+        _discard_outdated(manifest, steps, begin)
         manifest.describe(parameters, device)
-        for step, notebook in notebooks.items():
-            if manifest.done(step):
-                print(f"{step}: done before, skipped", flush=True)
-                continue
-            if opened.stop.exists():
-                opened.stop.unlink()
-                print(f"\nsuspended before {step}; the same command continues", flush=True)
-                return SUSPENDED
-            status = _step(notebook, opened, manifest, parameters)
-            if status == "planned":  # nothing was done, so there is no run
-                _empty(opened.folder)
-                return 0
+        for notebook in notebooks:
+            status = _step(notebook, run, manifest, parameters)
             if status != "done":
-                return SUSPENDED if status == "suspended" else 1
-        opened.stop.unlink(missing_ok=True)
-    if opened.scores.exists():
-        print(f"\n{scores_table(opened.scores)}")
-    print(f"\nEverything is in {opened.folder}, pictures in {opened.figures}", flush=True)
-    return 0
+                break
+        run.stop.unlink(missing_ok=True)
+        if status == "planned":  # nothing was done, so there is no run
+            _empty(run.folder)
+    if status == "done":
+        if run.scores.exists():
+            print(f"\n{scores_table(run.scores)}")
+        print(f"\nEverything is in {run.folder}, pictures in {run.figures}", flush=True)
+    return EXIT_CODES.get(status, 1)
 
 
 def scores_table(path: Path) -> str:
-    """The scores over all depths as text, one table a case: methods down, metrics across."""
-    import pandas
+    """The scores over all depths as text, one table per case: methods down, metrics across.
 
-    scores = pandas.read_csv(path, dtype={"depth": str})
-    scores = scores[(scores["depth"] == "all") & scores["metric"].isin(_METRICS)]
+    Args:
+        path: a run's `scores.csv`.
+
+    Raises:
+        RunError: an earlier version wrote the file.
+    """
+    from ocean_lib.scores.evaluation import read_scores  # imports xarray
+
+    try:
+        scores = read_scores(path)
+    except ValueError as error:
+        raise RunError(str(error)) from error
+    scores = scores[(scores["layer"] == "all") & scores["metric"].isin(SHOWN_METRICS)]
     tables = []
     for (case, reference), group in scores.groupby(["case", "reference"], sort=False):
         table = group.pivot_table(
             index="method", columns="metric", values="value", aggfunc="first", sort=False
         )
-        columns = [metric for metric in _METRICS if metric in table.columns]
-        text = (
-            table[columns]
-            .rename_axis(index=None, columns=None)
-            .to_string(float_format="{:.3f}".format, na_rep="-")
-        )
+        table = table[[metric for metric in SHOWN_METRICS if metric in table.columns]]
+        table = table.rename_axis(index=None, columns=None)
+        text = table.to_string(float_format="{:.3f}".format, na_rep="-")
         tables.append(f"{case} against {reference}\n{text}")
     return "\n\n".join(tables)
 
@@ -141,36 +144,32 @@ def foreign_kernel() -> str | None:
         command = KernelSpecManager().get_kernel_spec("python3").argv[0]
     except NoSuchKernel:
         return f"there is no Jupyter kernel python3; {remedy}"
-    # jupyter_client reads a bare `python` as the interpreter that starts the kernel.
-    if command in ("python", "python3", f"python3.{sys.version_info.minor}"):
-        return None
-    # Links are not followed: every virtual environment's interpreter links to the same file.
-    if Path(command).parent == Path(sys.executable).parent:
+    # jupyter_client reads a bare `python` as the interpreter that starts the kernel. Links are not
+    # followed: the interpreters of all virtual environments link to the same file.
+    bare = command in ("python", "python3", f"python3.{sys.version_info.minor}")
+    if bare or Path(command).parent == Path(sys.executable).parent:
         return None
     return f"the Jupyter kernel python3 starts {command}, not {sys.executable}; {remedy}"
 
 
-def _check_room(opened: Run) -> None:
-    """Refuse a workspace that cannot be written, or whose disk is all but full."""
-    for folder in (opened.folder, workspace() / "data"):
+def _check_room(run: Run) -> None:
+    """Refuse a workspace that is not writable, or whose disk is nearly full."""
+    for folder in (run.folder, workspace() / "data"):
         try:
             folder.mkdir(exist_ok=True)
             tempfile.TemporaryFile(dir=folder).close()
         except OSError as error:
-            raise RunError(
-                f"{folder} cannot be written ({error.strerror}); get the right to write there, or"
-                " set OCEAN_WORKSPACE to a folder of your own"
-            ) from error
+            raise not_writable(folder, error) from error
         free = shutil.disk_usage(folder).free / 1e9
-        if free < ROOM:
+        if free < MIN_FREE_GB:
             raise RunError(
-                f"{free:.2f} GB are free at {folder}, a run needs {ROOM:g} GB; free some, or set"
-                " OCEAN_WORKSPACE to a folder on another disk"
+                f"{free:.2f} GB are free at {folder}, a run needs {MIN_FREE_GB:g} GB; free some,"
+                " or set OCEAN_WORKSPACE to a folder on another disk"
             )
 
 
 def _empty(folder: Path) -> None:
-    """Without its manifest the folder is no run, however far this comes."""
+    """Remove all but the lock, the manifest first: without it a half-emptied folder is no run."""
     (folder / "manifest.json").unlink(missing_ok=True)
     for entry in folder.iterdir():
         if entry.is_dir() and not entry.is_symlink():
@@ -179,30 +178,24 @@ def _empty(folder: Path) -> None:
             entry.unlink()
 
 
-def _refuse_others(opened: Run, changed: dict[str, str], begin: str | None) -> None:
-    """Refuse changed parameters, but for those that only repeated steps declare."""
-    first = {}
+def _refuse_changes(run: Run, changes: dict[str, str], begin: str | None) -> None:
+    """Refuse changed parameters, except those that only repeated steps declare."""
+    first: dict[str, str] = {}  # name to the first step that declares it
     for notebook in chain(NOTEBOOKS):
-        for name in declared(notebook):
-            first.setdefault(name, notebook.stem)
-    refused = {
-        name: told
-        for name, told in changed.items()
-        if begin is None or name not in first or first[name] < begin
-    }
+        first = dict.fromkeys(declared(notebook), notebook.stem) | first
+    refused = [name for name in changes if begin is None or first.get(name, "") < begin]
     if refused:
-        lines = [f"  {name}: {told}" for name, told in refused.items()]
-        known = [first[name] for name in changed if name in first]
+        lines = "".join(f"\n  {name}: {changes[name]}" for name in refused)
+        known = [first[name] for name in changes if name in first]
         remedy = f", repeat what they change by --from {min(known)}" if known else ""
         raise RunError(
-            f"run {opened.name!r} exists with other parameters:\n"
-            + "\n".join(lines)
-            + f"\nbegin anew with --fresh{remedy}, or keep both by run=NAME"
+            f"run {run.name!r} exists with other parameters:{lines}\n"
+            f"begin anew with --fresh{remedy}, or keep both by run=NAME"
         )
 
 
-def _discard(manifest: Manifest, steps: list[str], begin: str | None) -> None:
-    """What was made from the former result of a step that is repeated goes with it."""
+def _discard_outdated(manifest: Manifest, steps: list[str], begin: str | None) -> None:
+    """Discard the results of repeated steps, and of all that were made from them."""
     pending = next((step for step in steps if not manifest.done(step)), None)
     repeated = next((step for step in steps if step == begin or manifest.lost(step)), None)
     manifest.discard(
@@ -212,61 +205,66 @@ def _discard(manifest: Manifest, steps: list[str], begin: str | None) -> None:
     )
 
 
-def _step(notebook: Path, opened: Run, manifest: Manifest, parameters: dict) -> str:
-    """Executes one notebook, says and records how it went; returns its status."""
+def _step(notebook: Path, run: Run, manifest: Manifest, parameters: dict[str, Any]) -> str:
+    """Execute one notebook unless it is done; print and record the outcome; return its status."""
     step = notebook.stem
-    passed = {name: parameters[name] for name in declared(notebook)}
-    # What leaves checkpoints can be asked to leave one more.
-    patient = opened.checkpoints in opened.results(step)
+    if manifest.done(step):
+        print(f"{step}: done before, skipped", flush=True)
+        return "done"
+    if run.stop.exists():
+        print(f"\nsuspended before {step}; the same command continues", flush=True)
+        return "suspended"
+    values = {name: parameters[name] for name in declared(notebook)}
     print(f"{step}: running", flush=True)
     manifest.begin(step)
-    status, told = "stopped", ""
+    # A step that writes checkpoints can write one more before it stops.
+    suspends = run.checkpoints in run.results(step)
+    status, message = "stopped", ""
     try:
-        with _asking(opened.stop) if patient else contextlib.nullcontext():
-            status, told = _execute(notebook, opened.executing(step), passed)
+        with _suspending_on_signal(run.stop) if suspends else contextlib.nullcontext():
+            status, message = _execute(notebook, run.executing(step), values)
     finally:
         path = manifest.end(step, status)
     if status == "done":
         print(f"{step}: done in {manifest.steps[step]['seconds']:.0f} s", flush=True)
     elif status == "planned":
-        print(f"\n{told}", flush=True)
+        print(f"\n{message}", flush=True)
     elif status == "suspended":
-        print(f"\n{told}\nits notebook so far is {path}", flush=True)
+        print(f"\n{message}\nits notebook so far is {path}", flush=True)
     else:
-        print(f"\n{told}\n\n{step} failed; as far as it went it is in {path}", file=sys.stderr)
+        print(f"\n{message}\n\n{step} failed; its notebook so far is {path}", file=sys.stderr)
     return status
 
 
 @contextlib.contextmanager
-def _asking(stop: Path) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM makes the stop file; the second, or time, stops as without it."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+def _suspending_on_signal(stop: Path) -> Iterator[None]:
+    """The first Ctrl-C or SIGTERM makes the stop file; a second one, or time running out, stops."""
+    handlers = {
+        number: signal.getsignal(number)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    }
 
-    def restore():
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-    def ask(number, _):
-        restore()
+    def suspend(number, _):
+        signal.signal(signal.SIGINT, handlers[signal.SIGINT])
+        signal.signal(signal.SIGTERM, handlers[signal.SIGTERM])
         signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), number))
-        signal.alarm(GRACE)
+        signal.alarm(SECONDS_TO_SUSPEND)
         stop.touch()
-        told = f"\nsuspending; at once by a second signal, or in {GRACE} s\n"
-        os.write(2, told.encode())  # print is not safe within a signal
+        message = f"\nsuspending; at once by a second signal, or in {SECONDS_TO_SUSPEND} s\n"
+        os.write(2, message.encode())  # print is not safe within a signal handler
 
-    for number in before:
-        signal.signal(number, ask)
-    alarm = signal.getsignal(signal.SIGALRM)
+    signal.signal(signal.SIGINT, suspend)
+    signal.signal(signal.SIGTERM, suspend)
     try:
         yield
     finally:
         signal.alarm(0)
-        signal.signal(signal.SIGALRM, alarm)
-        restore()
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
-def _execute(notebook: Path, executing: Path, parameters: dict) -> tuple[str, str]:
-    """Executes a notebook in its own folder; returns its status and what there is to say."""
+def _execute(notebook: Path, executing: Path, parameters: dict[str, Any]) -> tuple[str, str]:
+    """Execute a notebook in its own folder; return its status and a message."""
     import papermill
     from nbclient.exceptions import DeadKernelError
     from traitlets.config import Config
@@ -282,13 +280,13 @@ def _execute(notebook: Path, executing: Path, parameters: dict) -> tuple[str, st
             progress_bar=False,
             stdout_file=sys.stdout,
             stderr_file=sys.stderr,
-            # Other users of a cluster's node reach the kernel's ports too.
+            # The kernel's ports are open to the other users of a cluster's node.
             config=Config(KernelManager={"transport_encryption": "auto"}),
         )
         return "done", ""
     except papermill.PapermillExecutionError as error:
-        if error.ename in ENDS:
-            return ENDS[error.ename], error.evalue
+        if error.ename in INTENDED_ENDS:
+            return INTENDED_ENDS[error.ename], error.evalue
         lines = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback)).splitlines()
         return "failed", "\n".join(lines[-12:]) or f"{error.ename}: {error.evalue}"
     except DeadKernelError:

@@ -11,10 +11,10 @@ from ocean_lib.runs.parameters import NOTEBOOKS, RunError, chain, declared, load
 from ocean_lib.sources import demo_ocean
 
 CASES = [
-    ("run=a/b", "'a/b' is no name for a folder"),
-    ("run=..", "no name for a folder"),
-    ("run=", "no name for a folder"),
-    ("store=a/b", "no name for a folder"),
+    ("run=a/b", "'a/b' cannot name a folder"),
+    ("run=..", "cannot name a folder"),
+    ("run=", "cannot name a folder"),
+    ("store=a/b", "cannot name a folder"),
     ("members=1", "members is 1; choose 2 or more"),
     ("patch=0", "patch is 0; choose 1 or more"),
     ("patch=97", "patch 97 exceeds the 96 rows or 128 columns.*patch <= 96"),

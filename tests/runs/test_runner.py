@@ -61,10 +61,10 @@ def notebooks(tmp_path, monkeypatch):
         "from ocean_lib.runs import open_run\n"
         "if Path('stumble').exists():\n    raise RuntimeError(f'stumbled in {run}')\n"
         "open_run(run).scores.write_text(\n"
-        "    'method,reference,case,depth,metric,value,low,high,n\\n'\n"
-        "    'climatology,field,blocks,all,rmse,2.0,1.9,2.1,9\\n'\n"
-        "    'climatology,field,blocks,10,rmse,9.0,1.9,2.1,9\\n'\n"
-        "    f'model,field,blocks,all,rmse,{steps},1.9,2.1,9\\n')\n",
+        "    'method,reference,case,layer,depth,block,metric,value,low,high,n\\n'\n"
+        "    'climatology,field,blocks,all,,,rmse,2.0,1.9,2.1,9\\n'\n"
+        "    'climatology,field,blocks,,10,,rmse,9.0,1.9,2.1,9\\n'\n"
+        "    f'model,field,blocks,all,,,rmse,{steps},1.9,2.1,9\\n')\n",
     )
     monkeypatch.setenv("OCEAN_WORKSPACE", str(root))
     for module in (runner, __main__):
@@ -164,7 +164,7 @@ def test_the_workspace_and_its_names(notebooks, monkeypatch):
     assert opened.figures.is_dir() and opened.checkpoints.is_dir()
     assert opened.raw("demo") == workspace() / "data" / "raw" / "demo"
     for name in ("..", "a/b", "", ".hidden"):
-        with pytest.raises(RunError, match="no name for a folder"):
+        with pytest.raises(RunError, match="cannot name a folder"):
             open_run(name)
     monkeypatch.setenv("OCEAN_WORKSPACE", "relative")
     with pytest.raises(RunError, match="absolute"):
@@ -396,11 +396,11 @@ def test_a_workspace_without_room_or_rights_is_refused(notebooks, executed, monk
     assert "0.40 GB are free" in capsys.readouterr().err
     (workspace() / "data").touch()
     assert main(["run", "tiny"]) == 2
-    assert "data cannot be written (File exists)" in capsys.readouterr().err
+    assert "data cannot be written (File exists" in capsys.readouterr().err
     (workspace() / "file").touch()
     monkeypatch.setenv("OCEAN_WORKSPACE", str(workspace() / "file"))
     assert main(["run", "tiny"]) == 2
-    assert "cannot be made (Not a directory" in capsys.readouterr().err
+    assert "cannot be written (Not a directory" in capsys.readouterr().err
     assert not executed
 
 
