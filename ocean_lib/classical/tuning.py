@@ -20,7 +20,8 @@ import torch
 import xarray as xr
 from torch import Tensor
 
-from ocean_lib.classical.optimal_interpolation import KERNELS, TARGET_BLOCK, OptimalInterpolation
+from ocean_lib.classical.gaussian_field import KERNELS
+from ocean_lib.classical.optimal_interpolation import TARGET_BLOCK, OptimalInterpolation
 from ocean_lib.classical.reduced_space import ReducedSpace, ledoit_wolf
 from ocean_lib.classical.regression import (
     CovarianceRegression,

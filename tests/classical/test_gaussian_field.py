@@ -1,10 +1,10 @@
-"""Local optimal interpolation against dense Gaussian conditioning by numpy."""
+"""Interpolation of a Gaussian field against dense Gaussian conditioning by numpy."""
 
 import numpy as np
 import pytest
 import torch
 
-from ocean_lib.classical.optimal_interpolation import complete_columns, interpolate
+from ocean_lib.classical.gaussian_field import complete_columns, interpolate
 
 SIZE, MONTHS = 20, 3
 
