@@ -1,57 +1,76 @@
-"""Which coordinates of a file are its time, depth, latitude and longitude, and what they say.
+"""Coordinates of a file: which are its time, depth, latitude and longitude, and their values.
 
-A CF attribute decides before a name; among equals, what the variable itself lists as its
-`coordinates`. Depth becomes m, positive down; a 2-D latitude and longitude become one row and one
-column each where rows and columns are straight. Coordinates are small and are read.
+A CF attribute takes precedence over a name; among equals, the names in the `coordinates` attribute
+of the variable win. Depth is converted to m, positive down. A 2-D latitude and longitude become one
+row and one column each where rows and columns are straight. Coordinates are small and are read.
 """
+
+from collections.abc import Hashable
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
+from ocean_lib.core.geometry import wrap_longitude
 from ocean_lib.fields.conventions import AXES, CURVED, DEEPEST, DEGREES, METRES, SAME, SURFACE
 
 __all__ = ["depth_in_metres", "find_axis", "horizontal", "order_longitudes", "take"]
 
 
 REGRID = "regrid it to latitude and longitude first, for example `cdo remapbil,r360x180`"
+TERRAIN_FOLLOWING = {"s_rho", "sc_r", "sigma", "siglay", "layer"}  # names of dimensions
+
+Region = tuple[float, float, float, float]  # west, east, south, north, degrees
 
 
-def find_axis(dataset, variable, axis):
-    """The coordinate of `variable` along an axis by the most trusted mark, or None."""
+def find_axis(dataset: xr.Dataset, variable: xr.DataArray, axis: str) -> xr.DataArray | None:
+    """Find the coordinate of a variable along an axis, by its most trusted mark.
+
+    Args:
+        dataset: that holds the variable.
+        variable: of the fields.
+        axis: `time`, `depth`, `latitude` or `longitude`.
+    """
     standard_names, units, letter, names = AXES[axis]
     most = 2 if axis in ("latitude", "longitude") else 1
     listed = str(variable.encoding.get("coordinates", "")).split()
-    marks = (
-        lambda name, attrs: attrs.get("standard_name") in standard_names,
-        lambda name, attrs: str(attrs.get("units", "")).lower() in units,
-        lambda name, attrs: attrs.get("axis") == letter,
-        lambda name, attrs: axis == "depth" and attrs.get("positive") in ("up", "down"),
-        lambda name, attrs: name in names,
-    )
-    found = []
+    candidates = []
     for name, v in dataset.variables.items():
-        lower = str(name).lower()
         if name == variable.name or not set(v.dims) <= set(variable.dims) or v.ndim > most:
             continue
-        mark = next((i for i, fits in enumerate(marks) if fits(lower, v.attrs)), None)
-        if mark is not None:
+        lower = str(name).lower()
+        marks = (
+            v.attrs.get("standard_name") in standard_names,
+            str(v.attrs.get("units", "")).lower() in units,
+            v.attrs.get("axis") == letter,
+            axis == "depth" and v.attrs.get("positive") in ("up", "down"),
+            lower in names,
+        )
+        if any(marks):
             rank = names.index(lower) if lower in names else len(names)
-            found.append((v.ndim == 0, mark, name not in listed, rank, v.ndim, lower, name))
-    return dataset[min(found)[-1]] if found else None
+            order = (v.ndim == 0, marks.index(True), name not in listed, rank, v.ndim, lower, name)
+            candidates.append(order)
+    return dataset[min(candidates)[-1]] if candidates else None
 
 
-def depth_in_metres(axis, variable, kind):
-    """Depth in m, positive down. Sea water lies on one side of 0, so the values tell the sign.
+def depth_in_metres(axis: xr.DataArray | None, variable: xr.DataArray, kind: str) -> xr.Variable:
+    """Convert a vertical coordinate to depth in m, positive down.
 
-    Raises: ValueError: terrain-following levels, pressure, level numbers, an unknown unit
+    Sea water lies on one side of 0, so the values give the sign.
+
+    Args:
+        axis: the coordinate, or None.
+        variable: of the fields.
+        kind: of temperature; at the surface no coordinate is needed.
+    Raises:
+        ValueError: terrain-following levels, pressure, level numbers, or an unknown unit.
     """
     if axis is None and kind == SURFACE:
         return xr.Variable((), 0.0)
     standard_name = "" if axis is None else str(axis.attrs.get("standard_name", ""))
-    following = standard_name.startswith(("ocean_s", "ocean_double", "atmosphere"))
-    if following or {"s_rho", "sc_r", "sigma", "siglay", "layer"} & {
-        str(dim).lower() for dim in variable.dims
-    }:
+    if TERRAIN_FOLLOWING & {str(dim).lower() for dim in variable.dims} or standard_name.startswith(
+        ("ocean_s", "ocean_double", "atmosphere")
+    ):
         raise ValueError(
             f"{variable.name} {variable.dims} lies on terrain-following levels; interpolate it to "
             "fixed depths first, for example with xgcm or cdo"
@@ -87,14 +106,27 @@ def depth_in_metres(axis, variable, kind):
     return abs(metres)
 
 
-def horizontal(latitude, longitude, variable, region=None):
-    """1-D (or scalar) latitude and longitude, a window, and coordinates to keep beside them.
+def horizontal(
+    latitude: xr.DataArray,
+    longitude: xr.DataArray,
+    variable: xr.DataArray,
+    region: Region | None = None,
+) -> tuple[xr.Variable, xr.Variable, dict[Hashable, slice], dict[str, tuple]]:
+    """Reduce latitude and longitude to one dimension each.
 
-    The window, {dimension: slice}, is where a curved grid is straight enough: it holds `region`.
-    A section, one dimension of stations, becomes a single row at its mean latitude, and keeps
-    `station_latitude (longitude)`.
+    A section, with one dimension of stations, becomes a single row at its mean latitude.
 
-    Raises: ValueError: no degrees, a curved grid, a mesh, stations that share a longitude
+    Args:
+        latitude: degrees, 0-, 1- or 2-D.
+        longitude: degrees, 0-, 1- or 2-D.
+        variable: of the fields.
+        region: of a curved grid, the cells around it are kept where these are straight.
+    Returns:
+        Latitude and longitude, 1-D or scalar; the window {dimension: slice} of a curved grid; and
+        further coordinates, `station_latitude (longitude)` of a section.
+    Raises:
+        ValueError: a unit other than degrees, a curved grid, a mesh, or stations that share a
+            longitude.
     """
     for name, axis in (("latitude", latitude), ("longitude", longitude)):
         if (units := str(axis.attrs.get("units", "")).strip().lower()) not in DEGREES:
@@ -117,12 +149,13 @@ def horizontal(latitude, longitude, variable, region=None):
 
 
 def _rows_and_columns(latitude, longitude, region):
+    """Latitude of the rows, longitude of the columns, and window of a 2-D grid."""
     y, x = latitude.dims
     if np.ptp(np.nanmean(latitude.values, 0)) > np.ptp(np.nanmean(latitude.values, 1)):
         y, x = x, y
     rows = latitude.transpose(y, x).values.astype("float64")
     columns = longitude.transpose(y, x).values.astype("float64")
-    # Models that leave out processors on land write one number there, for both.
+    # Models that leave out processors on land write the same number there for both.
     blank = ((rows == columns) & np.isin(rows, (-1, 0))) | ~np.isfinite(rows + columns)
     rows, columns = (np.where(blank, np.nan, v) for v in (rows, columns))
     window, straight, bends = {}, *_straight(rows, columns)
@@ -135,10 +168,10 @@ def _rows_and_columns(latitude, longitude, region):
                 f"region {tuple(region)} holds 0 cells of the grid, latitude {np.nanmin(rows):g} "
                 f"to {np.nanmax(rows):g}; choose one inside the data"
             )
-        spans = [np.flatnonzero(inside.any(axis)) for axis in (1, 0)]
-        spans = [slice(int(span[0]), int(span[-1]) + 1) for span in spans]
-        window = dict(zip((y, x), spans, strict=True))
-        straight, bends = _straight(rows[tuple(spans)], columns[tuple(spans)])
+        ranges = [np.flatnonzero(inside.any(axis))[[0, -1]] for axis in (1, 0)]
+        near = tuple(slice(int(first), int(last) + 1) for first, last in ranges)
+        window = dict(zip((y, x), near, strict=True))
+        straight, bends = _straight(rows[near], columns[near])
     if straight is None:
         raise ValueError(
             f"the grid is curved: latitude varies by {bends[0]:.3g}° along a row and longitude by "
@@ -149,37 +182,49 @@ def _rows_and_columns(latitude, longitude, region):
 
 
 def _straight(rows, columns):
-    """The latitude of each row and longitude of each column, or None; and how far they wander."""
-    known = np.isfinite(columns)
-    first = np.take_along_axis(columns, known.argmax(0)[None], 0)
-    columns = first + np.mod(columns - first + 180, 360) - 180
+    """Latitude of each row and longitude of each column, None if these bend; and how far."""
+    first = np.take_along_axis(columns, np.isfinite(columns).argmax(0)[None], 0)
+    columns = wrap_longitude(columns, first)
     latitude, longitude = np.nanmedian(rows, axis=1), np.nanmedian(columns, axis=0)
     bends = [
         (np.nanmax(rows, axis=1) - np.nanmin(rows, axis=1)).max(),
         (np.nanmax(columns, axis=0) - np.nanmin(columns, axis=0)).max(),
     ]
-    turn = np.mod(np.diff(longitude) + 180, 360) - 180
-    steps = [np.median(abs(step)) if step.size else 1.0 for step in (np.diff(latitude), turn)]
+    differences = np.diff(latitude), wrap_longitude(np.diff(longitude))
+    steps = [np.median(abs(step)) if step.size else 1.0 for step in differences]
     straight = all(bend <= CURVED * step for bend, step in zip(bends, steps, strict=True))
     return (latitude, longitude) if straight else None, bends
 
 
-def take(fields, dim, index):
-    """`isel`, by a slice where the index is one, so that only what is kept is read from disk."""
+def take(fields: xr.Dataset, dim: str, index: ArrayLike) -> xr.Dataset:
+    """Select indices as `isel` does, by a slice where possible, which reads less from disk.
+
+    Args:
+        fields: lazy dataset.
+        dim: name of a dimension.
+        index: along the dimension.
+    """
     index = np.asarray(index)
     steps = np.unique(np.diff(index))
     if index.size == 1 or steps.size == 1 and abs(steps[0]) == 1:
         step = int(steps[0]) if steps.size else 1
         stop = int(index[-1]) + step
-        index = slice(int(index[0]), stop if stop >= 0 else None, step)
+        return fields.isel({dim: slice(int(index[0]), stop if stop >= 0 else None, step)})
     return fields.isel({dim: index})
 
 
-def order_longitudes(longitude, west=None, east=None):
-    """Index that makes longitudes ascend without a break, and their values, degrees.
+def order_longitudes(
+    longitude: np.ndarray, west: float | None = None, east: float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Make longitudes ascend without a break; a repeated column is left out.
 
-    From `west` eastward to `east`; without them all columns, from the widest gap on or, round the
-    globe, from the date line. The first value lies in [-180, 180). A repeated column is left out.
+    Args:
+        longitude: (X,) degrees.
+        west: where to begin; by default behind the widest gap, or at the date line on a grid that
+            goes round the globe.
+        east: where to end; by default all columns are kept.
+    Returns:
+        Index into `longitude`, and the ordered values; the first lies in [-180, 180).
     """
     width = 360 - 2 * SAME
     if west is None:
@@ -193,7 +238,7 @@ def order_longitudes(longitude, west=None, east=None):
     index = np.argsort(offset, kind="stable")
     index = index[offset[index] <= width + SAME]
     index = index[np.diff(offset[index], prepend=-np.inf) > SAME]
-    # Whole turns are added to the file's own values, which stay exact.
+    # Whole turns are added to the values of the file, which stay exact.
     values = longitude[index] + 360 * np.round((west + offset - longitude)[index] / 360)
     if values.size:
         values = values - 360 * np.floor((values[0] + 180 + SAME) / 360)

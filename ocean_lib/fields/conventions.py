@@ -1,4 +1,4 @@
-"""The names, units and axes by which files of ocean temperature are recognised, as tables."""
+"""Conventions: tables of the names, units and axes that files of ocean fields use."""
 
 __all__ = ["named"]
 
@@ -9,8 +9,7 @@ POTENTIAL, IN_SITU = "sea_water_potential_temperature", "sea_water_temperature"
 CONSERVATIVE = "sea_water_conservative_temperature"
 PRACTICAL, ABSOLUTE = "sea_water_salinity", "sea_water_absolute_salinity"
 SURFACE = "surface temperature"
-# Per kind: CF standard names, then the names in use, in lower case. Kinds and names stand in the
-# order in which they are preferred.
+# {kind: (CF standard names, names in use in lower case)}, both in order of preference.
 TEMPERATURES = {
     POTENTIAL: (
         (POTENTIAL,),
@@ -34,10 +33,10 @@ SALINITIES = {
     ),
     ABSOLUTE: ((ABSOLUTE,), ("absolute_salinity",)),
 }
-# A name that stands for several kinds is told by its long_name.
+# A name that is used for several kinds is resolved by its long_name.
 LONG_NAMES = {"conservative": CONSERVATIVE, "potential": POTENTIAL, "pot. temp": POTENTIAL}
 
-# Per axis: CF standard names, units, CF axis letter, names in use as above.
+# {axis: (CF standard names, units, CF axis letter, names in use)}
 AXES = {
     "time": (("time",), (), "T", ("time", "time_counter", "ocean_time", "month", "mt", "t")),
     "depth": (
@@ -67,19 +66,37 @@ CELSIUS = ("c", "°c", "celsius", "degc", "degreec", "degreesc", "degreecelsius"
 KELVIN = ("k", "kelvin", "kelvins", "degk", "degreek", "degreesk", "degreekelvin", "degreeskelvin")
 METRES = dict.fromkeys(("", "m", "meter", "meters", "metre", "metres"), 1.0) | {"cm": 0.01}
 METRES |= dict.fromkeys(("centimeter", "centimeters", "centimetre", "centimetres"), 0.01)
-# Grams per kilogram, or the practical scale, which is the same within half a per cent.
-SALTY = ("", "1", "1e-3", "1e-03", "1.e-3", "0.001", "psu", "pss", "pss-78", "pss78", "ppt", "‰")
+# Grams per kilogram, or the practical scale, which differs by less than half a per cent.
+SALTY: tuple[str, ...] = (
+    "",
+    "1",
+    "1e-3",
+    "1e-03",
+    "1.e-3",
+    "0.001",
+    "psu",
+    "pss",
+    "pss-78",
+    "pss78",
+    "ppt",
+    "‰",
+)
 SALTY += ("o/oo", "g/kg", "g kg-1", "g kg^-1", "g kg**-1", "gram/kilogram", "grams/kilogram")
 SALTY += ("practical salinity unit", "practical salinity units", "practical_salinity_unit")
 
-LOWEST, HIGHEST = -10.0, 45.0  # °C: no sea water lies outside, nor any analysis of it
-FRESHEST, SALTIEST = -1.0, 60.0  # g/kg: the same for salinity
-NOMINAL_YEAR = 2001  # a field without a date is dated in a year without 29 February
-DEEPEST = 11100.0  # m, below the floor of the deepest trench
-SAME = 1e-4  # degrees, about 10 m: longitudes closer than this are one column
-CURVED = 0.05  # of a grid step: rows and columns may wander by no more
+LOWEST, HIGHEST = -10.0, 45.0  # °C, limits of plausible sea temperatures
+FRESHEST, SALTIEST = -1.0, 60.0  # g/kg, limits of plausible salinities
+NOMINAL_YEAR = 2001  # of fields without a date; no leap year
+DEEPEST = 11100.0  # m, limit of plausible depths
+SAME = 1e-4  # degrees (about 10 m): closer longitudes are the same column
+CURVED = 0.05  # grid steps that a row or column may bend
 
 
 def named(variable: str, quantity: str) -> str:
-    """What a quantity is called in a dataset: `mean` of temperature, `salinity_mean` of another."""
+    """Name of a quantity of a variable: `mean` of temperature, `salinity_mean` of salinity.
+
+    Args:
+        variable: name of the variable.
+        quantity: such as `mean` or `truth`.
+    """
     return quantity if variable == "temperature" else f"{variable}_{quantity}"

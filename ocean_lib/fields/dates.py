@@ -1,8 +1,9 @@
-"""The dates of fields: any calendar, months counted from a date, climatologies, and no date at all.
+"""Dates of fields: any calendar, months since a date, climatologies, and fields without a date.
 
-CF counts days or seconds since a date, which xarray decodes; atlases count months and years, which
-have no fixed length: whole ones are counted on the calendar, the rest is a fraction of its month.
-A climatology, or a field without a date, is dated in a nominal year, and a comment says so.
+CF files count days or seconds since a date, which xarray decodes. Atlases count months and years,
+which have no fixed length: whole months are counted on the calendar, the rest is a fraction of the
+next month. A climatology, or a field without a date, gets a date in a nominal year, and a comment
+that says so.
 """
 
 import re
@@ -16,35 +17,37 @@ __all__ = ["decode_dates"]
 
 
 MONTHS = re.compile(r"\s*(?:common_)?(month|year)s?\s+since\s+(.+)", re.IGNORECASE)
-YEARS = (1678, 2261)  # what datetime64[ns] holds
+YEARS = (1678, 2261)  # range of datetime64[ns]
 
 
-def decode_dates(axis, dataset):
-    """Dates along a time axis of `dataset`, or of a field without one, as an `xr.Variable`.
+def decode_dates(axis: xr.DataArray | None, dataset: xr.Dataset) -> xr.Variable:
+    """Decode the dates of a time axis, or give a field without one a nominal date.
 
-    axis: the coordinate, its numbers not decoded yet, or None
-
-    Returns datetime64[ns], with a `comment` where they are nominal. A date at the end of its own
-    bounds, as some models write it, moves to their middle.
-
-    Raises: ValueError: it holds no dates, or years outside 1678 to 2261
+    Args:
+        axis: the coordinate, with its numbers not decoded yet, or None.
+        dataset: that may hold the bounds of the axis.
+    Returns:
+        datetime64[ns], with a `comment` where the dates are nominal. A date at the end of its
+        bounds, as some models write it, moves to their middle.
+    Raises:
+        ValueError: the axis holds no dates, or years outside 1678 to 2261.
     """
     if axis is None:
         middle = np.datetime64(f"{NOMINAL_YEAR}-07-02T12", "ns")
         comment = f"no date is given; dated in the middle of the nominal year {NOMINAL_YEAR}"
         return xr.Variable((), middle, {"comment": comment})
-    months, units = axis.values, str(axis.attrs.get("units", ""))
+    numbers, units = axis.values, str(axis.attrs.get("units", ""))
     if (
-        months.dtype.kind in "iuf"
-        and np.isin(months, np.arange(1, 13)).all()
+        numbers.dtype.kind in "iuf"
+        and np.isin(numbers, np.arange(1, 13)).all()
         and "since" not in units
         and "month" in f"{axis.name} {units}".lower()
     ):
-        start = np.datetime64(f"{NOMINAL_YEAR}-01", "M") + (months.astype(int) - 1)
+        start = np.datetime64(f"{NOMINAL_YEAR}-01", "M") + (numbers.astype(int) - 1)
         comment = f"monthly climatology, dated in the nominal year {NOMINAL_YEAR}"
         middle = _between(start, start + 1, 0.5).astype("M8[ns]")
         return xr.Variable(axis.dims, middle, {"comment": comment})
-    values = _decode(months, axis)
+    values = _decode(numbers, axis)
     bounds = dataset.variables.get(axis.attrs.get("bounds"))
     if bounds is not None and bounds.shape == (*values.shape, 2):
         first, last = np.moveaxis(_decode(bounds.values, axis), -1, 0)
@@ -58,13 +61,13 @@ def decode_dates(axis, dataset):
     return xr.Variable(axis.dims, values.astype("M8[ns]"))
 
 
-def _decode(values, axis):
-    """Numbers in the units of `axis`, or what is decoded already, as datetime64[s]."""
+def _decode(values: np.ndarray, axis: xr.DataArray) -> np.ndarray:
+    """Convert numbers in the units of an axis, or decoded dates, to datetime64[s]."""
     units, calendar = str(axis.attrs.get("units", "")), axis.attrs.get("calendar", "standard")
     try:
         if values.dtype.kind in "iuf" and (counted := MONTHS.fullmatch(units)):
             unit, since = counted.groups()
-            # Of the calendars only this one, and those without leap years, hold a year 0.
+            # Only this calendar, and those without leap years, have a year 0.
             plain = "proleptic_gregorian" if calendar in ("standard", "gregorian") else calendar
             start = _count(np.zeros(1), f"days since {since}", plain)[0]
             values = _months_after(start, values * (12.0 if unit.lower() == "year" else 1.0))
@@ -84,15 +87,16 @@ def _decode(values, axis):
     return values.astype("M8[s]")
 
 
-def _count(values, units, calendar):
+def _count(values: np.ndarray, units: str, calendar: str) -> np.ndarray:
+    """Decode numbers of days, hours or seconds since a date."""
     attrs = {"units": units, "calendar": calendar} if "since" in units else {}
     time = xr.Dataset({"time": ("time", values, attrs)})
     coder = xr.coders.CFDatetimeCoder(time_unit="s")
     return _plain(xr.decode_cf(time, decode_times=coder, decode_timedelta=False)["time"].values)
 
 
-def _plain(values):
-    """Dates of other calendars keep their day; 30 February becomes the last of the month."""
+def _plain(values: np.ndarray) -> np.ndarray:
+    """Convert dates of other calendars to datetime64[s]; 30 February becomes 28 or 29 February."""
     if values.dtype.kind != "O" or not hasattr(values.flat[0], "calendar"):
         return values
     plain = np.empty(values.shape, "M8[s]")
@@ -103,8 +107,8 @@ def _plain(values):
     return plain
 
 
-def _months_after(start, months):
-    """`months` after `start`, the whole ones by the calendar, the rest as a part of the next."""
+def _months_after(start: np.datetime64, months: np.ndarray) -> np.ndarray:
+    """Add months to a date: whole ones by the calendar, the rest as a fraction of the next."""
     whole = np.floor(months + 1e-6)
     first = start.astype("M8[M]") + whole.astype(int)
     into = start - start.astype("M8[M]").astype("M8[s]")
@@ -112,5 +116,6 @@ def _months_after(start, months):
 
 
 def _between(first, last, fraction):
+    """Date at a fraction of the way between two dates, datetime64[s]."""
     first, last = first.astype("M8[s]"), last.astype("M8[s]")
     return first + np.rint((last - first).astype(float) * fraction).astype("m8[s]")

@@ -1,10 +1,12 @@
-"""Numbers as stored → values, where the conventions ask for more than xarray does.
+"""Decoding of stored numbers, as far as the conventions go beyond what xarray does.
 
-xarray applies fill, scale, offset and sign. A variable may also say between which numbers its
-values are valid (`valid_range`, `valid_min`, `valid_max`); what lies outside is missing. By the
-NetCDF User's Guide the limits are of the type that is stored, before scaling; floating limits of
-packed integers are meant after it. Limits of any other type say nothing.
+xarray applies fill value, scale, offset and sign. A variable may also declare the range of its
+valid values (`valid_range`, `valid_min`, `valid_max`); values outside are missing. According to the
+NetCDF User's Guide the limits have the stored type and apply before scaling; floating-point limits
+of packed integers apply after it. Limits of any other type are ignored.
 """
+
+from collections.abc import Iterable
 
 import numpy as np
 import xarray as xr
@@ -12,17 +14,22 @@ import xarray as xr
 __all__ = ["decode"]
 
 
-def decode(dataset, names):
-    """The dataset with CF decoding applied, except to dates, and `names` missing where invalid.
+def decode(dataset: xr.Dataset, names: Iterable[str]) -> xr.Dataset:
+    """Apply CF decoding, except to dates, and blank invalid values.
 
-    Each block stays of the type that is stored until xarray decodes it: nothing is read, and no
-    memory is added.
+    The result is lazy, and blocks keep their stored type until xarray decodes them, so no memory is
+    added.
+
+    Args:
+        dataset: as opened, raw or decoded.
+        names: variables whose invalid values become missing.
     """
     valid = {name: _only_valid(dataset[name]) for name in names}
     return xr.decode_cf(dataset.assign(valid), decode_times=False, decode_timedelta=False)
 
 
-def _only_valid(variable):
+def _only_valid(variable: xr.DataArray) -> xr.DataArray:
+    """The variable, still packed, with the fill value where it is invalid."""
     limits = _limits(variable)
     if limits is None:
         return variable
@@ -41,17 +48,17 @@ def _only_valid(variable):
         return np.where((number >= low) & (number <= high), block, fill).astype(dtype, copy=False)
 
     lazy = variable if variable.chunks is not None else variable.chunk("auto")
-    cut = xr.apply_ufunc(blank, lazy, dask="parallelized", output_dtypes=[dtype])
-    return cut.assign_attrs(attrs)
+    blanked = xr.apply_ufunc(blank, lazy, dask="parallelized", output_dtypes=[dtype])
+    return blanked.assign_attrs(attrs)
 
 
-def _limits(variable):
-    """Lowest and highest valid number in the type that is stored, or None where there is none."""
+def _limits(variable: xr.DataArray) -> tuple | None:
+    """Lowest and highest valid number in the stored type; None if there is no limit."""
     attrs, dtype = variable.attrs, variable.dtype.newbyteorder("=")
-    given = attrs.get("valid_range", (attrs.get("valid_min"), attrs.get("valid_max")))
-    given = [x.item() if isinstance(x, np.generic) else x for x in np.ravel(given).tolist()]
-    numbers = [limit for limit in given if isinstance(limit, (int, float))]
-    if len(given) != 2 or not numbers or {"scale_factor", "add_offset"} & set(variable.encoding):
+    limits = attrs.get("valid_range", (attrs.get("valid_min"), attrs.get("valid_max")))
+    limits = [x.item() if isinstance(x, np.generic) else x for x in np.ravel(limits).tolist()]
+    numbers = [limit for limit in limits if isinstance(limit, (int, float))]
+    if len(limits) != 2 or not numbers or {"scale_factor", "add_offset"} & set(variable.encoding):
         return None
     if dtype.kind == "f":
         if not any(isinstance(limit, float) for limit in numbers):
@@ -59,16 +66,16 @@ def _limits(variable):
         ends = (-np.inf, np.inf)
     else:
         if dtype.kind == "i" and str(attrs.get("_Unsigned", "")).lower() == "true":
-            # The limits are written with the sign of the type, too.
+            # The limits are written with the sign of the stored type, too.
             dtype = np.dtype(f"u{dtype.itemsize}")
             size = 1 << 8 * dtype.itemsize
-            given = [x % size if isinstance(x, int) else x for x in given]
+            limits = [x % size if isinstance(x, int) else x for x in limits]
         if any(isinstance(limit, float) for limit in numbers):
             scale, offset = float(attrs.get("scale_factor", 1)), float(attrs.get("add_offset", 0))
-            given = [x if x is None else (x - offset) / scale for x in given]
-            given = given[:: -1 if scale < 0 else 1]
+            limits = [x if x is None else (x - offset) / scale for x in limits]
+            limits = limits[:: -1 if scale < 0 else 1]
         ends = (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    low, high = (end if x is None else x for x, end in zip(given, ends, strict=True))
+    low, high = (end if x is None else x for x, end in zip(limits, ends, strict=True))
     if dtype.kind != "f":
         low, high = (int(np.clip(np.rint(x), *ends)) for x in (low, high))
     return None if (low, high) == ends else (dtype.type(low), dtype.type(high))

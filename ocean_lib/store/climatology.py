@@ -1,7 +1,7 @@
-"""Climatology and standard deviation, from which anomalies depart.
+"""Climatology and standard deviation, which turn values into standardised anomalies.
 
 The climatology is a mean with annual and semi-annual harmonics, fitted cell by cell to the training
-months; records of less than two years have the mean alone.  The standard deviation around it is
+dates; records shorter than two years have the mean alone. The standard deviation around it is
 smoothed over a few cells and kept above a floor, so that quiet places do not amplify noise.
 """
 
@@ -14,7 +14,12 @@ __all__ = ["climatology_at", "fit_climatology", "floors", "harmonics", "number_o
 
 
 def harmonics(times: np.ndarray, number: int = 5) -> np.ndarray:
-    """(T, number): mean, then cosine and sine of the annual and the semi-annual cycle."""
+    """Regressors (T, number): 1, then cosine and sine of the annual and the semi-annual cycle.
+
+    Args:
+        times: datetime64 (T,).
+        number: columns to return, at most 5.
+    """
     times = np.asarray(times, dtype="datetime64[s]")
     year = times.astype("datetime64[Y]")
     length = (year + 1).astype("datetime64[s]") - year.astype("datetime64[s]")
@@ -26,16 +31,27 @@ def harmonics(times: np.ndarray, number: int = 5) -> np.ndarray:
 
 
 def climatology_at(statistics: xr.Dataset, times: np.ndarray) -> np.ndarray:
-    """Climatology (time, channel, latitude, longitude), °C, of `Store.statistics` at dates."""
+    """Climatology (time, channel, latitude, longitude) float32, °C.
+
+    Args:
+        statistics: of `Store.statistics`.
+        times: datetime64 (T,).
+    """
     basis, harmonic = harmonics(times, statistics.sizes["term"]), statistics.harmonic.values
     value = np.empty((len(basis), *harmonic.shape[1:]), np.float32)
-    for channel in range(harmonic.shape[1]):  # one by one: the harmonics may be larger than memory
+    for channel in range(harmonic.shape[1]):  # the harmonics may be larger than memory
         value[:, channel] = np.tensordot(basis, harmonic[:, channel], 1)
     return value
 
 
 def number_of_terms(times: np.ndarray, records_a_month: float) -> int:
-    """5 where the training dates span two years and nine calendar months, else 1, the mean."""
+    """Number of regressors: 5, or 1 (the mean) if the dates do not resolve an annual cycle.
+
+    Args:
+        times: training dates, datetime64 (T,). They resolve it if they last two years and fall
+            into nine or more calendar months.
+        records_a_month: dates per month.
+    """
     calendar = np.unique(times.astype("datetime64[M]").astype(int) % 12)
     return 5 if round(len(times) / records_a_month) >= 24 and len(calendar) >= 9 else 1
 
@@ -43,15 +59,20 @@ def number_of_terms(times: np.ndarray, records_a_month: float) -> int:
 def fit_climatology(
     fields: Iterable[np.ndarray], times: np.ndarray, terms: int, shape: tuple[int, ...]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Harmonics (terms, *shape) and the standard deviation around them, cell by cell.
+    """Fit the climatology of every cell by least squares.
 
     Args:
-        fields: one of `shape` (D, H, W) for each date; they pass by and are not kept.
+        fields: one array of `shape` (D, H, W) for each date; none is kept.
+        times: their dates, datetime64 (T,).
+        terms: K, number of regressors.
+        shape: (D, H, W).
+    Returns:
+        Coefficients (K, D, H, W) and the standard deviation of the residuals (D, H, W).
     """
     basis = harmonics(times, terms)
     moment, square = np.zeros((terms, *shape)), np.zeros(shape)
     for row, field in zip(basis, fields, strict=True):
-        for level, values in enumerate(field):  # level by level: copies in float64 stay small
+        for level, values in enumerate(field):  # by level: copies in float64 stay small
             values = values.astype(np.float64)
             square[level] += values**2
             for term, weight in enumerate(row):
@@ -68,9 +89,13 @@ def fit_climatology(
 def smooth(
     deviation: np.ndarray, ocean: np.ndarray, length: float, rows: slice = slice(None)
 ) -> np.ndarray:
-    """Gaussian mean over the ocean of some rows of a map (latitude, longitude); 0 far from it.
+    """Smooth some rows of a map by a Gaussian mean over the ocean; 0 far from the ocean.
 
-    Reads no more than four lengths around these rows, so that strips equal the whole.
+    Args:
+        deviation: the map (latitude, longitude).
+        ocean: (latitude, longitude) bool.
+        length: standard deviation of the Gaussian, cells; it is cut at four lengths.
+        rows: to smooth; more rows are read, so that strips equal the smoothed map.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -86,12 +111,16 @@ def smooth(
 
 
 def floors(mean: np.ndarray, cells: np.ndarray, variables: list[slice], least: float) -> np.ndarray:
-    """(C,) least standard deviation: 0.3 of a channel's mean, and never below its variable's least.
+    """Lower bound of the standard deviation of every channel (C,).
+
+    It is 0.3 of the channel's mean, and at least the lower bound of its variable.
 
     Args:
-        mean: (C,) mean standard deviation of each channel.    cells: (C,) how many are ocean.
+        mean: mean standard deviation of each channel (C,).
+        cells: number of ocean cells of each channel (C,).
         variables: channels of temperature, then of each further variable.
-        least: °C, of temperature; for another variable in proportion to its typical deviation.
+        least: lower bound for temperature, °C; another variable has it in proportion to its
+            typical deviation.
     """
     typical = [np.average(mean[v], weights=cells[v]) if cells[v].any() else 0 for v in variables]
     floor = np.where(cells > 0, 0.3 * mean, 1.0)

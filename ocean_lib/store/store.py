@@ -1,21 +1,22 @@
-"""Fields → an int16 memory map of standardised anomalies, read at memory speed.
+"""Store: fields as an int16 memory map of standardised anomalies, read at memory speed.
 
-What a network trains on is the departure from the climatology of the training months, divided by
-its standard deviation at that level and place.  `build` computes both from the training months
-alone, writes the quotient once as int16 (one thousandth of a standard deviation a step) in the
-order (time, latitude, longitude, channel), and keeps what turns it back into °C beside it.
+A network is trained on standardised anomalies: the difference from the climatology of the training
+dates, divided by its standard deviation at that level and place. `build_store` computes both from
+the training dates alone, writes the quotient once as int16 (0.001 standard deviations per step) in
+the order (time, latitude, longitude, channel), and keeps what converts it back to °C.
 
-    channel   the S surface fields first, then the D levels of temperature, then the D levels of
-              each further variable
-    split     train / validation / test: blocks of time with gaps between them, or, where there are
-              too few dates, bands of longitude with gaps
+    channel   the S surface fields, then the D levels of temperature, then the D levels of each
+              further variable
+    split     train / validation / test: blocks of time with gaps between them, or, for a record
+              with too few dates, bands of longitude with gaps
 
 A store is a folder: `store.json`, `anomaly.npy`, `ocean.npy`, `climatology.npy` (harmonics),
-`deviation.npy`.  It appears whole or not at all.  All of it is memory-mapped, so that an opened
-store costs no memory but for what is read.
+`deviation.npy`. It appears only when it is complete. All files are memory-mapped, so an opened
+store takes no more memory than what is read from it.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,26 +29,38 @@ from ocean_lib.store.climatology import climatology_at
 __all__ = ["Store", "build_store", "existing_store"]
 
 
-def build_store(fields: xr.Dataset, folder, **choices) -> "Store":
-    """Write a store of canonical fields and open it; `building.write` says what may be chosen."""
+Dates = Sequence[int] | np.ndarray | slice
+
+
+def build_store(fields: xr.Dataset, folder: str | Path, **choices) -> "Store":
+    """Write a store and open it.
+
+    Args:
+        fields: canonical dataset.
+        folder: of the store.
+        choices: keyword arguments of `store.build.write_store`.
+    """
     return Store(write_store(fields, folder, **choices))
 
 
-def existing_store(folder, request: dict) -> "Store | None":
-    """The store at `folder` if one was built there for the same request, None if there is none.
+def existing_store(folder: str | Path, request: dict) -> "Store | None":
+    """Open the store at a folder if it was built for the same request; None if there is none.
 
+    Args:
+        folder: of the store.
+        request: as given to `build_store`.
     Raises:
-        ValueError: the store there was built for something else; it may serve other runs.
+        ValueError: the store was built for another request.
     """
     if not (Path(folder) / "store.json").is_file():
         return None
     store = Store(folder)
-    had, asked = store.description["request"], json.loads(json.dumps(request))
-    changed = sorted(key for key in had.keys() | asked.keys() if had.get(key) != asked.get(key))
+    old, new = store.description["request"], json.loads(json.dumps(request))
+    changed = sorted(key for key in old.keys() | new.keys() if old.get(key) != new.get(key))
     if changed:
-        differences = "; ".join(f"{key} {had.get(key)} -> {asked.get(key)}" for key in changed)
+        differences = "; ".join(f"{key} {old.get(key)} -> {new.get(key)}" for key in changed)
         raise ValueError(
-            f"the store {Path(folder).name} exists for something else ({differences}); choose "
+            f"the store {Path(folder).name} was built for another request ({differences}); choose "
             f"another name for `store`, or delete {folder}"
         )
     return store
@@ -56,15 +69,28 @@ def existing_store(folder, request: dict) -> "Store | None":
 class Store:
     """An opened store.
 
+    Args:
+        folder: that `build_store` wrote.
+
     Attributes:
-        anomaly: int16 memory map (time, latitude, longitude, channel), in units of `STEP`.
-        ocean: bool (latitude, longitude, channel).
-        climatology: (K, latitude, longitude, channel) °C.    deviation: the same without K, °C.
-        times, depth, latitude, longitude: coordinates.    split: the blocks.
-        surfaces: S.    variables: names, `temperature` first.
+        anomaly: (time, latitude, longitude, channel) int16 memory map, in units of `STEP`.
+        ocean: (latitude, longitude, channel) bool.
+        climatology: (K, latitude, longitude, channel) °C, coefficients of the harmonics.
+        deviation: (latitude, longitude, channel) °C.
+        times: datetime64 (T,).
+        depth: (D,) m.
+        latitude: (H,) degrees.
+        longitude: (W,) degrees.
+        split: kind and blocks, of `core.months.choose_split`.
+        surfaces: S, number of surface channels.
+        variables: names, `temperature` first.
+
+    Raises:
+        FileNotFoundError: there is no store at the folder.
+        ValueError: another version wrote it in another format.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder: str | Path):
         self.folder = Path(folder)
         path = self.folder / "store.json"
         if not path.is_file():
@@ -82,7 +108,7 @@ class Store:
         self.surfaces = self.description["surfaces"]
         self.variables = list(self.description["variables"])
         self.split = self.description["split"]
-        # Copy on write: tensors may be laid over the maps, and no write reaches the files.
+        # Copy on write: torch accepts the maps as writable, but no write reaches the files.
         self.anomaly = np.load(self.folder / "anomaly.npy", mmap_mode="c")
         self.ocean = np.load(self.folder / "ocean.npy", mmap_mode="c")
         *cells, channels = self.ocean.shape
@@ -90,36 +116,42 @@ class Store:
             np.load(self.folder / f"{name}.npy", mmap_mode="r")
             for name in ("climatology", "deviation")
         )
-        # One profile may serve all places.
+        # In a split in space one profile serves all places.
         harmonic = np.broadcast_to(harmonic, (len(harmonic), channels, *cells))
         self.climatology = np.moveaxis(harmonic, 1, -1)
         self.deviation = np.moveaxis(np.broadcast_to(deviation, (channels, *cells)), 0, -1)
 
     def block(self, part: str) -> tuple[slice, slice]:
-        """Times and columns of `train`, `validation` or `test`."""
+        """Slices of the times and columns of `train`, `validation` or `test`."""
         if part not in SPLITS:
             raise ValueError(f"split {part!r} is not known; choose one of {SPLITS}")
-        chosen = slice(*self.split[part])
+        block = slice(*self.split[part])
         if self.split["kind"] == "time":
-            return chosen, slice(0, len(self.longitude))
-        return slice(0, len(self.times)), chosen
+            return block, slice(0, len(self.longitude))
+        return slice(0, len(self.times)), block
 
     def shape(self, part: str) -> tuple[int, int]:
-        """Rows and columns of one part."""
+        """Number of rows and columns of one part."""
         columns = self.block(part)[1]
         return len(self.latitude), columns.stop - columns.start
 
     def evenly(self, part: str, number: int) -> np.ndarray:
-        """Indices within one part of `number` of its dates, evenly spread, or of all it has."""
+        """Indices within one part of evenly spaced dates.
+
+        Args:
+            part: `train`, `validation` or `test`.
+            number: of dates; all dates if the part has fewer.
+        """
         times, _ = self.block(part)
         last = len(self.times[times]) - 1
         return np.unique(np.linspace(0, last, number).round().astype(int))
 
-    def standardised(self, part: str, dates=None) -> np.ndarray:
-        """(time, channel, latitude, longitude) float32 of one part, 0 outside the ocean.
+    def standardised(self, part: str, dates: Dates | None = None) -> np.ndarray:
+        """Anomalies (time, channel, latitude, longitude) float32 of one part, 0 outside the ocean.
 
         Args:
-            dates: indices within the part; None for all, which may be more than memory holds.
+            part: `train`, `validation` or `test`.
+            dates: indices within the part; all where None, which may exceed memory.
         """
         times, columns = self.block(part)
         anomaly = self.anomaly[times, :, columns]
@@ -127,15 +159,17 @@ class Store:
         return np.moveaxis(anomaly.astype(np.float32) * STEP, -1, 1)
 
     def statistics(self) -> xr.Dataset:
-        """What standardises and restores, by channel: `harmonic`, `deviation` and `wet`.
+        """Statistics that convert between anomalies and °C, by channel.
 
-        They are views of the store's files. The attributes say what the channels are (`surfaces`,
-        `variables`, their `units`, the `standard_name` of temperature), and from which dates they
-        were learnt (`first`, `last`, calendar `months`).
+        Returns:
+            `harmonic` (term, channel, latitude, longitude), `deviation` and `wet` (channel,
+            latitude, longitude), as views of the files. The attributes describe the channels
+            (`surfaces`, `variables`, their `units`, the `standard_name` of temperature) and the
+            training dates (`first`, `last`, calendar `months`).
         """
         grid = ("channel", "latitude", "longitude")
-        learnt = self.times[self.block("train")[0]].astype("datetime64[D]")
-        months = np.unique(learnt.astype("datetime64[M]").astype(int) % 12 + 1)
+        dates = self.times[self.block("train")[0]].astype("datetime64[D]")
+        months = np.unique(dates.astype("datetime64[M]").astype(int) % 12 + 1)
         return xr.Dataset(
             {
                 "harmonic": (("term", *grid), np.moveaxis(self.climatology, -1, 1)),
@@ -149,29 +183,31 @@ class Store:
                 "units": {name: self._attributes(name)["units"] for name in self.variables},
                 "standard_name": self._attributes("temperature")["standard_name"],
                 "months": months.tolist(),
-                "first": str(learnt.min()),
-                "last": str(learnt.max()),
+                "first": str(dates.min()),
+                "last": str(dates.max()),
                 **{key: self.description[key] for key in ("credit", "licence")},
             },
         )
 
     def _attributes(self, name: str) -> dict[str, str]:
-        known = {"standard_name": "sea_water_temperature", "units": "degrees_C"}
-        known = known if name == "temperature" else {"units": ""}
-        return known | self.description["variables"][name]
+        defaults = {"units": ""}
+        if name == "temperature":
+            defaults = {"standard_name": "sea_water_temperature", "units": "degrees_C"}
+        return defaults | self.description["variables"][name]
 
-    def fields(self, part: str, dates=None) -> xr.Dataset:
-        """Canonical dataset of one part of the split, with `surface` where there is one.
+    def fields(self, part: str, dates: Dates | None = None) -> xr.Dataset:
+        """Canonical dataset of one part of the split, with `surface` if the store has one.
 
         Args:
-            dates: indices within the part; None for all, which may be more than memory holds.
+            part: `train`, `validation` or `test`.
+            dates: indices within the part; all where None, which may exceed memory.
         """
         times, columns = self.block(part)
-        times = self.times[times] if dates is None else self.times[times][dates]
+        when = self.times[times] if dates is None else self.times[times][dates]
         statistics = self.statistics().isel(longitude=columns)
         value = self.standardised(part, dates)
         value *= statistics.deviation.values
-        value += climatology_at(statistics, times)
+        value += climatology_at(statistics, when)
         value[:, ~statistics.wet.values] = np.nan
         grid = ("depth", "latitude", "longitude")
         levels = len(self.depth)
@@ -179,7 +215,7 @@ class Store:
         dataset = xr.Dataset(
             {"ocean": (grid, ocean)},
             {
-                "time": times,
+                "time": when,
                 "depth": ("depth", self.depth, {"units": "m", "positive": "down"}),
                 "latitude": ("latitude", self.latitude, {"units": "degrees_north"}),
                 "longitude": ("longitude", self.longitude[columns], {"units": "degrees_east"}),
@@ -191,6 +227,6 @@ class Store:
             channels = value[:, first : first + levels]
             dataset[name] = (("time", *grid), channels, self._attributes(name))
         if self.surfaces:
-            above = (("time", "latitude", "longitude"), value[:, 0], {"units": "degrees_C"})
-            dataset["surface"] = above
+            surface = (("time", "latitude", "longitude"), value[:, 0], {"units": "degrees_C"})
+            dataset["surface"] = surface
         return dataset

@@ -17,8 +17,7 @@ import pytest
 from ocean_lib.core import chunks
 from ocean_lib.core.chunks import on_scheduler
 from ocean_lib.fields.canonical import open_fields, seen_from_above, to_canonical
-from ocean_lib.store import build as building
-from ocean_lib.store import build as passes
+from ocean_lib.store import passes
 from ocean_lib.store.build import STEP
 from ocean_lib.store.store import Store, build_store
 
@@ -237,7 +236,7 @@ def test_an_interrupted_build_goes_on_where_it_was(opened, unbroken, tmp_path, k
 def test_a_block_that_was_written_but_not_noted_is_written_again(
     opened, unbroken, tmp_path, monkeypatch, name
 ):
-    true, calls = getattr(building, name), []
+    true, calls = getattr(passes, name), []
 
     def dying(*arguments):
         calls.append(true(*arguments))
@@ -245,7 +244,7 @@ def test_a_block_that_was_written_but_not_noted_is_written_again(
             raise RuntimeError("the worker died")
         return calls[-1]
 
-    monkeypatch.setattr(building, name, dying)
+    monkeypatch.setattr(passes, name, dying)
     with pytest.raises(RuntimeError):
         make(opened, tmp_path / "s")
     assert not (tmp_path / "s").exists()
