@@ -39,7 +39,7 @@ def canonical_names(variables):
     return list(dict.fromkeys("salinity" if str(n).lower() in known else n for n in asked))
 
 
-def arrange(dataset, variables=(), region=None):
+def arrange(dataset, variables=(), region=None, temperature=None):
     """The fields of an opened dataset, decoded or raw, in canonical names, order, signs and units.
 
     Returns a dataset with `temperature (time, depth, latitude, longitude)`, the `variables` asked
@@ -47,10 +47,13 @@ def arrange(dataset, variables=(), region=None):
     in the file. A section becomes a single row at its mean latitude, and keeps
     `station_latitude (longitude)`. Of a curved grid the cells around `region` are kept.
 
+    `temperature`, (name, kind), says which variable is arranged as the temperature, and as a key of
+    `TEMPERATURES` what it is; by default it is recognised.
+
     Raises: ValueError: no temperature, or a variable asked for, on this grid; an axis that is
     missing or unusable; an unknown unit
     """
-    name, kind = _temperature(dataset)
+    name, kind = temperature or _temperature(dataset)
     sources = {"temperature": name} | {
         canonical: _further(dataset, canonical, name) for canonical in canonical_names(variables)
     }
