@@ -1,54 +1,63 @@
-"""A view on a canvas: its picture follows controls and clicks, and can be taken away.
+"""A view on an interactive canvas: its figure follows controls and clicks and can be downloaded.
 
-The picture is kept and changed on an `ipympl` canvas, which JupyterLab and Voilà show and which
-also tells of clicks; below it a button makes a figure for a paper of what is shown, to be
-downloaded.
+The figure is kept and changed on an `ipympl` canvas, which works in JupyterLab and Voilà and also
+reports clicks. A button below it makes a high-resolution PNG of what is shown.
+
+A view has a `figure` and `show(**values)`, with one argument a control. It may have `click(axes, x,
+y)`, which returns whether anything changed, and a `hint`, a text that the PNG leaves out.
 """
 
 import base64
 import io
 import re
+from collections.abc import Callable
+from typing import Any
 
 import ipywidgets as widgets
+from matplotlib.figure import Figure
 
 __all__ = ["close_widgets", "live_canvas", "with_controls"]
 
 
-DPI = 300  # of a figure taken away
+DPI = 300  # of the PNG
 
 
-def live_canvas(figure):
-    """An `ipympl` canvas of a figure, and the function that sends what it shows to the page."""
+def live_canvas(figure: Figure) -> tuple[widgets.DOMWidget, Callable[[], None]]:
+    """An `ipympl` canvas of a figure, and the function that sends the figure to the page."""
     from ipympl.backend_nbagg import Canvas, FigureManager
 
     figure.set_dpi(100)
     canvas = Canvas(figure)
     FigureManager(canvas, 0)
-    canvas.syncing_data_url = False  # the picture it would keep is one that no browser reads
+    canvas.syncing_data_url = False  # no browser reads the picture that it would keep
     canvas.header_visible = canvas.toolbar_visible = canvas.footer_visible = False
     canvas.resizable = False
 
-    def refresh():
-        canvas._force_full = True  # a page that comes late has not seen what a difference builds on
+    def refresh() -> None:
+        canvas._force_full = True  # a page opened late lacks what a difference builds on
         canvas.draw()
 
     return canvas, refresh
 
 
-def with_controls(view, controls):
-    """Controls above the view's figure, which follows them, and a button to take it away."""
+def with_controls(view: Any, controls: dict[str, widgets.Widget]) -> widgets.VBox:
+    """Controls above the figure of a view, and the button that makes a PNG below it.
+
+    Args:
+        view: see the module.
+        controls: {argument of `view.show`: control}.
+    """
     canvas, refresh = live_canvas(view.figure)
+    drawn: dict[str, Any] = {}
 
-    drawn = {}
-
-    def redraw(change=None):
+    def redraw(change=None) -> None:
         values = {name: control.value for name, control in controls.items()}
         if values != drawn:  # one control may have moved another
             view.show(**values)
             refresh()
             drawn.update(values)
 
-    def click(event):
+    def click(event) -> None:
         if event.inaxes is not None and view.click(event.inaxes, event.xdata, event.ydata):
             refresh()
 
@@ -58,24 +67,23 @@ def with_controls(view, controls):
         canvas.mpl_connect("button_press_event", click)
     redraw()
     row = widgets.HBox(list(controls.values()), layout=widgets.Layout(flex_flow="row wrap"))
-    return widgets.VBox([row, canvas, _taken_away(view, controls, refresh)])
+    return widgets.VBox([row, canvas, _download_button(view, controls, refresh)])
 
 
-def _taken_away(view, controls, refresh):
+def _download_button(view, controls, refresh) -> widgets.HBox:
     button = widgets.Button(description="Make a figure", icon="download", tooltip="PNG, 300 dpi")
     link = widgets.HTML()
 
-    def make(_):
-        buffer = io.BytesIO()
-        invitation = getattr(view, "invitation", None)
-        if invitation is not None:
-            invitation.set_visible(False)
+    def make(_) -> None:
+        buffer, hint = io.BytesIO(), getattr(view, "hint", None)
+        if hint is not None:
+            hint.set_visible(False)
         view.figure.savefig(buffer, format="png", dpi=DPI, bbox_inches="tight")
-        if invitation is not None:
-            invitation.set_visible(True)
+        if hint is not None:
+            hint.set_visible(True)
         refresh()
-        words = [_words(control) for control in controls.values()]
-        name = re.sub(r"[^\w.]+", "_", "_".join(words)) + ".png"
+        words = "_".join(_words(control) for control in controls.values())
+        name = re.sub(r"[^\w.]+", "_", words) + ".png"
         data = base64.b64encode(buffer.getvalue()).decode()
         link.value = f'<a download="{name}" href="data:image/png;base64,{data}">{name}</a>'
 
@@ -83,14 +91,14 @@ def _taken_away(view, controls, refresh):
     return widgets.HBox([button, link])
 
 
-def _words(control):
-    """What a control shows, with its own name where that is but a number."""
-    shown = getattr(control, "label", None)
-    return shown if isinstance(shown, str) else f"{control.description} {control.value}"
+def _words(control) -> str:
+    """What a control shows; a bare number comes with the name of the control."""
+    label = getattr(control, "label", None)
+    return label if isinstance(label, str) else f"{control.description} {control.value}"
 
 
-def close_widgets(widget):
-    """Let go of a widget and all in it: what is open keeps its data."""
+def close_widgets(widget: widgets.Widget) -> None:
+    """Close a widget and all its children, which keep their data as long as they are open."""
     for child in getattr(widget, "children", ()):
         close_widgets(child)
     widget.unobserve_all()

@@ -1,118 +1,162 @@
-"""A map that is kept and changed, several times faster than a new figure.
+"""A map that is kept and changed, several times faster than drawing a new figure.
 
 The panel is laid out once, with its land, coast, degrees and colour bar; `set` then changes the
-values of the artists, and whoever holds the canvas draws them.
+data of the artists, and the owner of the canvas redraws it.
 """
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+import xarray as xr
+from cartopy.mpl.geoaxes import GeoAxes
+from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
 
 from ocean_lib.plots.painting import coast_lines, dots, is_sparse, map_base
 from ocean_lib.plots.projections import project
-from ocean_lib.plots.style import STYLE, colour_map, map_panels, unit_label
+from ocean_lib.plots.style import STYLE, VERMILION, Limits, colour_map, map_panels, unit_label
 
-__all__ = ["LiveMap", "live_maps", "fix_layout"]
+__all__ = ["LiveFigure", "LiveMap", "fix_layout", "live_maps"]
 
 
-SEEN = {"ms": 2.5, "mfc": "white", "mec": "black", "mew": 0.5, "zorder": 4}
-MARKS = {"marker": "X", "ms": 8, "mfc": "#d55e00", "mec": "white", "mew": 0.8, "zorder": 6}
-LOWEST = 3.4  # inches of a figure
+OBSERVED: dict[str, Any] = {"ms": 2.5, "mfc": "white", "mec": "black", "mew": 0.5, "zorder": 4}
+MARK: dict[str, Any] = {"marker": "X", "ms": 8, "mfc": VERMILION, "mec": "white", "mew": 0.8}
+LEAST_HEIGHT = 3.4  # inches of a figure
 
 
 class LiveMap:
     """One map whose field, ocean, limits and title can be set again.
 
     Args:
-        figure, axes: where it is drawn.    field: (latitude, longitude), for its grid.
-        ocean: bool, alike.    left: whether to write the latitudes.
+        figure: the figure of the panel.
+        axes: the panel.
+        field: (latitude, longitude), for its grid.
+        ocean: (latitude, longitude), bool.
+        left: whether to label latitudes.
     """
 
-    def __init__(self, figure, axes, field, ocean, *, left=True):
-        self.axes = axes
-        self.x, self.y, self.base, self.coast = map_base(axes, field, ocean, left=left)
-        middle = np.meshgrid(field["longitude"], field["latitude"])
-        self.middle = project(axes.projection, *middle)  # of the cells, x and y
+    def __init__(
+        self, figure: Figure, axes: GeoAxes, field: xr.DataArray, ocean: xr.DataArray, left: bool
+    ):
+        self.axes, self.base = axes, map_base(axes, field, ocean, left=left)
+        centres = np.meshgrid(field["longitude"], field["latitude"])
+        self.centres = project(axes.projection, *centres)  # x and y of the cells
         empty = np.ma.masked_invalid(np.full(field.shape, np.nan))
-        self.norm, self.kind = Normalize(0, 1), None
-        self.mesh = axes.pcolormesh(self.x, self.y, empty, norm=self.norm, rasterized=True)
+        self.norm, self.kind = Normalize(0, 1), ""
+        x, y, *_ = self.base
+        self.mesh = axes.pcolormesh(x, y, empty, norm=self.norm, rasterized=True)
         marks = {"s": 10, "edgecolors": "black", "linewidths": 0.3, "norm": self.norm}
         self.dots = dots(axes, [], [], c=[], **marks)
-        self.seen = axes.plot([], [], "o", **SEEN)[0]
-        self.marks = axes.plot([], [], ls="", clip_on=False, **MARKS)[0]
-        self.marks.set_in_layout(False)  # unclipped and empty, it would have no extent
-        self.line = axes.plot([], [], color="#d55e00", lw=1.2, zorder=5)[0]
+        self.observed = axes.plot([], [], "o", **OBSERVED)[0]
+        self.marks = axes.plot([], [], ls="", clip_on=False, zorder=6, **MARK)[0]
+        self.marks.set_in_layout(False)  # unclipped and empty, it has no extent
+        self.line = axes.plot([], [], color=VERMILION, lw=1.2, zorder=5)[0]
         self.bar = figure.colorbar(self.mesh, ax=axes, location="bottom", extend="both", pad=0.02)
 
-    def set(self, field, kind, limits, ocean, title, observed=None):
-        """Show a field (latitude, longitude); NaN in the ocean is grey, few values are dots.
+    def set(
+        self,
+        field: xr.DataArray,
+        kind: str,
+        limits: Limits,
+        ocean: xr.DataArray,
+        title: str,
+        observed: xr.DataArray | None = None,
+    ) -> None:
+        """Show another field; sparse values are drawn as dots.
 
-        Where few places are `observed` they are marked on it.
+        Args:
+            field: (latitude, longitude); ocean without a value is grey.
+            kind: `temperature`, `difference`, `spread` or the name of another variable.
+            limits: (low, high) of the colours.
+            ocean: (latitude, longitude), bool.
+            title: of the map.
+            observed: (latitude, longitude), bool; marked where they are sparse.
         """
-        wet = np.asarray(ocean, bool)
-        self.base.set_array(wet.astype(float))
-        self.coast.set_segments(coast_lines(self.x, self.y, wet))
-        values = np.asarray(field, float)
+        wet, values = np.asarray(ocean, bool), np.asarray(field, float)
+        self.base.mesh.set_array(wet.astype(float))
+        self.base.coast.set_segments(list(coast_lines(self.base.x, self.base.y, wet)))
         sparse = is_sparse(np.isfinite(values), wet)
-        whole = np.full_like(values, np.nan) if sparse else values
-        self.mesh.set_array(np.ma.masked_invalid(whole))
-        # Colours and limits change at once: the bar is drawn anew at every change.
+        cells = np.full_like(values, np.nan) if sparse else values
+        self.mesh.set_array(np.ma.masked_invalid(cells))
+        # One change for both limits: every change redraws the colour bar.
         with self.norm.callbacks.blocked():
             self.norm.vmin, self.norm.vmax = limits
         if kind != self.kind:
-            self.dots.set_cmap(colour_map(kind)[0])
-            self.mesh.set_cmap(colour_map(kind)[0])
+            self.dots.set_cmap(colour_map(kind))
+            self.mesh.set_cmap(colour_map(kind))
             self.kind = kind
         else:
             self.mesh.changed()
-        seen = np.isfinite(values) & sparse
-        self.dots.set_offsets(np.stack([each[seen] for each in self.middle], -1))
-        self.dots.set_array(values[seen])
-        on_top = observed is not None and not sparse and is_sparse(observed, ocean)
-        x, y = (each[np.asarray(observed & ocean)] if on_top else [] for each in self.middle)
-        self.seen.set_data(x, y)
+        known = np.isfinite(values) & sparse
+        self.dots.set_offsets(np.stack([axis[known] for axis in self.centres], -1))
+        self.dots.set_array(values[known])
+        marked = np.zeros_like(wet)
+        if observed is not None and not sparse and is_sparse(observed, ocean):
+            marked = np.asarray(observed & ocean)
+        self.observed.set_data(*(axis[marked] for axis in self.centres))
         self.bar.set_label(unit_label(field, kind))
         self.axes.set_title(title)
 
-    def mark(self, places, line=()):
-        """Mark places (longitude, latitude) in degrees, and a line through such places."""
-        for artist, given in ((self.marks, places), (self.line, line)):
-            degrees = np.array(given, float).reshape(-1, 2).T
+    def mark(self, places: Sequence, line: Sequence | np.ndarray = ()) -> None:
+        """Mark places and draw a line.
+
+        Args:
+            places: (longitude, latitude) in degrees of each.
+            line: (longitude, latitude) in degrees of points along it.
+        """
+        for artist, points in ((self.marks, places), (self.line, line)):
+            degrees = np.array(points, float).reshape(-1, 2).T
             x, y = project(self.axes.projection, *degrees)
-            # Where the line leaves the map on one side it comes back on the other.
-            jump = np.abs(np.diff(x, prepend=x[:1])) > np.ptp(self.x) / 2
+            # A line that leaves the map on one side comes back on the other.
+            jump = np.abs(np.diff(x, prepend=x[:1])) > np.ptp(self.base.x) / 2
             artist.set_data(np.where(jump & (artist is self.line), np.nan, x), y)
 
 
-@mpl.rc_context(STYLE)
-def live_maps(field, ocean, number, *, spare=0, extra=1.0, width=9.5):
-    """A figure with `number` live maps in a row and room for `spare` further panels.
+class LiveFigure(NamedTuple):
+    """A figure of live maps."""
 
-    Returns the figure, the maps, and the axes of the spare panels (no maps).
+    figure: Figure
+    maps: list[LiveMap]
+    spare: list[Axes]  # panels that are no maps
+
+
+@mpl.rc_context(STYLE)
+def live_maps(
+    field: xr.DataArray, ocean: xr.DataArray, number: int, *, spare: int = 0, width: float = 9.5
+) -> LiveFigure:
+    """A figure with live maps in a row.
+
+    Args:
+        field: (latitude, longitude), for its grid.
+        ocean: (latitude, longitude), bool.
+        number: of maps.
+        spare: number of further panels, which are no maps.
+        width: inches.
     """
-    figure, grid = map_panels(field, 1, number + spare, extra=extra, width=width)
-    figure.set_figheight(max(figure.get_figheight(), LOWEST))
-    rest = []
+    figure, grid = map_panels(field, 1, number + spare, extra=1.0, width=width)
+    figure.set_figheight(max(figure.get_figheight(), LEAST_HEIGHT))
+    further = []
     for axes in grid[0, number:]:
         place = axes.get_subplotspec()
         axes.remove()
-        rest.append(figure.add_subplot(place))
-    maps = [
-        LiveMap(figure, axes, field, ocean, left=k == 0) for k, axes in enumerate(grid[0, :number])
-    ]
-    return figure, maps, rest
+        further.append(figure.add_subplot(place))
+    panels = grid[0, :number]
+    maps = [LiveMap(figure, axes, field, ocean, left=axes is panels[0]) for axes in panels]
+    return LiveFigure(figure, maps, further)
 
 
-def fix_layout(figure):
-    """Lay the figure out for good, with room for titles of two lines; True if it was not yet."""
+def fix_layout(figure: Figure) -> bool:
+    """Lay a figure out for good, with room for titles of two lines; True the first time."""
     if figure.get_layout_engine() is None:
         return False
-    named = [axes for axes in figure.axes if axes.get_label() != "<colorbar>"]
-    words = {axes: axes.get_title() for axes in named}
-    for axes in words:
+    titles = {axes: axes.get_title() for axes in figure.axes if axes.get_label() != "<colorbar>"}
+    for axes in titles:
         axes.set_title("\n")
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
-    for axes, title in words.items():
+    for axes, title in titles.items():
         axes.set_title(title)
     return True

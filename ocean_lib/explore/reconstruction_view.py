@@ -1,15 +1,20 @@
-"""What the explorer of a reconstruction shows: a figure that is kept, and changed by its controls.
+"""The view of a reconstruction: two maps, and a profile or section at the places clicked.
 
-A view holds its figure and the data behind it, and knows nothing of widgets or canvases, so that it
-also makes a still. Its maps are those of `live`.
+The figure is kept and changed by `show` and by clicks. It knows nothing of widgets and canvases, so
+that notebooks also use it for a static figure.
 """
 
 import matplotlib as mpl
 import numpy as np
+import xarray as xr
+from cartopy.mpl.geoaxes import GeoAxes
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from ocean_lib.explore.live_map import fix_layout, live_maps
 from ocean_lib.fields.conventions import named
 from ocean_lib.fields.reconstruction_file import select
+from ocean_lib.plots import profiles, style
 from ocean_lib.plots.labels import (
     calibrated_suffix,
     capitalised,
@@ -18,158 +23,177 @@ from ocean_lib.plots.labels import (
     place_label,
 )
 from ocean_lib.plots.painting import paint_section
-from ocean_lib.plots.profiles import draw_profile, most_remote_column, observed_columns_near
 from ocean_lib.plots.projections import cell_edges, unproject
 from ocean_lib.plots.sections import transect
-from ocean_lib.plots.style import STYLE, depth_axis, depth_edges, robust_limits, unit, unit_label
+from ocean_lib.plots.style import STYLE, Limits, robust_limits
 from ocean_lib.scores.calibration import calibrate_reconstruction
 
 __all__ = ["ReconstructionView", "quantity_names", "still_figure", "variable_names"]
 
 
-MINUS = " − truth"
+MINUS_TRUTH = " − truth"
 QUANTITIES = (
     *("truth", "value", "observed", "mean", "members", "spread"),
     *("background", "climatology", "calibration", "calibration_power"),
 )
-STRIP = 0.17  # of the figure, below a profile or section
+LEGEND_HEIGHT = 0.17  # of the figure, below a profile or section
 
 
-def variable_names(reconstruction):
-    """Temperature, and the further variables that ride along."""
+def variable_names(reconstruction: xr.Dataset) -> list[str]:
+    """Temperature and the further variables of a reconstruction."""
     names = [str(name) for name in reconstruction.data_vars]
     return ["temperature", *(name[:-5] for name in names if name.endswith("_mean"))]
 
 
-def _of(reconstruction, variable):
+def _of_variable(reconstruction: xr.Dataset, variable: str) -> xr.Dataset:
     """The dataset of one variable, its quantities named as those of temperature are."""
     if variable == "temperature":
         return reconstruction
-    own = {named(variable, name): name for name in QUANTITIES}
-    own = {name: plain for name, plain in own.items() if name in reconstruction}
-    return reconstruction.drop_vars(QUANTITIES, errors="ignore").rename(own)
+    plain = {named(variable, name): name for name in QUANTITIES}
+    plain = {name: quantity for name, quantity in plain.items() if name in reconstruction}
+    return reconstruction.drop_vars(QUANTITIES, errors="ignore").rename(plain)
 
 
-def quantity_names(reconstruction, baselines=None):
-    """Names of what a map of a reconstruction can show, the baselines and their errors last."""
+def quantity_names(reconstruction: xr.Dataset, baselines: xr.Dataset | None = None) -> list[str]:
+    """Names of everything that a map can show.
+
+    Args:
+        reconstruction: the dataset of reconstruction.nc.
+        baselines: the dataset of baselines.nc.
+
+    Returns:
+        Quantities, members, baselines, and the errors of all that can be compared with the truth.
+    """
+    stored = {*reconstruction.data_vars}
+    if "value" not in reconstruction:
+        stored -= {"observed"}
     names = ["truth", "observed", "mean", "spread", "background", "climatology"]
-    known = {*reconstruction.data_vars} - ({"observed"} if "value" not in reconstruction else set())
-    names = [name for name in names if name in known]
+    names = [name for name in names if name in stored]
     names += [f"member {i + 1}" for i in range(reconstruction.sizes.get("member", 0))]
     methods = [] if baselines is None else [str(name) for name in baselines["method"].values]
     names += [name for name in methods if name not in names]
     compared = [name for name in ("mean", *methods, "background", "climatology") if name in names]
-    return names + [name + MINUS for name in dict.fromkeys(compared) if "truth" in known]
+    return names + [name + MINUS_TRUTH for name in dict.fromkeys(compared) if "truth" in stored]
 
 
-def _shown(chosen, name):
-    """The field (…, latitude, longitude) behind a name, and its kind."""
-    units = {"units": chosen["mean"].attrs.get("units", "degrees_C")}
-    if name.endswith(MINUS):
-        field, _ = _shown(chosen, name.removesuffix(MINUS))
-        return (field - chosen["truth"]).assign_attrs(units), "difference"
+def _field_and_kind(selected: xr.Dataset, name: str) -> tuple[xr.DataArray, str]:
+    """The field (…, latitude, longitude) of a quantity, and its kind."""
+    units = {"units": selected["mean"].attrs.get("units", "degrees_C")}
+    if name.endswith(MINUS_TRUTH):
+        field, _ = _field_and_kind(selected, name.removesuffix(MINUS_TRUTH))
+        return (field - selected["truth"]).assign_attrs(units), "difference"
     if name == "observed":
-        field = chosen["value"].where(chosen["observed"])
+        field = selected["value"].where(selected["observed"])
     elif name.startswith("member "):
-        field = chosen["members"].isel(member=int(name.split()[1]) - 1)
-    elif name in chosen:
-        field = chosen[name]
+        field = selected["members"].isel(member=int(name.split()[1]) - 1)
+    elif name in selected:
+        field = selected[name]
     else:
-        field = chosen["baselines"].sel({"method": name}, drop=True)
-    kind = "spread" if name == "spread" else chosen.attrs["variable"]
-    return field.where(chosen["ocean"]).assign_attrs(units), kind
+        field = selected["baselines"].sel({"method": name}, drop=True)
+    kind = "spread" if name == "spread" else selected.attrs["variable"]
+    return field.where(selected["ocean"]).assign_attrs(units), kind
 
 
-def _limits(shown, warm):
-    """Limits of each of several (field, kind): what is compared shares them."""
-    alike = {kind: [field for field, its in shown if its == kind] for _, kind in shown}
-    shared = {kind: robust_limits(*fields, kind=kind) for kind, fields in alike.items()}
-    return [shared[kind] if kind in ("difference", "spread") else warm for _, kind in shown]
+def _shared_limits(shown: list[tuple[xr.DataArray, str]], of_variable: Limits) -> list[Limits]:
+    """Limits of each (field, kind): those of its variable, or shared with all of its kind."""
+    limits = {}
+    for _, kind in shown:
+        alike = [field for field, other in shown if other == kind]
+        compared = kind in ("difference", "spread")
+        limits[kind] = robust_limits(*alike, kind=kind) if compared else of_variable
+    return [limits[kind] for _, kind in shown]
 
 
 class ReconstructionView:
-    """Two maps of a reconstruction, and what lies below a click.
+    """Two maps of a reconstruction, and a panel for the places clicked.
 
-    A click on a map opens the profile there: the ensemble as a fan and what was observed nearby. A
-    second click opens the section of the right map between the two places; a third begins again.
-    Members and spread are calibrated where the reconstruction says how.
+    A click on a map opens the profile there: the ensemble and the observations nearby. A second
+    click opens the section of the right map between the two places; a third starts again. Members
+    and spread are calibrated where the reconstruction holds the factors.
 
     Args:
-        reconstruction: the dataset of reconstruction.nc, or of a dense field without truth.
+        reconstruction: the dataset of reconstruction.nc, or a dense field without truth.
         baselines: the dataset of baselines.nc, for other methods beside it.
     """
 
     @mpl.rc_context(STYLE)
-    def __init__(self, reconstruction, baselines=None):
-        self.every, self.clicks = {}, []
+    def __init__(self, reconstruction: xr.Dataset, baselines: xr.Dataset | None = None):
+        self.by_variable: dict[str, xr.Dataset] = {}
+        self.clicks: list[tuple[int, int]] = []
         for variable in variable_names(reconstruction):
-            one = _of(reconstruction, variable).assign_attrs(variable=variable)
+            data = _of_variable(reconstruction, variable).assign_attrs(variable=variable)
             if baselines is not None:
-                one = one.assign(baselines=baselines[named(variable, "mean")])
-            self.every[variable] = one
-        self.data = self.every["temperature"]
+                data = data.assign(baselines=baselines[named(variable, "mean")])
+            self.by_variable[variable] = data
+        self.data = self.by_variable["temperature"]
         self.reference = "truth" if "truth" in self.data else "mean"
-        first = select(self.data, depth=float(reconstruction["depth"][0]))
-        first = first[[self.reference, "ocean"]].transpose("latitude", "longitude")
-        made = live_maps(first[self.reference], first["ocean"], 2, spare=1)
-        self.figure, self.maps, (self.below,) = made
-        self.below.set_axis_off()
+        top = select(self.data, depth=float(reconstruction["depth"][0]))
+        top = top[[self.reference, "ocean"]].transpose("latitude", "longitude")
+        live = live_maps(top[self.reference], top["ocean"], 2, spare=1)
+        self.figure, self.maps, (self.detail,) = live
+        self.detail.set_axis_off()
         words = "Click a map: the profile there.\nClick again: the section\nbetween the two."
-        look = {"ha": "center", "va": "center", "color": "#555555"}
-        self.invitation = self.below.text(0.5, 0.5, words, **look)
-        self.bar = self.figure.add_axes([0, 0, 1, 1])
-        self.bar.set_visible(False)
-        self.bar.set_in_layout(False)
+        self.hint = self.detail.text(0.5, 0.5, words, ha="center", va="center", color=style.NOTE)
+        self.detail_bar = self.figure.add_axes((0, 0, 1, 1))
+        self.detail_bar.set_visible(False)
+        self.detail_bar.set_in_layout(False)
 
     @mpl.rc_context(STYLE)
     def show(
         self,
         time,
-        depth,
-        left="truth",
-        right="mean",
-        profile="anomaly",
-        case=None,
-        variable="temperature",
-    ):
-        """Change what both maps show; the profile (`anomaly`, `value`) or section follows."""
-        self.data = self.every[variable]
-        self.chosen = calibrate_reconstruction(select(self.data, case=case, time=time))
-        self.names = left, right
+        depth: float,
+        left: str = "truth",
+        right: str = "mean",
+        profile: str = "anomaly",
+        case: str | None = None,
+        variable: str = "temperature",
+    ) -> None:
+        """Change both maps; the profile or section follows.
+
+        Args:
+            time: date, nearest.
+            depth: metres, nearest level.
+            left: of `quantity_names`.
+            right: of `quantity_names`.
+            profile: `anomaly` or `value`.
+            case: its name; the first by default.
+            variable: of `variable_names`.
+        """
+        self.data, self.names = self.by_variable[variable], (left, right)
+        self.selected = calibrate_reconstruction(select(self.data, case=case, time=time))
         self.anomaly = profile == "anomaly" and "climatology" in self.data
-        level = self.chosen.sel(depth=depth, method="nearest")
+        level = self.selected.sel(depth=depth, method="nearest")
         level = level.transpose(..., "latitude", "longitude")
         self.depth = float(level["depth"])
-        of_all = self.data[self.reference].sel(depth=depth, method="nearest")
-        shown = [_shown(level, name) for name in self.names]
-        limits = _limits(shown, robust_limits(of_all.where(level["ocean"])))
-        for one, name, (field, kind), extent in zip(self.maps, self.names, shown, limits):
+        all_dates = self.data[self.reference].sel(depth=depth, method="nearest")
+        shown = [_field_and_kind(level, name) for name in self.names]
+        limits = _shared_limits(shown, robust_limits(all_dates.where(level["ocean"])))
+        for panel, name, (field, kind), extent in zip(self.maps, self.names, shown, limits):
             title = self._title(level, field, name, kind)
-            one.set(field, kind, extent, level["ocean"], title, level["observed"])
-        words = [*([] if case is None else [case]), month_label(time), depth_label(self.depth)]
-        self.figure.suptitle(", ".join(words))
+            panel.set(field, kind, extent, level["ocean"], title, level["observed"])
+        words = [] if case is None else [case]
+        self.figure.suptitle(", ".join([*words, month_label(time), depth_label(self.depth)]))
         if fix_layout(self.figure):
-            left, bottom, width, height = self.below.get_position().bounds
-            self.place = left, bottom, 0.86 * width, height  # room for its depths
-        self._draw_below()
+            left_edge, bottom, width, height = self.detail.get_position().bounds
+            self.place = left_edge, bottom, 0.86 * width, height  # leaves room for the depths
+        self._draw_detail()
 
-    def click(self, axes, x, y):
-        """A click on a map, in its coordinates; True where it changed something."""
-        if axes not in [one.axes for one in self.maps]:
+    def click(self, axes: GeoAxes, x: float, y: float) -> bool:
+        """React to a click at a point of some axes; True if it changed the figure."""
+        if axes not in [panel.axes for panel in self.maps]:
             return False
-        longitude, latitude = unproject(axes.projection, x, y)
-        away = (self.data["longitude"].values - longitude + 180) % 360 - 180
-        self.mark(int(abs(self.data["latitude"].values - latitude).argmin()), abs(away).argmin())
+        self.mark(*profiles.nearest_cell(self.data, *unproject(axes.projection, x, y)))
         return True
 
     @mpl.rc_context(STYLE)
-    def mark(self, row, column):
-        """As a click on that cell."""
-        self.clicks = (self.clicks if len(self.clicks) == 1 else []) + [(row, int(column))]
-        self._draw_below()
+    def mark(self, row: int, column: int) -> None:
+        """React to a click on that cell."""
+        self.clicks = (self.clicks if len(self.clicks) == 1 else []) + [(row, column)]
+        self._draw_detail()
 
-    def _title(self, level, field, name, kind):
-        """The name; of an error what it amounts to where nothing was observed."""
+    def _title(self, level: xr.Dataset, field: xr.DataArray, name: str, kind: str) -> str:
+        """The name, and the size of an error where nothing was observed."""
         if not field.notnull().any():
             return f"{capitalised(name)}\nnone here"
         if kind != "difference":
@@ -177,82 +201,97 @@ class ReconstructionView:
         hidden = level["ocean"] & ~level["observed"]
         weights = np.cos(np.radians(level["latitude"])) * (hidden & field.notnull())
         size = float(np.sqrt((field**2 * weights).sum() / weights.sum()))
-        return f"{capitalised(name)}\nRMSE {size:.2g} {unit(field)} where nothing was observed"
+        words = f"RMSE {size:.2g} {style.unit(field)} where nothing was observed"
+        return f"{capitalised(name)}\n{words}"
 
-    def _draw_below(self):
-        places = [self._place(cell) for cell in self.clicks]
-        section = len(places) == 2
-        cut = transect(self.chosen, places) if section else None
-        line = np.stack([cut["along_longitude"], cut["along_latitude"]], -1) if section else ()
-        for one in self.maps:
-            one.mark(places, line)
+    def _draw_detail(self) -> None:
+        longitude, latitude = self.data["longitude"], self.data["latitude"]
+        places = [(float(longitude[column]), float(latitude[row])) for row, column in self.clicks]
+        section = transect(self.selected, places) if len(places) == 2 else None
+        line = np.empty((0, 2))
+        if section is not None:
+            line = np.stack([section["along_longitude"], section["along_latitude"]], -1)
+        for panel in self.maps:
+            panel.mark(places, line)
         if not places:
             return
-        axes = self.below
+        axes = self.detail
         axes.clear()
         axes.set_axis_on()
         axes.set_facecolor("white")
-        self.bar.set_visible(section)
+        self.detail_bar.set_visible(section is not None)
         left, bottom, width, height = self.place
-        axes.set_position([left, bottom + STRIP, width, height - STRIP])
-        self._section(cut, places) if section else self._profile(places[0])
-        # On the free side, and as small as on the maps.
+        axes.set_position((left, bottom + LEGEND_HEIGHT, width, height - LEGEND_HEIGHT))
+        if section is None:
+            self._draw_profile(axes, *self.clicks[0], place_label(*places[0]))
+        else:
+            self._draw_section(axes, section, " to ".join(place_label(*end) for end in places))
+        # On the free side, with labels as small as on the maps.
         axes.yaxis.tick_right()
         axes.yaxis.set_label_position("right")
         axes.tick_params(labelsize=STYLE["ytick.labelsize"])
 
-    def _place(self, cell):
-        return float(self.data["longitude"][cell[1]]), float(self.data["latitude"][cell[0]])
-
-    def _profile(self, place):
-        row, column = self.clicks[0]
-        here, axes = self.chosen.isel(latitude=row, longitude=column), self.below
-        axes.set_title(place_label(*place))
+    def _draw_profile(self, axes: Axes, row: int, column: int, title: str) -> None:
+        here = self.selected.isel(latitude=row, longitude=column)
+        axes.set_title(title)
         if not here["ocean"].any():
             axes.text(0.5, 0.5, "land", ha="center", transform=axes.transAxes)
             return
-        beside = {name.removesuffix(MINUS) for name in self.names}
         methods = self.data["method"].values if "method" in self.data.coords else ()
-        beside = {name for name in beside if name not in self.data and name in methods}
-        beside = {name: _shown(here, name)[0] for name in sorted(beside)}
-        seen = observed_columns_near(self.chosen, row, column)
-        draw_profile(axes, here, anomaly=self.anomaly, beside=beside, observed=seen)
-        axes.axhline(self.depth, color="#777777", lw=0.6, ls=":")
-        words = unit_label(here["mean"], self.chosen.attrs["variable"])
+        names = sorted({name.removesuffix(MINUS_TRUTH) for name in self.names})
+        names = [name for name in names if name in methods and name not in self.data]
+        beside = {name: _field_and_kind(here, name)[0] for name in names}
+        observed = profiles.observed_columns_near(self.selected, row, column)
+        profiles.draw_profile(axes, here, anomaly=self.anomaly, beside=beside, observed=observed)
+        axes.axhline(self.depth, color=style.GREY, lw=0.6, ls=":")
+        words = style.unit_label(here["mean"], self.selected.attrs["variable"])
         axes.set_xlabel(f"{words} − climatology" if self.anomaly else words)
-        look = {"loc": "upper center", "bbox_to_anchor": (0.55, -0.2), "ncols": 2}
-        axes.legend(fontsize=6, frameon=False, handlelength=1.5, columnspacing=1, **look)
+        place = {"loc": "upper center", "bbox_to_anchor": (0.55, -0.2), "ncols": 2}
+        axes.legend(fontsize=6, frameon=False, handlelength=1.5, columnspacing=1, **place)
 
-    def _section(self, cut, ends):
-        cut, axes = cut.transpose(..., "depth", "distance"), self.below
-        shown = [_shown(cut, name) for name in self.names]
-        warm = robust_limits(cut[self.reference].where(cut["ocean"]))
-        (field, kind), limits = shown[1], _limits(shown, warm)[1]
-        edges = depth_edges(cut["depth"].values)
-        x = cell_edges(cut["distance"])
-        mesh = paint_section(axes, x, edges, field, cut["ocean"], kind=kind, limits=limits)
-        depth_axis(axes, edges)
+    def _draw_section(self, axes: Axes, section: xr.Dataset, title: str) -> None:
+        section = section.transpose(..., "depth", "distance")
+        ocean = section["ocean"]
+        shown = [_field_and_kind(section, name) for name in self.names]
+        limits = _shared_limits(shown, robust_limits(section[self.reference].where(ocean)))[1]
+        field, kind = shown[1]
+        x, y = cell_edges(section["distance"]), style.depth_edges(section["depth"].values)
+        mesh = paint_section(axes, x, y, field, ocean, kind=kind, limits=limits)
+        style.depth_axis(axes, y)
         axes.set_xlabel("Distance (km)")
-        words = " to ".join(place_label(*end) for end in ends)
-        axes.set_title(f"{capitalised(self.names[1])}\n{words}", fontsize=7)
+        axes.set_title(f"{capitalised(self.names[1])}\n{title}", fontsize=7)
         left, bottom, width, _ = self.place
-        self.bar.clear()
-        self.bar.set_position([left, bottom - 0.01, width, 0.025])
-        bar = self.figure.colorbar(mesh, cax=self.bar, orientation="horizontal", extend="both")
-        bar.set_label(unit_label(field, kind))
-        self.bar.tick_params(labelsize=STYLE["xtick.labelsize"])
+        bar = self.detail_bar
+        bar.clear()
+        bar.set_position((left, bottom - 0.01, width, 0.025))
+        colours = self.figure.colorbar(mesh, cax=bar, orientation="horizontal", extend="both")
+        colours.set_label(style.unit_label(field, kind))
+        bar.tick_params(labelsize=STYLE["xtick.labelsize"])
 
 
 def still_figure(
-    reconstruction, baselines=None, *, case=None, time=None, depth=100.0, left="truth", right="mean"
-):
-    """The reconstruction's view as a figure: two maps and the profile farthest from observations.
+    reconstruction: xr.Dataset,
+    baselines: xr.Dataset | None = None,
+    *,
+    case: str | None = None,
+    time=None,
+    depth: float = 100.0,
+    left: str = "truth",
+    right: str = "mean",
+) -> Figure:
+    """The view as a static figure, with the profile farthest from observations.
 
-    Case, month and depth as of `labels.select`; `left` and `right` are of `choices`. Returns the
-    figure.
+    Args:
+        reconstruction: the dataset of reconstruction.nc.
+        baselines: the dataset of baselines.nc.
+        case: its name; the first by default.
+        time: date, nearest; the first by default.
+        depth: metres, nearest level.
+        left: of `quantity_names`.
+        right: of `quantity_names`.
     """
     view = ReconstructionView(reconstruction, baselines)
-    chosen = select(reconstruction, case=case, time=time)
-    view.show(chosen["time"].values, depth, left, right, case=chosen["case"].item())
-    view.mark(*most_remote_column(chosen))
+    selected = select(reconstruction, case=case, time=time)
+    view.show(selected["time"].values, depth, left, right, case=selected["case"].item())
+    view.mark(*profiles.most_remote_column(selected))
     return view.figure

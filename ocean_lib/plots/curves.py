@@ -101,7 +101,6 @@ def error_by_depth(
     """
     reference = scores["reference"].iloc[0] if reference is None else reference
     table = scores[(scores["metric"] == metric) & (scores["reference"] == reference)]
-    table = table.assign(depth=pd.to_numeric(table["depth"], errors="coerce"))
     table = table.dropna(subset=["depth", "value"]).sort_values("depth")
     if table.empty:
         raise ValueError(

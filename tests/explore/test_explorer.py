@@ -135,13 +135,13 @@ def test_spread_and_fan_are_calibrated_alike(reconstruction):
         view = reconstruction_view.ReconstructionView(one)
         view.show(one["time"].values[0], 100.0, right="spread", case="blocks 50 %")
         view.mark(10, 20)
-        band = view.below.collections[0].get_paths()[0].vertices[:, 0]
+        band = view.detail.collections[0].get_paths()[0].vertices[:, 0]
         made[name] = (
             np.ptp(band),
             view.maps[1].mesh.get_array().max(),
             view.maps[1].axes.get_title(),
         )
-        words = view.below.get_legend().get_texts()[0].get_text()
+        words = view.detail.get_legend().get_texts()[0].get_text()
         assert ("calibrated" in words) == (name == "calibrated")
     assert made["calibrated"][1] == pytest.approx(3 * made["raw"][1], rel=1e-5)
     assert made["calibrated"][0] > made["raw"][0]
@@ -248,7 +248,7 @@ def test_runs_are_opened_with_their_baselines(runs, reconstruction):
     with pytest.raises(ValueError, match=r"run 'second' has nothing to show; .*\['first'\]"):
         explorer.explore_runs("second")
     (runs / "reconstruction.nc").unlink()
-    with pytest.raises(FileNotFoundError, match="sampled yet; `make demo`"):
+    with pytest.raises(FileNotFoundError, match="has a reconstruction yet; `make demo`"):
         explorer.explore_runs()
 
 
@@ -261,7 +261,7 @@ def records(*, steps, to, seconds=2.0):
 
 
 def test_a_run_is_followed_as_it_writes(runs, monkeypatch):
-    monkeypatch.setattr(explorer, "EVERY", 0.02)
+    monkeypatch.setattr(explorer, "INTERVAL", 0.02)
 
     def write(to, status):
         lines = (json.dumps(each) + "\n" for each in records(steps=100, to=to))
@@ -301,11 +301,11 @@ def test_a_run_is_followed_as_it_writes(runs, monkeypatch):
         shutil.rmtree(runs)
         await asyncio.sleep(0.2)
         assert "no run yet" in words.value and not runs.exists()
-        first = explorer._watching[0]
+        first = explorer._watchers[0]
         explorer.explore_run()  # one watcher at a time
         await asyncio.sleep(0.1)
-        assert first.cancelled() and not explorer._watching[0].done()
-        explorer._watching[0].cancel()
+        assert first.cancelled() and not explorer._watchers[0].done()
+        explorer._watchers[0].cancel()
 
     asyncio.run(follow())
     with pytest.raises(ValueError, match="nothing to show"):

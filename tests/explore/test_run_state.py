@@ -38,7 +38,7 @@ def test_the_pace_is_that_of_this_stage_since_the_last_resumption(here):
     assert run_state.read_state(here).remaining == pytest.approx(200 * 80 / 150)
     write(here.metrics, [row(100, 20.0), row(200, 40.0, "diffusion"), row(250, 140.0, "diffusion")])
     now = run_state.read_state(here)
-    assert now.remaining == pytest.approx(150 * 2.0) and now.written < 60
+    assert now.remaining == pytest.approx(150 * 2.0) and now.age < 60
     write(here.metrics, [row(350, 50.0), row(400, 100.0)])
     assert run_state.read_state(here).remaining is None
 

@@ -20,7 +20,9 @@ def make_scores():
             "method": method,
             "reference": "field",
             "case": case,
+            "layer": layer,
             "depth": depth,
+            "block": block,
             "metric": "rmse",
             "value": value,
             "low": value * 0.9,
@@ -34,8 +36,12 @@ def make_scores():
             ("optimal", 0.8),
             ("reconstruction", 0.6),
         )
-        for depth, value in [("all", size), ("100-300", size), ("block 1", size)]
-        + [(str(z), size * (0.2 + np.exp(-(((z - 120) / 200) ** 2)))) for z in DEPTHS]
+        for layer, depth, block, value in [
+            ("all", np.nan, None, size),
+            ("100-300", np.nan, None, size),
+            ("all", np.nan, 1, size),
+        ]
+        + [("", z, None, size * (0.2 + np.exp(-(((z - 120) / 200) ** 2)))) for z in DEPTHS]
     ]
     return pd.DataFrame(rows)
 
