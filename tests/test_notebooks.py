@@ -22,6 +22,7 @@ from ocean_lib.runs.parameters import (
     parameters_files,
 )
 from ocean_lib.runs.runner import execute_run
+from ocean_lib.scores.evaluation import read_scores
 
 GIOPS = NOTEBOOKS.parent.parent / "shared" / "data" / "giops" / "nemo_test.nc"
 STEPS = ["01_download", "02_masks", "03_training", "04_sampling", "05_evaluation"]
@@ -86,12 +87,12 @@ def test_the_chain_runs_on_the_demo_ocean_and_its_scores_are_those_of_its_file(w
     assert "Synthetic" in dense.credit and "Argo Program" in dense.credit
     withheld = pd.read_csv(workspace / "outputs" / "smoke" / "floats.csv")
     assert set(withheld.withheld) == {"float", "time"} and (withheld.n <= 6).all()
-    scores = pd.read_csv(workspace / "outputs" / "smoke" / "scores.csv")
+    scores = read_scores(workspace / "outputs" / "smoke" / "scores.csv")
     methods = {"climatology", "linear", "optimal interpolation", "regression", "reconstruction"}
     assert methods <= set(scores.method)
     assert {"rmse", "mae", "bias", "crps", "spread", "psnr", "ssim"} <= set(scores.metric)
     for case in result.case.values:
-        row = scores.query("case == @case and method == 'reconstruction' and depth == 'all'")
+        row = scores.query("case == @case and method == 'reconstruction' and layer == 'all'")
         value = float(row.query("metric == 'rmse'").value.iloc[0])
         assert value == pytest.approx(by_hand(result, case), rel=2e-3)
         # Observed cells are met to the precision of the file.
@@ -138,7 +139,7 @@ def test_a_stored_notebook_is_clean(notebook):
     assert "widgets" not in content.metadata and "papermill" not in content.metadata
     tagged = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
     assert len(tagged) == 1 and tagged[0] is code[0]
-    assert all("  # " in line for line in tagged[0].source.splitlines())
+    assert not uncommented(tagged[0].source)
     assert declared(notebook)
     opening = content.cells[0]
     assert opening.cell_type == "markdown" and opening.source.startswith("# ")
@@ -146,6 +147,16 @@ def test_a_stored_notebook_is_clean(notebook):
         assert word in opening.source, f"{notebook.stem} does not say {word}"
     for cell in code:
         faults(cell.source)
+
+
+def uncommented(source: str) -> list[str]:
+    """Statements of a parameters cell without a comment on their first or last line."""
+    lines = source.splitlines()
+    return [
+        ast.unparse(statement)
+        for statement in ast.parse(source).body
+        if not any("  # " in lines[k - 1] for k in (statement.lineno, statement.end_lineno))
+    ]
 
 
 def faults(source: str) -> None:
@@ -176,6 +187,11 @@ def faults(source: str) -> None:
 def test_a_fault_would_be_found(source, fault):
     with pytest.raises(AssertionError, match=fault):
         faults(source)
+
+
+def test_a_parameter_without_a_comment_would_be_found():
+    assert not uncommented("a: int = 1  # one\nb: list[int] = [  # two\n    2,\n]")
+    assert uncommented("a: int = 1\nb: int = 2  # two") == ["a: int = 1"]
 
 
 @pytest.mark.parametrize("file", parameters_files(NOTEBOOKS), ids=lambda path: path.stem)

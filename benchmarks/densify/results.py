@@ -1,8 +1,8 @@
-"""The table of our methods: from files of reconstructions, and from the scores kept in git.
+"""The table of our methods, from files of reconstructions and from the scores kept in git.
 
-`outputs/benchmark/OCEAN/METHOD.nc` are the files. `measured` scores those that are there;
-`published` reads `benchmarks/results/densify.csv`; `publish` writes the former over the latter, and
-the tables of `benchmarks/results/densify.md` and of the README.
+`measured` scores the files `outputs/benchmark/OCEAN/METHOD.nc` that exist; `published` reads
+`benchmarks/results/densify.csv`; `publish` updates it with the measured scores and writes the
+tables of `benchmarks/results/densify.md` and of the README.
 """
 
 from pathlib import Path
@@ -13,7 +13,7 @@ import xarray as xr
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.runs.paths import workspace
 from ocean_lib.scores import report
-from ocean_lib.scores.evaluation import LAYERS, write_scores
+from ocean_lib.scores.evaluation import LAYER_NAMES, read_scores, write_scores
 
 from . import sections
 from .cases import OCEANS, open_ocean, pooled
@@ -47,21 +47,22 @@ ORDER = (
 )
 METRICS = ("rmse", "crps", "skill", "spread_skill", "coverage")
 KEPT = (*METRICS, "rmse_difference", "crps_difference", "rmse_difference_block")
-DEPTHS = ("all", *(f"{low}-{high}" for low, high in LAYERS), BELOW)
-KEY = ["ocean", "case", "method", "reference", "depth", "metric"]
+LAYERS = (*LAYER_NAMES, BELOW)
+KEY = ["ocean", "case", "method", "reference", "layer", "depth", "block", "metric"]
 START, END = "<!-- table -->\n", "<!-- end of table -->"
 
 
 def file(ocean: str, method: str) -> Path:
-    """Where the reconstructions of a method are kept, with a dimension `case`."""
+    """File of a method's reconstructions of an ocean, with a dimension `case`."""
     return workspace() / "outputs" / "benchmark" / ocean / f"{method}.nc"
 
 
 def measured(folder=sections.SECTIONS, show=print) -> pd.DataFrame:
-    """Scores of the methods whose files are there for all oceans of a group.
+    """Scores of the methods with files for all oceans of a group.
 
     Args:
-        folder: of the sections, which are left out where it does not exist.
+        folder: of the sections, which are skipped if it does not exist.
+        show: called with a line per group.
     """
     tables = []
     for group, names in GROUPS.items():
@@ -72,7 +73,7 @@ def measured(folder=sections.SECTIONS, show=print) -> pd.DataFrame:
         each = [open_ocean(name, folder) for name in names]
         ocean = pooled(each) if names[1:] else each[0]
         ours = "network" if "network" in methods else "reduced space"
-        for case in ocean.observations:  # one by one: ensembles are large
+        for case in ocean.observations:  # one at a time, because ensembles are large
             of_case = {}
             for method in methods:
                 paths = [file(one.name, method) for one in each]
@@ -84,7 +85,8 @@ def measured(folder=sections.SECTIONS, show=print) -> pd.DataFrame:
     if not tables:
         return pd.DataFrame(columns=KEY)
     table = pd.concat(tables, ignore_index=True)
-    return table[table.metric.isin(KEPT) & _shown(table.depth)]
+    shown = table.layer.isin(LAYERS) & (table.block.isna() | (table.layer == "all"))
+    return table[table.metric.isin(KEPT) & shown]
 
 
 def _cases(path: Path) -> list[str]:
@@ -92,17 +94,13 @@ def _cases(path: Path) -> list[str]:
         return held["case"].values.tolist()
 
 
-def _shown(depth: pd.Series) -> pd.Series:
-    return depth.isin(DEPTHS) | depth.str.startswith("block ")
-
-
 def published() -> pd.DataFrame:
     """The scores kept in git."""
-    return pd.read_csv(SCORES) if SCORES.is_file() else pd.DataFrame(columns=KEY)
+    return read_scores(SCORES) if SCORES.is_file() else pd.DataFrame(columns=KEY)
 
 
 def combined(new: pd.DataFrame, old: pd.DataFrame) -> pd.DataFrame:
-    """New scores in place of the old ones of the same ocean and method, old ones elsewhere.
+    """New scores, and the old scores of the oceans and methods that were not scored again.
 
     A column `measured` says "now" or "as published".
     """
@@ -111,15 +109,15 @@ def combined(new: pd.DataFrame, old: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(there).drop_duplicates(KEY, ignore_index=True)
 
 
-def markdown(scores: pd.DataFrame, metrics=("rmse", "crps"), depth: str = "all") -> str:
+def markdown(scores: pd.DataFrame, metrics=("rmse", "crps"), layer: str = "all") -> str:
     """Methods × cases and metrics of one group, a Markdown table of `report.table`."""
     columns = {}
     for case in dict.fromkeys(scores.case):
         for metric in metrics:
             name = {"rmse": "RMSE, °C", "crps": "CRPS, °C"}.get(metric, metric.replace("_", "–"))
             one = scores[scores.case == case]
-            if ((one.metric == metric) & (one.depth == depth)).any():
-                columns[f"{case}: {name}"] = report.table(one, metric, depth)[case]
+            if ((one.metric == metric) & (one.layer == layer)).any():
+                columns[f"{case}: {name}"] = report.table(one, metric, layer)[case]
     table = pd.DataFrame(columns)
     table = table.reindex([method for method in ORDER if method in table.index]).fillna("")
     if "measured" in scores:
@@ -131,19 +129,19 @@ def markdown(scores: pd.DataFrame, metrics=("rmse", "crps"), depth: str = "all")
 
 
 def tables(scores: pd.DataFrame) -> str:
-    """The tables of README: all depths of the three groups, and below 190 m of the sections."""
+    """Tables of the README: all depths of the three groups, and the sections below 190 m."""
     parts = []
     for group, title in TITLES.items():
         mine = scores[scores.ocean == group]
-        for depth in ("all", BELOW):
-            if (mine.depth == depth).any():
-                where = "" if depth == "all" else f", below {depth[1:]} m"
-                parts.append(f"**{title}{where}**\n\n{markdown(mine, depth=depth)}")
+        for layer in ("all", BELOW):
+            if (mine.layer == layer).any():
+                where = "" if layer == "all" else f", below {layer[1:]} m"
+                parts.append(f"**{title}{where}**\n\n{markdown(mine, layer=layer)}")
     return "\n\n".join(parts)
 
 
 def publish() -> None:
-    """Score what is there, and write scores, tables by layer and the README's table."""
+    """Score the existing files; write the scores, the tables by layer and the README's tables."""
     scores = combined(measured(), published()).drop(columns="measured")
     scores = scores.sort_values("ocean", key=lambda o: o.map([*GROUPS].index), kind="stable")
     write_scores(scores, SCORES)
@@ -151,11 +149,11 @@ def publish() -> None:
     lines = ["# Densification: all methods by layer", "", "`python -m benchmarks.densify.methods`"]
     for group in GROUPS:
         mine = scores[scores.ocean == group]
-        for depth in DEPTHS:
-            if (mine.depth == depth).any():
-                where = "all depths" if depth == "all" else f"{depth} m"
+        for layer in LAYERS:
+            if (mine.layer == layer).any():
+                where = "all depths" if layer == "all" else f"{layer} m"
                 lines += ["", f"## {TITLES.get(group, group)}, {where}", ""]
-                lines.append(markdown(mine, METRICS, depth))
+                lines.append(markdown(mine, METRICS, layer))
     readme = HERE / "README.md"
     before, _, rest = readme.read_text().partition(START)
     text = f"{before}{START}\n{tables(scores)}\n\n{END}{rest.partition(END)[2]}"

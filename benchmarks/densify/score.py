@@ -1,11 +1,11 @@
-"""Scores of any NetCDF file with a reconstruction's variables on the frozen cases.
+"""Score any NetCDF file of a reconstruction on the frozen cases.
 
     python -m benchmarks.densify.score OCEAN FILE [OCEAN FILE …] [--case CASE] [--name NAME]
 
-A file holds `mean` (time, depth, latitude, longitude), °C, and beside it `members` (…, member …),
-or `error` or `spread`, a standard deviation; or `members` alone. With a dimension `case` it holds
-several cases by their names; without one, `--case` says which it is. It may hold more than the
-case: dates, levels and cells are looked up by their coordinates. Several oceans are scored as one.
+A file holds `mean` (time, depth, latitude, longitude), °C, with `members` (…, member …) or with a
+standard deviation `error` or `spread`; or `members` alone. A dimension `case` tells several cases
+apart; without it, `--case` names the case. The file may cover more than the case: dates, levels and
+cells are selected by their coordinates. Several oceans are scored as one.
 """
 
 import argparse
@@ -22,16 +22,16 @@ from .cases import Ocean, open_ocean, pooled
 
 __all__ = ["BELOW", "SHOWN", "open_result", "pool_results", "score"]
 
-BELOW = f">{sections.BELOW:.0f}"  # the depth of a section's scores below 190 m
+BELOW = f">{sections.BELOW:.0f}"  # the layer of a section's scores below 190 m
 SHOWN = ("rmse", "crps", "spread_skill", "coverage")
 TOLERANCE = {"time": np.timedelta64(1, "D"), "depth": 0.5, "latitude": 0.01, "longitude": 0.01}
-MONTHS = 6  # of a block of a section, at least
+MONTHS = 6  # minimum number of months in a block of a section
 
 
 def score(ocean: Ocean, methods: dict[str, dict[str, xr.Dataset]], ours: str) -> pd.DataFrame:
     """The table of `evaluation.compare` over all cases, a column `ocean` before it.
 
-    Of sections blocks hold six months and all stations, and depth ">190" is all that lies below.
+    Of sections blocks hold six months and all stations, and layer ">190" is all that lies below.
 
     Args:
         methods: {case: {method: result}}; climatology is added.
@@ -51,20 +51,24 @@ def score(ocean: Ocean, methods: dict[str, dict[str, xr.Dataset]], ours: str) ->
             given = [each.sel(depth=deep) for each in given]
             results = {name: each.sel(depth=deep) for name, each in results.items()}
             below = evaluation.score_methods(*given, results, **choices)
-            tables.append(below[below.depth == "all"].assign(depth=BELOW))
+            below = below[(below.layer == "all") & below.block.isna()]
+            tables.append(below.assign(layer=BELOW))
     table = pd.concat(tables, ignore_index=True)
     table.insert(0, "ocean", ocean.name)
     return table
 
 
 def open_result(path, ocean: Ocean, case: str | None = None) -> dict[str, xr.Dataset]:
-    """{case: result on the cells of the ocean} of a file.
+    """Read a file as {case: result on the cells of the ocean}.
 
     Args:
-        case: of a file without that dimension; of one with it, the only one wanted.
+        path: the file.
+        ocean: the ocean it reconstructs.
+        case: name of the case in a file without that dimension, or the only case to read.
+
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: it lacks variables, or part of the case, or holds a case that is not known.
+        ValueError: variables or parts of the case are missing, or a case is unknown.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no reconstruction at {path}; give a NetCDF file")
@@ -75,8 +79,8 @@ def open_result(path, ocean: Ocean, case: str | None = None) -> dict[str, xr.Dat
         names = [name for name in held if case in (None, name)]
         if not names or not set(names) <= set(known):
             raise ValueError(
-                f"case {case!r} is asked for, {path} holds {held}, the ocean has {known}; give "
-                "--case, one of the latter"
+                f"case {case!r} is not available: {path} holds {held}, the ocean has {known}; give "
+                "one of the ocean's with --case"
             )
         return {
             name: _placed(file.sel(case=name, drop=True) if several else file, ocean, path)
@@ -85,12 +89,14 @@ def open_result(path, ocean: Ocean, case: str | None = None) -> dict[str, xr.Dat
 
 
 def _placed(file: xr.Dataset, ocean: Ocean, path) -> xr.Dataset:
-    """`mean` with `members` or `error`, in memory, at the dates, levels and cells of the ocean."""
+    """`mean` with `members` or `error`, loaded, at the dates, levels and cells of the ocean."""
     if not {"mean", "members"} & set(file.data_vars):
-        raise ValueError(f"{path} holds {list(file.data_vars)}, neither mean nor members; add one")
+        raise ValueError(
+            f"{path} holds {list(file.data_vars)} but neither mean nor members; add one"
+        )
     names = {"mean": "mean", "members": "members"}
     if "members" not in file:
-        # Beside a spread, an error is that of the observations.
+        # In a file with a spread, `error` is that of the observations.
         names |= {"spread": "error"} if "spread" in file else {"error": "error"}
     names = {name: new for name, new in names.items() if name in file}
     result = file[[*names]].rename(names)
@@ -111,17 +117,21 @@ def _placed(file: xr.Dataset, ocean: Ocean, path) -> xr.Dataset:
 
 
 def pool_results(each: list[dict[str, xr.Dataset]]) -> dict[str, xr.Dataset]:
-    """Results of one method on several oceans, by case, as results on the oceans of `pooled`."""
+    """Results of one method on several oceans, by case, side by side as in `pooled`."""
     shared = [case for case in each[0] if all(case in one for one in each)]
     return {case: sections.pool([one[case] for one in each]) for case in shared}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("pairs", nargs="+", metavar="OCEAN FILE", help="which ocean, which file")
-    parser.add_argument("--case", help="of files without a dimension of that name")
-    parser.add_argument("--name", default="reconstruction", help="of the method")
-    parser.add_argument("--sections", type=Path, default=sections.SECTIONS, help="their folder")
+    parser.add_argument(
+        "pairs", nargs="+", metavar="OCEAN FILE", help="an ocean and the file to score"
+    )
+    parser.add_argument("--case", help="name of the case, for files without that dimension")
+    parser.add_argument("--name", default="reconstruction", help="name of the method")
+    parser.add_argument(
+        "--sections", type=Path, default=sections.SECTIONS, help="folder of the sections' files"
+    )
     parser.add_argument("--output", type=Path, help="CSV file for all scores, by level and layer")
     given = parser.parse_args()
     if len(given.pairs) % 2:
@@ -139,12 +149,12 @@ def main() -> None:
         parser.exit(2, f"{refusal}\n")
     if given.output:
         evaluation.write_scores(table, given.output)
-    depths = dict.fromkeys(d for d in table.depth if d in ("all", BELOW) or "-" in d)
+    layers = [layer for layer in dict.fromkeys(table.layer) if layer]
     for metric in SHOWN:
-        for depth in depths:
-            if ((table.metric == metric) & (table.depth == depth)).any():
-                where = "all depths" if depth == "all" else f"{depth} m"
-                print(f"\n{metric}, {where}\n{report.table(table, metric, depth).to_string()}")
+        for layer in layers:
+            if ((table.metric == metric) & (table.layer == layer)).any():
+                where = "all depths" if layer == "all" else f"{layer} m"
+                print(f"\n{metric}, {where}\n{report.table(table, metric, layer).to_string()}")
 
 
 if __name__ == "__main__":

@@ -11,9 +11,9 @@ from collections.abc import Iterable, Sequence
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
+from xarray import Dataset
 
 from ocean_lib.core.geometry import EARTH_RADIUS
 from ocean_lib.fields.reconstruction_file import select
@@ -223,12 +223,7 @@ def _zonal_power(
 
 @mpl.rc_context(STYLE)
 def spectra(
-    reconstruction: xr.Dataset,
-    *,
-    case: str | None = None,
-    time=None,
-    depth: float = 100.0,
-    axes=None,
+    reconstruction: Dataset, *, case: str | None = None, time=None, depth: float = 100.0, axes=None
 ) -> Figure:
     """Zonal power spectra of truth, ensemble mean and members at one level.
 

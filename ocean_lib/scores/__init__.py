@@ -9,8 +9,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "bootstrap": ["block_numbers", "decorrelation", "interval"],
-        "calibration": ["apply_calibration", "fit_calibration", "stated_spread"],
-        "evaluation": ["hidden_ocean", "score_methods", "write_scores"],
-        "report": ["read_scores", "summary", "table", "verdict"],
+        "calibration": ["apply_calibration", "fit_calibration_by_case", "stated_spread"],
+        "evaluation": ["hidden_ocean", "read_scores", "score_methods", "write_scores"],
+        "report": ["compare_runs", "read_runs", "summary", "table", "verdict"],
     },
 )

@@ -1,137 +1,202 @@
-"""The same cases through every method → one table of scores.
+"""The same cases through every method, as one table of scores.
 
-Scores count hidden ocean only, weighted by area, by level, by layer and over all depths.  Levels
-within 5 m of a surface that was seen are left out of the overall score.  Every interval is a block
-bootstrap: blocks of a method's score follow from its own errors (those of a level from its
-layer's), blocks of a difference from the longer of both methods' lengths, and both are drawn
-alike.  With fewer than `intervals.LEAST` blocks there is no interval; differences are then given
-block by block.
+Scores count hidden ocean only, weighted by area: by level, by layer and over all depths.  Levels
+within 5 m of an observed surface are left out of the score over all depths.  Every interval is a
+block bootstrap.  The blocks of a score follow from the method's own errors (those of a level from
+its layer's), the blocks of a difference from the longer decorrelation of the two methods, and both
+are resampled alike.  With fewer than `bootstrap.MIN_BLOCKS` blocks there is no interval, and
+differences are given block by block.
 
-Several regions that share their dates, such as hydrographic sections, are scored as one when they
-are joined along longitude (`ocean` False between them, one latitude for all) with
-`least=(6, 1, columns)`: blocks of six months hold every region, so all are drawn together.
+The table has one row per score.  `layer`, `depth` and `block` say which cells it covers:
+
+    layer      depth   block
+    all                         all depths
+    100-300                     a layer, m
+               40.0             a level, m
+    all                1        a block of the cells over all depths
+    100-300            1        a block of the cells of a layer
+
+Several regions with the same dates, such as hydrographic sections, are scored as one when joined
+along longitude (`ocean` False between them, one latitude for all) with `least=(6, 1, columns)`:
+blocks of six months then hold every region.
 """
 
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import product
+from operator import itemgetter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from ocean_lib.core.atomic import atomic_write
+from ocean_lib.fields.conventions import named
 from ocean_lib.scores import bootstrap, metrics
 
-__all__ = ["COLUMNS", "LAYERS", "score_methods", "hidden_ocean", "write_scores"]
+__all__ = ["COLUMNS", "LAYERS", "hidden_ocean", "read_scores", "score_methods", "write_scores"]
 
 
-COLUMNS = ["method", "reference", "case", "depth", "metric", "value", "low", "high", "n"]
+COLUMNS = ["method", "reference", "case", "layer", "depth", "block", "metric", "value"]
+COLUMNS += ["low", "high", "n"]
 LAYERS = ((0, 5), (5, 100), (100, 300), (300, 600), (600, 1000), (1000, 2000))  # m, low <= depth
+LAYER_NAMES = ("all", *(f"{low}-{high}" for low, high in LAYERS))
 ORDER = ("depth", "time", "latitude", "longitude")
 
 
-def hidden_ocean(fields: xr.Dataset, observations: xr.Dataset, variable: str = "temperature"):
-    """Where scores live: ocean that was not observed, bool (time, depth, latitude, longitude)."""
-    from ocean_lib.fields.conventions import named  # which brings torch
+def hidden_ocean(
+    fields: xr.Dataset, observations: xr.Dataset, variable: str = "temperature"
+) -> xr.DataArray:
+    """Where scores count: ocean without an observation.
 
-    there = fields.ocean & ~observations[named(variable, "observed")].astype(bool)
-    return there.transpose("time", "depth", "latitude", "longitude")
+    Args:
+        fields: canonical truth.
+        observations: what every method saw.
+        variable: the one whose observations count.
+
+    Returns:
+        bool (time, depth, latitude, longitude).
+    """
+    hidden = fields.ocean & ~observations[named(variable, "observed")].astype(bool)
+    return hidden.transpose("time", "depth", "latitude", "longitude")
+
+
+class Cover(NamedTuple):
+    """Which cells a score covers, as columns of the table."""
+
+    layer: str = ""
+    depth: float | None = None
+    block: int | None = None
+
+
+class Score(NamedTuple):
+    """The other columns of a score."""
+
+    metric: str
+    value: float
+    n: int
+    low: float = np.nan
+    high: float = np.nan
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Sums over the cells of every block: (levels, blocks), or (blocks,) over levels.
+
+    Attributes:
+        terms: {name: sums weighted by area}.
+        area: sums of the weights.
+        cells: numbers of cells.
+    """
+
+    terms: dict[str, np.ndarray]
+    area: np.ndarray
+    cells: np.ndarray
+
+    def reduced(self, reduce: Callable[[np.ndarray], np.ndarray]) -> "_Sums":
+        terms = {name: reduce(rows) for name, rows in self.terms.items()}
+        return _Sums(terms, reduce(self.area), reduce(self.cells))
+
+    def means(self) -> tuple[dict, dict | None]:
+        """Weighted means of the terms, and those of every resample, None with too few blocks."""
+        sums = np.array(list(self.terms.values()))
+        draws = bootstrap.bootstrap(sums, self.area)
+        mean = dict(zip(self.terms, sums.sum(1) / self.area.sum()))
+        return mean, None if draws is None else dict(zip(self.terms, draws))
+
+    def score(self, name: str, value: float, draws: np.ndarray | None) -> Score:
+        n = int(self.cells.sum())
+        if draws is None:
+            return Score(name, value, n)
+        return Score(name, value, n, *bootstrap.interval(draws, int((self.area != 0).sum())))
+
+    def scores(self) -> list[Score]:
+        """Every score that is defined."""
+        mean, draws = self.means()
+        drawn = {} if draws is None else metrics.scores(draws)
+        values = {name: float(value) for name, value in metrics.scores(mean).items()}
+        return [
+            self.score(name, value, drawn.get(name))
+            for name, value in values.items()
+            if not np.isnan(value)
+        ]
 
 
 class _Cells:
-    """Hidden cells in one row, level after level, and sums over them by level and block."""
+    """The hidden cells in one row, level after level, and sums over them by level and block."""
 
-    def __init__(self, where: np.ndarray, area: np.ndarray, least):
+    def __init__(self, where: np.ndarray, area: np.ndarray, least: bootstrap.Sizes):
         self.where, self.shape, self.least = where, where.shape[1:], least
         self.position = np.nonzero(where.reshape(len(where), -1))[1]
         self.start = np.concatenate([[0], np.cumsum(where.sum((1, 2, 3)))])
         self.area = np.broadcast_to(area, self.shape).ravel()[self.position]
-        self.kept = {}
+        self.totals: dict = {}
 
     def lengths(self, error: np.ndarray, levels: range) -> tuple[float, float, float]:
-        """Decorrelation of the errors (cells) of some levels."""
+        """Decorrelation of errors (cells,) at some levels."""
         where = self.where[levels.start : levels.stop]
         grid = np.zeros(where.shape, np.float32)
         grid[where] = error[self.start[levels.start] : self.start[levels.stop]]
         return bootstrap.decorrelation(grid.swapaxes(0, 1), where.swapaxes(0, 1))
 
-    def sums(self, values: dict[str, np.ndarray], levels: range, lengths) -> dict[str, np.ndarray]:
-        """{name: (levels, blocks)} of values (cells) times area, with `area` and `cells`."""
+    def sums(self, terms: dict[str, np.ndarray], levels: range, lengths) -> _Sums:
+        """Sums (levels, blocks) of terms (cells,), in blocks that suit the decorrelation."""
         block = bootstrap.block_numbers(self.shape, lengths, self.least).ravel()
-        result = {name: [] for name in (*values, "area", "cells")}
-        for level in levels:
-            part = slice(self.start[level], self.start[level + 1])
-            label, area = block[self.position[part]], self.area[part]
-            weights = {name: value[part] * area for name, value in values.items()}
-            for name, weight in (weights | {"area": area, "cells": None}).items():
-                result[name].append(np.bincount(label, weight, minlength=block.max() + 1))
-        return {name: np.array(rows) for name, rows in result.items()}
+        shape = len(levels), block.max() + 1
+        part = slice(self.start[levels.start], self.start[levels.stop])
+        level = np.repeat(range(len(levels)), np.diff(self.start)[levels.start : levels.stop])
+        label, area = level * shape[1] + block[self.position[part]], self.area[part]
 
-    def pair(self, method, values, levels, lengths) -> dict[str, np.ndarray]:
-        """`sums` over the levels of what differences are made of, kept by method and blocks."""
+        def by_block(weight=None):
+            return np.bincount(label, weight, shape[0] * shape[1]).reshape(shape)
+
+        weighted = {name: by_block(value[part] * area) for name, value in terms.items()}
+        return _Sums(weighted, by_block(area), by_block())
+
+    def total(self, method: str, terms: dict[str, np.ndarray], levels: range, lengths) -> _Sums:
+        """Sums (blocks,) of a method's terms, kept by method, levels and size of block."""
         key = method, levels, bootstrap.block_size(self.shape, lengths, self.least)
-        if key not in self.kept:
-            sums = self.sums(values, levels, lengths)
-            self.kept[key] = {name: rows.sum(0) for name, rows in sums.items()}
-        return self.kept[key]
+        if key not in self.totals:
+            self.totals[key] = self.sums(terms, levels, lengths).reduced(_over_levels)
+        return self.totals[key]
 
 
-def _groups(depth: np.ndarray, where: np.ndarray, claimed: np.ndarray) -> dict[str, range]:
-    """Levels that are scored together: "all", the layers, each level below them."""
-    found = {"all": np.nonzero(claimed)[0]}
-    for low, high in LAYERS:
-        found[f"{low}-{high}"] = np.nonzero((low <= depth) & (depth < high))[0]
+def _over_levels(rows: np.ndarray) -> np.ndarray:
+    return rows.sum(0)
+
+
+def _groups(depth: np.ndarray, where: np.ndarray, claimed: np.ndarray) -> dict[Cover, range]:
+    """Levels that are scored together: all, the layers, each level below the layers."""
+    members = {Cover("all"): np.nonzero(claimed)[0]}
+    for name, (low, high) in zip(LAYER_NAMES[1:], LAYERS):
+        members[Cover(name)] = np.nonzero((low <= depth) & (depth < high))[0]
     for level in np.nonzero(depth >= LAYERS[-1][1])[0]:
-        found[f"{depth[level]:.1f}"] = np.array([level])
-    groups = {name: range(k[0], k[-1] + 1) for name, k in found.items() if len(k)}
-    return {name: k for name, k in groups.items() if where[k.start : k.stop].any()}
+        members[_level(depth[level])] = np.array([level])
+    groups = {cover: range(k[0], k[-1] + 1) for cover, k in members.items() if len(k)}
+    return {cover: k for cover, k in groups.items() if where[k.start : k.stop].any()}
 
 
-def _means(sums: dict[str, np.ndarray]) -> tuple[dict, dict | None]:
-    """Weighted means from sums by block, and those of every draw, None with too few blocks."""
-    names = [name for name in sums if name not in ("area", "cells")]
-    total, area = np.array([sums[name] for name in names]), sums["area"]
-    draws = bootstrap.bootstrap(total, area)
-    return (
-        dict(zip(names, total.sum(1) / area.sum())),
-        None if draws is None else dict(zip(names, draws)),
-    )
+def _level(depth: float) -> Cover:
+    return Cover(depth=float(f"{depth:.1f}"))
 
 
-def _scores(sums) -> list[tuple]:
-    """(metric, value, low, high, n) of every score that has a value."""
-    mean, draws = _means(sums)
-    drawn = {} if draws is None else metrics.scores(draws)
-    return [
-        (name, value, *_interval(drawn.get(name), sums), int(sums["cells"].sum()))
-        for name, value in metrics.scores(mean).items()
-        if not np.isnan(value)
-    ]
-
-
-def _interval(draws, sums) -> tuple[float, float]:
-    if draws is None:
-        return np.nan, np.nan
-    return bootstrap.interval(draws, np.count_nonzero(sums["area"]))
-
-
-def _taken(name, method: xr.Dataset, where: np.ndarray) -> dict:
-    """forecast, members and error of a method at the hidden cells, and its whole forecast."""
-    mean = method["mean"].transpose(*ORDER).values
-    taken = {"mean": mean, "forecast": mean[where], "members": None, "error": None}
-    if "members" in method:
-        taken["members"] = method["members"].transpose("member", *ORDER).values[:, where]
-    elif "error" in method:
-        taken["error"] = method["error"].transpose(*ORDER).values[where]
-    finite = np.isfinite(taken["forecast"])
-    for values in (taken["members"], taken["error"]):
-        if values is not None:
-            finite &= np.isfinite(values) if values.ndim == 1 else np.isfinite(values).all(0)
+def _terms(name: str, result: xr.Dataset, truth, climatology, where) -> dict[str, np.ndarray]:
+    """`metrics.terms` of a method at the hidden cells."""
+    names = ["mean", "members" if "members" in result else "error"]
+    at = {
+        name: result[name].transpose(..., *ORDER).values[..., where]
+        for name in names
+        if name in result
+    }
+    finite = np.all([np.atleast_2d(np.isfinite(values)).all(0) for values in at.values()], axis=0)
     if not finite.all():
         raise ValueError(
             f"{name} has no value at {(~finite).sum()} of {finite.size} hidden cells; "
             "give it one at every cell of the ocean"
         )
-    return taken
+    return metrics.terms(at["mean"], truth, climatology, at.get("members"), at.get("error"))
 
 
 def score_methods(
@@ -142,29 +207,31 @@ def score_methods(
     case: str,
     ours: str,
     variable: str = "temperature",
-    least: tuple[int, int, int] = (1, 1, 1),
+    least: bootstrap.Sizes = (1, 1, 1),
 ) -> pd.DataFrame:
     """Scores of every method on one case, with 90 % intervals.
 
     Args:
-        fields: canonical truth.    observations: what every method saw.
+        fields: canonical truth.
+        observations: what every method saw.
         methods: {name: `mean` (time, depth, latitude, longitude) and, where there is one, `error`,
-            its standard deviation, or `members` (…, member), which prevail}; "climatology" must be
-            among them, for skill and anomalies.
-        ours: the method whose differences from every other are given, too.
-        variable: scored, in its units.
-        least: size of a block below which none is made, in dates, rows and columns.
+            its standard deviation, or `members` (…, member), which take precedence};
+            "climatology" must be among them, for skill and anomalies.
+        case: its name in the table.
+        ours: the method whose differences from all others are given.
+        variable: the one that is scored, in its unit.
+        least: lower bound on the size of a block, in dates, rows and columns.
+
     Returns:
-        `COLUMNS`. `depth` is "all", a layer as "100-300" (m) or a level as "40.0".  `reference` is
-        what was scored against: "truth", or the other method for `rmse_difference` and
-        `crps_difference` (method minus reference, negative: method better), which are given over
-        all and by layer for `ours` and for the best method there; not for a layer that holds none
-        but levels within 5 m of a seen surface.  Where blocks are too few,
-        `rmse_difference_block` has a row a block, `depth` then being "block 1" or
-        "100-300, block 1".  A score without meaning, as the anomaly correlation of climatology
-        with itself, has no row.
+        The columns `COLUMNS`.  `reference` is "truth", or the other method for `rmse_difference`
+        and `crps_difference` (method minus reference; negative: the method is better).
+        Differences are given over all depths and by layer, for `ours` and for the best method
+        there; not for a layer whose levels all lie within 5 m of an observed surface.  With too
+        few blocks, `rmse_difference_block` has one row per block.  An undefined score, such as
+        the anomaly correlation of climatology with itself, has no row.
+
     Raises:
-        ValueError: a method has no value at a hidden cell, or one that is needed is missing.
+        ValueError: a method has no value at a hidden cell, or a required method is missing.
     """
     for name in ("climatology", ours):
         if name not in methods:
@@ -177,90 +244,98 @@ def score_methods(
     claimed = depth > (5.0 if surface else -np.inf)
     groups = _groups(depth, where, claimed)
     cells = _Cells(where, area, least)
-    at = truth[where], methods["climatology"]["mean"].transpose(*ORDER).values[where]
-    rows, values, lengths = [], {}, {}
+    climatology = methods["climatology"]["mean"].transpose(*ORDER).values
+    rows: list[tuple] = []
+    paired: dict[str, dict[str, np.ndarray]] = {}  # the terms that differences are made of
+    lengths = {}
     for method, result in methods.items():
-        taken = _taken(method, result, where)
-        terms = metrics.terms(taken["forecast"], *at, taken["members"], taken["error"])
-        values[method] = {name: terms[name] for name in ("square", "crps")}
+        terms = _terms(method, result, truth[where], climatology[where], where)
+        paired[method] = {name: terms[name] for name in ("square", "crps")}
         for group, levels in groups.items():
             lengths[method, group] = cells.lengths(terms["error"], levels)
             sums = cells.sums(terms, levels, lengths[method, group])
-            parts = {group: {name: each.sum(0) for name, each in sums.items()}}
-            if group != "all":
+            parts = {group: sums.reduced(_over_levels)}
+            if group.layer != "all":
                 parts |= {
-                    f"{depth[level]:.1f}": {name: each[k] for name, each in sums.items()}
+                    _level(depth[level]): sums.reduced(itemgetter(k))
                     for k, level in enumerate(levels)
                     if where[level].any()
                 }
-            for part, sum_ in parts.items():
-                rows += [(method, "truth", case, part, *row) for row in _scores(sum_)]
-        images = _images(taken["mean"], truth, where, depth, groups)
-        rows += [(method, "truth", case, *row) for row in images]
-    rows += [
-        (*pair, case, *row)
-        for group, levels in groups.items()
-        if claimed[levels].any() and (group == "all" or "-" in group)
-        for *pair, row in _differences(cells, values, lengths, group, levels, ours)
-    ]
-    return pd.DataFrame(rows, columns=COLUMNS)
+            for cover, part in parts.items():
+                rows += [(method, "truth", case, *cover, *score) for score in part.scores()]
+        images = _image_scores(result["mean"].transpose(*ORDER).values, truth, where, depth, groups)
+        rows += [(method, "truth", case, *cover, *score) for cover, score in images]
+    for group, levels in groups.items():
+        if claimed[levels].any() and group.layer:
+            differences = _differences(cells, paired, lengths, group, levels, ours)
+            rows += [(*pair, case, *cover, *score) for *pair, cover, score in differences]
+    table = pd.DataFrame(rows, columns=[*COLUMNS[:3], *Cover._fields, *Score._fields])
+    return table[COLUMNS].astype({"depth": float, "block": "Int64"})
 
 
-def _differences(cells, values, lengths, group, levels, ours):
-    """(method, reference, row) for ours and the best, by RMSE and by CRPS, against all others."""
-    own = {m: _means(cells.pair(m, values[m], levels, lengths[m, group]))[0] for m in values}
-    for metric, term in (("rmse", "square"), ("crps", "crps")):
-        best = min(own, key=lambda method: own[method][term])
-        for method in dict.fromkeys((ours, best)):
-            for other in values:
-                if other == method:
-                    continue
-                longer = np.maximum(lengths[method, group], lengths[other, group])
-                pair = [cells.pair(m, values[m], levels, longer) for m in (method, other)]
-                (one, drawn), (two, drawn_two) = (_means(sums) for sums in pair)
-                root = np.sqrt if metric == "rmse" else np.asarray
-                value, draws = root(one[term]) - root(two[term]), None
-                if drawn is not None:
-                    draws = root(drawn[term]) - root(drawn_two[term])
-                n = int(pair[0]["cells"].sum())
-                row = (group, f"{metric}_difference", value, *_interval(draws, pair[0]), n)
-                yield method, other, row
-                if draws is None and metric == "rmse" and method == ours:
-                    yield from ((method, other, row) for row in _block_by_block(pair, group))
+def _differences(
+    cells: _Cells, paired: dict, lengths: dict, group: Cover, levels: range, ours: str
+) -> Iterator[tuple[str, str, Cover, Score]]:
+    """Differences of ours and of the best method from all others, by RMSE and by CRPS."""
+
+    def total(method, lengths):
+        return cells.total(method, paired[method], levels, lengths)
+
+    means = {method: total(method, lengths[method, group]).means()[0] for method in paired}
+    for metric, term, root in (("rmse", "square", np.sqrt), ("crps", "crps", np.asarray)):
+        best = min(means, key=lambda method: means[method][term])
+        for method, other in product(dict.fromkeys((ours, best)), paired):
+            if other == method:
+                continue
+            longer = np.maximum(lengths[method, group], lengths[other, group])
+            pair = total(method, longer), total(other, longer)
+            (mean, drawn), (mean_other, drawn_other) = (sums.means() for sums in pair)
+            draws = drawn and root(drawn[term]) - root(drawn_other[term])
+            value = root(mean[term]) - root(mean_other[term])
+            yield method, other, group, pair[0].score(f"{metric}_difference", value, draws)
+            if draws is None and metric == "rmse" and method == ours:
+                for number, k in enumerate(np.nonzero(pair[0].area)[0], 1):
+                    rmse = [np.sqrt(sums.terms["square"][k] / sums.area[k]) for sums in pair]
+                    score = Score("rmse_difference_block", rmse[0] - rmse[1], pair[0].cells[k])
+                    yield method, other, group._replace(block=number), score
 
 
-def _block_by_block(pair, group):
-    one, two = pair
-    present = np.nonzero(one["area"])[0]
-    for number, k in enumerate(present, 1):
-        root = [np.sqrt(sums["square"][k] / sums["area"][k]) for sums in pair]
-        name = f"block {number}" if group == "all" else f"{group}, block {number}"
-        n = int(one["cells"][k])
-        yield name, "rmse_difference_block", root[0] - root[1], np.nan, np.nan, n
-
-
-def _images(forecast, truth, where, depth, groups):
+def _image_scores(forecast, truth, where, depth, groups) -> Iterator[tuple[Cover, Score]]:
     """PSNR and SSIM over hidden ocean, and over all pixels as the original work had them.
 
-    Each level has a range of its own; overall is the mean of the levels that count there.
+    Each level has its own range; over all depths they are the mean of the levels that count there.
     """
-    found = {}
     for suffix, counted in (("", where), ("_all_pixels", np.isfinite(truth))):
         for metric in (metrics.psnr, metrics.ssim):
             name = metric.__name__ + suffix
+            values = {}
             for level in np.nonzero(where.any((1, 2, 3)))[0]:
-                value = metric(forecast[level], truth[level], counted[level])
-                found[name, level] = value
-                yield f"{depth[level]:.1f}", name, value, np.nan, np.nan, int(where[level].sum())
-            levels = [level for level in groups.get("all", ()) if (name, level) in found]
+                values[level] = metric(forecast[level], truth[level], counted[level])
+                yield _level(depth[level]), Score(name, values[level], int(where[level].sum()))
+            levels = [level for level in groups.get(Cover("all"), ()) if level in values]
             if levels:
-                value = float(np.mean([found[name, level] for level in levels]))
-                yield "all", name, value, np.nan, np.nan, int(where[levels].sum())
+                value = float(np.mean([values[level] for level in levels]))
+                yield Cover("all"), Score(name, value, int(where[levels].sum()))
 
 
-def write_scores(scores: pd.DataFrame, path) -> Path:
-    """Write scores.csv; whole or not at all."""
+def write_scores(scores: pd.DataFrame, path: Path | str) -> Path:
+    """Write the table of `score_methods` as scores.csv, whole or not at all."""
     path = Path(path)
     with atomic_write(path) as beside:
         scores.to_csv(beside, index=False, float_format="%.6g")
     return path
+
+
+def read_scores(path: Path | str) -> pd.DataFrame:
+    """Read a file of `write_scores`.
+
+    Raises:
+        ValueError: columns are missing, as in files from before `layer` and `block`.
+    """
+    scores = pd.read_csv(path, dtype={"layer": str, "block": "Int64"})
+    if missing := [column for column in COLUMNS if column not in scores]:
+        raise ValueError(
+            f"{path} lacks the columns {missing}, as scores of earlier versions do; score the run "
+            "again: python -m ocean_lib run NAME --from 05_evaluation"
+        )
+    return scores.fillna({"layer": ""})

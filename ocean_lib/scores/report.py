@@ -1,63 +1,67 @@
-"""What the table of scores says: as a table of text, as verdicts, as a paragraph for a paper.
+"""The table of scores in words: text tables, verdicts, a paragraph for a paper, runs side by side.
 
-Nothing is claimed that an interval does not hold.  Two methods are told apart when the 90 %
-interval of their difference leaves 0 out; where blocks are too few for an interval, the difference
-of every block is printed and no claim is made.
+Two methods differ significantly when the 90 % interval of their difference excludes 0.  With too
+few blocks for an interval, no claim is made, and the difference of every block is printed.
 
-Runs beside each other: their scores.csv read together, over the cases that all of them have.
-
-Each run was scored by notebook 05 on its own hidden cells, whose number is laid beside the scores:
-runs that hide other cells, or another ocean, are not paired, and no difference between them is
-claimed here.
+`read_runs` and `compare_runs` put several runs side by side, over the cases that all of them have.
+Each run was scored on its own hidden cells, so runs are not paired and no difference between them
+is claimed; the number of hidden cells is shown.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from ocean_lib.scores.evaluation import LAYERS
+from ocean_lib.scores.evaluation import LAYER_NAMES, read_scores
 
-__all__ = ["TIED", "compare_runs", "markdown", "read_scores", "summary", "table", "verdict"]
-
-
-TIED = "≈"  # after a score that is not told apart from the best
-HIGHEST = ("skill", "anomaly_correlation", "psnr", "ssim")  # the best of these is the highest
-AIMED = {"bias": 0.0, "spread_skill": 1.0, "coverage": 0.9}  # the best of these is the nearest
-TITLES = {"rmse": "RMSE", "crps": "CRPS"}
-DEPTHS = ("all", *(f"{low}-{high}" for low, high in LAYERS))
+__all__ = ["TIED", "compare_runs", "markdown", "read_runs", "summary", "table", "verdict"]
 
 
-def table(scores: pd.DataFrame, metric: str = "rmse", depth: str = "all") -> pd.DataFrame:
-    """Methods × cases of one score as text, `value [low, high]`, the best of a case in bold.
+TIED = "≈"  # marks a score that does not differ significantly from the best
+HIGHEST = ("skill", "anomaly_correlation", "psnr", "ssim")  # metrics whose best is the highest
+TARGETS = {"bias": 0.0, "spread_skill": 1.0, "coverage": 0.9}  # metrics whose best is the nearest
+TITLES = {"rmse": "RMSE", "crps": "CRPS"}  # the metrics that have differences
+NO_DIFFERENCE, NO_CLAIM = "no difference beyond chance", "no claim"
 
-    The best is `**…**`; a trailing `≈` marks methods that are not told apart from it, the 90 %
-    interval of their paired difference holding 0 (RMSE and CRPS, which have differences).  Spread
-    has no best.
+
+def table(scores: pd.DataFrame, metric: str = "rmse", layer: str = "all") -> pd.DataFrame:
+    """Methods × cases of one score as text, `value [low, high]`.
+
+    The best of a case is in bold, `**…**`; `≈` marks methods that do not differ significantly from
+    it (RMSE and CRPS, which have differences).  Spread has no best.
 
     Args:
-        scores: the columns of scores.csv.    depth: "all", a layer ("100-300") or a level ("40.0").
+        scores: the columns of scores.csv.
+        metric: as in the table.
+        layer: "all" or a layer such as "100-300".
+
     Raises:
-        ValueError: no row holds the metric at this depth.
+        ValueError: no row has this metric in this layer.
     """
-    there = scores[(scores.metric == metric) & (scores.reference == "truth")]
-    chosen = there[there.depth == depth]
-    if chosen.empty:
+    of_metric = scores[(scores.metric == metric) & (scores.reference == "truth")]
+    rows = of_metric[of_metric.layer == layer]
+    if rows.empty:
         raise ValueError(
-            f"no score of {metric!r} at depth {depth!r}; there are metrics "
-            f"{sorted(set(scores.metric))}, this one at {list(dict.fromkeys(there.depth))}"
+            f"no score of {metric!r} in layer {layer!r}; there are metrics "
+            f"{sorted(set(scores.metric))}, this one in layers {_unique(of_metric.layer)}"
         )
-    best = {case: _best(part, metric) for case, part in chosen.groupby("case")}
-    texts = {}
-    for row in chosen.itertuples():
+    best = {case: _best(part, metric) for case, part in rows.groupby("case")}
+    texts: dict = {}
+    for row in rows.itertuples():
         text = _text(row)
         if row.method == best[row.case]:
             text = f"**{text}**"
-        elif _tied(scores, metric, row.case, depth, best[row.case], row.method):
+        elif _tied(_differences(scores, metric, row.case, layer, best[row.case]), row.method):
             text = f"{text} {TIED}"
         texts.setdefault(row.case, {})[row.method] = text
-    result = pd.DataFrame(texts, index=list(dict.fromkeys(chosen.method))).fillna("")
+    result = pd.DataFrame(texts, index=_unique(rows.method)).fillna("")
     return result.rename_axis(index="method", columns="case")
+
+
+def _unique(values: pd.Series) -> list:
+    return list(dict.fromkeys(values))
 
 
 def _text(row, sign: str = "") -> str:
@@ -65,88 +69,83 @@ def _text(row, sign: str = "") -> str:
     return f"{row.value:{sign}.3f}{limits}"
 
 
-def _best(part: pd.DataFrame, metric: str) -> str | None:
+def _best(rows: pd.DataFrame, metric: str) -> str | None:
     metric = metric.removesuffix("_all_pixels")
     if metric == "spread":
         return None
-    value = part.set_index("method").value
+    value = rows.set_index("method").value
     if metric in HIGHEST:
         return value.idxmax()
-    return (value - AIMED[metric]).abs().idxmin() if metric in AIMED else value.idxmin()
+    return (value - TARGETS[metric]).abs().idxmin() if metric in TARGETS else value.idxmin()
 
 
-def _difference(scores, metric, case, depth, method) -> pd.DataFrame:
-    """Rows of the difference of a method from every other."""
+def _differences(scores, metric, case, layer, method, suffix="") -> pd.DataFrame:
+    """Rows with the differences of a method from all others."""
     return scores[
-        (scores.metric == f"{metric}_difference")
+        (scores.metric == f"{metric}_difference{suffix}")
         & (scores.case == case)
-        & (scores.depth == depth)
+        & (scores.layer == layer)
         & (scores.method == method)
     ]
 
 
-def _tied(scores, metric, case, depth, best, other) -> bool:
-    rows = _difference(scores, metric, case, depth, best)
-    rows = rows[rows.reference == other]
+def _tied(differences: pd.DataFrame, other: str) -> bool:
+    rows = differences[differences.reference == other]
     return bool(((rows.low <= 0) & (rows.high >= 0)).any())
 
 
 def _claim(row) -> str:
     if np.isnan(row.low):
-        return "no claim"
+        return NO_CLAIM
     if row.low <= 0 <= row.high:
-        return "no difference beyond chance"
+        return NO_DIFFERENCE
     return "better" if row.value < 0 else "worse"
 
 
 def verdict(scores: pd.DataFrame, *, ours: str = "reconstruction", unit: str = "°C") -> str:
-    """Where ours stands against every other method, by RMSE and by CRPS.
+    """How a method compares with every other, by RMSE and by CRPS.
 
-    Over all depths a line for every rival with the difference (negative: ours is better), its 90 %
-    interval and what may be claimed; a line for every layer, where rivals stand together by claim.
-    Where blocks are too few, the difference of every block instead of a claim (RMSE).
+    Over all depths, a line per rival gives the difference (negative: ours is better), its 90 %
+    interval and the claim; a line per layer groups the rivals by claim.  With too few blocks, the
+    RMSE differences of every block are given instead of a claim.
+
+    Args:
+        scores: the columns of scores.csv.
+        ours: the method that is compared.
+        unit: of the differences.
     """
+    prepositions = {
+        "better": "better than",
+        NO_DIFFERENCE: f"{NO_DIFFERENCE} from",
+        "worse": "worse than",
+        NO_CLAIM: f"{NO_CLAIM} about",
+    }
     lines = []
-    for case in dict.fromkeys(scores.case):
-        for metric in TITLES:
-            for row in _difference(scores, metric, case, "all", ours).itertuples():
-                line = f"{case} · {TITLES[metric]} · {ours} − {row.reference}: "
-                line += f"{_text(row, '+')} {unit}, {_claim(row)}"
-                lines.append(line + _by_block(scores, row))
-            lines += _by_layer(scores, metric, case, ours)
+    for case in _unique(scores.case):
+        for metric, title in TITLES.items():
+            for layer in LAYER_NAMES:
+                rivals: dict[str, list[str]] = {}
+                for row in _differences(scores, metric, case, layer, ours).itertuples():
+                    blocks, claim = _by_block(scores, metric, row), _claim(row)
+                    rivals.setdefault(claim, []).append(row.reference + blocks)
+                    if layer == "all":
+                        difference = f"{ours} − {row.reference}: {_text(row, '+')} {unit}"
+                        lines.append(f"{case} · {title} · {difference}, {claim}{blocks}")
+                if rivals and layer != "all":
+                    claims = [
+                        f"{words} {', '.join(rivals[claim])}"
+                        for claim, words in prepositions.items()
+                        if claim in rivals
+                    ]
+                    lines.append(f"{case} · {title} · {layer} m: {'; '.join(claims)}")
     return "\n".join(lines)
 
 
-def _by_layer(scores, metric, case, ours):
-    for depth in DEPTHS[1:]:
-        rows = _difference(scores, metric, case, depth, ours)
-        claims = {}
-        for row in rows.itertuples():
-            claims.setdefault(_claim(row), []).append(row.reference + _by_block(scores, row))
-        words = {
-            "better": "better than",
-            "no difference beyond chance": "no difference beyond chance from",
-            "worse": "worse than",
-            "no claim": "no claim about",
-        }
-        said = [f"{words[claim]} {', '.join(claims[claim])}" for claim in words if claim in claims]
-        if said:
-            yield f"{case} · {TITLES[metric]} · {depth} m: {'; '.join(said)}"
-
-
-def _by_block(scores, row) -> str:
-    """The difference of every block, where there are rows of them."""
-    prefix = "block " if row.depth == "all" else f"{row.depth}, block "
-    rows = scores[
-        (scores.metric == f"{row.metric}_block")
-        & (scores.case == row.case)
-        & (scores.method == row.method)
-        & (scores.reference == row.reference)
-        & scores.depth.str.startswith(prefix)
-    ]
-    if rows.empty:
-        return ""
-    return f" (too few blocks; by block {', '.join(f'{value:+.3f}' for value in rows.value)})"
+def _by_block(scores: pd.DataFrame, metric: str, row) -> str:
+    """The difference of every block, if the table has them."""
+    rows = _differences(scores, metric, row.case, row.layer, row.method, "_block")
+    values = [f"{value:+.3f}" for value in rows[rows.reference == row.reference].value]
+    return f" (too few blocks; by block {', '.join(values)})" if values else ""
 
 
 def summary(
@@ -156,75 +155,88 @@ def summary(
     dates: int | None = None,
     unit: str = "°C",
 ) -> str:
-    """A paragraph a case and Markdown tables of RMSE and CRPS, to paste into a paper or a README.
+    """A paragraph per case, and Markdown tables of RMSE and CRPS, for a paper or a README.
 
-    For every case the paragraph gives the number of hidden cells (and of dates, where told), the
-    scores of ours, and its RMSE and CRPS against the best rival, whichever of them is better.
+    The paragraph gives the number of hidden cells, our scores, and our RMSE and CRPS against the
+    best rival, whichever of the two is better.
+
+    Args:
+        scores: the columns of scores.csv.
+        ours: the method that is summarised.
+        dates: their number, if it is to be given.
+        unit: of RMSE and CRPS.
     """
-    said = []
-    for case in dict.fromkeys(scores.case):
-        rows = scores[(scores.case == case) & (scores.depth == "all")]
-        truth = rows[rows.reference == "truth"]
-        own = truth[truth.method == ours].set_index("metric")
-        if own.empty:
-            continue
-        cells = f"{int(own.n['rmse']):,} hidden cells"
-        over = cells if dates is None else f"{cells} of {dates} dates"
-        text = f"**{case}** ({over}, {truth.method.nunique()} methods). "
-        names = {"rmse": "RMSE", "crps": "CRPS", "spread_skill": "spread–skill", "coverage": ""}
-        given = [
-            f"{title or 'coverage of the 90 % interval'} {_text(own.loc[name])}"
-            + (f" {unit}" if name in TITLES else "")
-            for name, title in names.items()
-            if name in own.index
+    paragraphs = []
+    for case in _unique(scores.case):
+        truth = scores[
+            (scores.case == case) & (scores.layer == "all") & (scores.reference == "truth")
         ]
-        text += f"{ours[:1].upper()}{ours[1:]}: {', '.join(given)}. "
-        said.append(text + " ".join(_against(scores, truth, case, ours, unit)))
-    tables = [markdown(table(scores, name), title, unit) for name, title in TITLES.items()]
-    return "\n\n".join([*said, *tables])
+        rows = truth[truth.method == ours].set_index("metric")
+        if rows.empty:
+            continue
+        cells = f"{int(rows.n['rmse']):,} hidden cells"
+        cells += "" if dates is None else f" of {dates} dates"
+        text = f"**{case}** ({cells}, {truth.method.nunique()} methods). "
+        titles = TITLES | {
+            "spread_skill": "spread–skill",
+            "coverage": "coverage of the 90 % interval",
+        }
+        values = [
+            f"{title} {_text(rows.loc[metric])}" + (f" {unit}" if metric in TITLES else "")
+            for metric, title in titles.items()
+            if metric in rows.index
+        ]
+        text += f"{ours[:1].upper()}{ours[1:]}: {', '.join(values)}. "
+        paragraphs.append(text + " ".join(_against_best(scores, truth, case, ours, unit)))
+    tables = [markdown(table(scores, metric), title, unit) for metric, title in TITLES.items()]
+    return "\n\n".join([*paragraphs, *tables])
 
 
-def _against(scores, truth, case, ours, unit):
+def _against_best(scores, truth, case, ours, unit) -> Iterator[str]:
     for metric, title in TITLES.items():
         rivals = truth[(truth.metric == metric) & (truth.method != ours)]
-        rows = _difference(scores, metric, case, "all", ours).set_index("reference")
+        rows = _differences(scores, metric, case, "all", ours).set_index("reference")
         if rivals.empty or rows.empty:
             continue
         best = rivals.set_index("method").value.idxmin()
-        row = rows.loc[best]
-        claim = {"no claim": "blocks too few for a claim"}.get(_claim(row), _claim(row))
-        yield f"{title} against {best}, the best rival: {_text(row, '+')} {unit}, {claim}."
+        claim = _claim(rows.loc[best]).replace(NO_CLAIM, "blocks too few for a claim")
+        difference = f"{_text(rows.loc[best], '+')} {unit}"
+        yield f"{title} against {best}, the best rival: {difference}, {claim}."
 
 
 def markdown(shown: pd.DataFrame, title: str, unit: str) -> str:
-    """A `table` in Markdown, its first column named by title and unit."""
+    """A `table` in Markdown.
+
+    Args:
+        shown: of `table`.
+        title: heads the first column, with the unit.
+        unit: of the scores.
+    """
     head = [f"{title} ({unit})", *shown.columns]
     rows = [head, ["---"] * len(head), *([name, *row] for name, *row in shown.itertuples())]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
 
 
-DEPTHS = ("all", *(f"{low}-{high}" for low, high in LAYERS))
-
-
-def read_scores(files: dict[str, Path]) -> pd.DataFrame:
-    """The columns of scores.csv with `run` in front, of the cases that all runs have.
+def read_runs(files: dict[str, Path]) -> pd.DataFrame:
+    """Scores of several runs, of the cases that all of them have, with a first column `run`.
 
     Args:
         files: {run: its scores.csv}.
+
     Raises:
-        FileNotFoundError: runs have no scores yet, all of them named.
-        ValueError: no case is common to all runs.
+        FileNotFoundError: some runs have no scores yet; all of them are named.
+        ValueError: no case is common to all runs, or a file is of an earlier version.
     """
     missing = [run for run, file in files.items() if not Path(file).is_file()]
     if missing:
         commands = "; ".join(f"python -m ocean_lib run {run}" for run in missing)
         raise FileNotFoundError(f"no scores of {', '.join(missing)}; make them first: {commands}")
-    scores = pd.concat({run: pd.read_csv(file) for run, file in files.items()}, names=["run"])
+    scores = pd.concat({run: read_scores(file) for run, file in files.items()}, names=["run"])
     scores = scores.reset_index("run").reset_index(drop=True)
     runs = scores.groupby("case", sort=False)["run"].nunique()
-    common = list(runs.index[runs == len(files)])
-    if not common:
-        cases = {run: list(dict.fromkeys(part.case)) for run, part in scores.groupby("run")}
+    common = runs.index[runs == len(files)]
+    if common.empty:
+        cases = {run: _unique(part.case) for run, part in scores.groupby("run")}
         raise ValueError(f"no case is common to all runs, which have {cases}; choose others")
     return scores[scores["case"].isin(common)]
 
@@ -232,33 +244,35 @@ def read_scores(files: dict[str, Path]) -> pd.DataFrame:
 def compare_runs(
     scores: pd.DataFrame, metric: str = "rmse", method: str = "reconstruction"
 ) -> pd.DataFrame:
-    """(case, depth) × runs: one score of one method as text, and the cells that were hidden.
+    """(case, layer) × runs: one score of one method as text, and the number of hidden cells.
 
     Args:
-        scores: of `read`.
+        scores: of `read_runs`.
+        metric: as in the table.
+        method: as in the table.
+
     Raises:
-        ValueError: no run holds the metric of this method.
+        ValueError: no run has this metric of this method.
     """
     rows = scores[(scores["reference"] == "truth") & (scores["method"] == method)]
-    rows = rows[(rows["metric"] == metric) & rows["depth"].isin(DEPTHS)]
+    rows = rows[(rows["metric"] == metric) & rows["layer"].isin(LAYER_NAMES)]
     if rows.empty:
         raise ValueError(
             f"no score of {metric!r} of {method!r}; there are metrics "
-            f"{sorted(set(scores['metric']))} and methods {list(dict.fromkeys(scores['method']))}"
+            f"{sorted(set(scores['metric']))} and methods {_unique(scores['method'])}"
         )
-    cells = rows[rows["depth"] == "all"].assign(depth="hidden cells")
-    text = [f"{each:.3f}" for each in rows["value"]]
-    limits = [
-        "" if pd.isna(low) else f" [{low:.3f}, {high:.3f}]"
-        for low, high in zip(rows["low"], rows["high"], strict=True)
-    ]
-    rows = rows.assign(text=[one + two for one, two in zip(text, limits, strict=True)])
-    rows = pd.concat([rows, cells.assign(text=[f"{n:,}" for n in cells["n"]])])
-    table = rows.pivot(index=["case", "depth"], columns="run", values="text").fillna("")
+    cells = rows[rows["layer"] == "all"].assign(layer="hidden cells")
+    rows = pd.concat(
+        [
+            rows.assign(text=[_text(row) for row in rows.itertuples()]),
+            cells.assign(text=[f"{n:,}" for n in cells["n"]]),
+        ]
+    )
+    table = rows.pivot(index=["case", "layer"], columns="run", values="text").fillna("")
     order = [
-        (case, depth)
-        for case in dict.fromkeys(rows["case"])
-        for depth in (*DEPTHS, "hidden cells")
-        if (case, depth) in table.index
+        (case, layer)
+        for case in _unique(rows["case"])
+        for layer in (*LAYER_NAMES, "hidden cells")
+        if (case, layer) in table.index
     ]
-    return table.loc[order, list(dict.fromkeys(rows["run"]))]
+    return table.loc[order, _unique(rows["run"])]

@@ -48,12 +48,18 @@ def ensemble(fields, rng, members=4, error=0.5):
     return xr.concat([forecast(fields, rng, error) for _ in range(members)], "member")
 
 
-def pick(scores, method, metric, depth="all", reference="truth"):
-    chosen = scores.query(
-        "method == @method and metric == @metric and depth == @depth and reference == @reference"
+def covers(scores, cover):
+    """Rows of a layer by its name, of a level by its depth; without blocks."""
+    named = scores.layer == cover if isinstance(cover, str) else scores.depth == cover
+    return named & scores.block.isna()
+
+
+def pick(scores, method, metric, cover="all", reference="truth"):
+    rows = scores[covers(scores, cover)].query(
+        "method == @method and metric == @metric and reference == @reference"
     )
-    assert len(chosen) == 1
-    return chosen.iloc[0]
+    assert len(rows) == 1
+    return rows.iloc[0]
 
 
 def three(dates=14, **choices):
@@ -97,14 +103,16 @@ def test_scores_are_those_of_ten_lines_of_numpy(surface):
     weight = np.cos(np.deg2rad(fields.latitude.values))[:, None] * np.ones(truth.shape)
     hidden = fields.ocean.values & ~observations.observed.values
     claimed = hidden & (DEPTH > 5.0)[:, None, None] if surface else hidden
-    picks = {f"{d:.1f}": hidden & (DEPTH == d)[:, None, None] for d in DEPTH}
+    picks = {d: hidden & (DEPTH == d)[:, None, None] for d in DEPTH}
     picks |= {
         f"{low}-{high}": hidden & ((DEPTH >= low) & (DEPTH < high))[:, None, None]
         for low, high in LAYERS
         if ((DEPTH >= low) & (DEPTH < high)).any()
     }
-    assert set(scores.depth) == {"all", *picks}
-    for depth, where in {"all": claimed, **picks}.items():
+    assert set(scores.layer) == {"all", "", "0-5", "5-100", "100-300"}
+    assert set(scores.depth.dropna()) == set(DEPTH) and scores.block.isna().all()
+    assert ((scores.layer == "") == scores.depth.notna()).all()
+    for cover, where in {"all": claimed, **picks}.items():
         w, y = weight[where], truth[where]
         for method, result in methods.items():
             f = result["mean"].values.astype(float)[where]
@@ -135,13 +143,13 @@ def test_scores_are_those_of_ten_lines_of_numpy(surface):
                 expected["spread_skill"] = expected["spread"] / expected["rmse"]
                 expected["coverage"] = (w * inside).sum() / w.sum()
             for metric, value in expected.items():
-                row = pick(scores, method, metric, depth)
-                assert row.value == pytest.approx(value, rel=1e-4, abs=1e-6), (depth, metric)
+                row = pick(scores, method, metric, cover)
+                assert row.value == pytest.approx(value, rel=1e-4, abs=1e-6), (cover, metric)
                 assert row.n == where.sum() and row.case == "a case"
-            rows = scores.query("method == @method and depth == @depth and reference == 'truth'")
+            rows = scores[covers(scores, cover)].query("method == @method and reference == 'truth'")
             images = (
                 {"psnr", "ssim", "psnr_all_pixels", "ssim_all_pixels"}
-                if "-" not in depth
+                if cover == "all" or cover in DEPTH
                 else set()
             )
             assert set(rows.metric) == set(expected) | images
@@ -175,9 +183,9 @@ def test_the_original_scores_are_given_in_both_forms():
     ):
         peak = truth[where].max() - truth[where].min()
         expected = 20 * np.log10(peak / np.sqrt(((level - truth)[where] ** 2).mean()))
-        assert pick(scores, "other", metric, "40.0").value == pytest.approx(expected, rel=1e-4)
+        assert pick(scores, "other", metric, 40.0).value == pytest.approx(expected, rel=1e-4)
     for metric in ("ssim", "ssim_all_pixels"):
-        assert 0 < pick(scores, "other", metric, "40.0").value < 1
+        assert 0 < pick(scores, "other", metric, 40.0).value < 1
 
 
 def test_differences_are_of_ours_and_of_the_best_from_all_others():
@@ -185,8 +193,8 @@ def test_differences_are_of_ours_and_of_the_best_from_all_others():
     assert list(scores.columns) == COLUMNS
     for score_ in ("rmse", "crps"):
         rows = scores[scores.metric == f"{score_}_difference"]
-        assert set(rows.depth) == {"all", "5-100", "100-300"}  # 0-5 is too near a seen surface
-        for depth, part in rows.groupby("depth"):
+        assert set(rows.layer) == {"all", "5-100", "100-300"}  # 0-5 is too near a seen surface
+        for layer, part in rows.groupby("layer"):
             pairs = set(zip(part.method, part.reference))
             assert len(part) == 6 and pairs == {
                 (method, other)
@@ -196,12 +204,12 @@ def test_differences_are_of_ours_and_of_the_best_from_all_others():
             }
             for row in part.itertuples():
                 one, two = (
-                    pick(scores, name, score_, depth).value for name in (row.method, row.reference)
+                    pick(scores, name, score_, layer).value for name in (row.method, row.reference)
                 )
                 assert row.value == pytest.approx(one - two, rel=1e-5)
                 assert row.low < row.value < row.high
                 assert (row.high < 0) == (row.value < 0) == (one < two)
-    at_all = scores[(scores.metric == "rmse_difference") & (scores.depth == "all")]
+    at_all = scores[(scores.metric == "rmse_difference") & (scores.layer == "all")]
     assert set(at_all.n) == {pick(scores, "ours", "rmse").n}
 
 
@@ -234,11 +242,11 @@ def test_levels_near_a_surface_that_was_seen_are_left_out_of_the_overall_score()
     first = fields.depth < 5
     bad = {name: result + xr.where(first, 50.0, 0.0) for name, result in methods.items()}
     good, spoilt = (score(fields, observations, each) for each in (methods, bad))
-    whole = [score_.query("depth == 'all'").reset_index(drop=True) for score_ in (good, spoilt)]
+    whole = [score_.query("layer == 'all'").reset_index(drop=True) for score_ in (good, spoilt)]
     assert {"rmse", "psnr", "ssim", "rmse_difference"} <= set(whole[0].metric)
     pd.testing.assert_frame_equal(*whole)
     # By depth they are still there, and without a surface they count.
-    assert pick(spoilt, "other", "rmse", "0.5").value > 40
+    assert pick(spoilt, "other", "rmse", 0.5).value > 40
     for unseen in (
         observations.drop_vars("surface_observed"),
         observations.assign(surface_observed=observations.surface_observed & False),
@@ -251,7 +259,8 @@ def test_one_level_below_a_seen_surface_has_no_overall_score():
     first = {"depth": [0]}
     methods = {name: result.isel(first) for name, result in methods.items()}
     scores = score(fields.isel(first), observations.isel(first), methods)
-    assert set(scores.depth) == {"0.5", "0-5"} and set(scores.reference) == {"truth"}
+    assert set(scores.depth.dropna()) == {0.5} and set(scores.layer) == {"", "0-5"}
+    assert set(scores.reference) == {"truth"}
 
 
 @pytest.mark.parametrize("quantity", ["mean", "members", "error"])
@@ -309,7 +318,8 @@ def test_a_level_without_hidden_cells_has_no_row():
     fields, observations, methods = three()
     observations["observed"] = observations.observed | (fields.ocean & (fields.depth == 40.0))
     scores = score(fields, observations, methods)
-    assert set(scores.depth) == {"all", "0.5", "200.0", "0-5", "100-300"}
+    assert set(scores.depth.dropna()) == {0.5, 200.0}
+    assert set(scores.layer) == {"all", "", "0-5", "100-300"}
 
 
 # --- intervals --------------------------------------------------------------------------------
@@ -388,10 +398,10 @@ def test_too_few_blocks_give_the_difference_of_every_block_and_claim_nothing(dat
     if claimed:
         return
     number = max(dates // 2, 1)
-    names = [f"block {k}" for k in range(1, number + 1)]
-    assert list(rows.depth) == [
-        prefix + name for prefix in ("", "5-100, ", "100-300, ") for name in names
+    assert list(zip(rows.layer, rows.block)) == [
+        (layer, k) for layer in ("all", "5-100", "100-300") for k in range(1, number + 1)
     ]
+    assert rows.depth.isna().all()
     hidden = evaluation.hidden_ocean(fields, observations).values & (DEPTH > 5)[:, None, None]
     area = np.cos(np.deg2rad(fields.latitude.values))[:, None] * hidden
     for k in range(number):
@@ -454,8 +464,8 @@ def test_scores_are_written_whole(tmp_path, monkeypatch):
     scores = score(*three())
     path = evaluation.write_scores(scores, tmp_path / "scores.csv")
     assert [file.name for file in tmp_path.iterdir()] == ["scores.csv"]
-    again = pd.read_csv(path, dtype={"depth": str})
-    pd.testing.assert_frame_equal(again, scores, rtol=1e-5, check_dtype=False)
+    again = evaluation.read_scores(path)
+    pd.testing.assert_frame_equal(again, scores, rtol=1e-5)
     before = path.read_bytes()
 
     def broken(self, target, **choices):
@@ -466,3 +476,14 @@ def test_scores_are_written_whole(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         evaluation.write_scores(scores, path)
     assert path.read_bytes() == before
+
+
+def test_blocks_are_integers_in_the_file_and_files_of_earlier_versions_are_refused(tmp_path):
+    scores = score(*three(dates=1), least=(1, 9, 11))
+    path = evaluation.write_scores(scores, tmp_path / "scores.csv")
+    again = evaluation.read_scores(path)
+    assert again.block.max() == 1 and ",100-300,,1,rmse_difference_block," in path.read_text()
+    pd.testing.assert_frame_equal(again, scores, rtol=1e-5)
+    pd.read_csv(path).drop(columns=["layer", "block"]).to_csv(path)
+    with pytest.raises(ValueError, match=r"lacks the columns \['layer', 'block'\].*--from 05"):
+        evaluation.read_scores(path)

@@ -1,26 +1,34 @@
-"""Tables, verdicts and summaries say what the rows say, and claim no more than the intervals."""
+"""Tables, verdicts and summaries say what the rows say, and claim no more than the intervals.
 
+Scores of several runs side by side, and the errors where that is impossible.
+"""
+
+import matplotlib as mpl
+import nbformat
 import numpy as np
 import pandas as pd
 import pytest
 
+from ocean_lib.runs.parameters import NOTEBOOKS
 from ocean_lib.scores import report
-from ocean_lib.scores.evaluation import COLUMNS
+from ocean_lib.scores.evaluation import COLUMNS, read_scores, write_scores
 
+mpl.use("Agg")
 NAN = np.nan
 
 
-def truth(method, value, metric="rmse", depth="all", case="half", low=NAN, high=NAN):
-    return (method, "truth", case, depth, metric, value, low, high, 1234567)
+def truth(method, value, metric="rmse", layer="all", case="half", low=NAN, high=NAN):
+    return (method, "truth", case, layer, NAN, None, metric, value, low, high, 1234567)
 
 
-def difference(rival, value, low, high, metric="rmse", depth="all", method="ours", case="half"):
-    return (method, rival, case, depth, f"{metric}_difference", value, low, high, 1234567)
+def difference(rival, value, low, high, metric="rmse", layer="all", method="ours", case="half"):
+    metric = f"{metric}_difference"
+    return (method, rival, case, layer, NAN, None, metric, value, low, high, 1234567)
 
 
-def block(rival, number, value, prefix=""):
-    depth = f"{prefix}block {number}"
-    return ("ours", rival, "half", depth, "rmse_difference_block", value, NAN, NAN, 9)
+def block(rival, number, value, layer="all"):
+    metric = "rmse_difference_block"
+    return ("ours", rival, "half", layer, NAN, number, metric, value, NAN, NAN, 9)
 
 
 def frame(*rows):
@@ -55,7 +63,7 @@ def test_the_table_has_the_best_in_bold_and_marks_what_is_not_told_apart():
     ]  # fmt: skip
 
 
-def test_the_table_has_methods_by_cases_and_chooses_metric_and_depth():
+def test_the_table_has_methods_by_cases_and_chooses_metric_and_layer():
     other = [truth("linear", 0.1, case="argo"), truth("model", 0.7, case="argo")]
     layer = [truth("ours", 0.2, "crps", "100-300"), truth("linear", 0.25, "crps", "100-300")]
     scores = frame(*three(), *other, *layer)
@@ -63,7 +71,7 @@ def test_the_table_has_methods_by_cases_and_chooses_metric_and_depth():
     assert list(shown.index) == ["close", "ours", "linear", "model"]
     assert list(shown["argo"]) == ["", "", "**0.100**", "0.700"]
     assert list(report.table(scores, "crps", "100-300")["half"]) == ["**0.200**", "0.250"]
-    with pytest.raises(ValueError, match="no score of 'crps' at depth 'all'.*100-300"):
+    with pytest.raises(ValueError, match="no score of 'crps' in layer 'all'.*100-300"):
         report.table(scores, "crps")
 
 
@@ -107,10 +115,10 @@ def test_the_verdict_goes_by_case_score_and_layer_and_is_of_ours_alone():
     rows = [
         difference("linear", -0.1, -0.2, -0.05),
         difference("oi", 0.1, 0.05, 0.2, "crps"),
-        difference("linear", -0.1, -0.2, -0.05, depth="100-300"),
-        difference("oi", -0.1, -0.2, -0.05, depth="100-300"),
-        difference("eof", 0.1, 0.05, 0.2, depth="100-300"),
-        difference("eof", 0.1, -0.05, 0.2, depth="5-100"),
+        difference("linear", -0.1, -0.2, -0.05, layer="100-300"),
+        difference("oi", -0.1, -0.2, -0.05, layer="100-300"),
+        difference("eof", 0.1, 0.05, 0.2, layer="100-300"),
+        difference("eof", 0.1, -0.05, 0.2, layer="5-100"),
         difference("linear", -0.4, -0.5, -0.3, case="argo"),
         difference("linear", -0.4, -0.5, -0.3, method="oi"),
     ]
@@ -127,9 +135,9 @@ def test_the_verdict_goes_by_case_score_and_layer_and_is_of_ours_alone():
 def test_too_few_blocks_print_every_block_and_no_claim():
     rows = [
         difference("linear", -0.1, NAN, NAN),
-        difference("linear", 0.2, NAN, NAN, depth="100-300"),
+        difference("linear", 0.2, NAN, NAN, layer="100-300"),
         block("linear", 1, -0.3), block("linear", 2, 0.1), block("oi", 1, 0.7),
-        block("linear", 1, 0.25, "100-300, "),
+        block("linear", 1, 0.25, "100-300"),
     ]  # fmt: skip
     assert verdict(*rows) == [
         "half · RMSE · ours − linear: -0.100 °C, no claim "
@@ -174,3 +182,80 @@ def test_the_summary_claims_nothing_with_too_few_blocks():
     text = report.summary(frame(*rows), ours="ours")
     assert "(1,234,567 hidden cells, 2 methods)" in text
     assert "-0.100 °C, blocks too few for a claim." in text
+
+
+# --- several runs --------------------------------------------------------------------------
+
+
+@pytest.fixture
+def files(tmp_path):
+    found = {}
+    for k, (run, cases) in enumerate({"first": ["a", "b"], "second": ["b", "a", "c"]}.items()):
+        rows = [
+            (
+                method,
+                "truth",
+                case,
+                layer,
+                depth,
+                None,
+                metric,
+                k + value,
+                k + 0.1,
+                k + 0.9,
+                1000 + k,
+            )
+            for method, value in (("climatology", 0.8), ("reconstruction", 0.5))
+            for case in cases
+            for layer, depth in (("all", NAN), ("0-5", NAN), ("100-300", NAN), ("", 2.0))
+            for metric in ("rmse", "crps")
+        ]
+        rows.append(difference("climatology", -1, -2, 0, method="reconstruction", case="a"))
+        found[run] = write_scores(frame(*rows), tmp_path / f"{run}.csv")
+    return found
+
+
+def test_runs_stand_beside_each_other_over_common_cases(files):
+    scores = report.read_runs(files)
+    assert list(scores.columns) == ["run", *COLUMNS] and set(scores.case) == {"a", "b"}
+    table = report.compare_runs(scores)
+    assert list(table.columns) == ["first", "second"]
+    assert list(table.index) == [
+        (case, layer) for case in "ab" for layer in ("all", "0-5", "100-300", "hidden cells")
+    ]
+    assert table.loc[("b", "100-300"), "first"] == "0.500 [0.100, 0.900]"
+    assert table.loc[("a", "all"), "second"] == "1.500 [1.100, 1.900]"
+    assert table.loc[("a", "hidden cells")].tolist() == ["1,000", "1,001"]
+
+
+def test_what_is_missing_is_named_with_the_command_that_makes_it(files, tmp_path):
+    missing = {"third": tmp_path / "none.csv", "fourth": tmp_path / "neither.csv"}
+    with pytest.raises(FileNotFoundError, match="no scores of third, fourth.*run third; python"):
+        report.read_runs(files | missing)
+    other = read_scores(files["first"]).replace({"case": {"a": "x", "b": "y"}})
+    write_scores(other, tmp_path / "other.csv")
+    with pytest.raises(ValueError, match="no case is common.*'first': \\['a', 'b'\\]"):
+        report.read_runs(files | {"other": tmp_path / "other.csv"})
+    with pytest.raises(ValueError, match="no score of 'nonsense'.*crps"):
+        report.compare_runs(report.read_runs(files), "nonsense")
+    other.drop(columns=["layer", "block"]).to_csv(tmp_path / "other.csv", index=False)
+    with pytest.raises(ValueError, match="other.csv lacks the columns.*--from 05_evaluation"):
+        report.read_runs(files | {"other": tmp_path / "other.csv"})
+
+
+def test_the_notebook_is_stored_clean_and_lays_runs_side_by_side(files, tmp_path, monkeypatch):
+    for run, file in files.items():
+        (tmp_path / "outputs" / run).mkdir(parents=True)
+        file.rename(tmp_path / "outputs" / run / "scores.csv")
+    monkeypatch.setenv("OCEAN_WORKSPACE", str(tmp_path))
+    notebook = nbformat.read(NOTEBOOKS / "compare_runs.ipynb", as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert all(not cell.outputs and cell.execution_count is None for cell in code)
+    assert [cell.metadata.get("tags") for cell in code[:2]] == [["parameters"], None]
+    names = {"runs": ["second", "first"], "metric": "crps"}
+    for cell in code[1:]:
+        exec(cell.source, names)
+    assert set(names["ours"]["run"]) == {"first", "second"}
+    with pytest.raises(FileNotFoundError, match="no scores of demo"):
+        exec(code[1].source, {"runs": ["demo"]})
+    assert not (tmp_path / "outputs" / "demo").exists()
