@@ -12,6 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "explore_reconstruction",
             "explore_run",
             "explore_runs",
-        ]
+        ],
+        "reconstruction_view": ["still_figure"],
     },
 )

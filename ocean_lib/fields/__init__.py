@@ -9,10 +9,16 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "canonical": ["check_canonical", "open_fields", "seen_from_above", "to_canonical"],
+        "canonical": ["open_fields", "seen_from_above", "to_canonical"],
         "conventions": ["named"],
         "files": ["find_files", "open_file"],
-        "reconstruction_file": ["read_reconstruction", "select", "write_reconstruction"],
+        "reconstruction_file": [
+            "assemble_cases",
+            "observations_of_case",
+            "read_reconstruction",
+            "select",
+            "write_reconstruction",
+        ],
         "seawater": ["to_potential"],
     },
 )

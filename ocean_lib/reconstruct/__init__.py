@@ -10,7 +10,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "convergence": ["score_by_evaluations"],
         "ensemble": ["denoising_steps", "reconstruct"],
-        "from_files": ["prepare_profiles", "reconstruct_files"],
+        "from_files": ["assemble_profiles", "prepare_profiles", "reconstruct_files"],
         "sampling": ["Sampling"],
         "self_check": ["run_self_check"],
         "withheld": ["choose_withheld", "score_withheld"],
