@@ -16,7 +16,7 @@ from pathlib import Path
 import nbformat
 import pytest
 import torch
-from tiny import batches, densifier
+from tiny import densifier, scenes
 
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.model.training import stages, train
@@ -33,7 +33,7 @@ sys.exit(__main__.main(sys.argv[2:]))
 TRAINING = """\
 import time
 import torch
-from tiny import batches, densifier
+from tiny import densifier, scenes
 from ocean_lib.runs import open_run
 from ocean_lib.store import Store
 from ocean_lib.model import stages, train
@@ -42,7 +42,7 @@ torch.set_num_threads(threads)
 here, data = open_run(run), Store(built)
 model = densifier(data)
 for record in train(
-    model, batches(data, seed=1), batches(data, "validation"), steps=stages("residual", 6, 6),
+    model, scenes(data, seed=1), scenes(data, "validation"), steps=stages("residual", 6, 6),
     folder=here.checkpoints, metrics=here.metrics, batch=2, every=2, warmup=2, cases=1,
     stop=here.stop,
 ):
@@ -123,8 +123,8 @@ def test_killed_and_suspended_a_run_ends_in_the_same_bits(
     expected = densifier(small_store)
     records = train(
         expected,
-        batches(small_store, seed=1),
-        batches(small_store, "validation"),
+        scenes(small_store, seed=1),
+        scenes(small_store, "validation"),
         steps=stages("residual", 6, 6),
         folder=tmp_path / "unbroken",
         metrics=tmp_path / "unbroken.jsonl",

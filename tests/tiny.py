@@ -9,6 +9,7 @@ from ocean_lib.model.background import Background
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.model.diffusion import Diffusion
 from ocean_lib.model.patches import PatchSampler
+from ocean_lib.model.scenes import Scenes
 
 SCALES = [
     {
@@ -25,6 +26,7 @@ PATTERNS = [
     {"pattern": "blocks", "observed": 0.5},
     {"pattern": "profiles", "observed": 0.02, "surface": 1.0, "clouds": 0.3},
 ]
+UNCERTAIN = [pattern | {"error": [0.05, 0.3]} for pattern in PATTERNS]
 
 
 def background(store) -> Background:
@@ -45,18 +47,19 @@ def densifier(store, mode: str = "residual", seed: int = 0, **diffusion) -> Dens
     )
 
 
-def batches(
-    store, part: str = "train", patch: int = 12, device: str = "cpu", **choices
-) -> PatchSampler:
-    return PatchSampler(
-        store,
-        part,
-        patch=patch,
-        specifications=PATTERNS,
-        background=background(store).to(device),
-        device=device,
-        **choices,
-    )
+def batches(store, part: str = "train", *, device: str = "cpu", **choices) -> PatchSampler:
+    choices = {"patch": 12, "specifications": PATTERNS} | choices
+    guess = background(store).to(device)
+    return PatchSampler(store, part, background=guess, device=device, **choices)
+
+
+def scenes(store, part: str = "train", numbers=(3, 3), patterns=PATTERNS, **choices) -> Scenes:
+    """Scenes that are built, as `train` takes them."""
+    choices = {"patch": 12, "background": background(store)} | choices
+    made = Scenes(store, part, patterns, list(numbers), **choices)
+    for _ in made.build():
+        pass
+    return made
 
 
 @torch.no_grad()

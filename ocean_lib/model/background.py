@@ -1,23 +1,17 @@
-"""The networks' background: the classical methods, tuned, as one first guess and its error.
+"""The networks' background: the tuned classical methods as one first guess and its error.
 
-A regression on the surface, then local optimal interpolation.  On a region so small that the
-training months' own states span what it does, the reduced space has a share of it, level by level,
-where that helps; in training it does without the months around the one asked for, as it has to in
-use.  Scales and shares are those that `fitting` finds for the pattern nearest in density.
-Observations of the dates before and after enter where they are known.
+It is a regression on the surface followed by local optimal interpolation.  In a region so small
+that the states of the training months span its variability, the reduced space is mixed in, level by
+level, where that lowers the error.  `fit_background` finds scales and shares on the validation
+months for every pattern that training draws; a batch uses those of the pattern nearest in density.
 
-Where observations are sparse the interpolated departure is smoother than the grid: it is computed
-on every few rows and columns, and bilinear in between.
-
-The background of a store, fitted on validation months for each pattern that training draws.
-
-Scales of the interpolation as `tuning` finds them, after a regression with one set of coefficients
-for all places: with sets of each place the first guess is better by 1 %, and what the networks make
-of it worse by as much.  A share of the reduced space, level by level, where the region is so small
-that the training months span what it does, and the share lowers the error.
+The regression has one set of coefficients for all places: local coefficients improve the first
+guess by 1 %, but worsen what the networks make of it by as much.  Where observations are sparse the
+interpolated departure is smooth, so it is computed on every few rows and columns only.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,199 +24,203 @@ from ocean_lib.classical.optimal_interpolation import TARGET_BLOCK, OptimalInter
 from ocean_lib.classical.reduced_space import ReducedSpace
 from ocean_lib.classical.regression import Regression, fit_shared_regression
 from ocean_lib.core.months import from_months, to_months
-from ocean_lib.observations import specification as masks
+from ocean_lib.observations.batch import BESIDE, exactly_observed
+from ocean_lib.observations.specification import check_patterns
 from ocean_lib.store.store import Store
 
 __all__ = ["Background", "fit_background"]
 
 
-COARSE = 0.2  # of the mean distance of observed columns: the grid of the departure
-COARSEST = 4  # cells
-FARTHEST = 12  # months
+RELATIVE_STRIDE = 0.2  # of the departure's grid, in mean distances between observed columns
+LARGEST_STRIDE = 4  # cells
+LARGEST_REACH = 12  # months
 SCALES = ("lengths", "noise", "kernel", "neighbours")
-APART = 12  # months around a date whose states the reduced space does without
-MOMENT = 0.15  # months, by which dates seen alike may be apart: more than the calendar's differ by
-SEEN = ("observed", "error", "surface_observed", "ocean")
+EXCLUDED_MONTHS = 12  # around a date: in training, the reduced space must not hold its own state
+MONTH_TOLERANCE = 0.15  # months, when comparing date offsets; absorbs unequal month lengths
+SMALL_REGION = 2**14  # values of a field; in smaller regions the reduced space is tried
+
+
+class _Sample(NamedTuple):
+    """All known dates of one sample, in order."""
+
+    batch: dict[str, Tensor]  # observations and ocean, (T, ...) each
+    grid: xr.Dataset  # coordinates `time`, `month`, `latitude`, `longitude`
+    own: int  # index of the date whose background is asked for
 
 
 class Background(nn.Module):
     """The first guess and its error from observations and climatology alone.
 
-    A module, so that it moves with the network and lies in the checkpoint.
+    It is a module, so that it moves between devices with the networks and is saved with them.
 
     Args:
-        scales: for each pattern `observed` (share of columns), `surface` (whether it is seen),
-            those of `baselines.OptimalInterpolation`, and `reduced`, those of
-            `baselines.ReducedSpace` where it has a share.
-        coefficients: (D, P, 1, 1), of the regression on the surface.
-        plain, left: (D, D) covariance of the levels before and after it.
-        factor: (N, D) on the errors, for each of the N patterns.
-        states, deviation, dates, latitude, longitude: (T, S + D, H, W), (S + D, H, W), months (T,),
-            (H,) and (W,) of the reduced space; none where it has no share.
-        share: (N, D) of the reduced space in the mean.
+        scales: for each of N patterns `observed` (share of observed columns), `surface` (whether it
+            is seen), the scales of `OptimalInterpolation`, and `reduced`, those of `ReducedSpace`,
+            where that is mixed in.
+        buffers: arrays by name; those of the reduced space are left out where it is not used:
+            coefficients of the regression on the surface (D, P, 1, 1); `plain` and `left`,
+            covariance (D, D) of the levels before and after it; `factor` (N, D) on the error;
+            `share` (N, D) of the reduced space in the mean; its `states` (T, S + D, H, W), their
+            `deviation` (S + D, H, W), `dates` (T,) in months, `latitude` (H,), `longitude` (W,).
+
+    Raises:
+        ValueError: a buffer has another name.
     """
 
-    BUFFERS = ("coefficients", "plain", "left", "factor", "share")
-    BUFFERS += ("states", "deviation", "dates", "latitude", "longitude")
-    PRECISE = ("latitude", "longitude", "dates")
+    BUFFERS = (
+        *("coefficients", "plain", "left", "factor", "share"),
+        *("states", "deviation", "dates", "latitude", "longitude"),
+    )
+    PRECISE = ("latitude", "longitude", "dates")  # float64
 
-    def __init__(self, scales: list[dict], **buffers: Tensor):
+    def __init__(self, scales: list[dict], **buffers: Tensor | np.ndarray):
         super().__init__()
-        self.scales = [dict(each) for each in scales]
+        self.scales = [dict(pattern) for pattern in scales]
         for name in self.BUFFERS:
             kind = torch.float64 if name in self.PRECISE else torch.float32
-            value = buffers.pop(name, None)
-            value = torch.zeros(0) if value is None else torch.as_tensor(value)
+            value = torch.as_tensor(buffers.pop(name, torch.zeros(0)))
             self.register_buffer(name, value.to(kind))
         if buffers:
             raise ValueError(f"{sorted(buffers)} are not parts of a background: {self.BUFFERS}")
 
     @property
     def reach(self) -> int:
-        """Months before and after whose observations help: twice the longest scale in time."""
-        longest = max(each["lengths"][0] for each in self.scales)
-        return int(np.clip(round(2 * longest), 1, FARTHEST))
+        """Months before and after whose observations are used: twice the longest time scale."""
+        longest = max(pattern["lengths"][0] for pattern in self.scales)
+        return int(np.clip(round(2 * longest), 1, LARGEST_REACH))
 
     def nearest(self, share: float, surface: bool) -> int:
-        """The pattern nearest to a share of observed columns, with or without a surface."""
+        """The pattern nearest to a share of observed columns; a seen surface breaks ties."""
 
-        def apart(index: int) -> tuple[float, bool]:
+        def distance(index: int) -> tuple[float, bool]:
             scales = self.scales[index]
             return abs(np.log(max(share, 1e-6) / scales["observed"])), surface != scales["surface"]
 
-        return min(range(len(self.scales)), key=apart)
+        return min(range(len(self.scales)), key=distance)
 
     def method(self, share: float, surface: bool) -> OptimalInterpolation:
-        """The interpolation for a share of observed columns, with or without a surface."""
-        nearest = self.nearest(share, surface)
-        scales = {name: self.scales[nearest][name] for name in SCALES}
-        regression = Regression(self.coefficients, self.plain, self.left)
-        return OptimalInterpolation(regression, scales, factor=self.factor[nearest])
+        """The interpolation of the nearest pattern."""
+        pattern = self.nearest(share, surface)
+        scales = {name: self.scales[pattern][name] for name in SCALES}
+        fitted = [self.get_buffer(name) for name in ("coefficients", "plain", "left")]
+        regression = Regression(fitted[0], fitted[1], fitted[2])
+        return OptimalInterpolation(regression, scales, factor=self.get_buffer("factor")[pattern])
 
-    def _reduced(self, batch, grid: xr.Dataset, own: int, scales: dict) -> tuple[Tensor, Tensor]:
-        """Mean and standard deviation (D, H, W) of one date by the reduced space."""
-        apart = abs(self.dates - float(grid["month"][own]))
+    def _reduced(self, sample: _Sample, scales: dict) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation (D, H, W) of one sample by the reduced space."""
+        batch, grid, own = sample
+        used = abs(self.dates - float(grid["month"][own])) > EXCLUDED_MONTHS
         places = self.latitude.cpu().numpy(), self.longitude.cpu().numpy()
-        method = ReducedSpace(self.states[apart > APART], self.deviation, places, **scales)
-        found = method.posterior(batch, *method.at_grid(grid), own)
+        method = ReducedSpace(self.states[used], self.get_buffer("deviation"), places, **scales)
+        posterior = method.posterior(batch, *method.at_grid(grid), own)
         surfaces, shape = batch["surface"].shape[1], batch["ocean"].shape[-2:]
-        mean, variance = (each.view(-1, *shape)[surfaces:] for each in found)
+        mean, variance = (part.view(-1, *shape)[surfaces:] for part in posterior)
         return mean, variance.sqrt()
 
     @torch.no_grad()
     def forward(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
-        """Background and its error (standard deviation), both (B, D, H, W), standardised.
+        """Background and its standard deviation, both (B, D, H, W), standardised.
 
-        At exact observations they are the value and 0.  Samples that are observed alike share what
-        this costs.
-
-        Args:
-            batch: as `dataset` describes it, with or without the dates beside.
+        At exact observations they are the value and 0.  Samples observed alike share most of the
+        cost.  The batch (`observations.batch`) may lack neighbouring dates.
         """
-        every = [_dates(batch, sample) for sample in range(len(batch["value"]))]
-        found: dict[int, tuple[Tensor, Tensor]] = {}
-        for sample, one in enumerate(every):
-            if sample in found:
-                continue
-            rest = (k for k in range(sample + 1, len(every)) if k not in found)
-            alike = [sample, *(k for k in rest if _alike(one, every[k]))]
-            found |= zip(alike, self._together([every[k] for k in alike]), strict=True)
-        mean, error = (torch.stack(part) for part in zip(*(found[k] for k in range(len(every)))))
+        samples = [_dates(batch, index) for index in range(len(batch["value"]))]
+        results: dict[int, tuple[Tensor, Tensor]] = {}
+        for index, sample in enumerate(samples):
+            if index not in results:
+                rest = (k for k in range(index + 1, len(samples)) if k not in results)
+                alike = [index, *(k for k in rest if _observed_alike(sample, samples[k]))]
+                results |= zip(alike, self._together([samples[k] for k in alike]), strict=True)
+        ordered = (results[index] for index in range(len(samples)))
+        mean, error = (torch.stack(part) for part in zip(*ordered))
         return mean * batch["ocean"], error * batch["ocean"]
 
-    def _together(
-        self, samples: list[tuple[dict[str, Tensor], xr.Dataset, int]]
-    ) -> list[tuple[Tensor, Tensor]]:
+    def _together(self, samples: list[_Sample]) -> list[tuple[Tensor, Tensor]]:
         """Background and error, (D, H, W) each, of samples that are observed alike."""
-        batch, grid, own = samples[0]
-        sea = batch["ocean"][own].any(0)
-        height, width = sea.shape
-        share = float(batch["observed"][own].any(0).sum() / sea.sum().clamp(min=1))
-        sky = bool(batch["surface_observed"][own].any())
-        pattern, method = self.nearest(share, sky), self.method(share, sky)
-        apart = int(COARSE * (share + 1e-6) ** -0.5)
-        stride = max(1, min(apart, COARSEST))
-        exact = batch["observed"][own] & (batch["error"][own] == 0)
-        prepared = [method.prepare(*sample[:2]) for sample in samples]
-        groups = [
-            alike[0]._replace(value=torch.stack([group.value for group in alike], 2))
-            for alike in zip(*(each.groups for each in prepared))
-        ]
-        rows, columns = (torch.arange(0, size + stride - 1, stride) for size in (height, width))
-        if stride == 1:
-            cells = (batch["ocean"][own] & ~exact).any(0).nonzero()
-        else:
-            cells = torch.cartesian_prod(rows, columns).to(sea.device)
-        targets = torch.cat([torch.full_like(cells[:, :1], own), cells], 1)
-        departure, variance = method.departure(
-            groups, grid["month"].values, targets, TARGET_BLOCK * stride
-        )
-        found = torch.cat([departure, variance.sqrt()[..., None]], 2).flatten(1).T
-        if stride == 1:
-            whole = torch.zeros(len(found), height, width, device=sea.device)
-            whole[:, cells[:, 0], cells[:, 1]] = found
-        else:
-            coarse = found.view(1, -1, len(rows), len(columns))
-            size = [(len(each) - 1) * stride + 1 for each in (rows, columns)]
-            whole = F.interpolate(coarse, size, mode="bilinear", align_corners=True)[0]
-            whole = whole[:, :height, :width]
-        *departures, error = whole.view(-1, len(samples) + 1, height, width).unbind(1)
-        results = []
-        for (batch, grid, own), prior, departure in zip(
-            samples, (each.prior for each in prepared), departures
-        ):
-            mean, spread = prior[own] + departure, error
+        batch, _, own = samples[0]
+        observed, sea = batch["observed"][own].any(0), batch["ocean"][own].any(0)
+        share = float(observed.sum() / sea.sum().clamp(min=1))
+        surface = bool(batch["surface_observed"][own].any())
+        pattern, method = self.nearest(share, surface), self.method(share, surface)
+        stride = int(RELATIVE_STRIDE * (share + 1e-6) ** -0.5)
+        stride = max(1, min(stride, LARGEST_STRIDE))
+        prepared = [method.prepare(sample.batch, sample.grid) for sample in samples]
+        departures, wide = _interpolate(method, samples[0], prepared, stride)
+        exact, results = exactly_observed(batch)[own], []
+        for sample, given, departure in zip(samples, prepared, departures):
+            mean, error = given.prior[own] + departure, wide
             if "reduced" in self.scales[pattern]:
-                other, wide = self._reduced(batch, grid, own, self.scales[pattern]["reduced"])
+                reduced = self._reduced(sample, self.scales[pattern]["reduced"])
                 part = self.share[pattern][:, None, None]
-                mean, spread = torch.lerp(mean, other, part), torch.lerp(spread, wide, part)
-            mean = torch.where(exact, batch["value"][own], mean)
-            results.append((mean, torch.where(exact, 0.0, spread * method.factor[:, None, None])))
+                mean, error = (torch.lerp(*two, part) for two in zip((mean, error), reduced))
+            mean = torch.where(exact, sample.batch["value"][own], mean)
+            results.append((mean, torch.where(exact, 0.0, error * method.factor[:, None, None])))
         return results
 
 
-def _alike(one: tuple, other: tuple) -> bool:
-    """Whether two samples differ in nothing but their values and when all of it was."""
-    (batch, grid, own), (batch_other, grid_other, own_other) = one, other
-    apart, apart_other = (
-        each["month"].values - each["month"].values[0] for each in (grid, grid_other)
+def _interpolate(method, sample, prepared, stride) -> tuple[list[Tensor], Tensor]:
+    """Departures of samples observed alike from their priors, and their error, (D, H, W) each."""
+    batch, grid, own = sample
+    groups = [
+        alike[0]._replace(value=torch.stack([group.value for group in alike], 2))
+        for alike in zip(*(given.groups for given in prepared))
+    ]
+    height, width = batch["ocean"].shape[-2:]
+    rows, columns = (torch.arange(0, size + stride - 1, stride) for size in (height, width))
+    cells = torch.cartesian_prod(rows, columns).to(batch["ocean"].device)
+    if stride == 1:
+        cells = (batch["ocean"] & ~exactly_observed(batch))[own].any(0).nonzero()
+    targets = torch.cat([torch.full_like(cells[:, :1], own), cells], 1)
+    departure, variance = method.departure(
+        groups, grid["month"].values, targets, TARGET_BLOCK * stride
     )
+    values = torch.cat([departure, variance.sqrt()[..., None]], 2).flatten(1).T
+    if stride == 1:
+        field = torch.zeros(len(values), height, width, device=values.device)
+        field[:, cells[:, 0], cells[:, 1]] = values
+    else:
+        coarse = values.view(1, -1, len(rows), len(columns))
+        size = [(len(axis) - 1) * stride + 1 for axis in (rows, columns)]
+        field = F.interpolate(coarse, size, mode="bilinear", align_corners=True)[0]
+        field = field[:, :height, :width]
+    *departures, error = field.view(-1, len(prepared) + 1, height, width).unbind(1)
+    return departures, error
+
+
+def _observed_alike(one: _Sample, other: _Sample) -> bool:
+    """Whether two samples differ in nothing but values and a shift of all dates."""
+    offsets, others = (s.grid["month"].values - s.grid["month"].values[0] for s in (one, other))
+    masks = ("observed", "error", "surface_observed", "ocean")
     return (
-        own == own_other
-        and len(apart) == len(apart_other)
-        and abs(apart - apart_other).max() < MOMENT
-        and all(grid[name].equals(grid_other[name]) for name in ("latitude", "longitude"))
-        and all(torch.equal(batch[name], batch_other[name]) for name in SEEN)
+        one.own == other.own
+        and len(offsets) == len(others)
+        and abs(offsets - others).max() < MONTH_TOLERANCE
+        and all(one.grid[name].equals(other.grid[name]) for name in ("latitude", "longitude"))
+        and all(torch.equal(one.batch[name], other.batch[name]) for name in masks)
     )
 
 
-def _dates(batch: dict[str, Tensor], sample: int) -> tuple[dict[str, Tensor], xr.Dataset, int]:
-    """The dates of one sample in order, (T, ...), when they are, and which is the sample's own."""
-    names = ("value", "observed", "error", "surface", "surface_observed")
-    when = batch["when"][sample].cpu().numpy()
+def _dates(batch: dict[str, Tensor], index: int) -> _Sample:
+    """All known dates of one sample of a batch."""
+    when = batch["when"][index].cpu().numpy()
     middle = len(when) // 2
-    there = np.isfinite(when)
-    if "beside_value" not in batch:
-        there[:] = False
-    there[middle] = True
+    known = np.isfinite(when) if "beside_value" in batch else np.zeros(len(when), bool)
+    known[middle] = True
 
     def stacked(name: str) -> Tensor:
-        own = batch[name][sample]
-        if there.sum() == 1:
+        own = batch[name][index]
+        if known.sum() == 1:
             return own[None]
-        near = batch[f"beside_{name}"][sample]
-        every = [*near[:middle], own, *near[middle:]]
-        return torch.stack([each for each, here in zip(every, there) if here])
+        near = batch[f"beside_{name}"][index]
+        dates = [*near[:middle], own, *near[middle:]]
+        return torch.stack([values for values, here in zip(dates, known) if here])
 
-    several = {name: stacked(name) for name in names}
-    several["ocean"] = batch["ocean"][sample].expand_as(several["observed"])
-    grid = xr.Dataset(coords={"time": from_months(when[there]), "month": ("time", when[there])})
+    observations = {name: stacked(name) for name in BESIDE}
+    observations["ocean"] = batch["ocean"][index].expand_as(observations["observed"])
+    grid = xr.Dataset(coords={"time": from_months(when[known]), "month": ("time", when[known])})
     for name in ("latitude", "longitude"):
-        grid[name] = batch[name][sample].cpu().numpy()
-    return several, grid, int(there[:middle].sum())
-
-
-SMALL = 2**14  # values of a field, up to which its training months span what it does
+        grid[name] = batch[name][index].cpu().numpy()
+    return _Sample(observations, grid, int(known[:middle].sum()))
 
 
 def fit_background(
@@ -233,85 +231,78 @@ def fit_background(
     seed: int = 0,
     show: Callable[[str], None] | None = None,
 ) -> Background:
-    """The background whose scales and shares do best on the validation months of a store.
+    """The background with the lowest error on the validation months of a store.
 
     Args:
-        specifications: the observation patterns that training draws, each fitted for amid its
-            range (`masks.check`).
-        evaluations: of each search for scales, one for every kernel.
-        seed: of the validation months' observations and of the places compared.
-        show: takes a line on what each pattern's fit chose.
+        store: the store to fit on.
+        specifications: the observation patterns that training draws (`check_patterns`); each is
+            fitted at the middle of its range.
+        evaluations: number of evaluations of each search for scales, one search for every kernel.
+        seed: decides the observations of the validation months and the places compared.
+        show: takes one line per pattern on the outcome.
     """
-    checks = [_check(store, each, seed) for each in masks.check_patterns(specifications)]
     regression = fit_shared_regression(store)
-    small = store.ocean[:, store.block("train")[1]].size <= SMALL
+    small = store.ocean[:, store.block("train")[1]].size <= SMALL_REGION
     scales, factors, shares, reduced = [], [], [], None
-    for case, check in checks:
+    for pattern in check_patterns(specifications):
+        case = pattern | {"error": 0.0, "surface": float(pattern["surface"] > 0.5)}
+        case["observed"] = float(np.sqrt(np.broadcast_to(pattern["observed"], 2).prod()))
+        case["clouds"] = float(np.mean(pattern["clouds"]))
+        check = tuning.Validation(store, case, seed)
         error, method = tuning.tune_interpolation(check, regression, evaluations)
-        found = {
-            "observed": max(case["observed"], 1e-6),
-            "surface": check.has_surface,
-        } | method.scales
-        factor, share = method.factor, torch.zeros(len(regression.prior_covariance))
+        fitted = {"observed": max(case["observed"], 1e-6), "surface": check.has_surface}
+        fitted |= method.scales
+        share = torch.zeros(len(regression.prior_covariance))
+        factor = torch.as_tensor(method.factor)
         if small and store.split["kind"] == "time":
             _, reduced = tuning.tune_reduced_space(check, store)
-            both = _together(check, method, reduced)
-            if both[0] < tuning.MAX_ERROR_RATIO * error:
-                error, share, factor = both
-                found["reduced"] = {"shrinkage": reduced.shrinkage, "noise": reduced.noise}
-        scales.append(found)
+            mixed = _mix(check, method, reduced)
+            if mixed.error < tuning.MAX_ERROR_RATIO * error:
+                error, share, factor = mixed
+                fitted["reduced"] = {"shrinkage": reduced.shrinkage, "noise": reduced.noise}
+        scales.append(fitted)
         factors.append(factor)
         shares.append(share)
         if show is not None:
-            show(_line(case, found, share, error))
-    buffers = {
-        "coefficients": regression.coefficients,
-        "plain": regression.prior_covariance,
-        "left": regression.residual_covariance,
-    }
-    if any("reduced" in each for each in scales):
-        buffers |= {"states": reduced.states, "deviation": reduced.scale}
-        buffers["dates"] = to_months(store.times[store.block("train")[0]])
-        buffers["latitude"] = store.latitude
-        buffers["longitude"] = store.longitude[store.block("train")[1]]
+            lasting, rows, columns = fitted["lengths"]
+            reduced_share = f", reduced space {share.mean():.0%}" if "reduced" in fitted else ""
+            show(
+                f"background for {case['observed']:.2%} {case['pattern']}: {rows:.1f} rows, "
+                f"{columns:.1f} columns, {lasting:.1f} months, noise {fitted['noise']:.2g}"
+                f"{reduced_share}, error {error:.3f} standard deviations on validation"
+            )
+    plain, left = regression.prior_covariance, regression.residual_covariance
+    buffers: dict = {"coefficients": regression.coefficients, "plain": plain, "left": left}
+    if reduced is not None and any("reduced" in fitted for fitted in scales):
+        dates, columns = store.block("train")
+        months, longitude = to_months(store.times[dates]), store.longitude[columns]
+        buffers |= {"states": reduced.states, "deviation": reduced.scale, "dates": months}
+        buffers |= {"latitude": store.latitude, "longitude": longitude}
     return Background(scales, factor=torch.stack(factors), share=torch.stack(shares), **buffers)
 
 
-def _check(store: Store, specification: dict, seed: int) -> tuple[dict, tuning.Validation]:
-    """The case amid a pattern's range, and validation months observed by it."""
-    case = specification | {"error": 0.0, "surface": float(specification["surface"] > 0.5)}
-    for name, logarithmic in (("observed", True), ("clouds", False)):
-        ends = np.broadcast_to(specification[name], 2).astype(float)
-        middle = np.sqrt(ends.prod()) if logarithmic else ends.mean()
-        case[name] = float(middle)
-    return case, tuning.Validation(store, case, seed)
+class _Mixture(NamedTuple):
+    error: float
+    share: Tensor  # of the reduced space, (D,)
+    factor: Tensor  # on the stated error, (D,)
 
 
-def _together(
+def _mix(
     check: tuning.Validation, interpolation: OptimalInterpolation, reduced: ReducedSpace
-) -> tuple[float, Tensor, Tensor]:
-    """Error of both, the share (D,) of the reduced space, and the factor (D,) on their error."""
-    kept, when = check.holdout_targets, to_months(check.observations.time.values)
+) -> _Mixture:
+    """The best mixture of interpolation and reduced space at the holdout targets."""
+    targets, months = check.holdout_targets, to_months(check.observations.time.values)
     prepared = interpolation.prepare(check.batch, check.observations)
     means, variances = zip(
-        interpolation.posterior(prepared, when, kept, TARGET_BLOCK),
-        reduced.posterior_at(check.batch, check.observations, kept),
+        interpolation.posterior(prepared, months, targets, TARGET_BLOCK),
+        reduced.posterior_at(check.batch, check.observations, targets),
         strict=True,
     )
-    t, y, x = kept.T
+    t, y, x = targets.T
     first, second = ((mean - check.truth[t, :, y, x]) * check.hidden[t, :, y, x] for mean in means)
     apart = (first - second).square().sum(0).clamp(min=1e-9)
     share = ((first * (first - second)).sum(0) / apart).clamp(0, 1)
     mean = torch.lerp(*means, share)
-    deviation = torch.lerp(*(each.sqrt() for each in variances), share)
-    return check.normalised_rmse(mean, kept), share, check.error_factor(mean, deviation**2, kept)
-
-
-def _line(case: dict, scales: dict, share: Tensor, error: float) -> str:
-    lasting, rows, columns = scales["lengths"]
-    reduced = f", reduced space {share.mean():.0%}" if "reduced" in scales else ""
-    return (
-        f"background for {case['observed']:.2%} {case['pattern']}: {rows:.1f} rows, "
-        f"{columns:.1f} columns, {lasting:.1f} months, noise {scales['noise']:.2g}{reduced}, "
-        f"error {error:.3f} standard deviations on validation"
-    )
+    deviation = torch.lerp(*(variance.sqrt() for variance in variances), share)
+    factor = check.error_factor(mean, deviation**2, targets)
+    return _Mixture(check.normalised_rmse(mean, targets), share, factor)

@@ -211,7 +211,7 @@ class Densifier(nn.Module):
         content = _read(path)
         arrays = {name: value.numpy() for name, value in content["statistics"].items()}
         grid = ("channel", "latitude", "longitude")
-        fields = {"harmonic": (("term", *grid), arrays["harmonic"])}
+        fields: dict = {"harmonic": (("term", *grid), arrays["harmonic"])}
         fields |= {name: (grid, arrays[name]) for name in ("deviation", "wet")}
         places = {name: arrays[name] for name in ("depth", "latitude", "longitude")}
         statistics = xr.Dataset(fields, places, content["attributes"])

@@ -31,7 +31,7 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     return x.mT if tall else x
 
 
-def mixing_weights(network: nn.Module) -> list[nn.Parameter]:
+def mixing_weights(network: nn.Module) -> list[Tensor]:
     """Weights that mix channels: those of linear layers and of convolutions with one group."""
     layers = [layer for layer in network.modules() if isinstance(layer, (nn.Linear, nn.Conv2d))]
     return [layer.weight for layer in layers if getattr(layer, "groups", 1) == 1]
@@ -70,6 +70,7 @@ class Muon(torch.optim.Optimizer):
 
     def _ahead(self, weight: Tensor, momentum: float) -> Tensor:
         """The gradient with its momentum, one step ahead."""
+        assert weight.grad is not None
         state = self.state[weight]
         if not state:
             state["mean"] = torch.zeros_like(weight)

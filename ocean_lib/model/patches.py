@@ -176,11 +176,12 @@ class PatchSampler:
         measured = {"value": value, "observed": observed, "error": error}
         return measured | {"surface": surface * seen, "surface_observed": seen}
 
-    def _axes(self, cuts: Tensor, repeats: int) -> list[Tensor]:
+    def _axes(self, cuts: Tensor, repeats: int) -> tuple[Tensor, Tensor]:
         """Latitudes (B N, h) and longitudes (B N, w) of patches, each patch N times in a row."""
         axes = zip((self.latitude, self.longitude), cuts[:, 1:].T.tolist(), self.patch)
         parts = [np.stack([axis[k : k + size] for k in first]) for axis, first, size in axes]
-        return [torch.from_numpy(part).repeat_interleave(repeats, 0) for part in parts]
+        rows, columns = (torch.from_numpy(part).repeat_interleave(repeats, 0) for part in parts)
+        return rows, columns
 
     def _errors(self, size, dates, shape, generator) -> Tensor:
         """Standard deviations (B N, 1, h, w) of observations, equal within a column."""

@@ -71,7 +71,7 @@ class Scenes:
         rows, columns = (min(LARGEST_SCENE, size) for size in store.shape(part))
         self.extent = rows, columns
         check_patch(patch, self.extent)
-        choices = {"patch": self.extent, "background": background, "device": device}
+        choices: dict = {"patch": self.extent, "background": background, "device": device}
         self.samplers = [
             PatchSampler(store, part, specifications=[pattern], seed=seed + kind, **choices)
             for kind, pattern in enumerate(specifications)

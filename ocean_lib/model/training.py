@@ -261,7 +261,7 @@ def train(
                 checkpoints.save(step + 1, {"model": model.state_dict()} | stage.state())
             if due:
                 yield record
-            if suspended:
+            if stop and suspended:
                 stop.unlink(missing_ok=True)
                 raise Suspended(
                     f"training is suspended after step {step + 1} of {total}; run the same again "

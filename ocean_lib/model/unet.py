@@ -31,6 +31,12 @@ def _sinusoid(level: Tensor, width: int = 32) -> Tensor:
     return torch.cat([angle.sin(), angle.cos()], 1)
 
 
+def _zero(*layers: nn.Module) -> None:
+    for layer in layers:
+        for parameter in layer.parameters():
+            nn.init.zeros_(parameter)
+
+
 class _Norm(nn.Module):
     """Layer normalisation over channels at every cell of (B, C, H, W)."""
 
@@ -52,16 +58,20 @@ class _Block(nn.Module):
         self.film = nn.Linear(condition, 2 * width)
         self.expand = nn.Linear(width, expansion * width)
         self.contract = nn.Linear(expansion * width, width)
-        # A block of zeros starts as the identity.
-        for layer in (self.film, self.contract):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        _zero(self.film, self.contract)  # the block starts as the identity
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         scale, shift = self.film(condition)[:, None, None].chunk(2, -1)
         # In channels_last memory the linear layers mix channels without a copy.
         y = self.norm(self.depthwise(x).permute(0, 2, 3, 1)) * (1 + scale) + shift
         return x + self.contract(F.gelu(self.expand(y))).permute(0, 3, 1, 2)
+
+
+class _Blocks(nn.ModuleList):
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        for block in self:
+            x = block(x, condition)
+        return x
 
 
 class _Attention(nn.Module):
@@ -72,8 +82,7 @@ class _Attention(nn.Module):
         self.norm = _Norm(width)
         self.mix = nn.Conv2d(width, 3 * width, 1)
         self.out = nn.Conv2d(width, width, 1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        _zero(self.out)
 
     def forward(self, x: Tensor) -> Tensor:
         batch, width, height, length = x.shape
@@ -129,8 +138,8 @@ class UNet(nn.Module):
                 "attention heads; choose a width that is, or attention=False"
             )
 
-        def stage(channels: int) -> nn.ModuleList:
-            return nn.ModuleList(_Block(channels, hidden, kernel, expansion) for _ in range(blocks))
+        def stage(channels: int) -> _Blocks:
+            return _Blocks(_Block(channels, hidden, kernel, expansion) for _ in range(blocks))
 
         # Kernel size equals the stride: with many inputs 3×3 would cost more than all blocks.
         self.enter = nn.Conv2d(inputs, width, stem, stride=stem)
@@ -144,9 +153,7 @@ class UNet(nn.Module):
         )
         self.up = nn.ModuleList(stage(channels) for channels in widths[:-1])
         self.leave = nn.Sequential(_Norm(width), nn.Conv2d(width, outputs * stem**2, 3, padding=1))
-        # The untrained network predicts 0, no departure.
-        nn.init.zeros_(self.leave[1].weight)
-        nn.init.zeros_(self.leave[1].bias)
+        _zero(self.leave[1])  # the untrained network predicts 0
         self.to(memory_format=torch.channels_last)
 
     def _stem(self, x: Tensor, known: Tensor | None) -> Tensor:
@@ -181,8 +188,7 @@ class UNet(nn.Module):
         x = self._stem(x, known)
         skips = []
         for index, blocks in enumerate(self.down):
-            for block in blocks:
-                x = block(x, condition)
+            x = blocks(x, condition)
             if index < len(self.shrink):
                 skips.append(x)
                 x = self.shrink[index](x)
@@ -190,8 +196,7 @@ class UNet(nn.Module):
         for grow, blocks in zip(reversed(self.grow), reversed(self.up)):
             skip = skips.pop()
             x = skip + F.interpolate(grow(x), scale_factor=2, mode="nearest")
-            for block in blocks:
-                x = block(x, condition)
+            x = blocks(x, condition)
         x = self.leave(x)
         x = F.pixel_shuffle(x, self.stem) if self.stem > 1 else x
         return x[..., :height, :width]

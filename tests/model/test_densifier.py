@@ -76,6 +76,17 @@ def test_members_of_one_date_share_its_batch(small_store, mode, device):
     torch.testing.assert_close(shared, laid_out, atol=1e-5, rtol=1e-4)
 
 
+@pytest.mark.parametrize(("mode", "further"), [("diffusion", 5), ("residual", 15)])
+def test_networks_take_what_is_laid_out_for_them(small_store, mode, further):
+    """Six channels a level and six a surface field; then x, and mean and deviation."""
+    model = densifier(small_store, mode)
+    assert model.denoiser.enter.weight.shape[1] == 6 * 5 + 6 * 1 + further
+    if mode == "residual":
+        assert model.regressor.enter.weight.shape[1] == 6 * 5 + 6 * 1
+    with pytest.raises(ValueError, match="mode 'diffusion' has no stage 'regression'"):
+        densifier(small_store, "diffusion").stage_network("regression")
+
+
 def test_an_unknown_mode_is_refused_with_the_choices(small_store):
     with pytest.raises(ValueError, match="'best'.*regression.*diffusion.*residual"):
         densifier(small_store, "best")

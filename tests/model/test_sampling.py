@@ -6,6 +6,7 @@ import torch
 from ocean_lib.model.diffusion import PARAMETRISATIONS, Diffusion
 from ocean_lib.model.sampling import (
     SAMPLERS,
+    check_sampler,
     clamp_known,
     extrapolation,
     initial_noise,
@@ -89,6 +90,12 @@ def test_times_of_any_number_of_steps():
 def test_more_steps_than_there_are_or_none_are_refused(number):
     with pytest.raises(ValueError, match=f"{number} sampling steps.*1 to 1000"):
         timesteps(1000, number)
+
+
+def test_an_unknown_sampler_is_refused_with_the_choices():
+    for check in (check_sampler, lambda name: timesteps(1000, 5, name)):
+        with pytest.raises(ValueError, match="'euler' is not known.*dpm.*ddim.*ddpm"):
+            check("euler")
 
 
 @both

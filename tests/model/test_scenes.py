@@ -5,7 +5,8 @@ import pytest
 import torch
 from tiny import PATTERNS, background
 
-from ocean_lib.model.scenes import Batches, Scenes
+from ocean_lib.model.patches import PatchSampler
+from ocean_lib.model.scenes import Scenes
 
 ERRORS = [each | {"error": [0.05, 0.3]} for each in PATTERNS]
 
@@ -13,7 +14,9 @@ ERRORS = [each | {"error": [0.05, 0.3]} for each in PATTERNS]
 def whole(store, part="train"):
     guess, extent = background(store), store.shape(part)
     return [
-        Batches(store, part, patch=extent, specifications=[each], background=guess, seed=3 + kind)
+        PatchSampler(
+            store, part, patch=extent, specifications=[each], background=guess, seed=3 + kind
+        )
         for kind, each in enumerate(ERRORS)
     ]
 
@@ -75,7 +78,7 @@ def test_patches_are_the_scenes_own_values_at_their_place(scenes, small_store):
 
 def test_every_month_has_its_turn(small_store):
     made = made_of(small_store, [2, 45])
-    length = len(made.batches[0].anomaly)
+    length = len(made.samplers[0].anomaly)
     assert 23 <= length < 45
     list(made.build())
     few, many = np.split(made.arrays["cut"][:, 0], [2])
@@ -89,15 +92,15 @@ def test_every_month_has_its_turn(small_store):
 @pytest.mark.parametrize("alike", [1, 4, 7, 99])
 def test_no_month_is_seen_twice_alike(small_store, alike, monkeypatch):
     """Ten months have their turn two and a half times; what is seen alike ends with a turn."""
-    asked, whole = [], Batches.draw_at
+    asked, whole = [], PatchSampler.draw_at
 
     def draw_at(self, step, size, dates):
         asked.append(dates.tolist())
         return whole(self, step, size, dates)
 
-    monkeypatch.setattr(Batches, "draw_at", draw_at)
+    monkeypatch.setattr(PatchSampler, "draw_at", draw_at)
     made = made_of(small_store, [25, 1], part="test", alike=alike)
-    assert len(made.batches[0].anomaly) == 10
+    assert len(made.samplers[0].anomaly) == 10
     assert list(made.build())[-1] == {"step": 26, "steps": 26}
     assert all(len(set(group)) == len(group) <= alike for group in asked)
     assert made.arrays["cut"][:, 0].tolist() == [date for group in asked for date in group]
@@ -138,5 +141,5 @@ def test_every_pattern_has_scenes(small_store, numbers):
 
 
 def test_a_patch_larger_than_a_scene_is_refused(small_store):
-    with pytest.raises(ValueError, match="patch 21 exceeds the 20×28 cells of a scene.*<= 20"):
+    with pytest.raises(ValueError, match="patch 21 exceeds the 20 rows or 28 columns.*<= 20"):
         made_of(small_store, [1, 1], patch=21)

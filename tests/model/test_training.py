@@ -1,18 +1,25 @@
 """The training loop: what it teaches, what it keeps, and that a stopped run is the same run."""
 
+import functools
 import json
 import math
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
-from tiny import batches, densifier
+from tiny import PATTERNS, UNCERTAIN, batches, densifier
+from tiny import scenes as build_scenes
 
-from ocean_lib.model import training
+from ocean_lib.model import training_state
 from ocean_lib.model.densifier import Densifier
-from ocean_lib.model.scenes import Batches
-from ocean_lib.model.training import Suspended, regression_loss, residual_loss, stages, train
-from ocean_lib.observations.batch import exactly_observed
+from ocean_lib.model.scenes import Scenes
+from ocean_lib.model.training import regression_loss, residual_loss, stages, train
+from ocean_lib.model.training_state import Checkpoints, Suspended
+from ocean_lib.observations.batch import exactly_observed, uncertain_ocean
+from ocean_lib.store.store import Store, build_store
+
+scenes = functools.cache(build_scenes)
 
 
 def run(store, folder, mode="residual", number=6, model=None, **choices):
@@ -21,8 +28,8 @@ def run(store, folder, mode="residual", number=6, model=None, **choices):
     choices = {"batch": 2, "every": 2, "warmup": 2, "cases": 1} | choices
     records = train(
         model,
-        batches(store, seed=1),
-        batches(store, "validation"),
+        choices.pop("scenes", None) or scenes(store, seed=1),
+        choices.pop("validation", None) or scenes(store, "validation"),
         steps=stages(mode, number, number),
         folder=folder / "checkpoints",
         metrics=folder / "metrics.jsonl",
@@ -99,6 +106,33 @@ def test_the_regressor_itself_is_taught_on_hidden_ocean_only(small_store):
     hidden = batch["ocean"] & ~batch["observed"]
     for part in outs[0].grad.chunk(2, 1):
         assert torch.equal(part != 0, hidden)
+
+
+def test_uncertain_observations_are_supervised_and_only_scores_leave_them_out(small_store):
+    """The loss covers the cells without an exact observation, the scores those without any."""
+    model = densifier(small_store)
+    sampler = batches(small_store, specifications=UNCERTAIN)
+    batch = next(b for b in map(lambda k: sampler.draw(k, 4), range(99)) if b["error"].any())
+    uncertain = uncertain_ocean(batch)
+    hidden = batch["ocean"] & ~batch["observed"]
+    measured = uncertain & ~hidden
+    assert measured.any() and torch.equal(measured, batch["observed"] & (batch["error"] > 0))
+    assert (batch["ocean"] & ~uncertain).any()  # some observations are exact
+    for network in ("regressor", "denoiser"):
+        outs = []
+
+        def keep(module, inputs, out, outs=outs):
+            out.retain_grad()
+            outs.append(out)
+
+        handle = getattr(model, network).register_forward_hook(keep)
+        if network == "regressor":
+            regression_loss(model, batch).backward()
+        else:
+            residual_loss(model, batch, torch.Generator().manual_seed(0)).backward()
+        handle.remove()
+        for part in outs[-1].grad.split(5, 1):
+            assert torch.equal(part != 0, uncertain)
 
 
 @pytest.mark.parametrize("mode", ["diffusion", "residual"])
@@ -195,7 +229,7 @@ def test_the_learning_rate_warms_up_and_stays(small_store, tmp_path):
 def test_the_validation_loss_falls(small_store, tmp_path, stage, parametrisation, share):
     """Below that of the untrained network, on cases and noise that stay."""
     model = densifier(small_store, stage, parametrisation=parametrisation)
-    validation, before = batches(small_store, "validation"), []
+    validation, before = scenes(small_store, "validation"), []
     for index in range(2):
         case = validation.draw(index, 4)
         generator = torch.Generator().manual_seed(index)
@@ -204,17 +238,16 @@ def test_the_validation_loss_falls(small_store, tmp_path, stage, parametrisation
                 before.append(float(regression_loss(model, case)))
             else:
                 before.append(float(residual_loss(model, case, generator)))
-    records, _ = run(
-        small_store, tmp_path, stage, 80, model, batch=4, every=20, learning_rate=5e-3, cases=2
-    )
-    records = list(records)
+    many = scenes(small_store, numbers=(36, 36), seed=1)
+    choices = {"batch": 4, "every": 20, "learning_rate": 5e-3, "cases": 2, "scenes": many}
+    records = list(run(small_store, tmp_path, stage, 80, model, **choices)[0])
     assert records[-1]["validation"] < share * sum(before) / 2
 
 
 def test_every_step_draws_a_batch_of_its_own(small_store, tmp_path, monkeypatch):
-    steps, draw = [], Batches.draw
+    steps, draw = [], Scenes.draw
     monkeypatch.setattr(
-        Batches, "draw", lambda self, step, size: steps.append(step) or draw(self, step, size)
+        Scenes, "draw", lambda self, step, size: steps.append(step) or draw(self, step, size)
     )
     records, _ = run(small_store, tmp_path, number=3, cases=2)
     list(records)
@@ -251,7 +284,7 @@ def test_the_averaged_weights_are_what_remains(small_store, tmp_path):
     assert not list(records) and not model.training
     assert_same(last["averaged"], weights(model.regressor))
     # It was the averaged weights that were validated, on cases and noise that stay.
-    case = batches(small_store, "validation").draw(0, 2)
+    case = scenes(small_store, "validation").draw(0, 2)
     with torch.no_grad():
         again = float(regression_loss(model, case))
     assert record["validation"] == pytest.approx(again, rel=1e-5)
@@ -311,10 +344,10 @@ def test_a_suspended_run_ends_in_the_same_bits(
     small_store, tmp_path, uninterrupted, monkeypatch, stops
 ):
     """Suspended during any step, between two checkpoints or at one; the stop file is used up."""
-    stop, draw = tmp_path / "stop", Batches.draw
+    stop, draw = tmp_path / "stop", Scenes.draw
     for number, at in enumerate([*stops, None]):
         monkeypatch.setattr(
-            Batches,
+            Scenes,
             "draw",
             lambda self, step, size, at=at: step == at and stop.touch() or draw(self, step, size),
         )
@@ -356,7 +389,7 @@ def test_a_kill_between_record_and_checkpoint_repeats_no_record(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(training, "_write", killed)
+        patch.setattr(Checkpoints, "save", killed)
         next(records)
     assert [record["step"] for record in lines(tmp_path)] == [2, 4]
     records, model = run(small_store, tmp_path, number=5, model=densifier(small_store, seed=99))
@@ -426,9 +459,92 @@ def test_another_training_is_not_continued_and_what_differs_is_named(small_store
     assert lines(tmp_path) == before
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"warmup": 3}, "warmup 2 -> 3"),
+        ({"clip": 0.5}, "clip 1.0 -> 0.5"),
+        ({"average": 0.9}, "average 0.9999 -> 0.9"),
+        ({"batch": 3}, "batch 2 -> 3"),
+        ({"seed": 4}, "seed 0 -> 4"),
+        ({"cases": 2}, "cases 1 -> 2"),
+    ],
+)
+def test_every_choice_of_the_training_is_compared(small_store, tmp_path, change, words):
+    next(run(small_store, tmp_path, number=4)[0])
+    with pytest.raises(ValueError, match=rf"other settings \({words}\); choose another run"):
+        next(run(small_store, tmp_path, number=4, **change)[0])
+    assert next(run(small_store, tmp_path, number=4, every=1)[0])["step"] == 3  # not a setting
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"seed": 2}, "scenes seed 1 -> 2"),
+        ({"numbers": (3, 4)}, r"scenes number \[3, 3\] -> \[3, 4\]"),
+        ({"alike": 1}, "scenes alike 4 -> 1"),
+        ({"patch": 10}, "scenes patch 12 -> 10"),
+        ({"part": "test"}, "scenes part train -> test"),
+        ({"patterns": tuple(UNCERTAIN)}, r"scenes patterns .*'error': \[0.05, 0.3\]"),
+    ],
+)
+def test_the_scenes_are_compared(small_store, tmp_path, change, words):
+    next(run(small_store, tmp_path, number=4)[0])
+    made = build_scenes(small_store, **{"seed": 1} | change)
+    with pytest.raises(ValueError, match=rf"other settings \({words}.*begin again"):
+        next(run(small_store, tmp_path, number=4, scenes=made)[0])
+
+
+def test_the_extent_and_the_validation_scenes_are_compared(small_store, tmp_path, monkeypatch):
+    next(run(small_store, tmp_path, number=4)[0])
+    made = build_scenes(small_store, "validation", seed=7)
+    with pytest.raises(ValueError, match=r"\(validation scenes seed 0 -> 7\)"):
+        next(run(small_store, tmp_path, number=4, validation=made)[0])
+    monkeypatch.setattr("ocean_lib.model.scenes.LARGEST_SCENE", 16)
+    made = build_scenes(small_store, seed=1)
+    with pytest.raises(ValueError, match=r"\(scenes extent \[20, 28\] -> \[16, 16\]\)"):
+        next(run(small_store, tmp_path, number=4, scenes=made)[0])
+
+
+def test_the_store_is_compared_by_its_content_and_not_by_its_place(
+    small_ocean, small_store, tmp_path
+):
+    (tmp_path / "run").mkdir()
+    next(run(small_store, tmp_path / "run", number=4)[0])
+    moved = Store(shutil.copytree(small_store.folder, tmp_path / "elsewhere"))
+    assert moved.folder != small_store.folder
+    assert next(run(moved, tmp_path / "run", number=4)[0])["step"] == 4
+    warmer = small_ocean.assign(temperature=small_ocean.temperature * 1.1)
+    choices = {"validation": 8, "test": 10, "gap": 3, "surface": small_ocean["surface"]}
+    for name, ocean, request, words in (
+        ("values", warmer, None, "scenes store content"),
+        (
+            "request",
+            small_ocean,
+            {"source": "another"},
+            "scenes store request source None -> anoth",
+        ),
+        ("shape", small_ocean.isel(time=slice(0, 59)), None, r"scenes store shape \[60,.*\[59,"),
+    ):
+        other = build_store(ocean, tmp_path / name, request=request, **choices)
+        with pytest.raises(ValueError, match=words):
+            next(run(other, tmp_path / "run", number=4)[0])
+
+
+def test_a_checkpoint_of_an_earlier_version_is_refused_with_the_remedy(small_store, tmp_path):
+    """Before format 7 it did not record scenes, store, warm-up, clipping and averaging."""
+    next(run(small_store, tmp_path, number=4)[0])
+    (path,) = (tmp_path / "checkpoints").iterdir()
+    state = torch.load(path, weights_only=True)
+    state["settings"] = {"format": 6, "mode": "residual", "patterns": PATTERNS, "patch": 12}
+    torch.save(state, path)
+    with pytest.raises(ValueError, match=r"\(format 6 -> 7\); choose another run, or delete"):
+        next(run(small_store, tmp_path, number=4)[0])
+
+
 def test_a_training_of_another_version_is_not_continued(small_store, tmp_path, monkeypatch):
     next(run(small_store, tmp_path, number=4)[0])
-    format_ = training.FORMAT
-    monkeypatch.setattr(training, "FORMAT", format_ + 1)
-    with pytest.raises(ValueError, match=f"format {format_} -> {format_ + 1}.*begin again"):
+    number = training_state.FORMAT
+    monkeypatch.setattr(training_state, "FORMAT", number + 1)
+    with pytest.raises(ValueError, match=f"format {number} -> {number + 1}.*begin again"):
         next(run(small_store, tmp_path, number=4)[0])

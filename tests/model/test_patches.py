@@ -1,4 +1,4 @@
-"""Batches against the store's own values."""
+"""Patches against the store's own values."""
 
 import copy
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from tiny import background
 
-from ocean_lib.model.scenes import Batches
+from ocean_lib.model.patches import PatchSampler, check_patch
 from ocean_lib.observations.batch import with_background
 from ocean_lib.store.build import STEP
 from ocean_lib.store.store import build_store
@@ -42,7 +42,7 @@ PRECISE = ("when", "latitude", "longitude")
 
 
 def batches(store, part="train", patch=11, specifications=MIXED, **arguments):
-    return Batches(store, part, patch=patch, specifications=specifications, **arguments)
+    return PatchSampler(store, part, patch=patch, specifications=specifications, **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -201,6 +201,10 @@ def test_another_seed_or_step_gives_another_batch(small_store, device):
 def test_a_patch_larger_than_the_field_is_refused(small_store, patch):
     with pytest.raises(ValueError, match=f"patch {patch} exceeds the 20 rows or 28.*<= 20"):
         batches(small_store, patch=patch)
+    assert check_patch(20, (20, 28)) == (20, 20)
+    assert check_patch((20, 28), (20, 28)) == (20, 28)
+    with pytest.raises(ValueError, match="exceeds the 20 rows"):
+        check_patch((21, 4), (20, 28))
 
 
 @pytest.mark.parametrize("wet", [0.3, 0.9, 1.0])
@@ -233,7 +237,7 @@ def test_a_wrong_pattern_is_refused_before_anything_is_drawn(small_store):
 
 def test_on_a_cpu_patches_are_cut_from_the_memory_map_itself(small_store):
     """A store larger than memory can be trained on: nothing is copied before a patch is cut."""
-    drawn = Batches(
+    drawn = PatchSampler(
         small_store, "train", patch=8, specifications=[{"pattern": "blocks", "observed": 0.5}]
     )
     assert np.shares_memory(drawn.anomaly.numpy(), small_store.anomaly)
