@@ -1,11 +1,11 @@
-"""What each part of the densifier is worth: one factor at a time, from the default.
+"""Ablation of the densifier: one part of the default is changed at a time.
 
     python benchmarks/ablation.py [--seeds 0 1] [--steps 1250] [--device cpu]
 
-Takes the demo's store (`make demo` leaves it). The demo's network is trained for every variant, on
-as many samples, then draws the validation months of both cases; test months are not looked at.
-Seeds run beside each other. Every row is appended to `outputs/ablation/SEED_STEPS.csv` as it comes,
-and what stands there is not done again; the table goes to `benchmarks/results/ablation.md`.
+Needs the demo's store (from `make demo`). The demo's network is trained for every variant on the
+same number of samples and reconstructs the validation months of both cases; test months are not
+used. Seeds run in parallel. Finished rows are kept in `outputs/ablation/SEED_STEPS.csv` and are not
+computed again; the table is written to `benchmarks/results/ablation.md`.
 """
 
 import argparse
@@ -54,22 +54,22 @@ CASES = [
     },
 ]
 VARIANTS = {
-    "default": "residual of a regression, 8 evaluations",
-    "no background": "climatology and its deviation in its place",
-    "no σ-standardisation": "residual in units of one deviation a level",
-    "mode regression": "no second stage; members scatter cell by cell",
-    "mode diffusion": "the anomaly from noise, no first stage",
-    "no surface": "neither in training nor in the case",
-    "no clamping": "known cells are free while sampling",
-    "no min-SNR": "every noise level weighs alike",
-    "no Muon": "AdamW for all weights of both stages, at the same rate",
-    "3 evaluations": "of the second stage, of the default's weights",
-    "20 evaluations": "the same",
+    "default": "diffusion of the regression's residual, 8 evaluations",
+    "no background": "replaced by climatology and its standard deviation",
+    "no σ-standardisation": "residual in units of one standard deviation per level",
+    "mode regression": "no second stage; members have independent errors in every cell",
+    "mode diffusion": "anomalies are drawn from noise, no first stage",
+    "no surface": "neither in training nor in the cases",
+    "no clamping": "observed cells are not fixed during sampling",
+    "no min-SNR": "all noise levels have the same weight",
+    "no Muon": "AdamW for all weights of both stages, at the same learning rate",
+    "3 evaluations": "of the second stage; weights of the default",
+    "20 evaluations": "as above",
 }
 
 
 class Climatology(Background):
-    """0 and its deviation 1 wherever nothing exact is known."""
+    """A background of mean 0 and error 1, and the value and 0 at exact observations."""
 
     def forward(self, batch):
         sure = exactly_observed(batch)
@@ -78,7 +78,7 @@ class Climatology(Background):
 
 
 class OneScale(Densifier):
-    """Its second stage works on the residual in units of one deviation a level."""
+    """A densifier whose second stage scales the residual by one standard deviation per level."""
 
     fixed = None
 
@@ -90,7 +90,7 @@ class OneScale(Densifier):
 
 
 def without(specification: dict) -> dict:
-    """A pattern or case whose surface is never seen."""
+    """A pattern or case without a surface."""
     return specification | {"surface": 0.0}
 
 
@@ -101,7 +101,7 @@ def all_adam(network, learning_rate: float) -> list[torch.optim.Optimizer]:
 
 
 class Laboratory:
-    """Store, background and scenes that the variants of one seed share."""
+    """Store, background, scenes and trained models, shared by the variants of one seed."""
 
     def __init__(self, seed: int, steps: int, device: str):
         self.seed, self.device, self.steps = seed, device, steps
@@ -112,7 +112,7 @@ class Laboratory:
         self.made, self.trained = {}, {}
 
     def scenes(self, name: str) -> tuple[Scenes, Scenes]:
-        """Training and validation scenes: of the default, `no background` or `no surface`."""
+        """Training and validation scenes of `default`, `no background` or `no surface`."""
         if name not in self.made:
             background = self.climatology if name == "no background" else self.background
             patterns = [without(p) for p in PATTERNS] if name == "no surface" else PATTERNS
@@ -127,7 +127,7 @@ class Laboratory:
         return self.made[name]
 
     def model(self, name: str) -> Densifier:
-        """The trained model of a variant; where the first stage is the default's, with its own."""
+        """The trained model of a variant; an unchanged first stage is taken from the default."""
         if name in self.trained:
             return self.trained[name]
         torch.manual_seed(self.seed)
@@ -193,7 +193,7 @@ class Laboratory:
 
 
 def one_seed(seed: int, steps: int, device: str, threads: int) -> pd.DataFrame:
-    """All variants of a seed, each row written as it comes."""
+    """Scores of all variants of a seed; the table is written after each variant."""
     torch.set_num_threads(threads)
     path = workspace() / "outputs" / "ablation" / f"{seed}_{steps}.csv"
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -212,7 +212,7 @@ def one_seed(seed: int, steps: int, device: str, threads: int) -> pd.DataFrame:
 
 
 def markdown(table: pd.DataFrame) -> list[str]:
-    """A row a variant: over the default of the same seed, the mean of the seeds and both values."""
+    """Tables with one row per variant: mean scores, and their ratio to the default of each seed."""
     lines = []
     for case in table["case"].unique():
         lines += ["", f"## {case}", "", "| | RMSE | RMSE / default | CRPS | CRPS / default |"]
@@ -243,14 +243,14 @@ def main() -> None:
     with ProcessPoolExecutor(len(asked.seeds), mp_context=get_context("spawn")) as pool:
         table = pd.concat(pool.map(one_seed, asked.seeds, *given))
     lines = [
-        "# What each part is worth",
+        "# Ablation",
         "",
         f"`python benchmarks/ablation.py --steps {asked.steps}`: the demo's network (width "
         f"{NETWORK['width']}, patches of {PATCH}²), {asked.steps} steps of {BATCH} samples in all "
         f"for every variant; {DATES} validation months of the demo ocean, {MEMBERS} members as "
         "drawn, not calibrated; RMSE of the mean, fair CRPS, °C, over hidden ocean. In bold the "
-        "ratio to the default of the same seed, in brackets that of each seed. Above 1: the part "
-        "is worth its place.",
+        "ratio to the default of the same seed, in brackets that of each seed. Above 1, the "
+        "change makes the score worse.",
         *markdown(table),
     ]
     text = "\n".join(lines) + "\n"

@@ -1,17 +1,17 @@
-"""How fast batches come, and what the background costs, measured side by side in one run.
+"""Speed of drawing training batches, and the cost of the background in a training step.
 
     python benchmarks/dataset.py [--device cuda] [--repeats 15]
 
-Drawing: 128×128 patches of one level, half hidden by rectangles, one process and one thread, store
-in memory, without background, by a plain loop that stamps one rectangle after another into each
-sample, by `PatchSampler.draw`, which observes the months before and after as well, and by `Scenes.draw`,
-which training uses.  All hide half.
+Drawing: 128×128 patches of one level, half of it hidden by rectangles, without a background, in
+one process and one thread, from a store in memory. Compared are a plain loop that adds one
+rectangle at a time to each sample, `PatchSampler.draw`, which also observes the months before and
+after, and `Scenes.draw`, which training uses.
 
-Background: what it adds to a training step at batch 8, 64×64, 8 levels with the surface, by the
-residual mode of width 48: computed for each patch (`PatchSampler`), or once for whole scenes that
-patches are cut from (`Scenes`).
+Background: its share of a training step with batch 8, 64×64 cells, 8 levels, a surface, residual
+mode and width 48; computed for each patch (`PatchSampler`), or once for the scenes from which
+patches are cut (`Scenes`).
 
-Prints a table and writes it, with device and cores, to `benchmarks/results/dataset.md`.
+The table is printed and written to `benchmarks/results/dataset.md`.
 """
 
 import argparse
@@ -42,7 +42,7 @@ ARGO = {"pattern": "profiles", "observed": [0.001, 0.008], "surface": 0.8, "clou
 
 
 def store(folder: str, levels: int, height: int, width: int) -> Store:
-    """60 months of smooth random fields and a view of the first level from above."""
+    """60 months of smooth random fields; with several levels, the first one is also the surface."""
     rng = np.random.default_rng(0)
     shape = (60, levels, height, width)
     values = gaussian_filter(rng.standard_normal(shape), (0, 1, 3, 3)).astype(np.float32)
@@ -61,7 +61,7 @@ def store(folder: str, levels: int, height: int, width: int) -> Store:
 
 
 def plain_batch(anomaly: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Values and observed masks of one batch, one sample and one rectangle after another."""
+    """Values and observed masks of one batch, by loops over samples and rectangles."""
     values, masks = [], []
     for _ in range(SAMPLES):
         date = rng.integers(anomaly.shape[0])
@@ -82,14 +82,14 @@ def plain_batch(anomaly: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarr
 
 
 class Climatology(torch.nn.Module):
-    """A background that costs nothing: what is drawn, not what is interpolated, is timed."""
+    """A background that costs nothing, so that only the drawing is timed."""
 
     def forward(self, batch):
         return torch.zeros_like(batch["value"]), torch.ones_like(batch["value"])
 
 
 def clock(work, device: torch.device) -> float:
-    """Seconds that a call takes, to the end of what it started on the device."""
+    """Seconds that a call takes, including the work it started on the device."""
     began = time.perf_counter()
     work()
     if device.type == "cuda":
@@ -98,6 +98,7 @@ def clock(work, device: torch.device) -> float:
 
 
 def drawing(folder: str, device: torch.device, repeats: int) -> list[str]:
+    """Lines of the table on the speed of drawing."""
     data = store(f"{folder}/one", 1, 160, 200)
     batches = PatchSampler(data, "train", patch=PATCH, specifications=[BLOCKS], device=device)
     anomaly, rng = np.array(data.anomaly), np.random.default_rng(1)
@@ -106,8 +107,10 @@ def drawing(folder: str, device: torch.device, repeats: int) -> list[str]:
     assert int(plain_batch(anomaly, rng)[1].sum()) == half
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    unknowing = Climatology()
-    scenes = Scenes(data, "train", [BLOCKS], [60], patch=PATCH, background=unknowing, device=device)
+    climatology = Climatology()
+    scenes = Scenes(
+        data, "train", [BLOCKS], [60], patch=PATCH, background=climatology, device=device
+    )
     for _ in scenes.build():
         pass
     works = {
@@ -123,13 +126,14 @@ def drawing(folder: str, device: torch.device, repeats: int) -> list[str]:
     medians = {name: statistics.median(each) for name, each in speeds.items()}
     slow = medians["plain loop, one rectangle at a time"]
     return [
-        "| drawing, 128×128, one level, 50 % blocks | samples/s | of the plain loop's |",
+        "| drawing, 128×128, one level, 50 % blocks | samples/s | relative to the plain loop |",
         "| :-- | --: | --: |",
         *(f"| {name} | {speed:,.0f} | {speed / slow:.1f} |" for name, speed in medians.items()),
     ]
 
 
 def background_share(folder: str, device: torch.device, repeats: int) -> list[str]:
+    """Lines of the table on the parts of a training step."""
     data = store(f"{folder}/eight", 8, 96, 128)
     background = fit_background(data, [BLOCKS, ARGO], evaluations=5).to(device)
     torch.manual_seed(0)
@@ -143,10 +147,11 @@ def background_share(folder: str, device: torch.device, repeats: int) -> list[st
     scenes = Scenes(data, "train", [BLOCKS, ARGO], [8, 8], background=background, **choices)
     once = clock(lambda: [*scenes.build()], device) / 16
     lines = [
-        f"A scene of {scenes.extent[0]}×{scenes.extent[1]} cells, made once, four at a time: "
-        f"{1e3 * once:.0f} ms.",
+        f"A scene of {scenes.extent[0]}×{scenes.extent[1]} cells, made four at a time, takes "
+        f"{1e3 * once:.0f} ms and is made once.",
         "",
-        "| step of 8 × 8 levels × 64×64, ms | draw | with background | from scenes | learn |",
+        "| step of 8 × 8 levels × 64×64, ms | draw | draw with background | draw from scenes | "
+        "optimise |",
         "| :-- | --: | --: | --: | --: |",
     ]
     losses = {
@@ -183,7 +188,9 @@ def background_share(folder: str, device: torch.device, repeats: int) -> list[st
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--repeats", type=int, default=15, help="medians are over this many")
+    parser.add_argument(
+        "--repeats", type=int, default=15, help="number of rounds; medians are reported"
+    )
     given = parser.parse_args()
     device = torch.device(given.device)
     where = torch.cuda.get_device_name() if device.type == "cuda" else "CPU"

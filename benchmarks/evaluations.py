@@ -1,9 +1,9 @@
-"""How many evaluations of the network a member needs, on the frozen cases of the demo ocean.
+"""Scores by the number of network evaluations per member, on the frozen cases of the demo ocean.
 
     python -m benchmarks.evaluations [--dates 4] [--members 8]
 
-Takes the network of `make demo`; DPM-Solver++(2M) and DDIM with the same noise, on the test months
-of `demo_1`, evenly spread. The table goes to `results/evaluations.md`.
+Needs the network of `make demo`. DPM-Solver++(2M) and DDIM start from the same noise, on evenly
+spaced test months of `demo_1`. The table is written to `benchmarks/results/evaluations.md`.
 """
 
 import argparse
@@ -45,10 +45,11 @@ def main() -> None:
         tables.append(table.assign(sampler=sampler))
     table = pd.concat(tables)
     lines = [
-        "# Evaluations of the network for a member",
+        "# Network evaluations per member",
         "",
         f"`python -m benchmarks.evaluations`: demo_1, {asked.dates} test months, "
-        f"{asked.members} members, uncalibrated, with the same noise; in brackets the ratio to 50.",
+        f"{asked.members} members, not calibrated, all from the same noise; in brackets the ratio "
+        "to 50 evaluations.",
         "",
         "| case | sampler | evaluations | RMSE, °C | CRPS, °C | spread–skill |",
         "|---|---|---|---|---|---|",

@@ -1,10 +1,10 @@
-"""How long a move of a control takes until its picture is ready, beside a new figure.
+"""Time from moving a control of an explorer to the finished picture, beside that of a new figure.
 
     python -m benchmarks.explorers [--moves 12]
 
-On the run of `make demo`: every control of an explorer in turn, from the change of its value to the
-PNG that goes to the page; and the same picture made anew, axes, coasts and all. Medians; the table
-goes to `results/explorers.md`.
+Needs the run of `make demo`. Every control of an explorer is moved in turn, and timed from the
+change of its value to the PNG that is sent to the page; then the same picture is timed as a new
+figure with its axes and coastlines. Medians are written to `benchmarks/results/explorers.md`.
 """
 
 import argparse
@@ -28,14 +28,14 @@ RESULT = Path(__file__).resolve().parent / "results" / "explorers.md"
 
 
 def ready(widget) -> None:
-    """The picture as the page would be sent it, whole."""
+    """Render the whole picture as it is sent to the page."""
     canvas = widget.children[1]
     canvas._force_full = canvas._png_is_old = True
     assert canvas.get_diff_image()
 
 
 def clicked(result, baselines, number: int):
-    """The explorer after so many clicks on its left map."""
+    """The reconstruction explorer after `number` clicks on its left map."""
     widget = explorer.explore_reconstruction(result, baselines)
     canvas = widget.children[1]
     axes = canvas.figure.axes[0]
@@ -47,25 +47,28 @@ def clicked(result, baselines, number: int):
 
 
 def other(control):
-    """A value that the control does not have now."""
+    """A value of the control other than its present one."""
     if not hasattr(control, "options"):
         return (control.value + 1) % (control.max + 1)
     options = dict(control._options_full)
     return next(value for value in options.values() if value != control.value)
 
 
-def seconds(act, *given) -> float:
+def seconds(act, *arguments) -> float:
+    """Seconds that a call takes."""
     began = time.perf_counter()
-    act(*given)
+    act(*arguments)
     return time.perf_counter() - began
 
 
 def move(widget, control) -> None:
+    """Change a control and render the picture."""
     control.value = other(control)
     ready(widget)
 
 
-def anew(make) -> None:
+def new_figure(make) -> None:
+    """Make an explorer and render its picture."""
     ready(make())
 
 
@@ -92,10 +95,10 @@ def main() -> None:
         "denoising": lambda: explorer.explore_denoising(steps),
     }
     lines = [
-        "# A move in an explorer",
+        "# Response time of the explorers",
         "",
-        f"`python -m benchmarks.explorers`: the demo's run, {number} moves through all controls "
-        "and three new figures each, medians in one run on 2 cores.",
+        f"`python -m benchmarks.explorers`: the demo's run, medians of {number} moves of all "
+        "controls in turn and of three new figures, on 2 cores.",
         "",
         "| explorer | a move, s | slowest, s | a new figure, s | ratio |",
         "|---|--:|--:|--:|--:|",
@@ -104,10 +107,12 @@ def main() -> None:
         widget = make()
         ready(widget)
         controls = itertools.cycle(widget.children[0].children)
-        moves = [seconds(move, widget, one) for one in itertools.islice(controls, number)]
-        new = statistics.median(seconds(anew, make) for _ in range(3))
-        one = statistics.median(moves)
-        lines.append(f"| {name} | {one:.2f} | {max(moves):.2f} | {new:.2f} | 1/{new / one:.1f} |")
+        moves = [seconds(move, widget, control) for control in itertools.islice(controls, number)]
+        new = statistics.median(seconds(new_figure, make) for _ in range(3))
+        typical = statistics.median(moves)
+        lines.append(
+            f"| {name} | {typical:.2f} | {max(moves):.2f} | {new:.2f} | 1/{new / typical:.1f} |"
+        )
     with atomic_write(RESULT) as beside:
         beside.write_text("\n".join(lines) + "\n")
     print("\n".join(lines))

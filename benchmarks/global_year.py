@@ -1,12 +1,12 @@
-"""A year of the whole ocean, from files to a store: its memory, its time, and a kill on the way.
+"""Memory and time of building a store from a year of global fields, with a kill half way.
 
     python benchmarks/global_year.py [--folder /scratch] [--rows 400 --columns 600 --levels 9]
 
-Writes twelve synthetic files of the size and the layout of GLORYS12's (50 × 2041 × 4320, int16,
-chunks of 7 × 341 × 720), builds a store from them in a process of its own, kills that process
-once it is half way (SIGKILL), starts it again, and compares the finished store with the integers of
-the files at random cells.  Memory is what is private to the process (RssAnon), sampled every
-20 ms.  Needs about 25 GB of disk at full size, all of it given back.
+Writes twelve synthetic files with the size and the layout of GLORYS12 (50 × 2041 × 4320, int16,
+chunks of 7 × 341 × 720), builds a store from them in a separate process, kills that process half
+way (SIGKILL), resumes it, and compares the finished store with the integers of the files at random
+cells. Memory is private memory (RssAnon), sampled every 20 ms. At full size this needs about 25 GB
+of disk, which is freed at the end.
 """
 
 import argparse
@@ -25,18 +25,18 @@ RESULT = Path(__file__).parent / "results" / "global_year.md"
 FULL = (50, 2041, 4320)
 CHUNKS = (7, 341, 720)
 SCALE, OFFSET, FILL = 24 / 32767, 21.0, -32767
-LEVELS = 0.494 * np.exp(9.36 * (np.arange(50) / 49) ** 0.75)  # m, about those of GLORYS12
+LEVELS = 0.494 * np.exp(9.36 * (np.arange(50) / 49) ** 0.75)  # m, close to those of GLORYS12
 
 
 def axes(shape) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Depth, latitude and longitude: the grid of GLORYS12, or its lower left corner's likeness."""
+    """Depth, latitude and longitude of a global grid; at full size about that of GLORYS12."""
     depth, rows, columns = shape
     latitude = np.linspace(-80, 90, rows)
     return LEVELS[:depth], latitude, -180 + np.arange(columns) * (360 / columns)
 
 
 def write_month(path: Path, month: int, shape) -> None:
-    """One file: a season, fronts and waves that fade with depth, continents, a sloping bottom."""
+    """Write one file: a season and waves that fade with depth, continents, a sloping bottom."""
     depth, latitude, longitude = axes(shape)
     y, x = np.deg2rad(latitude)[:, None].astype("f4"), np.deg2rad(longitude)[None].astype("f4")
     bottom = 5000 * (0.75 + np.sin(1.5 * x) * np.cos(y) - 0.7 * np.sin(y) * np.cos(2 * x + 1))
@@ -85,7 +85,7 @@ def write_month(path: Path, month: int, shape) -> None:
 
 
 def build(files: Path, store: Path) -> None:
-    """What a user does; prints how far it is."""
+    """Build a store as a user would, and print the progress."""
     from ocean_lib.fields.canonical import open_fields
     from ocean_lib.store.store import build_store
 
@@ -102,7 +102,7 @@ def build(files: Path, store: Path) -> None:
 
 
 class Child:
-    """The build in a process of its own, watched; killed once `limit` of its blocks are done."""
+    """The build in a separate process, which is killed after the share `limit` of its blocks."""
 
     def __init__(self, files: Path, store: Path, limit: float):
         command = [sys.executable, __file__, "--build", str(files), str(store)]
@@ -132,13 +132,13 @@ class Child:
 
 
 def private(pid: int) -> int:
-    """Bytes that only this process and its descendants hold."""
+    """Private memory of a process and its descendants, in bytes."""
     total = 0
     try:
         status = Path(f"/proc/{pid}/status").read_text()
         for task in Path(f"/proc/{pid}/task").iterdir():
             total += sum(map(private, map(int, (task / "children").read_text().split())))
-    except OSError:  # it has ended meanwhile
+    except OSError:  # the process has ended
         return total
     return total + sum(
         1024 * int(line.split()[1]) for line in status.splitlines() if line.startswith("RssAnon")
@@ -146,7 +146,7 @@ def private(pid: int) -> int:
 
 
 def check(files: Path, store: Path, number: int = 400) -> tuple[int, float]:
-    """Compares random cells with the files' integers: how many, and the largest error in steps."""
+    """Compare random cells with the files; return their number and the largest error in steps."""
     from ocean_lib.store.build import STEP
     from ocean_lib.store.store import Store
 
@@ -164,7 +164,7 @@ def check(files: Path, store: Path, number: int = 400) -> tuple[int, float]:
                 y, x, channel = (int(rng.integers(size)) for size in shape[1:])
                 raw = int(variable[0, max(channel - 1, 0), y, x])
                 if bool(opened.ocean[y, x, channel]) != (raw != FILL):
-                    raise AssertionError(f"ocean at {y, x, channel} is not that of {paths[month]}")
+                    raise AssertionError(f"ocean at {y, x, channel} differs from {paths[month]}")
                 if raw == FILL:
                     continue
                 deviation = float(opened.deviation[y, x, channel])
@@ -172,18 +172,20 @@ def check(files: Path, store: Path, number: int = 400) -> tuple[int, float]:
                 value += float(opened.climatology[0, y, x, channel])
                 worst = max(worst, abs(value - (raw * SCALE + OFFSET)) / deviation / STEP)
     if worst > 0.51:
-        raise AssertionError(f"a value is {worst:.2f} steps off, limit 0.51")
+        raise AssertionError(
+            f"a value differs by {worst:.2f} steps from its file; the limit is 0.51"
+        )
     return number, worst
 
 
 def size(folder: Path) -> float:
-    """GB of a folder."""
+    """Size of a folder in GB."""
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e9
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--folder", help="where to write; the system's temporary folder")
+    parser.add_argument("--folder", help="where to write; default: the system's temporary folder")
     for name, full in zip(("levels", "rows", "columns"), FULL):
         parser.add_argument(f"--{name}", type=int, default=full)
     parser.add_argument("--build", nargs=2, type=Path, help=argparse.SUPPRESS)
@@ -203,34 +205,36 @@ def main() -> None:
         writing = time.perf_counter() - began
         killed = Child(files, store, limit=0.5)
         if killed.code != -9 or store.exists():
-            raise AssertionError(f"it ended by {killed.code}, and was to be killed half way")
+            raise AssertionError(
+                f"the build ended with {killed.code} before it was killed half way"
+            )
         resumed = Child(files, store, limit=np.inf)
         if resumed.code:
-            raise AssertionError(f"the resumed build ended by {resumed.code}")
+            raise AssertionError(f"the resumed build ended with {resumed.code}")
         number, worst = check(files, store)
         unpacked = 12 * np.prod(shape) * 4 / 1e9
         rows = [
             ("files", f"12 × {' × '.join(map(str, shape))}, {size(files):.1f} GB packed"),
             ("as float32", f"{unpacked:.1f} GB"),
             ("store", f"{size(store):.1f} GB"),
-            ("peak private memory, until the kill", f"**{killed.peak / 1e9:.2f} GB**"),
-            ("peak private memory, resumed", f"**{resumed.peak / 1e9:.2f} GB**"),
+            ("peak private memory before the kill", f"**{killed.peak / 1e9:.2f} GB**"),
+            ("peak private memory after resuming", f"**{resumed.peak / 1e9:.2f} GB**"),
             ("killed (SIGKILL) after block", f"{killed.blocks[-1]} of {killed.total}"),
-            ("resumed with block", f"{resumed.blocks[0]} of {resumed.total}"),
+            ("resumed at block", f"{resumed.blocks[0]} of {resumed.total}"),
             ("opening and checking the files", f"{killed.opening} s"),
-            ("until the kill", f"{killed.seconds:.0f} s"),
-            ("from there to the end, opening again", f"{resumed.seconds:.0f} s"),
-            ("writing the files before", f"{writing:.0f} s"),
+            ("from the start to the kill", f"{killed.seconds:.0f} s"),
+            ("from resuming to the end, including opening", f"{resumed.seconds:.0f} s"),
+            ("writing the files", f"{writing:.0f} s"),
             (
                 "random values compared with the files",
-                f"{number}, {worst:.2f} of a step off at most",
+                f"{number}, largest difference {worst:.2f} of a step",
             ),
         ]
     text = "\n".join(
         [
-            "# A year of the whole ocean, from files to a store",
+            "# Building a store from a year of global fields",
             "",
-            f"Threads of one process, {os.cpu_count()} cores; memory is RssAnon.",
+            f"One process with threads on {os.cpu_count()} cores; memory is RssAnon.",
             "",
             "| | |",
             "| :-- | --: |",

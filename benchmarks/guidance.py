@@ -1,18 +1,19 @@
-"""What to do with observations that have errors: tell the networks, or guide the sampling by them.
+"""Uncertain observations: as inputs of the networks, or as guidance during sampling.
 
     python -m benchmarks.guidance [--dates 3] [--members 8]
 
-Takes the network and store of `make demo`; validation months, evenly spread, seen by profiles that
-are partly or all uncertain by 0.3 standard deviations. Four ways:
+Needs the network and the store of `make demo`. Evenly spaced validation months are observed by
+profiles of which half or all have an error of 0.3 standard deviations. Four ways are compared:
 
-    told     background and networks see values and errors: what `reconstruct` does
-    guided   neither sees the uncertain ones; moment matching posterior sampling brings them in
-    both     told, and guided besides
-    neither  nobody hears of them
+    told     background and networks get values and errors, as `reconstruct` does
+    guided   they get only the exact observations; guidance uses the uncertain ones
+    both     told and guided
+    neither  the uncertain observations are not used
 
-Guidance (Rozet et al. 2024, arXiv 2405.13712) takes V = s²/a ∂x_0/∂x_t for the covariance of x_0
-given x_t, and moves the network's x_0 by V H' (H V H' + R)^-1 (y - H x_0), by conjugate gradients.
-The table goes to `results/guidance.md`.
+Guidance is moment matching posterior sampling (Rozet et al. 2024, arXiv 2405.13712): with
+V = s²/a ∂x_0/∂x_t for the covariance of x_0 given x_t, the network's x_0 is shifted by
+V H' (H V H' + R)^-1 (y - H x_0), solved by conjugate gradients. The table is written to
+`benchmarks/results/guidance.md`.
 """
 
 import argparse
@@ -39,7 +40,7 @@ from ocean_lib.store.store import Store
 RESULT = Path(__file__).resolve().parent / "results" / "guidance.md"
 ERROR = 0.3  # standard deviations
 ITERATIONS = 5  # of conjugate gradients
-FAINT = 0.3  # signal below which the V read off the network is far from symmetric, and blows up
+FAINT = 0.3  # signal rate below which V is far from symmetric and guidance diverges
 PROFILES = {"pattern": "profiles", "observed": 0.005, "surface": 1.0}
 CASES = {"half of 0.5 % profiles uncertain": 0.5, "all of 0.5 % profiles uncertain": 1.0}
 WAYS = {"told": (True, False), "guided": (False, True), "both": (True, True)}
@@ -47,7 +48,7 @@ WAYS["neither"] = (False, False)
 
 
 def certain(batch: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A batch without its uncertain observations."""
+    """The batch without its uncertain observations."""
     kept = dict(batch)
     for beside in ("", "beside_"):
         if f"{beside}observed" in batch:
@@ -59,7 +60,7 @@ def certain(batch: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 class Blind(nn.Module):
-    """A background that is not told of uncertain observations."""
+    """A background that gets only the exact observations."""
 
     def __init__(self, background):
         super().__init__()
@@ -70,13 +71,13 @@ class Blind(nn.Module):
 
 
 class Guided(Densifier):
-    """A densifier whose second stage is guided by the uncertain observations."""
+    """A densifier whose second stage may be guided by the uncertain observations."""
 
     told, guided = True, True
 
     @classmethod
     def of(cls, model: Densifier, told: bool, guided: bool) -> "Guided":
-        """The same networks, told of uncertain observations or not, guided by them or not."""
+        """The same networks with uncertain observations as inputs, as guidance, both or neither."""
         other = copy.copy(model)
         other._modules = dict(model._modules)
         other.__class__, other.told, other.guided = cls, told, guided
@@ -118,7 +119,7 @@ def matched(
         (product,) = torch.autograd.grad(x0, x, u * observed, retain_graph=True)
         return scale * product
 
-    # Errors differ by orders of magnitude from level to level, in units of what is left there.
+    # Relative to the residual, errors differ by orders of magnitude from level to level.
     unit = (noise + 1).rsqrt() * observed
     missing = (value - x0.detach()) * unit
     u = unit * conjugate_gradients(
@@ -128,7 +129,7 @@ def matched(
 
 
 def conjugate_gradients(product, right: Tensor, iterations: int) -> Tensor:
-    """An approximate solution of product(u) = right for each of (B, …), from 0."""
+    """Solve product(u) = right approximately for each of (B, …), starting from 0."""
 
     def dot(a, b):
         return (a * b).flatten(1).sum(1).view(-1, *[1] * (a.dim() - 1))
@@ -138,7 +139,7 @@ def conjugate_gradients(product, right: Tensor, iterations: int) -> Tensor:
     for _ in range(iterations):
         along = product(direction)
         curvature = dot(direction, along)
-        # A network's V may be indefinite; along such a direction there is no way to go.
+        # The network's V may be indefinite; no step is taken along such a direction.
         step = torch.where(curvature > 1e-3 * dot(direction, direction), size / curvature, 0.0)
         u, rest = u + step * direction, rest - step * along
         new = dot(rest, rest)
@@ -147,7 +148,7 @@ def conjugate_gradients(product, right: Tensor, iterations: int) -> Tensor:
 
 
 def uncertain(observations: xr.Dataset, deviation: xr.DataArray, share: float) -> xr.Dataset:
-    """Observations of which a share of the columns has an error of ERROR, added and stated."""
+    """Add an error of ERROR to a share of the observed columns, and state it as their error."""
     generator = np.random.default_rng(0)
     shape = observations.ocean.isel(depth=0).shape
     columns = generator.random((observations.sizes["time"], 1, *shape)) < share
@@ -167,15 +168,15 @@ def main() -> None:
     fields = store.fields("validation", store.evenly("validation", asked.dates))
     deviation = store.statistics().deviation[store.surfaces :]
     lines = [
-        "# Observations with errors: told or guided",
+        "# Uncertain observations: as inputs or as guidance",
         "",
         f"`python -m benchmarks.guidance`: {asked.dates} validation months of the demo ocean, "
-        f"{asked.members} members, uncalibrated, errors of {ERROR} standard deviations; "
-        f"{ITERATIONS} conjugate gradients a step; RMSE of the members' mean; hidden ocean but "
-        "for the last column, where an observation's own error has "
-        f"{float((ERROR * deviation).mean()):.3f} °C.",
+        f"{asked.members} members, not calibrated; observation error {ERROR} "
+        f"standard deviations, {float((ERROR * deviation).mean()):.3f} °C on average; {ITERATIONS} "
+        "iterations of conjugate gradients a step. RMSE of the members' mean. All scores are over "
+        "hidden ocean, except for the last column, which is over the uncertain observations.",
         "",
-        "| case | way | RMSE, °C | CRPS, °C | spread–skill | coverage | RMSE at the uncertain |",
+        "| case | way | RMSE, °C | CRPS, °C | spread–skill | coverage | RMSE where uncertain |",
         "|---|---|---|---|---|---|---|",
     ]
     for case, share in CASES.items():

@@ -1,15 +1,16 @@
-"""Kill −9 of a run, again and again: is it continued by the same command, with the same scores?
+"""Does a run that is killed at random moments resume with the same command and the same scores?
 
     python benchmarks/kill.py [--kills 20] [--seed 0]
 
-First one unbroken run of the five notebooks on a small demo ocean, then runs of the same in other
-workspaces, each killed twice (the runner, its kernel and all that they started) and continued by
-the same command until it is through.  The first moment is drawn uniformly from the duration of the
-unbroken run, the second from what is then left of it.  After every kill everything under a final
-name is opened and read to its end; at the end of every run the scores are compared with those of
-the unbroken one, byte by byte.
+First the five notebooks run once without interruption on a small demo ocean. Then the same run is
+started in other workspaces; each is killed twice with SIGKILL (the runner, its kernel and all their
+child processes) and resumed with the same command until it finishes. The first moment is drawn
+uniformly from the duration of the uninterrupted run, the second from the remaining time. After
+every kill, all files with a final name are opened and read completely; at the end of every run its
+scores are compared byte by byte with those of the uninterrupted run.
 
-Prints a table and writes it to `benchmarks/results/kill.md`; ends with 1 where anything failed.
+The table is printed and written to `benchmarks/results/kill.md`. The exit status is 1 if anything
+failed.
 """
 
 import argparse
@@ -42,14 +43,14 @@ SMALL = (
 
 
 def start(command: list[str], workspace: Path) -> subprocess.Popen:
-    """The command in a workspace, told nothing of a run around it; its words go to `run.log`."""
+    """Start the command in a workspace, with its output in `run.log`."""
     log = open(workspace / "run.log", "ab")
     surroundings = os.environ | {"OCEAN_WORKSPACE": str(workspace)}
     return subprocess.Popen(command, env=surroundings, stdout=log, stderr=log)
 
 
 def kill_tree(process: subprocess.Popen) -> None:
-    """−9 for the runner and everything that it started, at once."""
+    """Send SIGKILL to the runner and all its child processes."""
     runner = psutil.Process(process.pid)
     tree = [runner, *runner.children(recursive=True)]
     for each in tree:
@@ -62,14 +63,14 @@ def kill_tree(process: subprocess.Popen) -> None:
 
 
 def is_final(path: Path) -> bool:
-    """Whether a file has its final name: nothing in its path says that it is under construction."""
+    """Whether no part of a path marks it as partly written."""
     return not any(
         part.startswith(".") or part.endswith((".partial", ".part")) for part in path.parts
     )
 
 
 def partial_files(workspace: Path) -> tuple[int, list[str]]:
-    """Reads all files with a final name to their end: their number, and what is wrong."""
+    """Read all files with a final name; return their number and the failures."""
     wrong, number = [], 0
     for path in sorted(workspace.rglob("*")):
         if path.is_dir() or path.name == "run.log" or not is_final(path.relative_to(workspace)):
@@ -139,7 +140,7 @@ READERS = {
 
 
 def where(folder: Path) -> str:
-    """What a run was at, by its manifest and its newest checkpoint."""
+    """The step a run was in, from its manifest and its newest checkpoint."""
     try:
         steps = json.loads((folder / "manifest.json").read_text())["steps"]
     except FileNotFoundError:
@@ -156,7 +157,7 @@ def where(folder: Path) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--seed", type=int, default=0, help="of the moments")
+    parser.add_argument("--seed", type=int, default=0, help="of the random moments")
     asked = parser.parse_args()
     draw = random.Random(asked.seed)
     command = [sys.executable, "-m", "ocean_lib", "run", "smoke", *SMALL]
@@ -177,8 +178,8 @@ def main() -> int:
         expected = (unbroken / "outputs" / "kill" / "scores.csv").read_bytes()
         say(
             f"`python benchmarks/kill.py --kills {asked.kills} --seed {asked.seed}`, "
-            f"{os.cpu_count()} cores; unbroken the run takes {duration:.0f} s.\n\n"
-            "| kill | run | seconds after its start | it was at | files read | not whole |\n"
+            f"{os.cpu_count()} cores; without interruption the run takes {duration:.0f} s.\n\n"
+            "| kill | run | seconds after start | step | files read | files damaged |\n"
             "|---|---|---|---|---|---|"
         )
         while kills < asked.kills:
@@ -192,7 +193,7 @@ def main() -> int:
                 process = start(command, workspace)
                 try:
                     process.wait(moment)
-                    duration = moment  # the machine has become faster
+                    duration = moment  # faster than the uninterrupted run
                     break
                 except subprocess.TimeoutExpired:
                     kill_tree(process)
@@ -203,15 +204,17 @@ def main() -> int:
                 at = where(folder)
                 say(f"| {kills} | {runs} | {moment:.1f} | {at} | {number} | {len(wrong)} |")
             if start(command, workspace).wait():
-                failures.append(f"run {runs} is not continued")
+                failures.append(f"run {runs} was not resumed")
                 print((workspace / "run.log").read_text()[-3000:], flush=True)
             elif (folder / "scores.csv").read_bytes() != expected:
                 failures.append(f"run {runs} has other scores")
             failures += partial_files(workspace)[1]
             litter = [path for path in workspace.rglob("*") if path.name.endswith(".partial")]
-            failures += [f"run {runs} leaves {path.name}" for path in litter]
-    outcome = "the scores of each equal the unbroken run's" if not failures else "FAILED"
-    say(f"\n{kills} kills of {runs} runs, all continued by the same command: {outcome}.")
+            failures += [f"run {runs} left {path.name}" for path in litter]
+    outcome = (
+        "the scores of each equal those of the uninterrupted run" if not failures else "FAILED"
+    )
+    say(f"\n{kills} kills of {runs} runs, all resumed with the same command: {outcome}.")
     for each in failures:
         say(f"- {each}")
     if not failures:

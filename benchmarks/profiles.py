@@ -1,10 +1,10 @@
-"""A hundred thousand profiles onto a grid: time and memory.
+"""Time and memory of gridding a hundred thousand profiles.
 
     python -m benchmarks.profiles [--profiles 100000] [--values 70]
 
-Ten files in the format of Argo's data centres, profiles scattered over the globe and ten years, are
-read, cleaned, made potential, read off at eight levels and averaged by cell and month on a grid of
-one degree; the table goes to `results/profiles.md`.
+Ten files in the format of Argo's data centres, with profiles over the globe and ten years, are
+read, checked, converted to potential temperature, interpolated to eight levels and averaged by cell
+and month on a grid of one degree. The table is written to `benchmarks/results/profiles.md`.
 """
 
 import argparse
@@ -25,7 +25,7 @@ FILES = 10
 
 
 def write(path: Path, number: int, values: int, seed: int) -> None:
-    """A multi-profile file of random casts in delayed mode, all flags good."""
+    """Write a multi-profile file of random casts in delayed mode with good flags."""
     rng = np.random.default_rng(seed)
     pressure = np.sort(rng.uniform(2, 2000, (number, values)), 1).astype("f4")
     temperature = (2 + 22 * np.exp(-pressure / 400)).astype("f4")
@@ -55,7 +55,7 @@ def write(path: Path, number: int, values: int, seed: int) -> None:
 
 
 def statistics() -> xr.Dataset:
-    """What a model of the globe, one degree, would know: a flat ocean everywhere."""
+    """Statistics of a global model of one degree: an ocean with a flat bottom and no land."""
     latitude, longitude = np.arange(-59.5, 60), np.arange(-179.5, 180)
     grid = (len(LEVELS), len(latitude), len(longitude))
     dims = ("channel", "latitude", "longitude")
@@ -88,11 +88,11 @@ def main() -> None:
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before
     lines = [
-        "# Profiles onto a grid",
+        "# Gridding of profiles",
         "",
         "`python -m benchmarks.profiles`, 2 cores",
         "",
-        "| profiles | values | read, s | with gridding, s | memory above the start, GB | cells |",
+        "| profiles | values | reading, s | with gridding, s | additional memory, GB | cells |",
         "|---|---|---|---|---|---|",
         f"| {table.sizes['profile']:,} | {asked.profiles * asked.values:,} | {read:.1f} | "
         f"{total:.1f} | {peak / 1e9:.2f} | {len(rows):,} of {int(rows['count'].sum()):,} values |",

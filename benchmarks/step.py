@@ -1,17 +1,17 @@
-"""What a training step and a sampled member cost, beside the network this project grew from.
+"""Time of a training step and of a sampled member, beside the prototype of this project.
 
     python benchmarks/step.py [--device cuda] [--repeats 3]
 
-The prototype's U-Net is rebuilt here from its description: width 64, multipliers (1, 2, 4, 8), per
-grid two blocks of a 7×7 depthwise and two full 3×3 convolutions with expansion 2, and linear
-attention; one generated and two condition channels.  Ours are those of `demo` and `demo_long`, on
-one level and on eight.  All train on the same noise task, batch 8 of 64×64 and 128×128 cells, in
-turn within one run; a member, of eight of one date, is one pass of the network for each of the
-sampler's evaluations: the prototype's 1000 steps of DDPM are extrapolated from 2, ours are 8 of
-DPM-Solver++, with the first stage before them.  On CUDA all run in bfloat16; ours also under
-`torch.compile`.
+The prototype's U-Net is rebuilt here from its description: width 64, multipliers (1, 2, 4, 8), on
+each grid linear attention and two blocks of a 7×7 depthwise and two full 3×3 convolutions with
+expansion 2; one generated and two conditioning channels. Ours are the networks of `demo` and
+`demo_long`, on one level and on eight. All train on the same noise task, batch 8 of 64×64 and of
+128×128 cells, in turn within one run. The time of a member (eight of one date are drawn together)
+is that of one pass times the sampler's number of evaluations: 1000 steps of DDPM for the prototype;
+for ours one pass of the first stage and 8 evaluations of DPM-Solver++. On CUDA all run in bfloat16,
+ours also with `torch.compile`.
 
-Prints a table and writes it, with the device's name, to `benchmarks/results/step_DEVICE.md`.
+The table is printed and written to `benchmarks/results/step_DEVICE.md`.
 """
 
 import argparse
@@ -37,7 +37,7 @@ OURS = {"demo": 32, "demo_long": 48}  # width
 
 
 class PrototypeBlock(nn.Module):
-    """7×7 depthwise, the time added, then 3×3 to twice the channels and 3×3 back."""
+    """7×7 depthwise convolution plus time embedding, then 3×3 to twice the channels and back."""
 
     def __init__(self, inputs: int, outputs: int, time_width: int):
         super().__init__()
@@ -58,7 +58,7 @@ class PrototypeBlock(nn.Module):
 
 
 class LinearAttention(nn.Module):
-    """4 heads of 32, keys and queries normalised apart: linear in the number of cells."""
+    """Attention with 4 heads of 32 channels whose cost is linear in the number of cells."""
 
     def __init__(self, width: int):
         super().__init__()
@@ -74,7 +74,7 @@ class LinearAttention(nn.Module):
 
 
 class Prototype(nn.Module):
-    """The network of the description."""
+    """The prototype's U-Net."""
 
     def __init__(self, inputs: int = 3, outputs: int = 1):
         super().__init__()
@@ -121,7 +121,7 @@ class Prototype(nn.Module):
 
 
 class Ours(nn.Module):
-    """Two networks on D levels and one surface field, as `model.Densifier` has them."""
+    """Both networks of a `Densifier` on D levels and one surface field."""
 
     def __init__(self, levels: int, width: int):
         super().__init__()
@@ -149,7 +149,7 @@ def clock(work, cuda: bool) -> float:
 
 
 def contestants(device: torch.device, side: int) -> dict[str, list[tuple]]:
-    """By name, each network with its inputs, its target, and how often a member passes it."""
+    """By name, each network with its inputs, its target and its number of passes per member."""
     torch.manual_seed(0)
 
     def field(channels: int):
@@ -178,12 +178,12 @@ def contestants(device: torch.device, side: int) -> dict[str, list[tuple]]:
 
 
 def shared(given: tuple) -> tuple:
-    """What the members of one date are given: what is known of it once for all."""
+    """Inputs of the members of one date, with the known channels only once."""
     return (*given[:3], *(known[:1] for known in given[3:]))
 
 
 def measure(device: torch.device, side: int, repeats: int) -> dict[str, tuple[float, ...]]:
-    """Millions of weights, seconds of a step (the dearer stage), seconds of a member, by name."""
+    """By name: million weights, seconds of a step (the costlier stage), seconds of a member."""
     cuda = device.type == "cuda"
     every = contestants(device, side)
 
@@ -205,7 +205,7 @@ def measure(device: torch.device, side: int, repeats: int) -> dict[str, tuple[fl
                     often * clock(lambda n=network, g=given: n(*shared(g)), cuda)
                     for network, given, _, often in parts
                 ]
-            if turn:  # the first warms up
+            if turn:  # the first round is a warm-up
                 steps[name].append(max(learned))
                 passes[name].append(sum(passed) / BATCH)
     weights = {
@@ -219,21 +219,23 @@ def measure(device: torch.device, side: int, repeats: int) -> dict[str, tuple[fl
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
-    parser.add_argument("--repeats", type=int, default=3, help="medians are over this many")
+    parser.add_argument(
+        "--repeats", type=int, default=3, help="number of rounds; medians are reported"
+    )
     asked = parser.parse_args()
     device = torch.device(asked.device)
     cuda = device.type == "cuda"
     where = torch.cuda.get_device_name() if cuda else f"CPU, {os.cpu_count()} cores"
     lines = [
-        "# A training step and a sampled member",
+        "# Time of a training step and of a sampled member",
         "",
         f"`python benchmarks/step.py --device {asked.device}`: {where}, torch "
         f"{torch.__version__.partition('+')[0]}, batch {BATCH}, medians of {asked.repeats} rounds "
-        "in which all take turns. A step is that of the dearer stage; a member is "
-        f"{STEPS} evaluations for the prototype, one and {EVALUATIONS} for ours.",
+        "in which all networks take turns. A step is one of the costlier stage. A member takes "
+        f"{STEPS} evaluations of the prototype, and one and {EVALUATIONS} of our two stages.",
         "",
-        "| cells | network | weights, million | step, s | of the prototype's | member, s | of the "
-        "prototype's |",
+        "| cells | network | weights, million | step, s | relative to prototype | member, s | "
+        "relative to prototype |",
         "| :-- | :-- | --: | --: | --: | --: | --: |",
     ]
     for side in SIDES:

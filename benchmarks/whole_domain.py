@@ -1,12 +1,12 @@
-"""A global 1/12° domain, 20 levels, through `python -m ocean_lib reconstruct`: how much memory?
+"""Memory of `python -m ocean_lib reconstruct` on a global 1/12° domain with 20 levels.
 
     python benchmarks/whole_domain.py FOLDER [--rows 2041] [--columns 4320] [--levels 20]
 
-Makes, in FOLDER, a checkpoint with a small untrained network and statistics of the whole domain,
-and a month of profiles on its grid; reconstructs a part and all of it, each in a process of its
-own whose private memory (RssAnon, what the machine cannot take back) is looked at ten times a
-second. What lies on disk grows with the domain; private memory must not. Needs about 12 GB of disk,
-emptied afterwards. Prints a table and writes it to `benchmarks/results/whole_domain.md`.
+For three sizes of the domain: writes to FOLDER a checkpoint with a small untrained network and the
+statistics of the domain, and a month of profiles on its grid; reconstructs it in a separate process
+whose private memory (RssAnon, which the system cannot reclaim) is sampled ten times a second. The
+files on disk grow with the domain; private memory must not. Needs about 12 GB of disk, which is
+freed at the end. The table is printed and written to `benchmarks/results/whole_domain.md`.
 """
 
 import argparse
@@ -30,7 +30,7 @@ TILE, MEMBERS, STEPS, PROFILES = 320, 2, 2, 4000
 
 
 def statistics(rows: int, columns: int, levels: int) -> xr.Dataset:
-    """Warm at the equator and the top; a round continent; the whole ring of longitudes."""
+    """Statistics of a global ocean, warm at the equator and the surface, with a round continent."""
     latitude = np.linspace(-80, 90, rows, dtype=np.float32)
     longitude = -180 + 360 / columns * np.arange(columns)
     depth = np.geomspace(1, 1900, levels)
@@ -59,7 +59,7 @@ def statistics(rows: int, columns: int, levels: int) -> xr.Dataset:
 
 
 def prepare(folder: Path, rows: int, columns: int, levels: int) -> None:
-    """The checkpoint, and profiles of one month as a user would grid them."""
+    """Write the checkpoint and a file of one month of gridded profiles."""
     known = statistics(rows, columns, levels)
     shape = np.exp(-abs(np.subtract.outer(np.arange(levels), np.arange(levels))) / 4)
     scales = [
@@ -93,7 +93,7 @@ def prepare(folder: Path, rows: int, columns: int, levels: int) -> None:
 
 
 def watched(command: list[str]) -> tuple[float, float, str]:
-    """Peak private memory (GB), seconds and output of a command."""
+    """Run a command; return its peak private memory (GB), its seconds and its output."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     begin, peak = time.monotonic(), 0.0
     while process.poll() is None:

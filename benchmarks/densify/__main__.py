@@ -1,7 +1,7 @@
 """Verify the frozen cases and print the table of our methods: `python -m benchmarks.densify`.
 
-Scores of reconstructions that lie under `outputs/benchmark` are measured again; the others are
-those kept in git. The last column of a table says which.
+Reconstructions in `outputs/benchmark` are scored again; the other scores are those kept in git. The
+last column of each table says which.
 """
 
 from .cases import CASES
@@ -14,6 +14,6 @@ print(f"verified by SHA-256: {', '.join(names)}")
 if SECTIONS.is_dir():
     print(f"verified: {', '.join(verify(CASES / 'sections.sha256', SECTIONS))}")
 else:
-    print(f"no sections at {SECTIONS}; their scores are as published")
+    print(f"no sections in {SECTIONS}; their scores are those published")
 scores = combined(measured(), published())
 print(tables(scores) if len(scores) else "no scores yet: python -m benchmarks.densify.methods")

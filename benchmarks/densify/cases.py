@@ -1,19 +1,20 @@
-"""The frozen cases: truth, climatology, surface and masks as files, each under its hash.
+"""The frozen cases: truth, climatology, surface and masks in files with known hashes.
 
-    OCEANS      demo_1, on which `make demo` trains; demo_2 and demo_3, on which no network does
+    OCEANS      demo_1, on which `make demo` trains; demo_2 and demo_3, never trained on
     a file      truth (time, depth, latitude, longitude) · surface (time, latitude, longitude)
                 observed (case, time, depth, latitude, longitude) · surface_observed (case, …)
                 ocean (depth, latitude, longitude)
-                harmonic (term, depth, latitude, longitude): climatology of the training months, a
-                mean, then cosine and sine of the annual and of the semi-annual cycle
-                °C as int16 of 24/32767 °C a step, as GLORYS12 packs (harmonic: 0.001); masks int8
+                harmonic (term, depth, latitude, longitude): climatology of the training months:
+                the mean, then cosine and sine of the annual and of the semi-annual cycle
+                °C as int16 in steps of 24/32767 °C, as in GLORYS12 (harmonic: 0.001); masks as int8
 
-The sections of `sections` are cases of the same form, made anew from their files on every reading.
-Whatever is read was verified before (`hashes`), and reading executes nothing.
+The sections (`sections`) give cases of the same form, made from their files whenever they are read.
+Every file is verified by its hash before it is read (`hashes`), and reading executes no code.
 
     python -m benchmarks.densify.cases OCEAN FOLDER
 
-writes what may be seen of an ocean, a file a case, as `python -m ocean_lib reconstruct` reads it.
+writes the observations of an ocean, one file per case, in the form that
+`python -m ocean_lib reconstruct` reads.
 """
 
 import argparse
@@ -50,13 +51,13 @@ GRID = ("depth", "latitude", "longitude")
 
 @dataclass(frozen=True)
 class Ocean:
-    """What is scored against, and what methods are given.
+    """The truth of an ocean and the observations that methods get.
 
     Attributes:
-        name: one of `OCEANS`, of the sections, or of a pool.
-        fields: canonical truth of the test months.
-        observations: {case: as `dataset.observe` gives them}.
-        climatology: `mean` of the training months, at the test months.
+        name: one of `OCEANS`, a section, or the names of pooled oceans.
+        fields: canonical fields of the test months, the truth.
+        observations: {case: observations in the form of `observe`}.
+        climatology: `mean`, the climatology of the training months at the test months.
     """
 
     name: str
@@ -70,7 +71,7 @@ class Ocean:
 
 
 def normal(harmonic: xr.DataArray, fields: xr.Dataset) -> xr.Dataset:
-    """Climatology at the dates of `fields`, as a method's result.
+    """Climatology at the dates of `fields`, in the form of a method's result.
 
     Args:
         harmonic: (term, depth, latitude, longitude) °C.
@@ -81,7 +82,7 @@ def normal(harmonic: xr.DataArray, fields: xr.Dataset) -> xr.Dataset:
 
 
 def of_levels(statistics: xr.Dataset) -> xr.DataArray:
-    """Harmonics of temperature, (term, depth, latitude, longitude), of `Store.statistics`."""
+    """Harmonics of temperature, (term, depth, latitude, longitude), from `Store.statistics`."""
     first, levels = statistics.attrs["surfaces"], statistics.sizes["depth"]
     inner = statistics.harmonic.isel(channel=slice(first, first + levels))
     return inner.rename(channel="depth").assign_coords(depth=statistics.depth)
@@ -90,7 +91,7 @@ def of_levels(statistics: xr.Dataset) -> xr.DataArray:
 def write(
     fields: xr.Dataset, observations: dict[str, xr.Dataset], harmonic: xr.DataArray, path
 ) -> None:
-    """Freeze an ocean: canonical `fields` with `surface`, and what is seen of them in each case."""
+    """Write the file of an ocean: canonical `fields` with `surface`, and the masks of each case."""
     seen = xr.concat(observations.values(), xr.Variable("case", list(observations)))
     frozen = xr.Dataset(
         {
@@ -108,7 +109,7 @@ def write(
         packing = {"scale_factor": 1e-3} if name == "harmonic" else GLORYS12
         packing = {"dtype": "int16", "_FillValue": -32767, **packing}
         packing = {"dtype": "int8"} if array.dtype == bool else packing
-        # All levels of a date lie in one chunk, where masks and neighbours repeat.
+        # A chunk holds all levels of a date; masks repeat from level to level and compress well.
         chunk = [array.sizes[dim] if dim in GRID else 1 for dim in array.dims]
         smallest = {"zlib": True, "complevel": 9, "shuffle": True, "chunksizes": chunk}
         encoding[name] = packing | smallest
@@ -117,7 +118,7 @@ def write(
 
 
 def read(path) -> Ocean:
-    """An ocean that `write` froze."""
+    """Read an ocean from a file of `write`."""
     frozen = xr.load_dataset(path, engine="netcdf4")
     for mask in ("ocean", "observed", "surface_observed"):
         frozen[mask] = frozen[mask].astype(bool)
@@ -136,12 +137,15 @@ def read(path) -> Ocean:
 
 
 def open_ocean(name: str, folder=sections.SECTIONS) -> Ocean:
-    """A frozen ocean, or a section, by its name.
+    """Open a demo ocean or a section by its name.
 
     Args:
-        folder: where the files of the sections lie.
+        name: one of `OCEANS` or of the sections.
+        folder: folder of the sections' files.
+
     Raises:
-        FileNotFoundError: a file is missing.    ValueError: a hash, or the name, is not known.
+        FileNotFoundError: a file is missing.
+        ValueError: the name is unknown, or a file differs from its hash.
     """
     if name in OCEANS:
         verify(CASES / "SHA256SUMS", CASES, f"{name}.nc")
@@ -153,7 +157,7 @@ def open_ocean(name: str, folder=sections.SECTIONS) -> Ocean:
 
 
 def pooled(each: list[Ocean]) -> Ocean:
-    """Oceans side by side, to be scored as one."""
+    """Oceans side by side, scored as one."""
     return Ocean(
         " + ".join(one.name for one in each),
         sections.pool([one.fields for one in each]),
@@ -166,7 +170,7 @@ def pooled(each: list[Ocean]) -> Ocean:
 
 
 def export(ocean: Ocean, folder) -> list[Path]:
-    """Write what may be seen: `thetao` with fill where nobody measured, `surface`, `ocean`."""
+    """Write the observations: `thetao`, missing where not observed, `surface` and `ocean`."""
     paths = []
     for case, seen in ocean.observations.items():
         path = Path(folder) / f"{ocean.name} {case.replace(' %', '%')}.nc"
@@ -185,8 +189,10 @@ def export(ocean: Ocean, folder) -> list[Path]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("ocean", choices=(*OCEANS, *sections.NAMES))
-    parser.add_argument("folder", type=Path, help="where the files of observations go")
-    parser.add_argument("--sections", type=Path, default=sections.SECTIONS, help="their folder")
+    parser.add_argument("folder", type=Path, help="folder for the files of observations")
+    parser.add_argument(
+        "--sections", type=Path, default=sections.SECTIONS, help="folder of the sections' files"
+    )
     given = parser.parse_args()
     for path in export(open_ocean(given.ocean, given.sections), given.folder):
         print(path)

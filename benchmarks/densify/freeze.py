@@ -1,12 +1,12 @@
-"""Make the frozen cases anew: `python -m benchmarks.densify.freeze`.
+"""Make new frozen cases: `python -m benchmarks.densify.freeze`.
 
-The oceans of three seeds are built as notebook 01 builds them (`data/store/demo`, `demo_2`,
-`demo_3`; those that are there already are used), and the first test months of each are written to
-`cases/`, with the demo's two cases observed. The stations of the sections are drawn where the
-files of the sections lie beside the repository. The hashes of all of it go to `cases/SHA256SUMS`.
+Notebook 01 builds the oceans of three seeds (`data/store/demo`, `demo_2`, `demo_3`) unless they
+exist, and the first test months of each are written to `cases/` with the observations of the demo's
+two cases. The stations of the sections are drawn if the sections' files exist. The hashes of all
+files are written to `cases/SHA256SUMS`.
 
-A chaotic ocean does not repeat from machine to machine: run again elsewhere, this gives other
-cases, and scores that cannot be compared with those published.
+The demo ocean is chaotic, so its trajectory depends on the machine: on another machine this command
+makes other cases, and their scores cannot be compared with those published.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ __all__ = ["DEMO", "demo_store", "freeze_demo", "freeze_stations"]
 
 NOTEBOOK = Path(__file__).resolve().parents[2] / "notebooks" / "01_download.ipynb"
 SEEDS = (1, 2, 3)
-MONTHS = 16  # of 24 test months: what 8 MB hold
+MONTHS = 16  # of 24 test months: they fit into 8 MB
 DEMO = (
     {"name": "50 % blocks", "pattern": "blocks", "observed": 0.5},
     {
@@ -35,14 +35,14 @@ DEMO = (
         "surface": 1.0,
     },
 )
-MASKS = 100  # the first seed of the masks
+MASKS = 100  # first seed of the masks
 
 
 def demo_store(seed: int) -> Store:
-    """The store of the demo ocean of a seed, built by notebook 01 where there is none.
+    """Open the store of the demo ocean of a seed; notebook 01 builds it if it is missing.
 
     Raises:
-        ValueError: a store by that name holds another ocean.
+        ValueError: the store of that name was built from another seed.
     """
     name = "demo" if seed == 1 else f"demo_{seed}"
     place = workspace() / "data" / "store" / name
@@ -56,13 +56,13 @@ def demo_store(seed: int) -> Store:
     store = Store(place)
     if (found := store.description["request"].get("seed")) != seed:
         raise ValueError(
-            f"{place} is of seed {found}, not {seed}; delete it, it is then built anew"
+            f"{place} was built from seed {found}, not {seed}; delete it to build it again"
         )
     return store
 
 
 def freeze_demo(seed: int) -> None:
-    """Write the case file of a demo ocean."""
+    """Write the file of a demo ocean's cases."""
     store = demo_store(seed)
     fields = store.fields("test", range(MONTHS))
     seen = {
@@ -75,7 +75,7 @@ def freeze_demo(seed: int) -> None:
 
 
 def freeze_stations(folder=sections.SECTIONS) -> None:
-    """Draw the stations of every section and month, and keep the hashes of the sections' files."""
+    """Draw the stations of every section and month, and write the hashes of the sections' files."""
     tables = []
     for seed, name in enumerate(sections.NAMES):
         fields = sections.build(folder, name).fields("test")

@@ -1,4 +1,4 @@
-"""Files and their SHA-256: written in the format of `sha256sum`, and verified before any use."""
+"""SHA-256 of files: written in the format of `sha256sum`, and verified before a file is used."""
 
 import hashlib
 from pathlib import Path
@@ -13,33 +13,38 @@ def _sum(path: Path) -> str:
 
 
 def write(path, files: list[Path]) -> None:
-    """Write `sha256sum`'s list of files, by their bare names, sorted."""
+    """Write the list of files in the format of `sha256sum`, sorted by name, without folders."""
     lines = [f"{_sum(file)}  {file.name}\n" for file in sorted(files)]
     with atomic_write(path) as beside:
         beside.write_text("".join(lines))
 
 
 def verify(path, folder, *names: str) -> list[str]:
-    """Names of the files of a list, or the names given, once each has in `folder` its listed hash.
+    """Verify that files in `folder` have their listed hashes, and return their names.
+
+    Args:
+        path: the list.
+        folder: folder of the files.
+        names: files to verify; all files of the list by default.
 
     Raises:
-        FileNotFoundError: the list, or a file, is missing.
-        ValueError: a hash differs, or a name is not listed.
+        FileNotFoundError: the list or a file is missing.
+        ValueError: a hash differs or a name is not listed.
     """
     lines = Path(path).read_text().splitlines()
     sums = dict(reversed(line.split(maxsplit=1)) for line in lines)
     for name in names or sums:
         if name not in sums:
-            raise ValueError(f"{name} is not among {list(sums)} of {path}; freeze the cases anew")
+            raise ValueError(f"{name} is not among {list(sums)} of {path}; freeze the cases again")
         file = Path(folder) / name
         if not file.is_file():
             raise FileNotFoundError(
-                f"{file} is missing, {Path(path).name} lists it; restore it (git checkout), or, of "
-                "a section, put the file there or name its folder"
+                f"{file} is missing, but {Path(path).name} lists it; restore it (git checkout) "
+                "or, for a section, put the file there or give its folder"
             )
         if (found := _sum(file)) != sums[name]:
             raise ValueError(
-                f"{file} has the hash {found[:12]}…, the benchmark's is {sums[name][:12]}…: scores "
-                "could not be compared; restore the file (git checkout)"
+                f"{file} has the hash {found[:12]}…, the benchmark's is {sums[name][:12]}…, so "
+                "scores cannot be compared; restore the file (git checkout)"
             )
     return list(names or sums)

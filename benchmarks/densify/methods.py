@@ -1,12 +1,11 @@
-"""All our methods on all cases: `python -m benchmarks.densify.methods [OCEAN …]`.
+"""Run our methods on all cases: `python -m benchmarks.densify.methods [OCEAN …]`.
 
-The classical methods are tuned on validation months of the ocean's own store (`tuning.fit`), which
-anyone builds from its seed: a trajectory of its own, the same statistics. The network is that of
-`outputs/demo`, trained on demo_1 alone; on the other demo oceans it keeps its weights, and takes
-climatology, standard deviation and background from their stores, tuned on validation months. What
-each method makes of an ocean goes to `outputs/benchmark/OCEAN/METHOD.nc`, is left alone where it is
-there already, and is scored at the end; scores and table are written to `benchmarks/results` and
-the README.
+The classical methods are tuned on the validation months of the ocean's own store (`tune_methods`).
+Anyone can build that store from its seed: another trajectory with the same statistics. The network
+is that of `outputs/demo`, trained on demo_1 alone; on the other demo oceans its weights are kept,
+while climatology, standard deviation and background come from their stores. Each reconstruction is
+written to `outputs/benchmark/OCEAN/METHOD.nc` unless the file exists. At the end all files are
+scored, and scores and tables are written to `benchmarks/results` and the README.
 """
 
 import argparse
@@ -35,7 +34,7 @@ MEMBERS, STEPS = 16, 8
 def classical(
     store: Store, cases: dict[str, tuple[dict, xr.Dataset]], show=print
 ) -> dict[str, xr.Dataset]:
-    """{method: mean and error (case, time, depth, …)} of every method of `tuning.fit`.
+    """Tune and apply every method of `tune_methods`: {method: mean and error (case, time, …)}.
 
     Args:
         cases: {case: (specification, observations)}.
@@ -54,10 +53,13 @@ def _by_case(each: dict[str, xr.Dataset]) -> xr.Dataset:
 def moved(
     model: Densifier, store: Store, specifications: list[dict], evaluations: int = 60
 ) -> Densifier:
-    """The same networks on another ocean: with its climatology, deviation and background.
+    """The same networks with the climatology, the deviation and the background of another ocean.
 
     Args:
-        specifications: for which the background is tuned, on the ocean's validation months.
+        model: trained on its own ocean.
+        store: of the other ocean.
+        specifications: patterns for which the background is tuned on the validation months.
+        evaluations: of each search for the scales of the background.
     """
     elsewhere = Densifier(
         store.statistics(),
@@ -73,10 +75,12 @@ def moved(
 def network(
     model: Densifier, observations: dict[str, xr.Dataset], factors: xr.Dataset
 ) -> dict[str, xr.Dataset]:
-    """{method: (case, time, …)}: the ensemble, the means that it starts from, calibrated members.
+    """{method: (case, time, …)}: ensemble, background, regression and calibrated ensemble.
 
     Args:
-        factors: of `calibration.fit_cases`, on validation months of the model's own ocean.
+        model: the network.
+        observations: {case: observations}.
+        factors: from `fit_calibration_by_case`, on validation months of the model's own ocean.
     """
     found: dict[str, dict[str, xr.Dataset]] = {}
     for case, seen in observations.items():
@@ -96,13 +100,13 @@ def network(
 
 
 def _keep(ocean: str, made: dict[str, xr.Dataset]) -> None:
-    # In this order: the last file says that all are there.
+    # The order matters: the last file marks all of them as complete.
     for name, each in made.items():
         reconstruction_file.write_reconstruction(each, results.file(ocean, name))
 
 
 def run(name: str) -> None:
-    """Whatever is missing of one ocean's methods."""
+    """Compute the missing reconstructions of one ocean."""
     if name in OCEANS:
         store, seen = freeze.demo_store(int(name[-1])), open_ocean(name).observations
         cases = {each["name"]: (each, seen[each["name"]]) for each in freeze.DEMO}
@@ -124,9 +128,9 @@ def run(name: str) -> None:
         return
     demo = workspace() / "outputs" / "demo"
     if not (demo / "reconstruction.nc").exists():
-        print(f"{name}: no network in {demo}; make demo trains it")
+        print(f"{name}: no network in {demo}; train it with `make demo`")
         return
-    print(f"{name}: drawing from the network")
+    print(f"{name}: reconstructing with the network")
     model = Densifier.load(demo / "checkpoint.pt")
     if name != OCEANS[0]:
         model = moved(model, store, specifications)
@@ -138,7 +142,9 @@ def run(name: str) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     known = [*OCEANS, *(sections.NAMES if sections.SECTIONS.is_dir() else ())]
-    parser.add_argument("oceans", nargs="*", metavar="OCEAN", help=f"of {known}; all by default")
+    parser.add_argument(
+        "oceans", nargs="*", metavar="OCEAN", help=f"one of {known}; all by default"
+    )
     for name in parser.parse_args().oceans or known:
         run(name)
     results.publish()

@@ -1,9 +1,9 @@
-"""A network for a section: trained on its own months, one row of stations wide.
+"""A network for a section, trained on the section's own months; a field is one row of stations.
 
-A section's 237 training months are few, so the network is small; its make is that of the demo's:
-background, regression in units of the background's error, diffusion of what is left. Budget and
-width are those of the first trial. Every draw of stations is as frozen ones are:
-three single columns, with and without the surface.
+A section has only 237 training months, so the network is small. Its stages are those of the demo:
+background, regression in units of the background's error, diffusion of the residual. Width and
+number of steps were not tuned. Training draws stations as the frozen cases do: three single
+columns, with and without the surface.
 """
 
 from pathlib import Path
@@ -29,7 +29,7 @@ STEPS = {"regression": 600, "diffusion": 600}
 
 
 def trained(store: Store, specifications: list[dict], folder: Path, seed: int = 0) -> Densifier:
-    """The network of a section; finished, it is kept in `folder`, and so are its checkpoints."""
+    """The trained network of a section; network and checkpoints are kept in `folder`."""
     file = folder / "checkpoint.pt"
     if file.exists():
         return Densifier.load(file)
@@ -66,7 +66,7 @@ def trained(store: Store, specifications: list[dict], folder: Path, seed: int = 
 
 
 def fitted(model: Densifier, store: Store, specifications: list[dict], **choices) -> xr.Dataset:
-    """How the spread is calibrated, by case and depth, from all validation months."""
+    """Calibration factors of the spread, by case and depth, from all validation months."""
     fields = store.fields("validation")
     trials = {each["name"]: observe(fields, each, 7 + k) for k, each in enumerate(specifications)}
     drawn = {name: reconstruct(model, seen, **choices) for name, seen in trials.items()}

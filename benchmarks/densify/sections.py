@@ -1,10 +1,10 @@
-"""The sections track: GLORYS12 along three hydrographic sections, three stations of each seen.
+"""The sections track: GLORYS12 along three hydrographic sections, with three stations observed.
 
-A section is a field of one row, W stations (H = 1). Training 1993 to September 2012, validation
-2013 to September 2015, test 2016–2019. Of every test month three wet stations are observed, all
-their levels, exactly, with and without the surface temperature of all stations. The stations are
-frozen in `cases/stations.csv`, the files of the sections by their hashes in
-`cases/sections.sha256`; the files themselves lie beside the repository, or nowhere.
+A section is a field with one row of W stations (H = 1). Training is 1993 to September 2012,
+validation 2013 to September 2015, test 2016–2019. In every test month three wet stations are
+observed exactly at all levels, with or without the surface temperature of all stations. The
+stations are frozen in `cases/stations.csv`, the files of the sections by their hashes in
+`cases/sections.sha256`; the files themselves are not part of the repository.
 """
 
 from pathlib import Path
@@ -35,19 +35,19 @@ __all__ = [
 CASES = Path(__file__).resolve().parent / "cases"
 SECTIONS = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "glorys12_sections"
 NAMES = ("Bonavista", "SealIsland", "WhiteBay")
-SEEN = 3  # stations a date
-BELOW = 190.0  # m; only 3–5 stations of a section are wet at most depths below
+SEEN = 3  # observed stations per date
+BELOW = 190.0  # m; at most depths below, only 3–5 stations of a section are wet
 MONTHS = {"validation": 33, "test": 48, "gap": 3}
 CREDIT = "Generated using E.U. Copernicus Marine Service Information; Mercator Ocean International"
 
 
 def section_file(folder, name: str) -> Path:
-    """The file of a section as delivered."""
+    """The file of a section."""
     return Path(folder) / f"{name}_glorys12_monthly_1993-2019.nc"
 
 
 def build(folder, name: str) -> Store:
-    """The store of a section under data/store, on the levels that hold water."""
+    """Build or open the store of a section in data/store, on the levels with water."""
     path = section_file(folder, name)
     place = workspace() / "data" / "store" / f"section_{name}"
     request = {"section": name, **MONTHS}
@@ -65,14 +65,14 @@ def build(folder, name: str) -> Store:
 
 
 def draw_stations(ocean: xr.DataArray, dates: int, seed: int) -> np.ndarray:
-    """Indices (dates, 3) of wet stations, ascending, drawn anew for every date."""
+    """Ascending indices (dates, 3) of wet stations, drawn independently for every date."""
     draw = np.random.default_rng(seed)
     wet = np.flatnonzero(ocean.any(("depth", "latitude")).values)
     return np.stack([np.sort(draw.choice(wet, SEEN, replace=False)) for _ in range(dates)])
 
 
 def observe(fields: xr.Dataset, stations: np.ndarray, surface: bool) -> xr.Dataset:
-    """Whole columns at the stations (T, 3) of each date, as `dataset.observe` gives them."""
+    """Observe whole columns at the stations (T, 3) of each date, in the form of `batch.observe`."""
     seen = np.zeros((fields.sizes["time"], 1, 1, fields.sizes["longitude"]), bool)
     np.put_along_axis(seen[:, 0, 0], stations, True, 1)
     observed = fields.temperature.copy(data=seen & fields.ocean.values).drop_attrs()
@@ -91,15 +91,14 @@ def observe(fields: xr.Dataset, stations: np.ndarray, surface: bool) -> xr.Datas
 
 
 def open_section(name: str, folder=SECTIONS) -> tuple[Store, dict[str, tuple[dict, xr.Dataset]]]:
-    """A section's store, and {case: (specification, observations)}.
+    """Open a section: its store and {case: (specification, observations)}.
 
-    A specification, in the words of `masks.check`, is what methods are tuned for on validation
-    months: as many single columns at random.
+    The specification (`check_patterns`) is the pattern that methods are tuned for on validation
+    months: the same number of single columns, at random.
 
     Raises:
-        FileNotFoundError: the files of the sections do not lie in `folder`.
-        ValueError: they, or the frozen stations, are not those of the benchmark, or the name is
-            not that of a section.
+        FileNotFoundError: the files of the sections are not in `folder`.
+        ValueError: the name is unknown, or a file or the stations differ from their hashes.
     """
     if name not in NAMES:
         raise ValueError(f"section {name!r} is not known; choose one of {NAMES}")
@@ -118,14 +117,14 @@ def open_section(name: str, folder=SECTIONS) -> tuple[Store, dict[str, tuple[dic
 
 
 def sections(folder=SECTIONS) -> list[tuple[str, Store, dict[str, tuple[dict, xr.Dataset]]]]:
-    """Name, store and cases (see `open_section`) of every section."""
+    """Name, store and cases of every section; see `open_section`."""
     return [(name, *open_section(name, folder)) for name in NAMES]
 
 
 def pool(each: list[xr.Dataset]) -> xr.Dataset:
-    """Regions that share their dates side by side, land between them, on all levels of any.
+    """Regions with the same dates side by side, separated by land, on the union of their levels.
 
-    Longitudes become the number of the column, since those of the regions overlap.
+    The longitude becomes the number of the column, because the regions' longitudes overlap.
     """
     depth = np.unique(np.concatenate([one.depth.values for one in each]))
     latitude = np.mean([one.latitude.values for one in each], 0)
