@@ -1,16 +1,16 @@
-"""Gridded observations, gaps and all, on the levels of a model.
+"""Gridded observations, with gaps, on the levels of a model.
 
-A file of observations is any gridded temperature that `recognition` understands, with fill where
-nobody measured. Beside the temperature it may hold, on the same grid,
+A file of observations is any gridded temperature that `fields.recognition` understands, with fill
+where nothing was measured. On the same grid it may hold
 
-    error     standard deviation of each value, °C; 0, exact, where there is none; of a further
-              variable with its name in front, such as salinity_error
-    surface   temperature seen from above, °C (time, latitude, longitude)
-    ocean     sea water at that depth; where there is none, the model's own ocean serves
+    error     standard deviation of each value, °C; 0 (exact) if absent; for a further variable
+              with its name in front, such as salinity_error
+    surface   temperature of the surface, °C (time, latitude, longitude)
+    ocean     where there is sea water at that depth; if absent, the model's own ocean is used
 
-`open_observations` hands back what `dataset.observe` does, lazily: `value`, `observed`, `error`
+`open_observations` returns, lazily, what `batch.observe` does: `value`, `observed`, `error`
 (time, depth, latitude, longitude), `ocean`, and `surface`, `surface_observed`. What a model cannot
-use is refused, with the remedy, or left out and counted in `attrs["notes"]`.
+use is refused with the remedy, or left out and counted in `attrs["notes"]`.
 """
 
 from collections.abc import Iterator
@@ -18,175 +18,176 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from ocean_lib.fields.canonical import check_values
-from ocean_lib.fields.conventions import DIMS, named
+from ocean_lib.fields.conventions import DIMS, POTENTIAL, SURFACE, named
 from ocean_lib.fields.files import find_files, open_file
 from ocean_lib.fields.recognition import arrange, canonical_names
 from ocean_lib.fields.seawater import to_potential
+from ocean_lib.fields.survey import check_values
+from ocean_lib.observations.gridding import temperature_channels
 
-__all__ = ["read_in_bands", "count_observations", "open_observations"]
+__all__ = ["count_observations", "open_observations", "read_in_bands"]
 
 
-LEVEL = 0.05  # of the depth: levels closer than this, or than 0.5 m, are one
-ON_LAND = 0.1  # share of the observations that a coast may put on land
-BLOCK = 128  # rows looked at together
-TOGETHER = {
-    "data_vars": "minimal",
-    "coords": "minimal",
-    "compat": "override",
-    "join": "exact",
-    "combine_attrs": "override",
-}
+LEVEL_TOLERANCE = 0.05  # of the depth: levels closer than this, or than 0.5 m, are the same
+MAX_ON_LAND = 0.1  # share of the observations that may lie on land, along coasts
+BAND = 128  # rows read at a time
 
 
 def open_observations(paths, statistics: xr.Dataset) -> xr.Dataset:
-    """Observations of files on the levels of a model's `statistics`, on their own rows and columns.
+    """Open observations on the levels of a model, on their own rows and columns.
+
+    Args:
+        paths: a file, folder, glob or list of them.
+        statistics: of the model.
+
+    Returns:
+        The dataset described in this module's docstring, lazy, sorted by time.
 
     Raises:
-        FileNotFoundError: nothing lies there.
+        FileNotFoundError: there is no such file.
         ValueError: a file is unreadable or holds no gridded temperature, another kind of
-            temperature than the model's, no level that the model has, or dates twice.
+            temperature than the model's, no level of the model, or a date twice.
     """
     pieces = []
     for path in find_files(paths):
         dataset = open_file(path)
         try:
-            pieces.append(_arranged(dataset, statistics))
+            pieces.append(_on_model_levels(dataset, statistics))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
+    options = {"data_vars": "minimal", "coords": "minimal", "compat": "override"}
     try:
-        given = xr.concat(pieces, "time", **TOGETHER).sortby("time")
+        observations = xr.concat(
+            pieces, "time", join="exact", combine_attrs="override", **options
+        ).sortby("time")
     except ValueError as error:
-        raise ValueError(f"the files of {paths} lie on different grids; give them apart") from error
-    times = given.time.values
-    if (times[1:] == times[:-1]).any():
         raise ValueError(
-            f"date {times[1:][times[1:] == times[:-1]][0]} stands there twice, limit 1 field a "
-            "date; merge the two, or leave one out"
+            f"the files of {paths} lie on different grids; give them one at a time"
+        ) from error
+    times = observations.time.values
+    if (repeated := times[1:] == times[:-1]).any():
+        raise ValueError(
+            f"date {times[1:][repeated][0]} occurs twice, limit 1 field per date; merge the two, "
+            "or leave one out"
         )
-    return given
+    return observations
 
 
-def _arranged(dataset: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
-    """One file: everything observed at the model's levels, lazily."""
-    beside = [name for name in ("error", "surface", "ocean", "observed") if name in dataset]
+def _on_model_levels(dataset: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+    """The observations of one file at the model's levels, lazy."""
     names = canonical_names(str(name) for name in dataset.data_vars)
-    variables = ["temperature"]
-    variables += [name for name in statistics.attrs["variables"][1:] if name in names]
+    further = [name for name in statistics.attrs["variables"][1:] if name in names]
+    variables = ["temperature", *further]
     errors = {v: named(v, "error") for v in variables if named(v, "error") in dataset}
-    for name in (*beside, *errors.values()):
-        # As a copy of the temperature's attributes, these would make it a second temperature.
-        dataset[name].attrs.pop("standard_name", None)
-    given = to_potential(arrange(dataset, [*variables[1:], *errors.values()]))
-    kind, expected = given.temperature.attrs["standard_name"], statistics.attrs["standard_name"]
+    for name in ("error", "surface", "ocean", "observed", *errors.values()):
+        if name in dataset:  # attributes copied from the temperature would make it a second one
+            dataset[name].attrs.pop("standard_name", None)
+    fields = to_potential(arrange(dataset, [*further, *errors.values()]))
+    kind, expected = fields.temperature.attrs["standard_name"], statistics.attrs["standard_name"]
     if kind != expected:
         raise ValueError(
             f"it holds {kind}, the model was trained on {expected}; convert it, or add the "
             "salinity from which it can be converted"
         )
-    given, notes = _levels(_turned(given, statistics), statistics)
-    result = xr.Dataset(attrs={"notes": notes})
-    empty = given.temperature.where(False)
+    fields, notes = _select_levels(_same_turn(fields, statistics), statistics)
+    observations = xr.Dataset(attrs={"notes": notes})
+    empty = fields.temperature.where(False)
     for variable in statistics.attrs["variables"]:
-        value = given[variable] if variable in variables else empty
-        result[named(variable, "value")] = value.drop_attrs()
-        result[named(variable, "observed")] = value.notnull()
-        error = given[errors[variable]] if variable in errors else xr.zeros_like(value)
-        result[named(variable, "error")] = error.drop_attrs()
+        value = fields[variable] if variable in variables else empty
+        observations[named(variable, "value")] = value.drop_attrs()
+        observations[named(variable, "observed")] = value.notnull()
+        error = fields[errors[variable]] if variable in errors else xr.zeros_like(value)
+        observations[named(variable, "error")] = error.drop_attrs()
     if statistics.attrs["surfaces"] and "surface" in dataset:
-        surface = _turned(_alone(dataset, "surface"), statistics).temperature
-        result["surface"] = surface.isel(depth=0, drop=True)
-        result["surface_observed"] = result.surface.notnull()
-    result["ocean"] = _ocean(dataset, statistics, result)
-    return result
+        surface = arrange(dataset, temperature=("surface", SURFACE))
+        surface = _same_turn(surface, statistics).temperature
+        observations["surface"] = surface.isel(depth=0, drop=True)
+        observations["surface_observed"] = observations.surface.notnull()
+    observations["ocean"] = _ocean(dataset, statistics, observations)
+    return observations
 
 
-def _ocean(dataset: xr.Dataset, statistics: xr.Dataset, given: xr.Dataset) -> xr.DataArray:
-    """The file's own ocean or, where it holds none, the model's at the nearest cells."""
+def _ocean(dataset: xr.Dataset, statistics: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
+    """The file's own ocean or, if it has none, the model's at the nearest cells."""
     if "ocean" in dataset:
-        ocean, _ = _levels(_turned(_alone(dataset, "ocean"), statistics), statistics)
+        dataset = dataset.assign(ocean=dataset.ocean.astype("float32").drop_attrs())
+        ocean = _same_turn(arrange(dataset, temperature=("ocean", POTENTIAL)), statistics)
+        ocean, _ = _select_levels(ocean, statistics)
         return ocean.temperature.isel(time=0, drop=True) > 0.5
-    places = {name: given[name] for name in DIMS[2:]}
-    wet = statistics.wet.isel(channel=slice(statistics.attrs["surfaces"], None))
-    wet = wet.isel(channel=slice(0, statistics.sizes["depth"])).rename(channel="depth")
-    return wet.sel(places, method="nearest").assign_coords(places)
+    cells = {name: grid[name] for name in DIMS[2:]}
+    ocean = statistics.wet.isel(channel=temperature_channels(statistics)).rename(channel="depth")
+    return ocean.sel(cells, method="nearest").assign_coords(cells)
 
 
-def _alone(dataset: xr.Dataset, name: str) -> xr.Dataset:
-    """`surface` or `ocean`, arranged as a temperature is, so that it lies as the others do."""
-    alias = "sst" if name == "surface" else "thetao"
-    others = [key for key, v in dataset.data_vars.items() if v.ndim > 2 and key != name]
-    alone = dataset.drop_vars(others).rename({name: alias})
-    if name == "ocean":
-        alone[alias] = alone[alias].astype("float32").drop_attrs()
-    return arrange(alone)
+def _same_turn(fields: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+    """The fields with longitudes in the same turn of the globe as the model's."""
+    centre, own = (float(x.longitude.values[[0, -1]].mean()) for x in (statistics, fields))
+    return fields.assign_coords(longitude=fields.longitude + 360 * np.round((centre - own) / 360))
 
 
-def _turned(fields: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
-    """Longitudes in the turn of the globe in which the model's lie."""
-    middle = [float(place.longitude.values[[0, -1]].mean()) for place in (statistics, fields)]
-    turns = np.round((middle[0] - middle[1]) / 360)
-    return fields.assign_coords(longitude=fields.longitude + 360 * turns)
-
-
-def _levels(fields: xr.Dataset, statistics: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
-    """The fields on the model's levels, NaN at those they lack; what is left out, in words."""
-    have, want = fields.depth.values, statistics.depth.values
-    tolerance = np.maximum(0.5, LEVEL * want)
-    same = np.abs(have[:, None] - want) <= tolerance
+def _select_levels(fields: xr.Dataset, statistics: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
+    """The fields on the model's levels, NaN at those they lack; and notes on what is left out."""
+    levels, wanted = fields.depth.values, statistics.depth.values
+    tolerance = np.maximum(0.5, LEVEL_TOLERANCE * wanted)
+    same = np.abs(levels[:, None] - wanted) <= tolerance
     if not same.any():
         raise ValueError(
-            f"none of its levels, {np.round(have, 1).tolist()} m, is one of the model's, "
-            f"{np.round(want, 1).tolist()} m; interpolate the profiles to these"
+            f"none of its levels, {np.round(levels, 1).tolist()} m, is one of the model's, "
+            f"{np.round(wanted, 1).tolist()} m; interpolate the profiles to these"
         )
-    placed = fields.reindex(depth=want, method="nearest", tolerance=tolerance)
-    apart = [f"{depth:.0f}" for depth in have[~same.any(1)]]
-    missed = [f"{depth:.0f}" for depth in want[~same.any(0)]]
-    notes = []
-    if apart:
-        notes.append(f"depth: the model has no level at {', '.join(apart)} m; they are left out")
-    if missed:
-        notes.append(f"depth: nothing is observed at the model's {', '.join(missed)} m")
-    return placed.assign_coords(depth=statistics.depth), notes
+    fields = fields.reindex(depth=wanted, method="nearest", tolerance=tolerance)
+    extra = ", ".join(f"{depth:.0f}" for depth in levels[~same.any(1)])
+    missing = ", ".join(f"{depth:.0f}" for depth in wanted[~same.any(0)])
+    notes = [f"depth: the model has no level at {extra} m; they are left out"] if extra else []
+    if missing:
+        notes.append(f"depth: nothing is observed at the model's {missing} m")
+    return fields.assign_coords(depth=statistics.depth), notes
 
 
 def read_in_bands(observations: xr.Dataset) -> Iterator[xr.Dataset]:
-    """Every date in blocks of rows, in memory, one after the other: bounded whatever the domain."""
-    for month in range(observations.sizes["time"]):
-        for top in range(0, observations.sizes["latitude"], BLOCK):
-            yield observations.isel(time=[month], latitude=slice(top, top + BLOCK)).load()
+    """Read every date in bands of `BAND` rows, so that memory is bounded for any domain."""
+    for date in range(observations.sizes["time"]):
+        for top in range(0, observations.sizes["latitude"], BAND):
+            yield observations.isel(time=[date], latitude=slice(top, top + BAND)).load()
 
 
 def count_observations(observations: xr.Dataset) -> tuple[xr.Dataset, int]:
-    """The observations without those on land, and how many values of temperature there are.
+    """Check the observations, leave out those on land, and count the rest.
+
+    Args:
+        observations: of `open_observations`.
+
+    Returns:
+        The observations in the ocean, and the number of observed temperatures.
 
     Raises:
-        ValueError: there is none, too many lie on land, values cannot be °C, or an error is no
+        ValueError: there is none, too many lie on land, values cannot be °C, or an error is not a
             standard deviation.
     """
     total = land = 0
     low, high = np.inf, -np.inf
-    for part in read_in_bands(observations):
-        seen = part.observed.values
-        value, error = part.value.values[seen], part.error.values[seen]
+    for band in read_in_bands(observations):
+        observed = band.observed.values
+        value, error = band.value.values[observed], band.error.values[observed]
         total += len(value)
-        land += int((seen & ~part.ocean.values).sum())
+        land += int((observed & ~band.ocean.values).sum())
         low, high = min(low, value.min(initial=np.inf)), max(high, value.max(initial=-np.inf))
-        bad = error[~(np.isfinite(error) & (error >= 0))]
-        if len(bad):
-            raise ValueError(f"an error of {bad[0]:g} °C is none; give standard deviations >= 0")
+        if len(bad := error[~(np.isfinite(error) & (error >= 0))]):
+            raise ValueError(
+                f"an error of {bad[0]:g} °C is impossible; give standard deviations >= 0"
+            )
     if not total:
         raise ValueError("0 values are observed, needs 1; all is fill, or at levels left out")
     check_values({"temperature": (float(low), float(high))})
-    if land > ON_LAND * total:
+    if land > MAX_ON_LAND * total:
         raise ValueError(
-            f"{land} of {total} observations lie on land, limit {ON_LAND:.0%}; check latitude and "
-            "longitude, or give the file an ocean mask by the name of `ocean`"
+            f"{land} of {total} observations lie on land, limit {MAX_ON_LAND:.0%}; check latitude "
+            "and longitude, or add an ocean mask named `ocean` to the file"
         )
     if land:
         note = f"{land} of {total} observations lie on land and are left out"
         observations = observations.assign_attrs(notes=[*observations.attrs["notes"], note])
-    for name in [name for name in observations if str(name).endswith("observed")]:
-        if name != "surface_observed":
+    for name in map(str, list(observations)):
+        if name.endswith("observed") and name != "surface_observed":
             observations[name] = observations[name] & observations.ocean
     return observations, total - land

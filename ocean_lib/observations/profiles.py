@@ -1,6 +1,6 @@
 """Profiles from any file that holds them, on the levels of a field.
 
-Files of Argo's data centres (`argo`), and tables (CSV or Parquet) with one row per value and columns
+Files of Argo's data centres (`argo`), and tables (CSV or Parquet) with a row per value and columns
 
     time  latitude  longitude  depth (m) or pressure (dbar)  temperature (in situ, °C)
     salinity, error (°C), platform: optional

@@ -77,7 +77,7 @@ def test_many_files_are_one_and_a_date_twice_is_refused(small_store, seen, tmp_p
     given = open_observations(tmp_path, small_store.statistics())
     np.testing.assert_array_equal(given.time, seen.time)
     file(seen.isel(time=[0]), tmp_path / "again.nc")
-    with pytest.raises(ValueError, match="stands there twice, limit 1.*merge"):
+    with pytest.raises(ValueError, match="occurs twice, limit 1.*merge"):
         open_observations(tmp_path, small_store.statistics())
 
 
@@ -120,7 +120,7 @@ def test_an_impossible_error_and_another_kind_of_temperature_are_refused(
 ):
     for bad in (-0.1, np.inf):
         path = file(seen, tmp_path / "a.nc", error=(seen.value * 0 + bad).drop_attrs())
-        with pytest.raises(ValueError, match="error of .* none; give standard deviations"):
+        with pytest.raises(ValueError, match="error of .* impossible; give standard deviations"):
             count_observations(open_observations(path, small_store.statistics()))
     seen = seen.copy()
     seen["value"] = seen.value.assign_attrs(standard_name="sea_water_temperature")

@@ -195,11 +195,12 @@ def test_profiles_are_clustered_as_drifting_floats_are(seeded, device):
         assert nearest(points) < 0.75 * np.mean(uniform)
 
 
-def test_floats_gather_where_currents_bring_them(seeded, device):
+def test_floats_gather_where_currents_bring_them(seeded, device, monkeypatch):
     """Counts of lone profiles in boxes vary more than those of independent places would."""
     ocean = torch.ones(20, 1, 90, 96, dtype=torch.bool, device=device)
-    choices = {"ocean": ocean, "depth": torch.tensor([10.0]), "cycle": 1}
-    columns = patterns.profiles(20, (90, 96), 0.02, seeded(), **choices)[:, 0].float()
+    monkeypatch.setattr(patterns, "CYCLE", 1)
+    grid = {"ocean": ocean, "depth": torch.tensor([10.0])}
+    columns = patterns.profiles(20, (90, 96), 0.02, seeded(), **grid)[:, 0].float()
     counts = columns.view(20, 3, 30, 3, 32).sum((2, 4)).flatten(1)
     dispersion = counts.var(1) / counts.mean(1)  # 1 of independent places
     assert float(dispersion.mean()) > 3
