@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
-import xarray as xr
+from xarray import Dataset
 
 from ocean_lib.core.geometry import wrap_longitude
 
@@ -20,7 +20,7 @@ __all__ = [
 ]
 
 
-def calibrated_suffix(reconstruction: xr.Dataset) -> str:
+def calibrated_suffix(reconstruction: Dataset) -> str:
     """`, calibrated` where `calibrate_reconstruction` was applied, else an empty string."""
     return ", calibrated" if reconstruction.attrs.get("calibrated") else ""
 
@@ -59,12 +59,12 @@ def place_label(longitude: float, latitude: float) -> str:
     return " ".join(degrees_label(round(float(value), 1), along) for value, along in places)
 
 
-def case_title(selected: xr.Dataset, *details: str) -> str:
+def case_title(selected: Dataset, *details: str) -> str:
     """Case, month and further details of one case and date of a reconstruction."""
     return ", ".join([str(selected["case"].item()), month_label(selected["time"]), *details])
 
 
-def nearest_levels(dataset: xr.Dataset, depths: Iterable[float]) -> list[float]:
+def nearest_levels(dataset: Dataset, depths: Iterable[float]) -> list[float]:
     """The levels (m) nearest to `depths` (m), in their order and each once."""
     levels = dataset["depth"].sel(depth=list(depths), method="nearest").values
     return list(dict.fromkeys(levels.tolist()))

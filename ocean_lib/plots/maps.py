@@ -10,10 +10,10 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
+from xarray import DataArray, Dataset
 
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.fields.reconstruction_file import select
@@ -39,13 +39,13 @@ FRAME, LAST_FRAME = 350, 2500  # duration in the animation, ms
 
 @mpl.rc_context(STYLE)
 def field_map(
-    field: xr.DataArray,
+    field: DataArray,
     *,
     axes=None,
     kind: str = "temperature",
     limits: Limits | None = None,
-    title: str | None = None,
-    ocean: xr.DataArray | None = None,
+    title: str = "",
+    ocean: DataArray | None = None,
     observations: tuple | None = None,
 ) -> Figure:
     """One field with its colour bar.
@@ -65,7 +65,7 @@ def field_map(
     figure, grid = map_panels(field, 1, 1, extra=0.4, width=5.0, axes=axes)
     limits = limits or robust_limits(field, kind=kind)
     mesh = paint(grid[0, 0], field, kind=kind, limits=limits, ocean=ocean, title=title)
-    colour_bar(figure, mesh, grid[0, 0], style.unit_label(field, kind))
+    colour_bar(mesh, grid[0, 0], style.unit_label(field, kind))
     if observations is not None:
         painting.dots(grid[0, 0], *observations)
     return figure
@@ -73,11 +73,11 @@ def field_map(
 
 @mpl.rc_context(STYLE)
 def small_multiples(
-    panels: list[tuple[str, xr.DataArray, str]],
+    panels: list[tuple[str, DataArray, str]],
     *,
     columns: int | None = None,
-    title: str | None = None,
-    ocean: xr.DataArray | None = None,
+    title: str = "",
+    ocean: DataArray | None = None,
     limits: dict[str, Limits] | None = None,
     axes=None,
 ) -> Figure:
@@ -112,21 +112,16 @@ def small_multiples(
         label = style.unit_label(fields[0], kind)
         if rows == 1:
             size = {"aspect": 18 * len(alike), "shrink": 0.9}
-            colour_bar(figure, mesh, [grid.flat[i] for i in alike], label, "bottom", **size)
+            colour_bar(mesh, [grid.flat[i] for i in alike], label, "bottom", **size)
         else:
-            colour_bar(figure, mesh, list(grid.flat[: len(panels)]), label, aspect=30)
+            colour_bar(mesh, list(grid.flat[: len(panels)]), label, aspect=30)
     figure_title(figure, axes, title)
     return figure
 
 
 @mpl.rc_context(STYLE)
 def occlusion(
-    field: xr.DataArray,
-    observed: xr.DataArray,
-    ocean: xr.DataArray,
-    *,
-    title: str | None = None,
-    axes=None,
+    field: DataArray, observed: DataArray, ocean: DataArray, *, title: str = "", axes=None
 ) -> Figure:
     """An observation pattern in four maps: observed values, field, observed mask, ocean mask.
 
@@ -143,7 +138,7 @@ def occlusion(
     top: dict[str, Any] = {"limits": robust_limits(water), "bottom": False}
     paint_observed(grid[0, 0], field, observed, ocean, title="Observed values", **top)
     mesh = paint(grid[0, 1], water, kind="temperature", title="Field", left=False, **top)
-    colour_bar(figure, mesh, list(grid[0]), style.unit_label(field, "temperature"))
+    colour_bar(mesh, list(grid[0]), style.unit_label(field, "temperature"))
     share = 100 * (float(seen.sum()) / max(int(ocean.sum()), 1))
     words = f"Observed mask ({share:.3g} %)"
     painting.paint_mask(grid[1, 0], seen, ocean, style.OBSERVED, title=words)
@@ -157,11 +152,11 @@ def occlusion(
 
 @mpl.rc_context(STYLE)
 def observing_month(
-    field: xr.DataArray,
-    columns: xr.DataArray,
+    field: DataArray,
+    columns: DataArray,
     *,
-    surface_observed: xr.DataArray | None = None,
-    title: str | None = None,
+    surface_observed: DataArray | None = None,
+    title: str = "",
     axes=None,
 ) -> Figure:
     """One month as the observing system samples it: the surface, with profiles on top.
@@ -178,7 +173,7 @@ def observing_month(
     figure, grid = map_panels(field, 1, 1, extra=0.6, width=5.0, axes=axes)
     limits, panel = robust_limits(field), grid[0, 0]
     mesh = paint(panel, seen, kind="temperature", limits=limits, ocean=ocean, title=title)
-    colour_bar(figure, mesh, panel, style.unit_label(field, "temperature"))
+    colour_bar(mesh, panel, style.unit_label(field, "temperature"))
     longitude, latitude = painting.cell_positions(columns.astype(bool) & ocean)
     entries: dict[str, Any] = {}
     entries[f"{longitude.size} profiles"] = painting.dots(panel, longitude, latitude, s=14)
@@ -190,12 +185,7 @@ def observing_month(
 
 @mpl.rc_context(STYLE)
 def reconstruction_maps(
-    reconstruction: xr.Dataset,
-    *,
-    case: str | None = None,
-    time=None,
-    depths=(0, 100, 500),
-    axes=None,
+    reconstruction: Dataset, *, case: str | None = None, time=None, depths=(0, 100, 500), axes=None
 ) -> Figure:
     """Observations, truth, ensemble mean, error (mean - truth) and spread, a row a depth.
 
@@ -222,12 +212,12 @@ def reconstruction_maps(
         for panel, field in zip(row[1:3], (truth, mean), strict=True):
             mesh = paint(panel, field, kind="temperature", limits=limits, left=False, bottom=bottom)
         label = style.unit_label(truth, "temperature")
-        colour_bar(figure, mesh, list(row[:3]), label, "bottom", aspect=50)
+        colour_bar(mesh, list(row[:3]), label, "bottom", aspect=50)
         errors = (mean - truth, "difference"), (spread, "spread")
         for panel, (field, kind) in zip(row[3:], errors, strict=True):
             limits = robust_limits(field, kind=kind)
             mesh = paint(panel, field, kind=kind, limits=limits, left=False, bottom=bottom)
-            colour_bar(figure, mesh, panel, "°C", "bottom", aspect=16)
+            colour_bar(mesh, panel, "°C", "bottom", aspect=16)
         if painting.is_sparse(observed, ocean):
             places = painting.cell_positions(observed & ocean)
             for panel in row[2:]:
@@ -241,7 +231,7 @@ def reconstruction_maps(
 
 
 def members(
-    reconstruction: xr.Dataset,
+    reconstruction: Dataset,
     *,
     case: str | None = None,
     time=None,
@@ -269,12 +259,7 @@ def members(
 
 
 def denoising(
-    steps: xr.DataArray,
-    *,
-    n: int = 8,
-    kind: str = "temperature",
-    title: str | None = None,
-    axes=None,
+    steps: DataArray, *, n: int = 8, kind: str = "temperature", title: str = "", axes=None
 ) -> Figure:
     """Sampling from noise to a field, as small maps.
 
@@ -294,9 +279,7 @@ def denoising(
 
 
 @mpl.rc_context(STYLE)
-def denoising_animation(
-    steps: xr.DataArray, path, *, kind: str = "temperature", title: str | None = None
-):
+def denoising_animation(steps: DataArray, path, *, kind: str = "temperature", title: str = ""):
     """Sampling from noise to a field, as a GIF with one frame a step.
 
     Args:
@@ -311,8 +294,8 @@ def denoising_animation(
     last = steps.isel(step=-1).transpose("latitude", "longitude")
     figure, grid = map_panels(last, 1, 1, extra=0.5, width=4.2)
     mesh = paint(grid[0, 0], last, kind=kind, limits=robust_limits(last, kind=kind), title=" ")
-    colour_bar(figure, mesh, grid[0, 0], style.unit_label(steps, kind))
-    figure.suptitle(title or "")
+    colour_bar(mesh, grid[0, 0], style.unit_label(steps, kind))
+    figure.suptitle(title)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # all frames have the same layout
     frames = []

@@ -8,11 +8,11 @@ dots, which stay visible where single cells would not.
 from typing import NamedTuple
 
 import numpy as np
-import xarray as xr
 from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection, QuadMesh
 from matplotlib.colors import ListedColormap
+from xarray import DataArray
 
 from ocean_lib.plots import projections
 from ocean_lib.plots.style import COAST, HIDDEN, LAND, Limits, colour_map
@@ -85,10 +85,10 @@ def _paint_values(axes, x, y, field, kind: str, limits: Limits) -> QuadMesh:
 
 def map_base(
     axes: GeoAxes,
-    field: xr.DataArray,
-    ocean: xr.DataArray,
+    field: DataArray,
+    ocean: DataArray,
     *,
-    title: str | None = None,
+    title: str = "",
     left: bool = True,
     bottom: bool = True,
 ) -> MapBase:
@@ -106,17 +106,17 @@ def map_base(
     x, y = projections.frame_map(axes, field, left=left, bottom=bottom)
     mesh = _paint_ground(axes, x, y, wet.astype(float))
     coast = outline(axes, x, y, wet, color=COAST, linewidth=0.5)
-    axes.set_title(title or "")
+    axes.set_title(title)
     return MapBase(x, y, mesh, coast)
 
 
 def paint(
     axes: GeoAxes,
-    field: xr.DataArray,
+    field: DataArray,
     *,
     kind: str,
     limits: Limits,
-    ocean: xr.DataArray | None = None,
+    ocean: DataArray | None = None,
     **panel,
 ) -> QuadMesh:
     """Draw a field on one map panel.
@@ -135,9 +135,7 @@ def paint(
     return _paint_values(axes, base.x, base.y, field, kind, limits)
 
 
-def paint_mask(
-    axes: GeoAxes, mask: xr.DataArray, ocean: xr.DataArray, colour: str, **panel
-) -> None:
+def paint_mask(axes: GeoAxes, mask: DataArray, ocean: DataArray, colour: str, **panel) -> None:
     """Draw a mask in one colour on a map panel.
 
     Args:
@@ -159,7 +157,7 @@ def dots(axes: GeoAxes, longitude, latitude, **marks) -> PathCollection:
     return axes.scatter(x, y, **marks)
 
 
-def cell_positions(mask: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+def cell_positions(mask: DataArray) -> tuple[np.ndarray, np.ndarray]:
     """Longitudes and latitudes (n,) of the True cells of a (latitude, longitude) mask."""
     row, column = np.nonzero(np.asarray(mask.transpose("latitude", "longitude"), dtype=bool))
     return mask["longitude"].values[column], mask["latitude"].values[row]
@@ -172,9 +170,9 @@ def is_sparse(observed, ocean) -> bool:
 
 def paint_observed(
     axes: GeoAxes,
-    value: xr.DataArray,
-    observed: xr.DataArray,
-    ocean: xr.DataArray,
+    value: DataArray,
+    observed: DataArray,
+    ocean: DataArray,
     *,
     limits: Limits,
     **panel,
@@ -205,8 +203,8 @@ def paint_section(
     axes: Axes,
     x: np.ndarray,
     y: np.ndarray,
-    field: xr.DataArray,
-    ocean: xr.DataArray,
+    field: DataArray,
+    ocean: DataArray,
     *,
     kind: str,
     limits: Limits,

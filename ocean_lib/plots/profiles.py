@@ -10,9 +10,9 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from xarray import DataArray, Dataset
 
 from ocean_lib.core.geometry import EARTH_RADIUS, wrap_longitude
 from ocean_lib.fields.reconstruction_file import select
@@ -33,7 +33,7 @@ FURTHER_LINE: dict[str, Any] = {"linestyle": "-.", "linewidth": 1.2}
 FURTHER_COLOURS = (style.ORANGE, style.GREEN, style.PURPLE, style.SKY_BLUE)
 
 
-def nearest_cell(dataset: xr.Dataset, longitude: float, latitude: float) -> tuple[int, int]:
+def nearest_cell(dataset: Dataset, longitude: float, latitude: float) -> tuple[int, int]:
     """(row, column) of the cell nearest to a place in degrees, longitude in any turn."""
     east = wrap_longitude(dataset["longitude"].values - longitude)
     north = dataset["latitude"].values - latitude
@@ -41,8 +41,8 @@ def nearest_cell(dataset: xr.Dataset, longitude: float, latitude: float) -> tupl
 
 
 def observed_columns_near(
-    selected: xr.Dataset, row: int, column: int, *, within: float = 60.0, most: int = 5
-) -> list[tuple[float, xr.Dataset]]:
+    selected: Dataset, row: int, column: int, *, within: float = 60.0, most: int = 5
+) -> list[tuple[float, Dataset]]:
     """The observed columns nearest to a cell.
 
     Args:
@@ -70,11 +70,11 @@ def observed_columns_near(
 
 def draw_profile(
     axes: Axes,
-    column: xr.Dataset,
+    column: Dataset,
     *,
     anomaly: bool = False,
-    beside: Mapping[str, xr.DataArray] | None = None,
-    observed: Sequence[tuple[float, xr.Dataset]] = (),
+    beside: Mapping[str, DataArray] | None = None,
+    observed: Sequence[tuple[float, Dataset]] = (),
     label: bool = True,
 ) -> None:
     """Draw one water column: bands of the members, the lines of `LINES` and observed values.
@@ -104,7 +104,7 @@ def draw_profile(
         for left, right, alpha, share in bands:
             band = axes.fill_betweenx(z, left, right, alpha=alpha, label=f"{name} {share}")
             band.set(color=style.BLUE, linewidth=0)
-    lines: list[tuple[xr.DataArray, dict[str, Any]]] = [
+    lines: list[tuple[DataArray, dict[str, Any]]] = [
         (column[name], {"label": name} | look) for name, look in LINES.items() if name in column
     ]
     for (name, values), colour in zip((beside or {}).items(), FURTHER_COLOURS):
@@ -131,7 +131,7 @@ def draw_profile(
     style.depth_axis(axes, 1.04 * z, label=label)
 
 
-def most_remote_column(selected: xr.Dataset) -> tuple[int, int]:
+def most_remote_column(selected: Dataset) -> tuple[int, int]:
     """(row, column) of the full-depth column farthest, summed over levels, from observations."""
     from scipy.ndimage import distance_transform_edt
 
@@ -149,7 +149,7 @@ def most_remote_column(selected: xr.Dataset) -> tuple[int, int]:
 
 @mpl.rc_context(STYLE)
 def profile(
-    reconstruction: xr.Dataset,
+    reconstruction: Dataset,
     *,
     case: str | None = None,
     time=None,
@@ -188,6 +188,6 @@ def profile(
     grid[0, 0].set_xlabel("Temperature (°C)")
     grid[0, 1].set_xlabel("Departure from climatology (°C)")
     grid[0, 0].legend(loc="best", frameon=False)
-    words = place_label(place["longitude"], place["latitude"])
+    words = place_label(float(place["longitude"]), float(place["latitude"]))
     figure_title(figure, axes, case_title(selected, words))
     return figure

@@ -10,10 +10,10 @@ Reference: Šavrič et al. 2019, doi:10.1080/13658816.2018.1504949 (Equal Earth)
 
 import cartopy.crs as crs
 import numpy as np
-import xarray as xr
 from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.path import Path
 from matplotlib.ticker import FixedLocator, MaxNLocator
+from xarray import DataArray
 
 from ocean_lib.core.geometry import wrap_longitude
 from ocean_lib.plots.labels import degrees_label
@@ -34,13 +34,13 @@ def cell_edges(centres) -> np.ndarray:
     return np.concatenate([[2 * centres[0] - middle[0]], middle, [2 * centres[-1] - middle[-1]]])
 
 
-def _edges_in_degrees(field: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+def _edges_in_degrees(field: DataArray) -> tuple[np.ndarray, np.ndarray]:
     """Longitudes (columns + 1,) and latitudes (rows + 1,)."""
     longitude = cell_edges(field["longitude"])
     return longitude, np.clip(cell_edges(field["latitude"]), -90, 90)
 
 
-def projection_for(field: xr.DataArray) -> crs.Projection:
+def projection_for(field: DataArray) -> crs.Projection:
     """The projection that suits the region of a field (latitude, longitude).
 
     Raises:
@@ -95,13 +95,13 @@ def unproject(projection: crs.Projection, x: float, y: float) -> tuple[float, fl
     return crs.PlateCarree().transform_point(x, y, projection)
 
 
-def corners(projection: crs.Projection, field: xr.DataArray) -> tuple[np.ndarray, np.ndarray]:
+def corners(projection: crs.Projection, field: DataArray) -> tuple[np.ndarray, np.ndarray]:
     """Corners of the cells of a field on the map: x and y, both (rows + 1, columns + 1)."""
     return project(projection, *np.meshgrid(*_edges_in_degrees(field)))
 
 
 def frame_map(
-    axes: GeoAxes, field: xr.DataArray, *, left: bool = True, bottom: bool = True
+    axes: GeoAxes, field: DataArray, *, left: bool = True, bottom: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
     """Set the limits and the degrees of a map.
 

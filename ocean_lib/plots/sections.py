@@ -13,11 +13,11 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from xarray import DataArray, Dataset
 
 from ocean_lib.core.geometry import EARTH_RADIUS, wrap_longitude
 from ocean_lib.fields.reconstruction_file import select
@@ -35,7 +35,7 @@ ROUNDING = 1e-9  # degrees that a place may lie outside the field
 FEW_COLUMNS = 0.3  # share of observed columns from which their ticks would touch
 
 
-def transect(dataset: xr.Dataset, places: Sequence[tuple[float, float]]) -> xr.Dataset:
+def transect(dataset: Dataset, places: Sequence[tuple[float, float]]) -> Dataset:
     """The cells under the great circles that join places.
 
     Args:
@@ -78,10 +78,10 @@ def transect(dataset: xr.Dataset, places: Sequence[tuple[float, float]]) -> xr.D
     (longitude, latitude), distance = np.hstack(points), np.concatenate(distances[1:])
     keep = np.diff(distance, prepend=-1) > 0  # a corner ends one line and begins the next
     along = {
-        "longitude": xr.DataArray(wrap_longitude(longitude[keep], centre), dims="distance"),
-        "latitude": xr.DataArray(latitude[keep], dims="distance"),
+        "longitude": DataArray(wrap_longitude(longitude[keep], centre), dims="distance"),
+        "latitude": DataArray(latitude[keep], dims="distance"),
     }
-    inside = xr.ones_like(along["latitude"], bool)
+    inside = along["latitude"].notnull()
     for axis, (low, high) in bounds.items():
         inside &= (low <= along[axis]) & (along[axis] <= high)
     cells = dataset.sel(along, method="nearest")
@@ -93,7 +93,7 @@ def transect(dataset: xr.Dataset, places: Sequence[tuple[float, float]]) -> xr.D
 
 
 def _draw_four(
-    selected: xr.Dataset, x: np.ndarray, y: np.ndarray, axes, height: float
+    selected: Dataset, x: np.ndarray, y: np.ndarray, axes, height: float
 ) -> tuple[Figure, np.ndarray]:
     """Truth with observed cells outlined, mean, error and spread, on shared edges `x` and `y`."""
     ocean = selected["ocean"]
@@ -111,17 +111,17 @@ def _draw_four(
         mesh = paint_section(panel, x, y, field, ocean, kind=kind, limits=own)
         panel.set_title(title, pad=7)
         if kind != "temperature":
-            colour_bar(figure, mesh, panel, style.unit_label(truth, kind))
+            colour_bar(mesh, panel, style.unit_label(truth, kind))
         elif panel is grid[0, 1]:
-            colour_bar(figure, mesh, list(grid[0]), style.unit_label(truth, kind))
+            colour_bar(mesh, list(grid[0]), style.unit_label(truth, kind))
     observed = np.asarray(selected["observed"] & ocean)
     outline(grid[0, 0], x, y, observed, color="white", linewidth=0.5)
     return figure, grid
 
 
 def _row_of_cells(
-    selected: xr.Dataset, latitude: float | None, longitude: float | None
-) -> tuple[xr.Dataset, str]:
+    selected: Dataset, latitude: float | None, longitude: float | None
+) -> tuple[Dataset, str]:
     """A row or column of cells, by default a row with much ocean; and the dimension along it."""
     if longitude is not None and latitude is not None:
         raise ValueError("a row of cells lies on one latitude or one longitude; give one of them")
@@ -137,7 +137,7 @@ def _row_of_cells(
     return selected.isel(latitude=int(middle)), "longitude"
 
 
-def _row_label(row: xr.Dataset, along: str) -> str:
+def _row_label(row: Dataset, along: str) -> str:
     across = "latitude" if along == "longitude" else "longitude"
     return degrees_label(round(float(row[across]), 2), across)
 
@@ -149,7 +149,7 @@ def _label_degrees(axes: Axes, along: str) -> None:
 
 @mpl.rc_context(STYLE)
 def section(
-    reconstruction: xr.Dataset,
+    reconstruction: Dataset,
     *,
     case: str | None = None,
     time=None,
@@ -227,7 +227,7 @@ def _date_rows(days: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 @mpl.rc_context(STYLE)
 def hovmoller(
-    reconstruction: xr.Dataset,
+    reconstruction: Dataset,
     *,
     case: str | None = None,
     latitude: float | None = None,

@@ -18,13 +18,13 @@ from typing import Any
 import cmocean
 import matplotlib.pyplot as plt
 import numpy as np
-import xarray as xr
 from matplotlib.axes import Axes
-from matplotlib.cm import ScalarMappable
+from matplotlib.collections import QuadMesh
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
+from xarray import DataArray
 
 from ocean_lib.fields.conventions import CELSIUS
 from ocean_lib.plots import projections
@@ -68,11 +68,11 @@ STYLE: dict[Any, Any] = {
     **dict.fromkeys([f"figure.constrained_layout.{side}_pad" for side in "wh"], 0.03),
     "figure.titlesize": 9,
 }
-PAGE_WIDTH, PAGE_HEIGHT = 7.2, 9.5  # inches, two columns of a journal page
+WIDTH, MAX_HEIGHT = 7.2, 9.5  # inches, two columns of a journal page
 ROUND_DEPTHS = (1, 2, 5, 10, 20, 50, 100, 200, 350, 500, 750, 1000, 1500, *range(2000, 11000, 1000))
 
 
-def robust_limits(*fields: xr.DataArray, kind: str = "temperature") -> Limits:
+def robust_limits(*fields: DataArray, kind: str = "temperature") -> Limits:
     """Colour limits shared by several fields: their 2nd and 98th percentiles.
 
     Args:
@@ -97,7 +97,7 @@ def colour_map(kind: str) -> Colormap:
     return COLOUR_MAPS.get(kind, cmocean.cm.matter)
 
 
-def unit(field: xr.DataArray) -> str:
+def unit(field: DataArray) -> str:
     """The unit in the attributes of a field; °C where there is none."""
     units = field.attrs.get("units", "°C")
     if re.sub("[_ ]", "", units.lower()) in CELSIUS:
@@ -105,12 +105,12 @@ def unit(field: xr.DataArray) -> str:
     return "normalised" if units in ("1", "") else units
 
 
-def unit_label(field: xr.DataArray, kind: str) -> str:
+def unit_label(field: DataArray, kind: str) -> str:
     """The label of a colour bar, kind and unit: `Temperature (°C)`."""
     return f"{kind.replace('_', ' ').capitalize()} ({unit(field)})"
 
 
-def new_figure(width: float = PAGE_WIDTH, height: float = 3.0) -> Figure:
+def new_figure(width: float = WIDTH, height: float = 3.0) -> Figure:
     """An empty figure, unknown to pyplot, whose layout keeps map panels together.
 
     Args:
@@ -132,12 +132,12 @@ def _reuse(axes, rows: int, columns: int) -> tuple[Figure, np.ndarray]:
 
 
 def map_panels(
-    field: xr.DataArray,
+    field: DataArray,
     rows: int,
     columns: int,
     *,
     extra: float = 0.9,
-    width: float = PAGE_WIDTH,
+    width: float = WIDTH,
     axes=None,
 ) -> tuple[Figure, np.ndarray]:
     """A figure for maps in the projection that suits a field, as high as the maps need.
@@ -161,19 +161,13 @@ def map_panels(
     projection = projections.projection_for(field)
     x, y = projections.corners(projection, field)
     height = rows * ((width - 1.1) / columns * (np.ptp(y) / np.ptp(x)) + 0.2) + extra
-    figure = new_figure(width, min(height, PAGE_HEIGHT))
+    figure = new_figure(width, min(height, MAX_HEIGHT))
     kind = {"projection": projection}
     return figure, figure.subplots(rows, columns, squeeze=False, subplot_kw=kind)
 
 
 def panels(
-    rows: int,
-    columns: int,
-    *,
-    width: float = PAGE_WIDTH,
-    height: float = 3.0,
-    axes=None,
-    **shared: bool,
+    rows: int, columns: int, *, width: float = WIDTH, height: float = 3.0, axes=None, **shared: bool
 ) -> tuple[Figure, np.ndarray]:
     """A figure for curves or sections.
 
@@ -198,10 +192,10 @@ def panels(
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
-def figure_title(figure: Figure, axes, title: str | None) -> None:
+def figure_title(figure: Figure, axes, title: str) -> None:
     """Title a new figure; the figure of `axes` passed in by the caller keeps its own title."""
     if axes is None:
-        figure.suptitle(title or "")
+        figure.suptitle(title)
 
 
 def legend(grid: np.ndarray, axes, handles: list, labels: list[str], columns: int) -> None:
@@ -222,23 +216,18 @@ def legend(grid: np.ndarray, axes, handles: list, labels: list[str], columns: in
 
 
 def colour_bar(
-    figure: Figure,
-    mesh: ScalarMappable,
-    axes: Axes | Sequence[Axes],
-    label: str,
-    location: str = "right",
-    **options: Any,
+    mesh: QuadMesh, axes: Axes | Sequence[Axes], label: str, location: str = "right", **options: Any
 ) -> Colorbar:
     """A colour bar beside one or several axes, pointed at both ends because limits are robust.
 
     Args:
-        figure: the figure of the axes.
         mesh: what the colours belong to.
         axes: the panels that share the bar.
         label: quantity and unit.
         location: `right` or `bottom`.
         **options: as of `Figure.colorbar`, such as `aspect` and `shrink`.
     """
+    figure = np.ravel(np.asarray(axes, dtype=object))[0].get_figure(root=False)
     bar = figure.colorbar(mesh, ax=axes, location=location, extend="both", pad=0.02, **options)
     bar.set_label(label)
     ticks = MaxNLocator(6)

@@ -11,10 +11,10 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
-import xarray as xr
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator
+from xarray import Dataset
 
 from ocean_lib.fields.reconstruction_file import select
 from ocean_lib.plots import labels, style
@@ -174,7 +174,7 @@ def skill_by_distance(
 
 @mpl.rc_context(STYLE)
 def error_beside_spread(
-    reconstruction: xr.Dataset,
+    reconstruction: Dataset,
     *,
     cases: Sequence[str] | None = None,
     time=None,
@@ -208,7 +208,7 @@ def error_beside_spread(
             for panel, field in zip(pair, fields, strict=True):
                 place: dict[str, Any] = {"left": panel is row[0], "bottom": depth == levels[-1]}
                 mesh = paint(panel, field, kind="spread", limits=limits, **place)
-            style.colour_bar(figure, mesh, list(pair), "°C", "bottom", aspect=32, shrink=0.94)
+            style.colour_bar(mesh, list(pair), "°C", "bottom", aspect=32, shrink=0.94)
         row[0].set_ylabel(labels.depth_label(depth), fontweight="bold")
     spread_name = "Spread" + labels.calibrated_suffix(reconstruction)
     for case, pair in zip(cases, grid[0].reshape(-1, 2), strict=True):

@@ -1,4 +1,4 @@
-"""The explorers' pictures follow their controls, clicks and files."""
+"""The explorers' figures follow their controls, clicks and files."""
 
 import asyncio
 import base64
@@ -26,7 +26,7 @@ def reconstruction():
 
 
 def make_baselines(reconstruction):
-    """Two methods, one of them lacking in the second case."""
+    """Methods of which one is missing in the second case."""
     near, far = reconstruction["mean"] + 0.1, reconstruction["mean"] + 1.0
     far = far.where(reconstruction["case"] == reconstruction["case"][0])
     methods = xr.Variable("method", ["climatology", "optimal interpolation", "kriging"])
@@ -51,8 +51,8 @@ def moves(canvas, control, value):
 
 
 def titles(canvas):
-    axes = [each for each in canvas.figure.axes if each.get_label() != "<colorbar>"]
-    return [each.get_title() for each in axes]
+    panels = [axes for axes in canvas.figure.axes if axes.get_label() != "<colorbar>"]
+    return [axes.get_title() for axes in panels]
 
 
 @pytest.mark.parametrize("surface", [False, True])
@@ -101,13 +101,13 @@ def test_reconstruction_follows_case_month_depth_and_maps(reconstruction):
     assert not moves(canvas, controls["profile"], "value")  # no profile is open yet
 
 
-def test_errors_side_by_side_share_limits_and_say_what_they_amount_to(reconstruction):
+def test_errors_side_by_side_share_limits_and_state_their_rmse(reconstruction):
     baselines = make_baselines(reconstruction)
     controls, canvas = parts(explorer.explore_reconstruction(reconstruction, baselines))
     controls["left"].value = "mean − truth"
     controls["right"].value = "optimal interpolation − truth"
-    maps = [each for each in canvas.figure.axes if "RMSE" in each.get_title()]
-    left, right = (each.collections[-2].get_clim() for each in maps)
+    maps = [axes for axes in canvas.figure.axes if "RMSE" in axes.get_title()]
+    left, right = (axes.collections[-2].get_clim() for axes in maps)
     assert left == right and left[0] == -left[1]
     one = reconstruction_file.select(reconstruction, depth=reconstruction["depth"].values[3])
     hidden = (one["ocean"] & ~one["observed"]).transpose("latitude", "longitude").values
@@ -118,7 +118,7 @@ def test_errors_side_by_side_share_limits_and_say_what_they_amount_to(reconstruc
     assert f"RMSE {expected:.2g} °C where" in maps[1].get_title()
 
 
-def test_what_a_case_lacks_is_said_and_not_shown_as_no_error(reconstruction):
+def test_a_quantity_that_a_case_lacks_is_reported_as_missing(reconstruction):
     baselines = make_baselines(reconstruction)
     controls, canvas = parts(explorer.explore_reconstruction(reconstruction, baselines))
     controls["case"].value = "profiles 1.2 %"
@@ -126,7 +126,7 @@ def test_what_a_case_lacks_is_said_and_not_shown_as_no_error(reconstruction):
     assert "Kriging − truth\nnone here" in titles(canvas)
 
 
-def test_spread_and_fan_are_calibrated_alike(reconstruction):
+def test_map_and_profile_show_the_same_calibrated_spread(reconstruction):
     labelled = {name: reconstruction[name].values for name in ("case", "depth")}
     factor = xr.DataArray(np.full((2, 7), 3.0), labelled, ("case", "depth"))
     wide = reconstruction.assign(calibration=factor, calibration_power=factor * 0 + 1)
@@ -208,7 +208,7 @@ def test_a_click_opens_the_profile_and_a_second_the_section(reconstruction):
     assert [text.get_text() for text in below.texts] == ["land"]
 
 
-def test_denoising_follows_the_step_and_a_figure_is_taken_away(reconstruction):
+def test_denoising_follows_the_step_and_makes_a_png(reconstruction):
     steps = make_steps(reconstruction_file.select(reconstruction, depth=100)["truth"], n=5)
     widget = explorer.explore_denoising(steps)
     controls, canvas = parts(widget)
@@ -264,7 +264,7 @@ def test_a_run_is_followed_as_it_writes(runs, monkeypatch):
     monkeypatch.setattr(explorer, "INTERVAL", 0.02)
 
     def write(to, status):
-        lines = (json.dumps(each) + "\n" for each in records(steps=100, to=to))
+        lines = (json.dumps(record) + "\n" for record in records(steps=100, to=to))
         (runs / "metrics.jsonl").write_text("".join(lines))
         steps = {"01_download": {"status": "done"}, "03_training": {"status": status}}
         (runs / "manifest.json").write_text(json.dumps({"steps": steps}))
@@ -289,7 +289,7 @@ def test_a_run_is_followed_as_it_writes(runs, monkeypatch):
             assert ("0:02:00 of training remaining" in words.value) == (to == 40)
             pictures.append(seen(canvas))
             assert (pictures[-1] != pictures[-2]).any()
-        # A run that fails is told as such; one that goes away, or cannot be read, is waited for.
+        # A failed run is shown as failed; an unreadable or deleted one is waited for.
         (runs / "manifest.json").write_text(json.dumps({"steps": {"04": {"status": "failed"}}}))
         later = {"manifest.json": "{", "metrics.jsonl": ""}
         await asyncio.sleep(0.2)
@@ -312,7 +312,7 @@ def test_a_run_is_followed_as_it_writes(runs, monkeypatch):
         explorer.explore_run("none")
 
 
-def test_a_further_variable_is_looked_at_in_its_own_colours(reconstruction):
+def test_a_further_variable_has_its_own_colours(reconstruction):
     names = ("truth", "value", "observed", "mean", "members", "spread", "background", "climatology")
     salty = {f"salinity_{name}": 36 - 0.1 * reconstruction[name] for name in names[:1] + names[3:]}
     salty["salinity_value"] = 36 - 0.1 * reconstruction["value"]

@@ -1,4 +1,4 @@
-"""Curves, sections and profiles on the small ocean of the maps' tests."""
+"""Curves of scores, losses and spectra."""
 
 import json
 
@@ -78,8 +78,8 @@ def test_loss_curve_reads_records_or_a_file(tmp_path):
     ]
     path = tmp_path / "metrics.jsonl"
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    for given in (records, path, str(path)):
-        axes = panels(curves.loss_curve(given))
+    for source in (records, path, str(path)):
+        axes = panels(curves.loss_curve(source))
         assert [a.get_title() for a in axes] == ["Regression", "Residual"]
         assert all(a.get_yscale() == "log" for a in axes)
         assert len(axes[0].lines[0].get_xdata()) == 20 and len(axes[0].lines[1].get_xdata()) == 4

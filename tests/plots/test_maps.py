@@ -1,4 +1,4 @@
-"""Every picture is drawn on a small ocean with a coast, islands and odd sizes."""
+"""Maps of a small ocean with a coast, islands and odd sizes."""
 
 import cmocean
 import matplotlib as mpl
@@ -179,7 +179,7 @@ def test_denoising_starts_in_noise_and_ends_in_the_field(level):
     assert bars(figure) == ["Temperature (°C)"]
 
 
-def test_a_gif_has_a_frame_for_every_step_and_rests_on_the_last(tmp_path):
+def test_the_animation_has_a_frame_a_step_and_rests_on_the_last(tmp_path):
     small = make_reconstruction(rows=21, columns=27, members=2)
     steps = make_steps(reconstruction_file.select(small, depth=100)["truth"], n=5)
     path = maps.denoising_animation(steps, tmp_path / "forming.gif", title="100 m")

@@ -1,4 +1,4 @@
-"""Fans of profiles on the small ocean of the maps' tests."""
+"""Profiles of the small test ocean: bands, lines and observed columns nearby."""
 
 import matplotlib as mpl
 import numpy as np
@@ -16,7 +16,7 @@ def reconstruction():
     return make_reconstruction()
 
 
-def test_profile_defaults_to_theremotest_deep_column(reconstruction):
+def test_profile_defaults_to_the_most_remote_deep_column(reconstruction):
     chosen = reconstruction_file.select(reconstruction, case="profiles 1.2 %")
     row, column = profiles.most_remote_column(chosen)
     wet = chosen["ocean"].sum("depth").values
@@ -43,19 +43,19 @@ def test_profile_draws_without_members(reconstruction):
 def test_the_nearest_observed_columns_are_found(reconstruction):
     chosen = reconstruction_file.select(reconstruction, case="blocks 50 %")
     row, column = 20, 30
-    found = profiles.observed_columns_near(chosen, row, column, within=60, most=4)
-    apart = []
+    nearby = profiles.observed_columns_near(chosen, row, column, within=60, most=4)
+    distances = []
     y0, x0 = float(chosen.latitude[row]), float(chosen.longitude[column])
     for i, j in np.argwhere(chosen["observed"].values.any(0)):
         y, x = float(chosen.latitude[i]), float(chosen.longitude[j])
-        apart.append(111.195 * np.hypot(y - y0, np.cos(np.radians(y0)) * (x - x0)))
-    expected = sorted(each for each in apart if each <= 60)[:4]
-    assert [km for km, _ in found] == pytest.approx(expected) and len(found) > 1
-    assert all(one["observed"].any() for _, one in found)
+        distances.append(111.195 * np.hypot(y - y0, np.cos(np.radians(y0)) * (x - x0)))
+    expected = sorted(km for km in distances if km <= 60)[:4]
+    assert [km for km, _ in nearby] == pytest.approx(expected) and len(nearby) > 1
+    assert all(one["observed"].any() for _, one in nearby)
 
 
-def test_anomalies_of_what_is_near_are_from_their_own_climatology(reconstruction):
-    """Across a front everything lies on its climatology, so no mark lies off zero."""
+def test_nearby_anomalies_are_from_the_climatology_of_their_own_column(reconstruction):
+    """Every value equals its climatology, across a front, so all marks lie on zero."""
     slope = 20 * (reconstruction["latitude"] - 34)
     front = (reconstruction["climatology"] + slope).transpose(*reconstruction["climatology"].dims)
     same = reconstruction.assign(truth=front, climatology=front)
@@ -84,7 +84,7 @@ def test_a_single_level_is_drawn_as_a_slab(reconstruction):
     assert axes.get_ylim()[0] > band[:, 1].max()
 
 
-def test_a_fan_holds_nine_in_ten_members(reconstruction):
+def test_the_wide_band_holds_90_percent_of_the_members(reconstruction):
     chosen = reconstruction_file.select(reconstruction, case="blocks 50 %")
     row, column = 20, 30
     here = chosen.isel(latitude=row, longitude=column)

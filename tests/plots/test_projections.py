@@ -1,4 +1,4 @@
-"""Every region has the projection that fits it, and places lie where cartopy puts them."""
+"""Every region has a suitable projection, and places lie where cartopy puts them."""
 
 import cartopy.crs as crs
 import matplotlib as mpl
@@ -25,7 +25,7 @@ REGIONS = {
 def make(name, rows=20, columns=30):
     (west, east), (south, north), _ = REGIONS[name]
     edges = np.linspace(west, east, columns + 1), np.linspace(south, north, rows + 1)
-    longitude, latitude = ((each[1:] + each[:-1]) / 2 for each in edges)
+    longitude, latitude = ((edge[1:] + edge[:-1]) / 2 for edge in edges)
     values = np.cos(np.radians(latitude))[:, None] + np.sin(np.radians(3 * longitude))
     values[:, :3] = np.nan  # a coast
     return xr.DataArray(values, {"latitude": latitude, "longitude": longitude})
@@ -67,7 +67,7 @@ def test_a_place_is_found_again_under_the_pointer(name):
     projection = projections.projection_for(field)
     for row, column in ((0, 0), (10, 15), (19, 29)):
         place = float(field.longitude[column]), float(field.latitude[row])
-        x, y = projections.project(projection, *(np.array([each]) for each in place))
+        x, y = projections.project(projection, *(np.array([degrees]) for degrees in place))
         longitude, latitude = projections.unproject(projection, x[0], y[0])
         assert (longitude - place[0] + 180) % 360 - 180 == pytest.approx(0, abs=1e-4)
         assert latitude == pytest.approx(place[1], abs=1e-4)

@@ -1,4 +1,4 @@
-"""Sections and Hovmöller diagrams on the small ocean of the maps' tests."""
+"""Sections, transects and Hovmöller diagrams of the small test ocean."""
 
 import matplotlib as mpl
 import numpy as np
@@ -30,8 +30,8 @@ def test_section_runs_downward_along_a_row(reconstruction):
         sections.section(reconstruction, latitude=34, longitude=180)
 
 
-def haversine(one, other):
-    (x, y), (x2, y2) = np.radians(one), np.radians(other)
+def haversine(start, end):
+    (x, y), (x2, y2) = np.radians(start), np.radians(end)
     half = np.sin((y2 - y) / 2) ** 2 + np.cos(y) * np.cos(y2) * np.sin((x2 - x) / 2) ** 2
     return 2 * 6371 * np.arcsin(np.sqrt(half))
 
@@ -73,7 +73,7 @@ def test_a_section_follows_any_line(reconstruction):
         sections.section(reconstruction, axes=figure.subplots(1, 3))
 
 
-def test_a_hovmoller_diagram_lays_month_over_month():
+def test_a_hovmoller_diagram_stacks_the_months():
     many = make_reconstruction(rows=9, columns=21, members=2, months=5)
     figure = sections.hovmoller(many, case="profiles 1.2 %", latitude=33.3, depth=110)
     mesh = panels(figure)[1].collections[1]
@@ -88,7 +88,7 @@ def test_a_hovmoller_diagram_lays_month_over_month():
     sections.hovmoller(many.isel(time=[0]), longitude=179).canvas.draw()
 
 
-def test_months_that_nobody_reconstructed_stay_empty():
+def test_months_without_a_reconstruction_stay_empty():
     many = make_reconstruction(rows=9, columns=21, members=2, months=6).isel(time=[0, 1, 5])
     figure = sections.hovmoller(many, latitude=33.3, depth=110)
     base, mesh = panels(figure)[1].collections[:2]

@@ -1,4 +1,4 @@
-"""Pictures of uncertainty and of reach: what is drawn is what the numbers say."""
+"""Figures of uncertainty and of reach show the numbers they are given."""
 
 import matplotlib as mpl
 import numpy as np
@@ -13,9 +13,9 @@ mpl.use("Agg")
 CASES, METHODS = ("50 % blocks", "profiles"), ("reconstruction", "reconstruction, calibrated")
 
 
-def made(one):
-    """{(case, method): what `one` gives for a spread that is that much too narrow}."""
-    return {(case, m): one(k) for case in CASES for m, k in zip(METHODS, (0.6, 1.0), strict=True)}
+def by_case_and_method(make):
+    """{(case, method): `make` of the factor by which the spread is too narrow}."""
+    return {(case, m): make(k) for case in CASES for m, k in zip(METHODS, (0.6, 1.0), strict=True)}
 
 
 def table(narrow):
@@ -28,7 +28,7 @@ def legend(figure):
 
 
 def test_reliability_draws_every_bin_and_the_diagonal():
-    figure = verification.reliability_diagram(made(table), unit="g/kg")
+    figure = verification.reliability_diagram(by_case_and_method(table), unit="g/kg")
     assert [axes.get_title() for axes in panels(figure)] == list(CASES)
     for axes in panels(figure):
         diagonal, raw, calibrated = axes.lines
@@ -43,7 +43,9 @@ def test_reliability_draws_every_bin_and_the_diagonal():
 
 
 def test_rank_histogram_is_relative_to_uniform_with_its_band():
-    counts = made(lambda narrow: np.array([30, 10, 10, 30]) if narrow < 1 else np.full(4, 20))
+    counts = by_case_and_method(
+        lambda narrow: np.array([30, 10, 10, 30]) if narrow < 1 else np.full(4, 20)
+    )
     figure = verification.rank_histogram(counts, independent={CASES[0]: 75.0})
     first, second = panels(figure)
     heights = [[bar.get_height() for bar in bars_] for bars_ in first.containers]
