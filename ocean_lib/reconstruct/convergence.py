@@ -5,6 +5,7 @@ Members keep their noise, so that only the error of the sampler differs.
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import xarray as xr
@@ -45,15 +46,10 @@ def score_by_evaluations(
         Columns `case`, `evaluations`, `rmse` of the members' mean and fair `crps`, °C, and
         `spread_skill`.
     """
+    draw = partial(reconstruct, model, members=members, device=device)
     rows = []
     for case, number in progress([(case, number) for case in cases for number in evaluations]):
-        drawn = reconstruct(
-            model,
-            cases[case],
-            members=members,
-            sampling=replace(sampling, steps=number),
-            device=device,
-        )
+        drawn = draw(cases[case], sampling=replace(sampling, steps=number))
         where = hidden_ocean(fields, cases[case])
         scores = ensemble_scores(drawn.members, fields.temperature, where)
         rows.append({"case": case, "evaluations": number, **scores})

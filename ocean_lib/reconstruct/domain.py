@@ -140,10 +140,8 @@ class Domain:
         arrays[name][..., rows, :] = values
 
     def _cut(self, tile: Tile, arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
-        return {
-            name: torch.from_numpy(np.ascontiguousarray(tile.cut(array))).to(self.device)
-            for name, array in arrays.items()
-        }
+        parts = {name: np.ascontiguousarray(tile.cut(array)) for name, array in arrays.items()}
+        return {name: torch.from_numpy(part).to(self.device) for name, part in parts.items()}
 
     def _tile_batch(self, tile: Tile) -> dict[str, Tensor]:
         """The batch of one tile, one sample, with the tile's own place."""
@@ -226,18 +224,12 @@ class Domain:
             for rows, (x0,) in self.tiles.blend(on_tile, self.folder):
                 yield rows, x0
 
-        walk = trajectory(
-            x,
-            denoise,
-            model.diffusion,
-            steps=sampling.steps,
-            sampler=sampling.sampler,
-            draw=noise,
-            kept=torch.from_numpy(canvas(shape, folder=self.folder))
-            if sampling.sampler == "dpm++"
-            else None,
+        steps, sampler, kept = sampling.steps, sampling.sampler, None
+        if sampler == "dpm++":
+            kept = torch.from_numpy(canvas(shape, folder=self.folder))
+        return x, trajectory(
+            x, denoise, model.diffusion, steps=steps, sampler=sampler, draw=noise, kept=kept
         )
-        return x, walk
 
     def destandardise(self, standard: Tensor, rows: slice, error: bool = False) -> np.ndarray:
         """Rows (B, C, h, W) in the variables' units, NaN outside the ocean.

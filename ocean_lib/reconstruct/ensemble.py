@@ -6,6 +6,7 @@ tiles would reduce the spread where they overlap.
 """
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +27,19 @@ DIMS = ("time", "member", "depth", "latitude", "longitude")
 GRID_DIMS = ("time", "depth", "latitude", "longitude")
 
 
-def count_rows(model: Densifier, height: int, members: int, sampling: Sampling) -> int:
+def count_rows(model: Densifier, observations: xr.Dataset, members: int, sampling: Sampling) -> int:
     """Rows that `reconstruct_date` counts for one date, for a progress bar.
 
     Args:
         model: the model; without a denoiser only the first guess is counted.
-        height: rows of the domain.
+        observations: for the number of rows of the domain.
         members: number of members; 0 for the background alone.
         sampling: steps and chunk.
     """
     passes = 1
     if model.denoiser is not None and members:
         passes += -(-members // sampling.chunk) * sampling.steps
-    return passes * height
+    return passes * observations.sizes["latitude"]
 
 
 @torch.no_grad()
@@ -155,20 +156,13 @@ def reconstruct(
             array = np.full(shape, np.nan, np.float32)
             result[named(variable, quantity)] = (dims, array, units)
     result = result.assign_coords(member=np.arange(1, members + 1))
-    rows_per_date = count_rows(model, observations.sizes["latitude"], members, sampling)
+    rows_per_date = count_rows(model, observations, members, sampling)
+    draw = partial(reconstruct_date, members=members, sampling=sampling, device=device)
 
     def records() -> Iterator[dict]:
         for date in range(dates):
             out = {str(name): array.values[date] for name, array in result.data_vars.items()}
-            for rows in reconstruct_date(
-                model,
-                observations,
-                out,
-                date=date,
-                members=members,
-                sampling=sampling,
-                device=device,
-            ):
+            for rows in draw(model, observations, out, date=date):
                 yield {"step": date * rows_per_date + rows}
 
     for _ in progress(records(), dates * rows_per_date):

@@ -11,7 +11,9 @@ written month by month, so memory is bounded by one month of the domain for any 
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +39,13 @@ __all__ = ["assemble_profiles", "prepare_profiles", "reconstruct_files"]
 LOAD_LIMIT = 6e8  # bytes of one date's observations, nearby dates included, that are loaded at once
 GRID = ("depth", "latitude", "longitude")
 COMPRESSED = {"zlib": True, "complevel": 1}
+Paths = str | Path | Sequence[str | Path]  # a path, folder, glob or list of them
 
 
 def reconstruct_files(
-    checkpoint,
-    paths,
-    output,
+    checkpoint: str | Path,
+    paths: Paths,
+    output: str | Path,
     *,
     members: int = 16,
     sampling: Sampling = Sampling(chunk=4),
@@ -55,8 +58,7 @@ def reconstruct_files(
 
     Args:
         checkpoint: path of a file that `Densifier.save` wrote.
-        paths: gridded observations (`observations.gridded`) or profiles (`observations.profiles`):
-            a path, folder, glob or list of them.
+        paths: gridded observations (`observations.gridded`) or profiles (`observations.profiles`).
         output: path of the NetCDF file to write.  Profiles on the grid are written beside it, as
             `NAME.observations.nc`.
         members: ensemble size, at least 2.
@@ -87,11 +89,9 @@ def reconstruct_files(
         "files": [_fingerprint(path) for path in (Path(checkpoint), *find_files(paths))],
         "fallback": fallback,
         "members": members,
-        "steps": sampling.steps,
-        "sampler": sampling.sampler,
-        "seed": sampling.seed,
-        "tile": sampling.tile,
+        **asdict(sampling),
     }
+    del plan["chunk"]  # has no influence on the members
     if output.exists():
         if _plan_of(output) == str(plan):
             show(f"{output} exists already, made by this same command")
@@ -104,9 +104,8 @@ def reconstruct_files(
         work = Construction(folder, plan)
         work.check_space(_bytes_needed(observations, members))
         if "self_check" not in work.done:
-            check = run_self_check(
-                model, observations, members=members, sampling=sampling, device=device
-            )
+            choices = partial(run_self_check, members=members, sampling=sampling, device=device)
+            check = choices(model, observations)
             table = check.rmse().round(3).to_string() if check.groups else "too few to withhold any"
             worse = check.worse_than("background")
             work.done["self_check"] = {"verdict": check.verdict(), "worse": worse, "table": table}
@@ -122,11 +121,9 @@ def reconstruct_files(
         if fallback and outcome["worse"]:
             members, title = 0, "Background (optimal interpolation) from sparse observations"
             show("the background is written instead of the reconstruction, as --fallback asks")
-        rows_per_date = count_rows(model, observations.sizes["latitude"], members, sampling)
-        records = _draw_dates(
-            model, observations, work.work, members, sampling, device, rows_per_date
-        )
-        for _ in progress(records, observations.sizes["time"] * rows_per_date):
+        rows = observations.sizes["time"] * count_rows(model, observations, members, sampling)
+        dates = _draw_dates(model, observations, work.work, members, sampling, device)
+        for _ in progress(dates, rows):
             pass
         attributes = {
             "title": title,
@@ -136,24 +133,15 @@ def reconstruct_files(
             "plan": str(plan),
             **{name: model.statistics.attrs[name] for name in ("credit", "licence")},
         }
-        complete = work.work / "complete.nc"
-        dates = sorted(work.work.glob("date_*.nc"))
-        join_dates(dates, observations.ocean, complete, attributes)
+        complete, parts = work.work / "complete.nc", sorted(work.work.glob("date_*.nc"))
+        join_dates(parts, observations.ocean, complete, attributes)
         _append_profiles(paths, complete)
         os.replace(complete, output)
         shutil.rmtree(folder)
     return output
 
 
-def _draw_dates(
-    model: Densifier,
-    observations: xr.Dataset,
-    folder: Path,
-    members: int,
-    sampling: Sampling,
-    device: str,
-    rows_per_date: int,
-) -> Iterator[dict]:
+def _draw_dates(model, observations, folder, members, sampling, device) -> Iterator[dict]:
     """Draw the dates that are not finished, each into a file of its own."""
     if members:
         names = {"mean": "mean", "spread": "spread"}  # of `reconstruct_date`, and in the file
@@ -162,8 +150,9 @@ def _draw_dates(
         names = {"background": "mean", "background_error": "spread"}
     variables, units = (model.statistics.attrs[name] for name in ("variables", "units"))
     units = {named(v, name): units[v] for v in variables for name in names.values()}
-    nearby_dates = dates_within_reach(model, observations.time.values)
-    for date, nearby in enumerate(nearby_dates):
+    rows_per_date = count_rows(model, observations, members, sampling)
+    draw = partial(reconstruct_date, members=members, sampling=sampling, device=device)
+    for date, nearby in enumerate(dates_within_reach(model, observations.time.values)):
         path = folder / f"date_{date:05d}.nc"
         if not path.exists():
             current, context = observations.isel(time=[date]), observations.isel(time=nearby)
@@ -171,18 +160,9 @@ def _draw_dates(
             unfinished = path.with_suffix(".part")
             with create_date_file(unfinished, current, list(units), members, units) as file:
                 out = {named(v, n): file[named(v, names[n])] for v in variables for n in names}
-                done = reconstruct_date(
-                    model,
-                    context,
-                    out,
-                    date=nearby.index(date),
-                    noise_index=date,
-                    members=members,
-                    sampling=sampling,
-                    device=device,
-                    folder=folder,
-                )
-                for rows in done:
+                for rows in draw(
+                    model, context, out, date=nearby.index(date), noise_index=date, folder=folder
+                ):
                     yield {"step": date * rows_per_date + rows}
                 file["observed"][:] = current.observed.values[0]
             os.replace(unfinished, path)
@@ -250,7 +230,9 @@ def assemble_profiles(
     )
 
 
-def prepare_profiles(paths, checkpoint, path, show: Callable[[str], None] = print) -> Path:
+def prepare_profiles(
+    paths: Paths, checkpoint: str | Path, path: str | Path, show: Callable[[str], None] = print
+) -> Path:
     """Put profiles on a model's grid, in a file of observations.
 
     Args:

@@ -9,6 +9,7 @@ training data a network can be worse than the background that it starts from; on
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -182,7 +183,7 @@ class SelfCheck:
             by_depth[method] = np.sqrt((by_depth[method] / by_depth.n).clip(lower=0))
         return by_depth.astype({"n": int})
 
-    def interval(self, other: str) -> tuple[float, float] | None:
+    def interval_against(self, other: str) -> tuple[float, float] | None:
         """The 90 % interval of our RMSE minus another method's; None with too few groups.
 
         Args:
@@ -223,7 +224,7 @@ class SelfCheck:
                     f"{overall.reconstruction:.3f} against {overall[other]:.3f} °C; {remedy}"
                 )
         errors = ", ".join(f"{method} {overall[method]:.3f}" for method in METHODS)
-        limits = self.interval("background")
+        limits = self.interval_against("background")
         certainty = (
             f"no interval from fewer than {MIN_BLOCKS} profiles or blocks"
             if limits is None
@@ -253,49 +254,41 @@ def run_self_check(
         model: in evaluation mode, on `device`.
         observations: as for `reconstruct`, inside the model's statistics.
         members: size of the ensemble that is judged; only four members are drawn, and in mode
-            `diffusion` the error of their mean is reduced to that of so many.
+            `diffusion` the error of their mean is corrected to that of an ensemble of this size.
         sampling: how the members are drawn.
         device: where the networks run.
     """
     number = observations.sizes["time"]
-    dates = np.unique(np.linspace(0, number - 1, RUNS).round().astype(int))
+    dates = np.unique(np.linspace(0, number - 1, RUNS).round().astype(int)).tolist()
     nearby_dates = dates_within_reach(model, observations.time.values)
     drawn_members = MEMBERS if model.regressor is None else 0
+    draw = partial(reconstruct_date, model, members=drawn_members, device=device)
     parts = []
     for run in range(RUNS):
         generator = np.random.default_rng([sampling.seed, run])
-        date = int(dates[run % len(dates)])
+        date = dates[run % len(dates)]
         nearby = nearby_dates[date]
         own = nearby.index(date)
         window = _window(observations.isel(time=nearby), own, sampling.tile, generator)
         if window is None:
             continue
         group = withhold(window.observed.values[own], generator)
-        kept = np.ones(window.observed.shape, bool)
-        kept[own] = group < 0
-        rest = window.assign(observed=window.observed & kept)
-        if not rest.observed[own].any():
+        observed = window.observed.values.copy()
+        observed[own] &= group < 0
+        if not observed[own].any():
             continue
-        shape = window.observed.shape[1:]
+        rest = window.assign(observed=window.observed.copy(data=observed))
+        shape = observed.shape[1:]
         names = ("mean", "background", "climatology", "spread")
         drawn = {name: np.full(shape, np.nan, np.float32) for name in names}
         drawn["members"] = np.full((drawn_members, *shape), np.nan, np.float32)
-        for _ in reconstruct_date(
-            model,
-            rest,
-            drawn,
-            date=own,
-            members=drawn_members,
-            sampling=replace(sampling, seed=sampling.seed + run),
-            device=device,
-        ):
+        for _ in draw(rest, drawn, date=own, sampling=replace(sampling, seed=sampling.seed + run)):
             pass
         level, y, x = np.nonzero(window.observed.values[own] & (group >= 0))
         truth = window.value.values[own][level, y, x]
         part = {"group": [f"{date} {label}" for label in group[y, x]], "n": 1}
         part["depth"] = window.depth.values[level].round(1)
-        for method in METHODS:
-            name = "mean" if method == "reconstruction" else method
+        for method, name in zip(METHODS, names):
             part[method] = (drawn[name][level, y, x] - truth) ** 2.0
         if model.regressor is None:
             # The error of the members' mean exceeds that of the ensemble asked for.

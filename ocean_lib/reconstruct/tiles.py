@@ -1,15 +1,15 @@
-"""A domain of any size as overlapping tiles, whose results are blended as they come.
+"""A domain of any size as overlapping tiles, whose results are blended as they arrive.
 
-A network sees one tile at a time.  The weights of all tiles at a cell are smooth and sum to 1, so
-what is blended has no seam.  Results come row by row, from the first to the last, so that a caller
-who works in place holds one band of tiles, never the domain; `canvas` lays the arrays that are as
-large as the domain over files, which the system pages in and out as it likes.
-
-A ring, whose last column is the neighbour of its first, is covered round and round.
+The weights of all tiles at a cell are smooth and sum to 1, so blended results have no seam.  They
+are yielded by rows from the first to the last, so a caller that works in place holds one band of
+tiles, never the domain.  On a ring (the last column is the neighbour of the first) the tiles go all
+the way round.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,24 +20,24 @@ from ocean_lib.core.arrays import canvas
 __all__ = ["Tile", "Tiles"]
 
 
-OVERLAP = 0.25  # least share of a tile that its neighbour covers too
-PIECE = 16  # rows handed over at a time
+OVERLAP = 0.25  # least share of a tile that its neighbour also covers
+PIECE = 16  # rows that are yielded at a time
 
 
 @dataclass(frozen=True)
 class Tile:
-    """The cells of one tile: rows as a slice, columns as one or, over a ring's end, as indices."""
+    """The cells of one tile; columns across the end of a ring are indices, not a slice."""
 
     rows: slice
     columns: slice | np.ndarray
 
-    def cut(self, array):
-        """array (..., H, W) at the tile's cells."""
+    def cut(self, array: Any) -> Any:
+        """The part (..., h, w) of an array or tensor (..., H, W) in the tile."""
         return array[..., self.rows, :][..., self.columns]
 
 
 def _starts(size: int, tile: int) -> list[int]:
-    """Corners of tiles that overlap by a quarter at least and end at the border."""
+    """First indices of tiles that overlap by at least a quarter and end at the border."""
     if size <= tile:
         return [0]
     number = int(np.ceil((size - tile) / ((1 - OVERLAP) * tile))) + 1
@@ -45,12 +45,13 @@ def _starts(size: int, tile: int) -> list[int]:
 
 
 def _ring_starts(size: int, tile: int) -> list[int]:
+    """First indices of tiles around a ring."""
     number = max(2, int(np.ceil(size / ((1 - OVERLAP) * tile))))
     return np.linspace(0, size, number, endpoint=False).round().astype(int).tolist()
 
 
 def _weights(places: list[np.ndarray], size: int) -> list[Tensor]:
-    """Smooth weights of intervals given by their indices, which sum to 1 at each index."""
+    """Smooth weights of intervals, given by their indices, that sum to 1 at every index."""
     bells = [np.hanning(len(place) + 2)[1:-1] + 1e-3 for place in places]
     total = np.zeros(size)
     for place, bell in zip(places, bells):
@@ -62,13 +63,16 @@ def _weights(places: list[np.ndarray], size: int) -> list[Tensor]:
 
 
 class Tiles:
-    """Tiles of at most `tile` × `tile` cells over (height, width).
+    """Overlapping tiles that cover a domain.
 
     Args:
+        height: rows of the domain.
+        width: columns of the domain.
+        tile: cells on a side of a tile; tiles are no larger than the domain.
         ring: whether the last column is the neighbour of the first.
     """
 
-    def __init__(self, height: int, width: int, tile: int, ring: bool = False):
+    def __init__(self, height: int, width: int, tile: int, ring: bool = False) -> None:
         self.height, self.width = height, width
         tall, wide = min(tile, height), min(tile, width)
         starts = _ring_starts(width, wide) if ring else _starts(width, wide)
@@ -85,17 +89,19 @@ class Tiles:
         return (Tile(rows, columns) for rows in self.rows for columns in self.columns)
 
     def pieces(self) -> Iterator[slice]:
-        """All rows, a few at a time."""
+        """All rows of the domain, `PIECE` at a time."""
         return (slice(y, min(y + PIECE, self.height)) for y in range(0, self.height, PIECE))
 
     def blend(
-        self, function: Callable[[Tile], tuple[Tensor, ...]], folder=None
+        self, function: Callable[[Tile], tuple[Tensor, ...]], folder: Path | None = None
     ) -> Iterator[tuple[slice, tuple[Tensor, ...]]]:
-        """(rows, blended results (..., h, W)) in turn; rows handed over are not needed any more.
+        """Apply a function to every tile, and yield rows with its blended results (..., h, W).
+
+        The function does not see a row again once it has been yielded.
 
         Args:
-            function: of a tile; a tuple of tensors (..., tile's rows, tile's columns).
-            folder: where the band of tiles under way is kept; in memory where None.
+            function: tile → tensors (..., tile's rows, tile's columns).
+            folder: where the current band of tiles is kept; None keeps it in memory.
         """
         bands: list[Tensor] = []
         for index, rows in enumerate(self.rows):
@@ -118,7 +124,7 @@ class Tiles:
 
 
 def _shift(band: Tensor, done: int) -> None:
-    """Move the rows still under way to the top and clear what follows, piece by piece."""
+    """Move unfinished rows to the top and clear the rest, piece by piece."""
     height = band.shape[-2]
     for top in range(done, height, PIECE):
         stop = min(top + PIECE, height)

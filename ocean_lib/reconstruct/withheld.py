@@ -2,8 +2,8 @@
 
 Whole floats or whole months are withheld; the other profiles are put on the grid, and the field is
 reconstructed from them.  The values that a withheld profile measured are compared with the
-reconstruction, its background (optimal interpolation), the climatology and, if given, the field of
-a product.  Values of one profile are not independent, so intervals come from resampling profiles.
+reconstruction, its background (optimal interpolation), the climatology and the field of a product.
+Values of one profile are not independent, so intervals come from resampling profiles.
 
 GLORYS12 and other reanalyses assimilate Argo: they have seen the withheld profiles, so their errors
 here are not independent.  Nor do they resolve what varies within a cell.
@@ -66,8 +66,8 @@ def score_withheld(
     model: Densifier,
     table: xr.Dataset,
     withheld: np.ndarray,
+    fields: xr.Dataset,
     *,
-    fields: xr.Dataset | None = None,
     members: int = 16,
     sampling: Sampling = Sampling(),
     device: str = "cpu",
@@ -92,20 +92,15 @@ def score_withheld(
     """
     kept = table.copy(deep=True)
     kept.status.values[withheld] = "withheld"
-    if fields is None:
-        months = np.unique(table.month.values[table.status.values == USED])
-        statistics, dates = model.statistics, xr.Dataset(coords={"time": months})
-    else:
-        statistics, dates = select_statistics(model.statistics, fields), fields
-    observations = gridding.observe_profiles(kept, statistics, dates)
+    statistics = select_statistics(model.statistics, fields)
+    observations = gridding.observe_profiles(kept, statistics, fields)
     drawn = reconstruct(model, observations, members=members, sampling=sampling, device=device)
     methods = {
         "reconstruction": drawn["mean"],
         "optimal interpolation": drawn["background"],
         "climatology": drawn["climatology"],
+        "product": fields.temperature,
     }
-    if fields is not None:
-        methods["product"] = fields.temperature
     profile, level = np.nonzero(np.isfinite(table.temperature.values) & withheld[:, None])
     cells = {
         "time": table.month.values[profile].astype("datetime64[M]"),

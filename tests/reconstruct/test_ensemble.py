@@ -13,7 +13,6 @@ from ocean_lib.model.background import Background
 from ocean_lib.model.densifier import MODES, Densifier
 from ocean_lib.model.sampling import SAMPLERS
 from ocean_lib.observations.batch import observe, select_statistics, standardise, with_background
-from ocean_lib.reconstruct.domain import Domain
 from ocean_lib.reconstruct.ensemble import (
     DIMS,
     count_rows,
@@ -225,7 +224,7 @@ def test_arrays_on_disk_give_what_arrays_in_memory_give(small_store, seen, tmp_p
     whole = reconstruct(model, one, **TILED)
     out = {name: np.full_like(array.values[0], np.nan) for name, array in whole.data_vars.items()}
     done = [*reconstruct_date(model, one, out, **TILED, folder=tmp_path)]
-    assert done[-1] == count_rows(model, 20, **TILED) and not list(tmp_path.iterdir())
+    assert done[-1] == count_rows(model, one, **TILED) and not list(tmp_path.iterdir())
     for name, array in whole.data_vars.items():
         np.testing.assert_array_equal(out[name], array.values[0], err_msg=name)
 
@@ -455,19 +454,3 @@ def test_a_reconstruction_uses_all_months_that_its_background_reaches(small_stor
         expected = to_units(whole.numpy(), seen, model.statistics).isel(time=2)
         found.append(float(np.sqrt(((drawn - expected) ** 2).mean())))
     assert found[1] < 1e-3 < 5e-3 < found[0]  # °C
-
-
-def test_a_lone_date_takes_no_room_for_months_that_are_not_there(small_store):
-    model = densifier(small_store, mode="regression").eval()
-    guess = model.background
-    guess.scales = [guess.scales[0] | {"lengths": (6.0, 4.0, 4.0)}]
-    assert guess.reach == 12
-    fields = small_store.fields("validation", [0, 1, 2, 3, 4])
-    seen = observe(fields, {"pattern": "pixels", "observed": 0.05}, 4)
-    sizes = []
-    for dates, number in (([2], 0), ([1, 2], 1), ([0, 1, 2, 3, 4], 2), ([0, 1, 2, 3, 4], 0)):
-        ready = Domain(model, seen.isel(time=dates), number, 64)
-        sizes.append(ready.batch["beside_value"].shape[1])
-        assert ready.when.shape[1] == sizes[-1] + 1
-        assert int(ready.when.isfinite().sum()) == len(dates)
-    assert sizes == [2, 2, 4, 8]

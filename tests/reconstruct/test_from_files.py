@@ -112,7 +112,7 @@ def test_where_ours_is_worse_the_background_is_given_if_asked(small_store, given
     reconstruct_files(
         checkpoint, floats, folder / "safe.nc", **FAST, fallback=True, show=lines.append
     )
-    assert lines[0].startswith("WARNING") and any("in place of" in line for line in lines)
+    assert lines[0].startswith("WARNING") and any("instead of" in line for line in lines)
     expected = reconstruct(model, seen, **FAST)
     with xr.open_dataset(folder / "safe.nc") as safe:
         np.testing.assert_allclose(

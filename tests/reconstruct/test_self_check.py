@@ -7,6 +7,7 @@ import xarray as xr
 from tiny import PATTERNS, astir, densifier
 
 from ocean_lib.observations.batch import observe
+from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.reconstruct.self_check import (
     SelfCheck,
@@ -94,12 +95,50 @@ def test_a_spoiled_model_is_told_first_and_a_good_one_is_not(small_store, seen):
     for word in ("WARNING", "WORSE than the background", f"{share:.0%}", "--fallback"):
         assert word in first
     assert f"{overall.background:.3f}" in first
-    rows = [("0 1", 10.0, 1, 0.01, 0.04, 1.0), ("0 2", 10.0, 1, 0.02, 0.09, 0.5)]
-    names = ["group", "depth", "n", "reconstruction", "background", "climatology"]
-    good = SelfCheck(pd.DataFrame(rows, columns=names))
+    good = pretend(groups=12)
     assert not good.worse_than("background") and "WARNING" not in good.verdict()
-    assert good.interval("background")[1] < 0
-    assert "2 profiles or blocks, 2 values" in good.verdict()
+    low, high = good.interval_against("background")
+    assert low < high < 0 and f"[{low:+.3f}, {high:+.3f}]" in good.verdict()
+    assert "12 profiles or blocks, 12 values" in good.verdict()
+
+
+def pretend(groups):
+    """One value a group, where the reconstruction has half the error of the background."""
+    error = np.random.default_rng(0).uniform(0.1, 0.3, groups)
+    names = [f"0 {label}" for label in range(groups)]
+    squares = {"reconstruction": error**2, "background": 4 * error**2, "climatology": 1.0}
+    return SelfCheck(pd.DataFrame({"group": names, "depth": 10.0, "n": 1} | squares))
+
+
+def test_few_groups_have_no_interval_and_the_verdict_says_so():
+    few = pretend(groups=9)
+    assert few.interval_against("background") is None
+    assert "no interval from fewer than 10 profiles or blocks" in few.verdict()
+    assert "RMSE there, °C: reconstruction 0." in few.verdict()
+
+
+def test_the_background_that_is_judged_is_the_one_that_a_reconstruction_has(small_store):
+    """With months beyond the next: they enter both, as far as the background reaches."""
+    model = densifier(small_store, "regression").eval()
+    guess = model.background
+    guess.scales = [guess.scales[0] | {"lengths": (3.0, 4.0, 4.0)}]
+    assert guess.reach == 6
+    fields = small_store.fields("test", [0, 2, 4, 5, 7, 9])  # one date a run
+    seen = observe(fields, {"pattern": "profiles", "observed": 0.03}, seed=3)
+    squares = run_self_check(model, seen, members=4).squares
+    groups = squares.groupby("group").background.sum()
+    assert len({group.split()[0] for group in groups.index}) == 6
+    for date in range(6):
+        observed = seen.observed.values.copy()
+        hidden = {group: int(group.split()[1]) for group in groups.index if group[0] == f"{date}"}
+        for label in hidden.values():
+            observed[date].reshape(5, -1)[:, label] = False
+        rest = seen.assign(observed=seen.observed.copy(data=observed))
+        background = reconstruct(model, rest, members=2).background.values[date].reshape(5, -1)
+        for group, label in hidden.items():
+            truth = seen.value.values[date].reshape(5, -1)[:, label]
+            expected = np.nansum((background[:, label] - truth) ** 2)
+            assert groups[group] == pytest.approx(expected, rel=1e-4)
 
 
 def test_one_profile_alone_cannot_be_checked(small_store, seen):
@@ -108,7 +147,7 @@ def test_one_profile_alone_cannot_be_checked(small_store, seen):
     alone.observed.values[0] = False
     alone.observed.values[0, :2, y, x] = True
     check = run_self_check(densifier(small_store, "regression"), alone, members=4, sampling=FAST)
-    assert check.groups == 0 and "nothing is known" in check.verdict()
+    assert check.groups == 0 and "skill here is unknown" in check.verdict()
     assert not check.worse_than("background")
 
 

@@ -84,3 +84,27 @@ def test_withheld_profiles_are_not_seen(small_store, table):
     for name in ("reconstruction", "climatology", "product"):
         shift = after.loc[(name, "bias", "all")].value - before.loc[(name, "bias", "all")].value
         assert shift == pytest.approx(-3.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("members", [3, 8])
+@pytest.mark.parametrize("error", [0.0, 0.5, 2.0])
+def test_nine_in_ten_measurements_lie_in_the_interval_of_few_members(members, error):
+    """Members and truth from one distribution, measured with an error."""
+    rng = np.random.default_rng(members)
+    number = 100_000
+    drawn = rng.standard_normal((members, number))
+    measured = rng.standard_normal(number) + error * rng.standard_normal(number)
+    coverage = withheld._inside(drawn, measured, np.full(number, error)).mean()
+    assert 0.895 < coverage < 0.94
+    if error == 0:
+        assert coverage == pytest.approx(0.9, abs=0.005)
+        plain = np.abs(drawn.mean(0) - measured) <= 1.645 * drawn.std(0, ddof=1)
+        assert plain.mean() < 0.85
+
+
+def test_few_profiles_have_scores_and_no_interval():
+    error = np.arange(1.0, 13.0)
+    for profiles in (4, 12):
+        rmse, bias = withheld._scores({"rmse": error**2, "bias": error}, np.arange(12) % profiles)
+        assert rmse["value"] == pytest.approx(np.sqrt((error**2).mean())) and bias["n"] == profiles
+        assert np.isnan([rmse["low"], bias["high"]]).all() == (profiles == 4)
