@@ -199,3 +199,23 @@ def two_grids(d):
         d[f"a_{name}"] = (d[f"b_{name}"] + 0.04).assign_attrs(d[f"b_{name}"].attrs)
     d.thetao.attrs["coordinates"] = "time depth b_lat b_lon"
     return d
+
+
+def assert_canonical(fields):
+    """Names, order, types and plausible values; the ocean is where all variables are finite."""
+    variables = [name for name in fields.data_vars if set(DIMS) <= {*fields[name].dims}]
+    assert "temperature" in variables
+    assert all(fields[name].dims == DIMS for name in variables)
+    assert {fields[name].dtype for name in variables} == {np.dtype("float32")}
+    assert fields.ocean.dims == DIMS[1:] and fields.ocean.dtype == bool
+    kinds = ("potential_", "", "conservative_")
+    names = {f"sea_water_{kind}temperature" for kind in kinds}
+    assert fields.temperature.attrs["standard_name"] in names
+    for dim in DIMS:
+        values = fields[dim].values
+        assert dim in fields.indexes and (values[:-1] < values[1:]).all()
+    assert fields.depth[0] >= 0
+    finite = np.logical_and.reduce([np.isfinite(fields[name].values) for name in variables])
+    np.testing.assert_array_equal(finite, np.broadcast_to(fields.ocean, finite.shape))
+    inside = fields.temperature.values[finite]
+    assert inside.min() >= -10 and inside.max() <= 45

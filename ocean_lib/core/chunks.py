@@ -15,21 +15,13 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import netCDF4
 import numpy as np
 import xarray as xr
 
-__all__ = [
-    "chunk_slices",
-    "on_scheduler",
-    "run_tasks",
-    "select_box",
-    "spatial_boxes",
-    "survey_box",
-    "write_slab",
-]
+__all__ = ["chunk_slices", "on_scheduler", "run_tasks", "select_box", "spatial_boxes", "write_slab"]
 
 
 MEMORY = 2**29  # bytes that all tasks in flight in this process hold together, approximately
@@ -42,22 +34,6 @@ PATIENCE = 5  # seconds that a scheduler, then its first worker, may take to ans
 netCDF4.set_chunk_cache(2**20)
 
 Box = tuple[slice, slice, slice]  # levels, rows, columns
-
-
-class Survey(NamedTuple):
-    """Where an array (time, depth, latitude, longitude) holds values, and their range.
-
-    Attributes:
-        always: (depth, latitude, longitude) bool, finite at all dates.
-        ever: (depth, latitude, longitude) bool, finite at some date.
-        low: lowest value, -inf where that is among the values; inf without values.
-        high: highest value, inf where that is among the values; -inf without values.
-    """
-
-    always: np.ndarray
-    ever: np.ndarray
-    low: float
-    high: float
 
 
 def chunk_slices(array: xr.DataArray, dim: str, cells: int | None = None) -> list[slice]:
@@ -116,20 +92,6 @@ def select_box(array: xr.DataArray, box: Box) -> xr.DataArray:
 
     part = array.isel(dict(zip(("depth", "latitude", "longitude"), box)))
     return dask.optimize(part)[0]
-
-
-def survey_box(part: xr.DataArray) -> Survey:
-    """Survey a lazy array (time, depth, latitude, longitude), a few dates at a time."""
-    always, ever = np.ones(part.shape[1:], bool), np.zeros(part.shape[1:], bool)
-    low, high = np.inf, -np.inf
-    for dates in chunk_slices(part, "time", always.size):
-        values = part.isel(time=dates).compute(scheduler="synchronous").values
-        finite = np.isfinite(values)
-        always &= finite.all(0)
-        ever |= finite.any(0)
-        low = min(low, float(np.fmin.reduce(values, axis=None, initial=np.inf)))
-        high = max(high, float(np.fmax.reduce(values, axis=None, initial=-np.inf)))
-    return Survey(always, ever, low, high)
 
 
 def run_tasks(tasks: Iterable[Callable[[], Any]], size: float) -> Iterator[Any]:

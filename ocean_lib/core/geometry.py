@@ -9,15 +9,26 @@ EARTH_RADIUS = 6371.0  # km, mean
 
 
 def wrap_longitude(longitude, centre=0.0):
-    """Shift longitudes by whole turns into [centre - 180, centre + 180), degrees."""
+    """Shift longitudes by whole turns into [centre - 180, centre + 180).
+
+    Args:
+        longitude: degrees, in any turn.
+        centre: degrees.
+    """
     return centre + (longitude - centre + 180) % 360 - 180
 
 
-def sphere(latitude: ArrayLike, longitude: ArrayLike) -> np.ndarray:
-    """Convert latitudes and longitudes (...), degrees, to unit vectors (..., 3), float32."""
+def sphere(latitude: ArrayLike, longitude: ArrayLike, dtype: type = np.float32) -> np.ndarray:
+    """Convert latitudes and longitudes to points on the unit sphere (..., 3).
+
+    Args:
+        latitude: (...) degrees.
+        longitude: (...) degrees.
+        dtype: of the result.
+    """
     latitude, longitude = np.deg2rad(latitude), np.deg2rad(longitude)
     x, y = np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude)
-    return np.stack([x, y, np.sin(latitude)], -1).astype(np.float32)
+    return np.stack([x, y, np.sin(latitude)], -1).astype(dtype)
 
 
 def is_ring(longitude: np.ndarray) -> bool:

@@ -12,15 +12,14 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from ocean_lib.core.geometry import wrap_longitude
-from ocean_lib.fields.conventions import AXES, CURVED, DEEPEST, DEGREES, METRES, SAME, SURFACE
+from ocean_lib.fields.conventions import AXES, DEEPEST, DEGREES, METRES, SAME, SURFACE, Region
 
 __all__ = ["depth_in_metres", "find_axis", "horizontal", "order_longitudes", "take"]
 
 
+CURVED = 0.05  # grid steps that a row or column may bend
 REGRID = "regrid it to latitude and longitude first, for example `cdo remapbil,r360x180`"
 TERRAIN_FOLLOWING = {"s_rho", "sc_r", "sigma", "siglay", "layer"}  # names of dimensions
-
-Region = tuple[float, float, float, float]  # west, east, south, north, degrees
 
 
 def find_axis(dataset: xr.Dataset, variable: xr.DataArray, axis: str) -> xr.DataArray | None:
@@ -95,13 +94,11 @@ def depth_in_metres(axis: xr.DataArray | None, variable: xr.DataArray, kind: str
     low, high = float(metres.min()), float(metres.max())
     if low < 0 < high:
         raise ValueError(
-            f"{axis.name} runs from {low:g} to {high:g} m, on both sides of 0; keep the levels "
-            "below the surface"
+            f"{axis.name} runs from {low:g} to {high:g} m, on both sides of 0; keep one side"
         )
     if max(-low, high) > DEEPEST:
         raise ValueError(
-            f"{axis.name} runs from {low:g} to {high:g} m, limit {DEEPEST:g}; set its units, such "
-            "as 'cm'"
+            f"{axis.name} runs from {low:g} to {high:g} m, limit {DEEPEST:g}; set its units ('cm')"
         )
     return abs(metres)
 
@@ -148,7 +145,7 @@ def horizontal(
     return xr.Variable((), latitude.values.mean()), longitude.variable, {}, stations
 
 
-def _rows_and_columns(latitude, longitude, region):
+def _rows_and_columns(latitude, longitude, region) -> tuple[xr.Variable, xr.Variable, dict]:
     """Latitude of the rows, longitude of the columns, and window of a 2-D grid."""
     y, x = latitude.dims
     if np.ptp(np.nanmean(latitude.values, 0)) > np.ptp(np.nanmean(latitude.values, 1)):
@@ -158,7 +155,8 @@ def _rows_and_columns(latitude, longitude, region):
     # Models that leave out processors on land write the same number there for both.
     blank = ((rows == columns) & np.isin(rows, (-1, 0))) | ~np.isfinite(rows + columns)
     rows, columns = (np.where(blank, np.nan, v) for v in (rows, columns))
-    window, straight, bends = {}, *_straight(rows, columns)
+    window: dict = {}
+    straight, bends = _straight(rows, columns)
     if straight is None and region is not None:
         west, east, south, north = map(float, region)
         inside = (rows >= south) & (rows <= north)

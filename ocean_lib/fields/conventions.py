@@ -67,29 +67,19 @@ KELVIN = ("k", "kelvin", "kelvins", "degk", "degreek", "degreesk", "degreekelvin
 METRES = dict.fromkeys(("", "m", "meter", "meters", "metre", "metres"), 1.0) | {"cm": 0.01}
 METRES |= dict.fromkeys(("centimeter", "centimeters", "centimetre", "centimetres"), 0.01)
 # Grams per kilogram, or the practical scale, which differs by less than half a per cent.
-SALTY: tuple[str, ...] = (
-    "",
-    "1",
-    "1e-3",
-    "1e-03",
-    "1.e-3",
-    "0.001",
-    "psu",
-    "pss",
-    "pss-78",
-    "pss78",
-    "ppt",
-    "‰",
+SALTY = frozenset(
+    ("", "1", "1e-3", "1e-03", "1.e-3", "0.001", "psu", "pss", "pss-78", "pss78", "ppt", "‰")
+    + ("o/oo", "g/kg", "g kg-1", "g kg^-1", "g kg**-1", "gram/kilogram", "grams/kilogram")
+    + ("practical salinity unit", "practical salinity units", "practical_salinity_unit")
 )
-SALTY += ("o/oo", "g/kg", "g kg-1", "g kg^-1", "g kg**-1", "gram/kilogram", "grams/kilogram")
-SALTY += ("practical salinity unit", "practical salinity units", "practical_salinity_unit")
 
 LOWEST, HIGHEST = -10.0, 45.0  # °C, limits of plausible sea temperatures
 FRESHEST, SALTIEST = -1.0, 60.0  # g/kg, limits of plausible salinities
 NOMINAL_YEAR = 2001  # of fields without a date; no leap year
 DEEPEST = 11100.0  # m, limit of plausible depths
 SAME = 1e-4  # degrees (about 10 m): closer longitudes are the same column
-CURVED = 0.05  # grid steps that a row or column may bend
+
+Region = tuple[float, float, float, float]  # west, east, south, north, degrees
 
 
 def named(variable: str, quantity: str) -> str:

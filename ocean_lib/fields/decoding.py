@@ -6,7 +6,7 @@ NetCDF User's Guide the limits have the stored type and apply before scaling; fl
 of packed integers apply after it. Limits of any other type are ignored.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 
 import numpy as np
 import xarray as xr
@@ -14,7 +14,7 @@ import xarray as xr
 __all__ = ["decode"]
 
 
-def decode(dataset: xr.Dataset, names: Iterable[str]) -> xr.Dataset:
+def decode(dataset: xr.Dataset, names: Iterable[Hashable]) -> xr.Dataset:
     """Apply CF decoding, except to dates, and blank invalid values.
 
     The result is lazy, and blocks keep their stored type until xarray decodes them, so no memory is

@@ -1,6 +1,7 @@
-"""Files of fields: which ones a user means, and opening one raw and lazy, or saying why not."""
+"""Files of fields: which ones a user means, and how they are opened, raw and lazy, or refused."""
 
 import glob
+from collections.abc import Iterable
 from pathlib import Path
 
 import xarray as xr
@@ -10,7 +11,7 @@ __all__ = ["find_files", "open_file"]
 
 CHUNK = "16MiB"  # of packed values
 SUFFIXES = (".nc", ".nc4", ".cdf", ".zarr")
-# How files that are no NetCDF begin, in lower case, and what to do with them.
+# {first bytes of a file that is no NetCDF, in lower case: what to do with it}
 OTHERS = {
     (b"<!doctype", b"<html", b"<?xml"): "it is a web page, often a login form: fetch it again, "
     "logged in",
@@ -19,12 +20,15 @@ OTHERS = {
 }
 
 
-def find_files(paths):
-    """The files that a path, glob, folder or list of them stands for, each once, as `Path`s.
+def find_files(paths: str | Path | Iterable[str | Path]) -> list[Path]:
+    """List the files that paths stand for, each once.
 
-    Raises: FileNotFoundError: nothing lies there
+    Args:
+        paths: a path, a glob, a folder (searched recursively), or a list of them.
+    Raises:
+        FileNotFoundError: a path matches no file.
     """
-    found = []
+    files: list[Path] = []
     for path in [paths] if isinstance(paths, (str, Path)) else paths:
         path = Path(path).expanduser()
         if path.is_dir() and path.suffix != ".zarr" and not _is_zarr(path):
@@ -37,21 +41,24 @@ def find_files(paths):
                 f"no {', '.join(SUFFIXES)} file is found at {path}; correct the path (relative "
                 "paths start at the working folder)"
             )
-        found += sorted(matches)
-    if not found:
+        files += sorted(matches)
+    if not files:
         raise FileNotFoundError("the list of paths is empty; name at least one file")
-    return list(dict.fromkeys(found))
+    return list(dict.fromkeys(files))
 
 
-def _is_zarr(path):
+def _is_zarr(path: Path) -> bool:
     return any((path / name).exists() for name in ("zarr.json", ".zgroup", ".zmetadata"))
 
 
-def open_file(path):
-    """One NetCDF or Zarr, lazy and raw: decoding it here would quadruple what a chunk holds.
+def open_file(path: Path) -> xr.Dataset:
+    """Open a NetCDF or Zarr, lazy and raw; decoding it here would quadruple the size of a chunk.
 
-    Raises: PermissionError: it may not be read · ValueError: it is empty, cut short, or no NetCDF
-    or Zarr
+    Args:
+        path: of `find_files`.
+    Raises:
+        PermissionError: it may not be read.
+        ValueError: it is empty, cut short, or no NetCDF or Zarr.
     """
     import dask
 
@@ -66,13 +73,12 @@ def open_file(path):
         ) from error
 
 
-def _open(path):
-    lazy = {"decode_cf": False, "chunks": "auto"}
+def _open(path: Path) -> xr.Dataset:
     try:
         if path.is_dir():
-            return xr.open_zarr(path, **lazy)
+            return xr.open_zarr(path, decode_cf=False, chunks="auto")
         _check_length(path)
-        return xr.open_dataset(path, engine="netcdf4", **lazy)
+        return xr.open_dataset(path, engine="netcdf4", decode_cf=False, chunks="auto")
     except PermissionError:
         raise
     except (EOFError, OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
@@ -82,8 +88,8 @@ def _open(path):
         ) from error
 
 
-def _check_beginning(path):
-    """Refuse what no NetCDF begins with."""
+def _check_beginning(path: Path) -> None:
+    """Refuse a file that does not begin as NetCDF does."""
     with path.open("rb") as file:
         head = file.read(64)
     if not head:
@@ -94,18 +100,17 @@ def _check_beginning(path):
         raise ValueError(f"{path} starts with {head[:15]!r}, it is no NetCDF or Zarr; {remedy}")
 
 
-def _check_length(path):
-    """Fail where a classic NetCDF ends before its last value: the library would read 0 there."""
+def _check_length(path: Path) -> None:
+    """Refuse a classic NetCDF that is cut short: the library would read 0 beyond its end."""
     from scipy.io import netcdf_file
 
     with path.open("rb") as file:
-        classic = file.read(4) in (b"CDF\x01", b"CDF\x02")
-    if not classic:
-        return
+        if file.read(4) not in (b"CDF\x01", b"CDF\x02"):
+            return
     try:
         netcdf_file(path, mmap=True).close()
-        whole = True
+        complete = True
     except (IndexError, TypeError, ValueError):
-        whole = False
-    if not whole:  # raised out here, where nothing holds on to the map
+        complete = False
+    if not complete:  # raised here, because the exception above keeps the memory map open
         raise EOFError("it ends before its last value")

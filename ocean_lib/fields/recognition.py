@@ -1,28 +1,19 @@
-"""Recognise what a gridded file holds, whatever its names, signs, units and order.
+"""Recognition of what a gridded file holds, whatever its names, signs, units and order.
 
-A file says what its variables are by CF attributes; where it does not, the names in use decide.
-Both are written in small tables (`names`), in the order in which they are trusted. `arrange`
-applies them and hands back temperature, and what rides along, in the canonical order of
-`ocean_lib.fields`, the values lazy. What cannot be recognised is refused, with the remedy.
+CF attributes identify a variable; where they are absent, the names in use do. Both are listed in
+order of preference in the tables of `conventions`. `arrange` applies them and returns temperature
+and further variables, lazy, in canonical order. What cannot be recognised is refused with a remedy.
 """
+
+from collections.abc import Hashable, Iterable
+from typing import Any
 
 import numpy as np
 import xarray as xr
 
+from ocean_lib.fields import conventions
 from ocean_lib.fields.axes import depth_in_metres, find_axis, horizontal, order_longitudes, take
-from ocean_lib.fields.conventions import (
-    ABSOLUTE,
-    CELSIUS,
-    DIMS,
-    IN_SITU,
-    KELVIN,
-    LONG_NAMES,
-    POTENTIAL,
-    SALINITIES,
-    SALTY,
-    SURFACE,
-    TEMPERATURES,
-)
+from ocean_lib.fields.conventions import DIMS, POTENTIAL, SALINITIES, SURFACE, TEMPERATURES, Region
 from ocean_lib.fields.dates import decode_dates
 from ocean_lib.fields.decoding import decode
 
@@ -32,26 +23,38 @@ __all__ = ["arrange", "canonical_names"]
 ATTRIBUTES = ("standard_name", "units", "long_name")
 
 
-def canonical_names(variables):
-    """What further variables asked for are called: `salinity` by any of its names, or as asked."""
-    asked = [variables] if isinstance(variables, str) else list(variables)
+def canonical_names(variables: str | Iterable[str]) -> list[str]:
+    """Canonical names of further variables: `salinity` for any of its names, else as they are.
+
+    Args:
+        variables: a name or several.
+    """
+    requested = [variables] if isinstance(variables, str) else list(variables)
     known = {name for table in SALINITIES.values() for names in table for name in names}
-    return list(dict.fromkeys("salinity" if str(n).lower() in known else n for n in asked))
+    return list(dict.fromkeys("salinity" if str(n).lower() in known else n for n in requested))
 
 
-def arrange(dataset, variables=(), region=None, temperature=None):
-    """The fields of an opened dataset, decoded or raw, in canonical names, order, signs and units.
+def arrange(
+    dataset: xr.Dataset,
+    variables: str | Iterable[str] = (),
+    region: Region | None = None,
+    temperature: tuple[Hashable, str] | None = None,
+) -> xr.Dataset:
+    """Bring an opened dataset, decoded or raw, to canonical names, order, signs and units.
 
-    Returns a dataset with `temperature (time, depth, latitude, longitude)`, the `variables` asked
-    for, and `salinity` where temperature is to be converted with it; no ocean yet. Times stand as
-    in the file. A section becomes a single row at its mean latitude, and keeps
-    `station_latitude (longitude)`. Of a curved grid the cells around `region` are kept.
-
-    `temperature`, (name, kind), says which variable is arranged as the temperature, and as a key of
-    `TEMPERATURES` what it is; by default it is recognised.
-
-    Raises: ValueError: no temperature, or a variable asked for, on this grid; an axis that is
-    missing or unusable; an unknown unit
+    Args:
+        dataset: of `open_file`.
+        variables: names of further variables.
+        region: (west, east, south, north), degrees; of a curved grid the cells around it are kept.
+        temperature: name and kind (a key of `TEMPERATURES`) of the variable to use as temperature;
+            recognised by default.
+    Returns:
+        `temperature (time, depth, latitude, longitude)`, the further variables, and `salinity` if
+        it is needed to convert temperature; no ocean yet, and times in the order of the file. A
+        section has a single row at its mean latitude, and `station_latitude (longitude)`.
+    Raises:
+        ValueError: temperature or a further variable is missing on this grid, an axis is missing
+            or unusable, or a unit is unknown.
     """
     name, kind = temperature or _temperature(dataset)
     sources = {"temperature": name} | {
@@ -59,12 +62,12 @@ def arrange(dataset, variables=(), region=None, temperature=None):
     }
     salinity = _find(dataset, SALINITIES)
     if kind not in (POTENTIAL, SURFACE) and salinity is not None:
-        # It need not lie on the same levels: then temperature stays what it is.
+        # Salinity on other levels cannot convert temperature, which then stays as it is.
         if set(dataset[salinity[0]].dims) == set(dataset[name].dims):
             sources.setdefault("salinity", salinity[0])
     dataset = decode(dataset, sources.values())
     variable = dataset[name]
-    axes = {dim: find_axis(dataset, variable, dim) for dim in DIMS}
+    axes: dict[str, Any] = {dim: find_axis(dataset, variable, dim) for dim in DIMS}
     for dim in ("latitude", "longitude"):
         if axes[dim] is None:
             raise ValueError(
@@ -82,7 +85,7 @@ def arrange(dataset, variables=(), region=None, temperature=None):
     }
     arrays["temperature"] = _in_celsius(arrays["temperature"], name, kind)
     if "salinity" in arrays:
-        arrays["salinity"].attrs = _salty(dataset[sources["salinity"]], salinity[1])
+        arrays["salinity"].attrs = _salinity_attrs(dataset[sources["salinity"]], salinity[1])
     fields = xr.Dataset(arrays, attrs=dataset.attrs).astype("float32")
     fields = fields.assign_coords(_coordinates(axes) | extra)
     fields = take(fields, "depth", np.argsort(fields.depth.values))
@@ -92,9 +95,9 @@ def arrange(dataset, variables=(), region=None, temperature=None):
     return fields.assign_coords(longitude=("longitude", values, fields.longitude.attrs))
 
 
-def _find(dataset, table):
-    """Name and kind of the variable that a table recognises as most to be preferred, or None."""
-    found, words = [], []
+def _find(dataset: xr.Dataset, table: dict) -> tuple[Hashable, str] | None:
+    """Name and kind of the preferred variable among those that a table recognises, or None."""
+    matches, refusals = [], []
     known = [name for _, names in table.values() for name in names]
     for name, variable in dataset.data_vars.items():
         lower, standard_name = str(name).lower(), variable.attrs.get("standard_name")
@@ -103,41 +106,41 @@ def _find(dataset, table):
         if kind is None or variable.ndim < 2:
             continue
         if variable.dtype.kind not in "fiu":
-            words.append(f"{name} {variable.dims} holds {variable.dtype}")
+            refusals.append(f"{name} {variable.dims} holds {variable.dtype}")
             continue
         if not standard_name:
-            told = str(variable.attrs.get("long_name", "")).lower()
-            kinds = (kind for word, kind in LONG_NAMES.items() if word in told and kind in table)
+            text = str(variable.attrs.get("long_name", "")).lower()
+            kinds = (
+                kind
+                for word, kind in conventions.LONG_NAMES.items()
+                if word in text and kind in table
+            )
             kind = next(kinds, kind)
         rank = known.index(lower) if lower in known else len(known)
-        found.append((-variable.ndim, list(table).index(kind), rank, name, kind))
-    if words and not found:
-        raise ValueError(f"{words[0]}, must be numbers; write it as floats")
-    return min(found)[3:] if found else None
+        matches.append((-variable.ndim, list(table).index(kind), rank, name, kind))
+    if refusals and not matches:
+        raise ValueError(f"{refusals[0]}, must be numbers; write it as floats")
+    return min(matches)[3:] if matches else None
 
 
-def _temperature(dataset):
-    if found := _find(dataset, TEMPERATURES):
-        return found
+def _temperature(dataset: xr.Dataset) -> tuple[Hashable, str]:
+    if match := _find(dataset, TEMPERATURES):
+        return match
     raise ValueError(
         f"no temperature among the variables {list(dataset.data_vars)}; rename it to thetao "
-        f"or give it the standard_name {POTENTIAL} or {IN_SITU}"
+        f"or give it the standard_name {POTENTIAL} or {conventions.IN_SITU}"
     )
 
 
-def _further(dataset, canonical, temperature):
-    """The name in the file of a further variable asked for by its canonical name."""
-    found = _find(dataset, SALINITIES) if canonical == "salinity" else None
-    wanted = str(canonical).lower()
-    matches = (
-        [found[0]]
-        if found
-        else [
-            name
-            for name, variable in dataset.data_vars.items()
-            if wanted in (str(name).lower(), variable.attrs.get("standard_name"))
-        ]
-    )
+def _further(dataset: xr.Dataset, canonical: str, temperature: Hashable) -> Hashable:
+    """Name in the file of a further variable."""
+    salinity = _find(dataset, SALINITIES) if canonical == "salinity" else None
+    marks = {
+        name: (str(name).lower(), variable.attrs.get("standard_name"))
+        for name, variable in dataset.data_vars.items()
+    }
+    named = [name for name in marks if str(canonical).lower() in marks[name]]
+    matches = [salinity[0]] if salinity else named
     if not matches:
         raise ValueError(
             f"no variable {canonical!r} among {list(dataset.data_vars)}; name one of these in "
@@ -152,13 +155,13 @@ def _further(dataset, canonical, temperature):
     return matches[0]
 
 
-def _ordered(array, axes, temperature):
-    """A variable as (time, depth, latitude, longitude), lazy, without coordinates."""
+def _ordered(array: xr.DataArray, axes: dict, temperature: xr.DataArray) -> xr.DataArray:
+    """A variable in canonical order, lazy, without coordinates."""
     name, dims = array.name, array.dims
     names = {axis.dims[0]: dim for dim, axis in axes.items() if axis.ndim}
-    if lacking := [dim for dim in names if dim not in dims]:
+    if missing := [dim for dim in names if dim not in dims]:
         raise ValueError(
-            f"{name} {dims} does not lie along {lacking} of {temperature.name} "
+            f"{name} {dims} does not lie along {missing} of {temperature.name} "
             f"{temperature.dims}; interpolate it to that grid, or leave it out of variables"
         )
     array = array if array.chunks is not None else array.chunk("auto")
@@ -166,8 +169,7 @@ def _ordered(array, axes, temperature):
     for dim in set(dims) - set(names):
         if array.sizes[dim] > 1:
             raise ValueError(
-                f"dimension {dim} of {name} holds {array.sizes[dim]} fields, limit 1; "
-                f"choose one with .isel({dim}=0)"
+                f"{name} has {array.sizes[dim]} fields along {dim}, limit 1; choose .isel({dim}=0)"
             )
         array = array.squeeze(dim)
     array = array.rename({old: new for old, new in names.items() if old != new})
@@ -176,16 +178,15 @@ def _ordered(array, axes, temperature):
     return array.drop_encoding().drop_attrs().assign_attrs(attrs)
 
 
-def _in_celsius(temperature, name, kind):
-    """°C. A missing unit is °C: the values are checked afterwards."""
-    given = temperature.attrs.get("units", "degC")
-    units = given.lower().replace("_", "").replace(" ", "").replace(".", "")
-    if units not in CELSIUS + KELVIN:
+def _in_celsius(temperature: xr.DataArray, name: Hashable, kind: str) -> xr.DataArray:
+    """Temperature in °C. A missing unit is taken as °C; the values are checked afterwards."""
+    unit = temperature.attrs.get("units", "degC")
+    units = unit.lower().replace("_", "").replace(" ", "").replace(".", "")
+    if units not in conventions.CELSIUS + conventions.KELVIN:
         raise ValueError(
-            f"{name} has units {given!r}, must be °C or K; convert the values and set units to "
-            "'degC'"
+            f"{name} has units {unit!r}, must be °C or K; convert it and set units to 'degC'"
         )
-    celsius = temperature - 273.15 if units in KELVIN else temperature
+    celsius = temperature - 273.15 if units in conventions.KELVIN else temperature
     celsius.attrs = {
         # At 0 m in-situ and potential temperature are the same.
         "standard_name": POTENTIAL if kind == SURFACE else kind,
@@ -195,24 +196,24 @@ def _in_celsius(temperature, name, kind):
     return celsius
 
 
-def _salty(variable, kind):
-    """Attributes of salinity whose unit is known."""
+def _salinity_attrs(variable: xr.DataArray, kind: str) -> dict[str, str]:
+    """Attributes of salinity, if its unit is known."""
     attrs = {key: str(variable.attrs[key]) for key in ATTRIBUTES if key in variable.attrs}
     units = attrs.get("units", "").strip().lower()
-    if units not in SALTY:
+    if units not in conventions.SALTY:
         raise ValueError(
             f"{variable.name} has units {units!r}, must be 1e-3, psu or g/kg; convert the values "
             "(kg/kg times 1000) and set units to '1e-3'"
         )
-    default = "g kg-1" if kind == ABSOLUTE else "1e-3"
-    return (
-        {"long_name": "sea water salinity"}
-        | attrs
-        | {"standard_name": kind, "units": attrs.get("units", default)}
-    )
+    defaults = {
+        "long_name": "sea water salinity",
+        "units": "g kg-1" if kind == conventions.ABSOLUTE else "1e-3",
+    }
+    return defaults | attrs | {"standard_name": kind}
 
 
-def _coordinates(axes):
+def _coordinates(axes: dict[str, xr.Variable]) -> dict[str, tuple]:
+    """Canonical coordinates, checked to be finite and not repeated."""
     coordinates = {}
     for dim, attrs in (
         ("time", {"axis": "T", **axes["time"].attrs}),
@@ -225,13 +226,11 @@ def _coordinates(axes):
         repeated = dim in ("depth", "latitude") and np.unique(values).size < values.size
         if dim != "time" and not np.isfinite(values).all() or repeated:
             raise ValueError(
-                f"{dim} holds missing or repeated values, {values}; every level, row "
-                "and column needs a finite coordinate of its own"
+                f"{dim} holds missing or repeated values, {values}; make them finite and distinct"
             )
         if dim == "latitude" and abs(values).max() > 90 + 1e-3:
             raise ValueError(
-                f"latitude runs from {values.min():g} to {values.max():g}, beyond ±90; correct the "
-                "coordinate, or set its units"
+                f"latitude spans {values.min():g} to {values.max():g}, beyond ±90; correct it"
             )
         coordinates[dim] = (dim, values, {"standard_name": dim} | attrs)
     return coordinates

@@ -1,16 +1,18 @@
-"""reconstruction.nc: what it holds, how it is written and read.
+"""File of a reconstruction, reconstruction.nc: its content, and how it is written and read.
 
     truth (time, depth, latitude, longitude) · ocean (depth, latitude, longitude)
     observed, value, error (case, time, depth, latitude, longitude) · surface, surface_observed
     members (case, time, member, depth, latitude, longitude) · mean, spread, background, climatology
-    deviation, the error that the first stage states of its mean, where the model has one
-    calibration, calibration_power (case, depth), by which validation months change the spread
-    of further variables the same with their name in front, such as salinity_mean
+    deviation, standard deviation of the error of the first stage, where the model has one
+    calibration, calibration_power (case, depth), the correction of the spread that validation gave
+    the same for further variables with their name in front, such as salinity_mean
 
-°C, float32, NaN outside the ocean; masks are written as int8 and read back as bool.  `blank` and
-`join` write the same variables without a case, a date at a time, in bounded memory.
+°C, float32, NaN outside the ocean; masks are written as int8 and read back as bool.
+`create_date_file` and `join_dates` write the same variables without a case, one date at a time, in
+bounded memory.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import netCDF4
@@ -18,7 +20,7 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.core.atomic import atomic_write
-from ocean_lib.fields.conventions import named
+from ocean_lib.fields.conventions import DIMS, named
 
 __all__ = [
     "assemble_cases",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 
+GRID = DIMS[1:]
 OBSERVED = ("value", "observed", "error", "surface", "surface_observed")
 MASKS = ("ocean", "observed")
 ATTRIBUTES = {
@@ -43,86 +46,108 @@ LONG_NAMES = {
     "members": "equally likely fields",
     "mean": "expected field",
     "spread": "standard deviation of the members",
-    "deviation": "standard deviation of the mean's error, as the first stage states it",
-    "background": "optimal interpolation that the networks start from",
+    "deviation": "standard deviation of the error of the first stage",
+    "background": "optimal interpolation, input of the networks",
     "background_error": "standard deviation of the background's error",
     "observed": "whether a value was observed here",
 }
-# A ten-thousandth of a degree: finer than any source, and half the size.
+# 0.0001 °C is finer than any source and halves the size of the file.
 PACKED = {"zlib": True, "complevel": 1, "least_significant_digit": 4}
-ROWS, COLUMNS = 64, 512  # of a chunk
+ROWS, COLUMNS = 64, 512  # of a chunk of the file
 
 
 def assemble_cases(
     fields: xr.Dataset, seen: dict[str, xr.Dataset], drawn: dict[str, xr.Dataset]
 ) -> xr.Dataset:
-    """One dataset over cases from truth, observations and reconstructions.
+    """Combine truth, observations and reconstructions into one dataset over cases.
 
     Args:
-        fields: canonical dataset.    seen: {case: observations}.    drawn: {case: reconstruction}.
+        fields: canonical dataset, the truth.
+        seen: {case: observations}.
+        drawn: {case: reconstruction}.
     """
-    cases = []
-    for name, result in drawn.items():
-        given = seen[name][_observed(seen[name])]
-        cases.append(xr.merge([result, given], join="exact", compat="override"))
-    together = xr.concat(cases, xr.Variable("case", list(drawn)))
+    cases = [
+        xr.merge([result, seen[name][_observed(seen[name])]], join="exact", compat="override")
+        for name, result in drawn.items()
+    ]
+    combined = xr.concat(cases, xr.Variable("case", list(drawn)))
     for variable, field in fields.data_vars.items():
         if field.dims == fields.temperature.dims:
-            together[named(variable, "truth")] = field
-    together["ocean"] = fields.ocean
-    return together.assign_attrs(title="Reconstruction from sparse observations", **fields.attrs)
+            combined[named(str(variable), "truth")] = field
+    combined["ocean"] = fields.ocean
+    return combined.assign_attrs(title="Reconstruction from sparse observations", **fields.attrs)
 
 
 def observations_of_case(dataset: xr.Dataset, case: str) -> xr.Dataset:
-    """The observations of one case of `assemble`, as `dataset.observe` gave them."""
-    one = dataset.sel(case=case)
-    return one[["ocean", *_observed(one)]]
+    """Extract the observations of one case, as `observations.batch.observe` returned them.
+
+    Args:
+        dataset: of `assemble_cases`.
+        case: name of the case.
+    """
+    selected = dataset.sel(case=case)
+    return selected[["ocean", *_observed(selected)]]
 
 
-def _observed(dataset: xr.Dataset) -> list[str]:
-    """What belongs to the observations, of further variables too."""
+def _observed(dataset: xr.Dataset) -> list:
+    """Names of the variables that belong to the observations."""
     return [name for name in dataset.data_vars if str(name).endswith(OBSERVED)]
 
 
-def write_reconstruction(dataset: xr.Dataset, path) -> Path:
-    """Write CF NetCDF, float32 and compressed; whole or not at all."""
+def _restore_masks(dataset: xr.Dataset) -> xr.Dataset:
+    """Convert masks stored as integers to bool."""
+    masks = [name for name in dataset.data_vars if str(name).endswith(MASKS)]
+    return dataset.assign({name: dataset[name].astype(bool) for name in masks})
+
+
+def write_reconstruction(dataset: xr.Dataset, path: str | Path) -> Path:
+    """Write a reconstruction as CF NetCDF, float32 and compressed, atomically.
+
+    Args:
+        dataset: of `assemble_cases`.
+        path: of the file; its folder is created.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset = dataset.assign_attrs(Conventions="CF-1.11")
-    encoding: dict = {"time": TIME}
     for name, attributes in ATTRIBUTES.items():
         dataset[name].attrs.update(attributes)
-    for name, array in dataset.data_vars.items():
+    encoding: dict = {"time": TIME}
+    for variable, array in dataset.data_vars.items():
         if array.dtype == bool:
-            encoding[name] = {"dtype": "int8", "zlib": True, "complevel": 1}
+            encoding[variable] = {"dtype": "int8", "zlib": True, "complevel": 1}
         elif array.dtype.kind == "f":
-            encoding[name] = {"dtype": "float32", **PACKED}
-    with atomic_write(path) as beside:
-        dataset.to_netcdf(beside, encoding=encoding, engine="netcdf4")
+            encoding[variable] = {"dtype": "float32", **PACKED}
+    with atomic_write(path) as temporary:
+        dataset.to_netcdf(temporary, encoding=encoding, engine="netcdf4")
     return path
 
 
-def create_date_file(path, date: xr.Dataset, names: list[str], members: int, units: dict[str, str]):
-    """An open `netCDF4.Dataset` of one date, its variables `names` and `observed` not yet filled.
+def create_date_file(
+    path: str | Path, date: xr.Dataset, names: list[str], members: int, units: dict[str, str]
+) -> netCDF4.Dataset:
+    """Create the file of one date, with empty variables, and leave it open.
 
     Args:
-        date: of one time, for its coordinates.    units: by name.
-        members: 0 where none of the names has members.
+        path: of the file.
+        date: dataset of a single time, for its coordinates.
+        names: of the variables; `observed` is added.
+        members: number of members; 0 where no name ends with `members`.
+        units: {name: unit}.
     """
-    grid = ("depth", "latitude", "longitude")
-    coordinates = {name: (name, date[name].values, ATTRIBUTES[name]) for name in grid}
-    coordinates = xr.Dataset(coords=coordinates | {"time": date.time.values[0]})
+    axes = {name: (name, date[name].values, ATTRIBUTES[name]) for name in GRID}
+    coordinates = xr.Dataset(coords=axes | {"time": date.time.values[0]})
     coordinates.to_netcdf(path, encoding={"time": TIME}, engine="netcdf4")
     file = netCDF4.Dataset(path, "a")
     if members:
         file.createDimension("member", members)
-    sizes = {name: date.sizes[name] for name in grid}
-    chunk = [sizes["depth"], min(ROWS, sizes["latitude"]), min(COLUMNS, sizes["longitude"])]
     for name in [*names, "observed"]:
-        dims = ("member", *grid) if name.endswith("members") else grid
-        given = {"chunksizes": [1] * (len(dims) - 3) + chunk}
-        given |= {"zlib": True} if name == "observed" else {"fill_value": np.nan, **PACKED}
-        variable = file.createVariable(name, "i1" if name == "observed" else "f4", dims, **given)
+        dims = ("member", *GRID) if name.endswith("members") else GRID
+        kind, choices = ("f4", {"fill_value": np.nan, **PACKED})
+        if name == "observed":
+            kind, choices = "i1", {"zlib": True}
+        sizes = _chunk_sizes(dims, date)
+        variable = file.createVariable(name, kind, dims, chunksizes=sizes, **choices)
         known = [key for key in LONG_NAMES if name == key or name.endswith(f"_{key}")]
         variable.long_name = LONG_NAMES[max(known, key=len)] if known else name
         if name in units:
@@ -130,59 +155,79 @@ def create_date_file(path, date: xr.Dataset, names: list[str], members: int, uni
     return file
 
 
-def join_dates(parts: list[Path], ocean: xr.DataArray, path, attributes: dict[str, str]) -> None:
-    """One CF file of the dates in `parts`, chunk by chunk."""
+def _chunk_sizes(dims: Sequence, array: xr.Dataset | xr.DataArray) -> list[int]:
+    """Sizes of a chunk of the file: all levels of some rows and columns."""
+    rows, columns = min(ROWS, array.sizes["latitude"]), min(COLUMNS, array.sizes["longitude"])
+    return [1] * (len(dims) - 3) + [array.sizes["depth"], rows, columns]
+
+
+def join_dates(
+    parts: Sequence[Path], ocean: xr.DataArray, path: str | Path, attributes: dict[str, str]
+) -> None:
+    """Join the files of all dates into one CF file, chunk by chunk.
+
+    Args:
+        parts: files of `create_date_file`, in order.
+        ocean: (depth, latitude, longitude) bool.
+        path: of the joined file.
+        attributes: of the joined file.
+    """
     import dask
 
-    together = xr.open_mfdataset(parts, combine="nested", concat_dim="time", chunks={})
-    grid = ("depth", "latitude", "longitude")
-    together["ocean"] = grid, ocean.transpose(*grid).data, {"long_name": "sea water at that depth"}
-    together = together.assign_attrs(Conventions="CF-1.11", **attributes)
+    joined = xr.open_mfdataset(parts, combine="nested", concat_dim="time", chunks={})
+    joined["ocean"] = GRID, ocean.transpose(*GRID).data, {"long_name": "sea water at that depth"}
+    joined = joined.assign_attrs(Conventions="CF-1.11", **attributes)
     encoding: dict = {"time": TIME}
-    for name, array in together.data_vars.items():
+    for name, array in joined.data_vars.items():
+        encoding[name] = {"dtype": "int8", "zlib": True}
         if array.dtype.kind == "f":
-            sizes = [array.sizes[dim] for dim in array.dims[-2:]]
-            chunk = [array.sizes["depth"], min(ROWS, sizes[0]), min(COLUMNS, sizes[1])]
-            chunk = [1] * (array.ndim - 3) + chunk
-            encoding[name] = {"dtype": "float32", "chunksizes": chunk, **PACKED}
-        else:
-            encoding[name] = {"dtype": "int8", "zlib": True}
-    together = together.drop_encoding()
-    with together, dask.config.set(scheduler="synchronous"):
-        together.to_netcdf(path, encoding=encoding, engine="netcdf4")
+            sizes = _chunk_sizes(array.dims, array)
+            encoding[name] = {"dtype": "float32", "chunksizes": sizes, **PACKED}
+    joined = joined.drop_encoding()
+    with joined, dask.config.set(scheduler="synchronous"):
+        joined.to_netcdf(path, encoding=encoding, engine="netcdf4")
 
 
-def read_reconstruction(path) -> xr.Dataset:
-    """The dataset of a file that `write` wrote, in memory, masks as bool.
+def read_reconstruction(path: str | Path) -> xr.Dataset:
+    """Read a file of `write_reconstruction` into memory, masks as bool.
 
+    Args:
+        path: of the file.
     Raises:
         FileNotFoundError: there is no such file.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no reconstruction at {path}; run notebook 04_sampling first")
-    dataset = xr.load_dataset(path, engine="netcdf4")
-    masks = [name for name in dataset.data_vars if str(name).endswith(MASKS)]
-    return dataset.assign({name: dataset[name].astype(bool) for name in masks})
+    return _restore_masks(xr.load_dataset(path, engine="netcdf4"))
 
 
-def select(reconstruction, *, case=None, time=None, depth=None):
-    """One case, month and level of a reconstruction: the nearest labels, the first where None.
+def select(
+    reconstruction: xr.Dataset,
+    *,
+    case: str | None = None,
+    time: str | np.datetime64 | None = None,
+    depth: float | None = None,
+) -> xr.Dataset:
+    """Select one case, date and level of a reconstruction, masks as bool.
 
-    Masks stored as integers come back as bool. Raises ValueError for a case it does not hold.
+    Args:
+        reconstruction: of `read_reconstruction`.
+        case: name; the first where None.
+        time: the nearest date is selected; the first where None.
+        depth: m, the nearest level is selected; all levels where None.
+    Raises:
+        ValueError: the reconstruction does not hold the case.
     """
-    chosen = reconstruction
-    if "case" in chosen.dims:
-        names = [str(name) for name in chosen["case"].values]
+    selected = reconstruction
+    if "case" in selected.dims:
+        names = [str(name) for name in selected["case"].values]
         if case is not None and case not in names:
             raise ValueError(f"case {case!r} is not in this reconstruction; choose from {names}")
-        chosen = chosen.isel(case=0 if case is None else names.index(case))
-    if "time" in chosen.dims:
-        chosen = (
-            chosen.isel(time=0)
-            if time is None
-            else chosen.sel(time=np.datetime64(time, "ns"), method="nearest")
-        )
+        selected = selected.isel(case=0 if case is None else names.index(case))
+    if "time" in selected.dims and time is None:
+        selected = selected.isel(time=0)
+    elif "time" in selected.dims:
+        selected = selected.sel(time=np.datetime64(time, "ns"), method="nearest")
     if depth is not None:
-        chosen = chosen.sel(depth=depth, method="nearest")
-    masks = [name for name in ("ocean", "observed", "surface_observed") if name in chosen]
-    return chosen.assign({name: chosen[name].astype(bool) for name in masks})
+        selected = selected.sel(depth=depth, method="nearest")
+    return _restore_masks(selected)

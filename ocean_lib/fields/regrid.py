@@ -1,9 +1,9 @@
-"""From one grid of rows and columns to another.
+"""Regridding from one latitude-longitude grid to another.
 
-Where the new grid is coarser its cells are means over the cells below them, by the area shared
-(first-order conservative); where it is finer, values are bilinear between centres.  Either way only
-sea counts: the weights are renormalised over the cells that hold a value, and a new cell of which
-less than `WET` is covered by such cells holds none.
+On a coarser grid, a cell is the mean of the old cells weighted by the overlapping area (first-order
+conservative); on a finer grid, values are interpolated bilinearly between centres. In both cases
+the weights are renormalised over the sea cells, and a new cell is missing where less than `WET` of
+it is sea.
 
 Reference: Jones 1999, doi 10.1175/1520-0493(1999)127<2204:FASOCR>2.0.CO;2.
 """
@@ -11,22 +11,27 @@ Reference: Jones 1999, doi 10.1175/1520-0493(1999)127<2204:FASOCR>2.0.CO;2.
 import numpy as np
 import xarray as xr
 import xarray_regrid  # noqa: F401  registers `.regrid`
+from numpy.typing import ArrayLike
 
 from ocean_lib.core.geometry import is_ring
 
 __all__ = ["WET", "regrid"]
 
 
-WET = 0.5  # least share of a cell that is sea
+WET = 0.5  # minimum fraction of sea in a cell
 
 
-def regrid(array: xr.DataArray, latitude, longitude, wet: float = WET) -> xr.DataArray:
-    """An array (..., latitude, longitude), NaN where there is no sea, on other rows and columns.
+def regrid(
+    array: xr.DataArray, latitude: ArrayLike, longitude: ArrayLike, wet: float = WET
+) -> xr.DataArray:
+    """Regrid an array.
 
     Args:
-        latitude, longitude: of the new grid, degrees, ascending.  Longitudes may be given in any
-            turn, and those of an array that goes round the globe wrap.
-        wet: least share of a new cell that must be covered by sea.
+        array: (..., latitude, longitude), NaN outside the sea.
+        latitude: of the new grid, degrees, ascending.
+        longitude: of the new grid, degrees, ascending, in any turn; an array that goes round the
+            globe wraps.
+        wet: minimum fraction of sea in a new cell.
     Returns:
         The same dimensions, float32; NaN outside the array.
     """
@@ -41,12 +46,12 @@ def regrid(array: xr.DataArray, latitude, longitude, wet: float = WET) -> xr.Dat
         total, share = (part.regrid.conservative(target, **choices) for part in parts)
     else:
         total, share = (part.regrid.linear(target) for part in parts)
-    found = (total / share.where(share > 0)).where(share >= wet - 1e-9)
-    return found.transpose(*array.dims).astype(np.float32).assign_attrs(array.attrs)
+    mean = (total / share.where(share > 0)).where(share >= wet - 1e-9)
+    return mean.transpose(*array.dims).astype(np.float32).assign_attrs(array.attrs)
 
 
 def _bordered(array: xr.DataArray, target: xr.Dataset) -> xr.DataArray:
-    """The array amid cells that hold nothing: what lies outside of it is no sea."""
+    """Add missing cells around the array, so that nothing outside it counts as sea."""
     for dim in target.dims:
         axis, step = array[dim].values, _step(array[dim].values)
         if dim == "longitude" and is_ring(axis):
@@ -60,4 +65,5 @@ def _bordered(array: xr.DataArray, target: xr.Dataset) -> xr.DataArray:
 
 
 def _step(axis: np.ndarray) -> float:
+    """Mean spacing of an axis; 0 for a single value."""
     return float(np.abs(np.diff(axis)).mean()) if len(axis) > 1 else 0.0

@@ -1,10 +1,10 @@
-"""In-situ and conservative temperature → potential temperature, by TEOS-10.
+"""Conversion of in-situ and conservative temperature to potential temperature, by TEOS-10.
 
-Sea water warms as it is compressed, by about 0.1 °C a kilometre; potential temperature is what it
-would have at the surface, so that water masses are told alike at any depth. The conversion needs
-salinity, though little of it: 1 g/kg changes the result by less than 0.01 °C from in-situ
-temperature at 5000 m, and by 0.04 °C from conservative temperature of 25 °C. So a cell without
-salinity is converted with that of the mean ocean rather than lost.
+Sea water warms as it is compressed, by about 0.1 °C per kilometre. Potential temperature is the
+temperature it would have at the surface, which makes water masses comparable at any depth. The
+conversion is not sensitive to salinity: 1 g/kg changes the result by less than 0.01 °C from in-situ
+temperature at 5000 m, and by 0.04 °C from a conservative temperature of 25 °C. A cell without
+salinity is therefore converted with the mean salinity of the ocean.
 
 Reference: IOC, SCOR & IAPSO 2010, The international thermodynamic equation of seawater.
 """
@@ -12,26 +12,20 @@ Reference: IOC, SCOR & IAPSO 2010, The international thermodynamic equation of s
 import numpy as np
 import xarray as xr
 
-from ocean_lib.fields.conventions import (
-    ABSOLUTE,
-    CONSERVATIVE,
-    FRESHEST,
-    HIGHEST,
-    LOWEST,
-    POTENTIAL,
-    SALTIEST,
-)
+from ocean_lib.fields import conventions
+from ocean_lib.fields.conventions import POTENTIAL
 
 __all__ = ["to_potential"]
 
 
-MEAN = 35.0  # g/kg
+MEAN_SALINITY = 35.0  # g/kg
 
 
-def to_potential(fields):
-    """Fields in canonical order with potential `temperature`, where `salinity` lies beside it.
+def to_potential(fields: xr.Dataset) -> xr.Dataset:
+    """Convert temperature to potential temperature, lazily.
 
-    Without salinity, temperature stays what its standard_name says. Lazy; a level at a time.
+    Args:
+        fields: in canonical order. Without `salinity`, temperature stays as it is.
     """
     temperature = fields["temperature"]
     kind = temperature.attrs["standard_name"]
@@ -46,8 +40,8 @@ def to_potential(fields):
         fields.coords.get("station_latitude", fields["latitude"]),
         fields["longitude"],
         kwargs={
-            "conservative": kind == CONSERVATIVE,
-            "absolute": salinity.attrs["standard_name"] == ABSOLUTE,
+            "conservative": kind == conventions.CONSERVATIVE,
+            "absolute": salinity.attrs["standard_name"] == conventions.ABSOLUTE,
         },
         dask="parallelized",
         output_dtypes=["float32"],
@@ -55,25 +49,27 @@ def to_potential(fields):
     converted.attrs = temperature.attrs | {
         "standard_name": POTENTIAL,
         "long_name": "sea water potential temperature",
-        "comment": f"made by TEOS-10 from {kind} and {salinity.attrs['standard_name']}, "
-        f"with {MEAN:g} g/kg where salinity is missing",
+        "comment": f"converted by TEOS-10 from {kind} and {salinity.attrs['standard_name']}, "
+        f"with {MEAN_SALINITY:g} g/kg where salinity is missing",
     }
     return fields.assign(temperature=converted)
 
 
 def _potential(temperature, salinity, depth, latitude, longitude, *, conservative, absolute):
-    """(time, depth, latitude, longitude) arrays, or what broadcasts to them → °C, float32.
+    """Potential temperature (time, depth, latitude, longitude) float32, °C.
 
-    Numbers that are no sea water, such as a fill value undeclared, stay for the check to find.
+    Implausible temperatures, such as an undeclared fill value, are kept for `check_values` to find.
     """
     import gsw
 
     arrays = np.broadcast_arrays(temperature, salinity, depth, latitude, longitude)
     potential = temperature.astype("float32")
     for level in np.ndindex(temperature.shape[:2]):
-        sea = (temperature[level] > LOWEST) & (temperature[level] < HIGHEST)
+        sea = (temperature[level] > conventions.LOWEST) & (temperature[level] < conventions.HIGHEST)
         t, s, z, y, x = (array[level][sea].astype("float64") for array in arrays)
-        s = np.where((s > FRESHEST) & (s < SALTIEST), np.maximum(s, 0), MEAN)
+        s = np.where(
+            (s > conventions.FRESHEST) & (s < conventions.SALTIEST), np.maximum(s, 0), MEAN_SALINITY
+        )
         pressure = gsw.p_from_z(-z, y)
         if not absolute:
             s = gsw.SA_from_SP(s, pressure, x, y)

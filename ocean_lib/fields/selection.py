@@ -1,31 +1,48 @@
-"""What a user asks for of fields: a region, some depths, some times.
+"""Selection of a region, of levels and of a period from canonical fields.
 
-A region is (west, east, south, north) in degrees; the cells whose centres lie in it are kept, and
-it may cross the date line. A depth stands for its nearest level, at most half a layer away.
+A region is (west, east, south, north) in degrees and may cross the date line; cells whose centres
+lie in it are kept. A depth selects its nearest level, at most half a layer away.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
+import xarray as xr
 
 from ocean_lib.fields.axes import order_longitudes, take
+from ocean_lib.fields.conventions import Region
 
-__all__ = ["select_period", "check_region", "nearest_levels", "select_region"]
+__all__ = ["check_region", "nearest_levels", "select_period", "select_region"]
 
 
-def check_region(region):
-    """Raise ValueError unless `region` is None or (west, east, south, north)."""
+def check_region(region: Region | None) -> None:
+    """Check that a region is None or (west, east, south, north).
+
+    Args:
+        region: degrees.
+    Raises:
+        ValueError: it is neither.
+    """
     if region is not None and (
         len(region) != 4 or not region[2] < region[3] or region[0] == region[1]
     ):
         raise ValueError(f"region {tuple(region)} must be (west, east, south, north) in degrees")
 
 
-def select_region(fields, region):
-    """The cells whose centres lie in a region that the grid covers to within one step."""
+def select_region(fields: xr.Dataset, region: Region) -> xr.Dataset:
+    """Select the cells whose centres lie in a region.
+
+    Args:
+        fields: canonical dataset.
+        region: (west, east, south, north), degrees.
+    Raises:
+        ValueError: the region reaches more than a grid step outside the grid, or holds no cell.
+    """
     west, east, south, north = map(float, region)
     width = (east - west) % 360 or 360.0
     longitude, latitude = fields["longitude"].values, fields["latitude"].values
     dx, dy = (np.diff(v).max() if v.size > 1 else 1.0 for v in (longitude, latitude))
-    # The turn of the region's west edge that falls nearest to the grid.
+    # The west edge of the region, shifted by whole turns to lie nearest to the grid.
     centre = (longitude[0] + longitude[-1] - width) / 2
     near = west + 360 * np.round((centre - west) / 360)
     ring = longitude[-1] - longitude[0] + dx >= 360 - 1e-3
@@ -50,8 +67,15 @@ def select_region(fields, region):
     return fields.assign_coords(longitude=("longitude", values, fields["longitude"].attrs))
 
 
-def nearest_levels(fields, depths):
-    """Index of the nearest level to each depth, at most half a layer away."""
+def nearest_levels(fields: xr.Dataset, depths: Sequence[float]) -> np.ndarray:
+    """Index of the nearest level to each depth, ascending.
+
+    Args:
+        fields: canonical dataset.
+        depths: m.
+    Raises:
+        ValueError: a depth is more than half a layer away, or two depths have the same level.
+    """
     level = fields["depth"].values
     index = [int(abs(level - depth).argmin()) for depth in depths]
     for depth, i in zip(depths, index, strict=True):
@@ -67,16 +91,23 @@ def nearest_levels(fields, depths):
     if not index or len(set(index)) < len(index):
         raise ValueError(
             f"depths {list(depths)} m pick the levels {[round(level[i], 3) for i in index]} m, "
-            "which must be one or more, each once; leave some out or add one"
+            "must be at least one, each once; leave some out or add one"
         )
     return np.sort(index)
 
 
-def select_period(fields, times):
-    """The fields from the first to the last of two times, inclusive."""
+def select_period(fields: xr.Dataset, times: tuple) -> xr.Dataset:
+    """Select the fields of a period.
+
+    Args:
+        fields: canonical dataset.
+        times: first and last, inclusive, such as ("1993-01", "2020-12").
+    Raises:
+        ValueError: the period holds no field.
+    """
     first, last = times
-    chosen = fields.sel(time=slice(str(first), str(last)))
-    if not chosen.sizes["time"]:
+    selected = fields.sel(time=slice(str(first), str(last)))
+    if not selected.sizes["time"]:
         start, end = fields["time"].values[[0, -1]].astype("M8[D]")
         raise ValueError(f"times {first} to {last} hold no field; choose within {start} to {end}")
-    return chosen
+    return selected

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from grids import PACKING, hycom, raw, refused, sea, shared
+from grids import PACKING, assert_canonical, hycom, raw, refused, sea, shared
 
 from ocean_lib.fields import canonical
 
@@ -14,7 +14,7 @@ def test_giops():
     path = shared("giops/nemo_test.nc")
     numbers, attrs = raw(path, "votemper")
     opened = canonical.open_fields(path)
-    canonical.check_canonical(opened)
+    assert_canonical(opened)
     fill = float(attrs["missing_value"])
     assert fill == -99 and attrs["units"] == "Kelvins"
     wet = numbers != np.float32(fill)
@@ -50,7 +50,7 @@ def test_levitus_is_dated_and_turned_to_the_date_line():
     path = shared("levitus/levitus94_4deg_monthly.nc")
     numbers, _ = raw(path, "theta")
     opened = canonical.open_fields(path)
-    canonical.check_canonical(opened)
+    assert_canonical(opened)
     assert opened.longitude.values[[0, 44, 45, -1]].tolist() == [-178, -2, 2, 178]
     np.testing.assert_array_equal(opened.temperature.values, np.roll(numbers, 45, axis=3))
     assert opened.time.values[0] == np.datetime64("2001-01-16T12")
@@ -64,7 +64,7 @@ def test_levitus_is_dated_and_turned_to_the_date_line():
 def test_woa_is_one_field_without_date():
     path = shared("woa18/woa18_5deg_annual.nc")
     opened = canonical.open_fields(path)
-    canonical.check_canonical(opened)
+    assert_canonical(opened)
     np.testing.assert_array_equal(
         opened.temperature.values[0], np.roll(raw(path, "t_an")[0], 36, axis=2)
     )
@@ -117,7 +117,7 @@ def test_ostia_is_a_surface_at_0_m():
     path = shared("sst/ostia_monthly.nc")
     numbers, attrs = raw(path, "surface_temperature")
     opened = canonical.open_fields(path)
-    canonical.check_canonical(opened)
+    assert_canonical(opened)
     expected = np.where(numbers == attrs["_FillValue"], np.nan, numbers - np.float32(273.15))
     np.testing.assert_allclose(
         opened.temperature.values[:, 0], np.roll(expected, 216, axis=2), atol=1e-5
@@ -130,7 +130,7 @@ def test_a_section_is_a_field_with_one_row(name):
     path = shared(f"glorys12_sections/{name}_glorys12_monthly_1993-2019.nc")
     numbers, _ = raw(path, "thetao")
     opened = canonical.open_fields(path)
-    canonical.check_canonical(opened)
+    assert_canonical(opened)
     assert opened.sizes["latitude"] == 1
     np.testing.assert_array_equal(opened.temperature.values[:, :, 0], numbers)
     np.testing.assert_array_equal(opened.station_latitude, raw(path, "latitude")[0])
@@ -198,21 +198,3 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path):
     refused(["1.nc", "sea_water_temperature", "apart"], canonical.open_fields, tmp_path)
     truth.isel(time=[0]).to_netcdf(tmp_path / "1.nc")
     refused(["2020-01-16", "limit 1", "drop one of the files"], canonical.open_fields, tmp_path)
-
-
-def test_check_names_what_is_not_canonical():
-    good = canonical.to_canonical(sea()).compute()
-    canonical.check_canonical(good)
-    bad = {
-        "ocean": good.drop_vars("ocean"),
-        "dims": good.transpose("depth", ...),
-        "float64": good.assign(temperature=good.temperature.astype("float64")),
-        "standard_name": good.drop_attrs(),
-        "sortby('latitude')": good.isel(latitude=slice(None, None, -1)),
-        "positive down": good.assign_coords(depth=good.depth - 1),
-        "differ in 4 cells": good.assign(
-            ocean=good.ocean | (good.latitude + good.longitude == -12)  # the column of land
-        ),
-    }
-    for word, dataset in bad.items():
-        refused([] if word == "dims" else [word], canonical.check_canonical, dataset)

@@ -4,7 +4,7 @@ import netCDF4
 import numpy as np
 import pytest
 import xarray as xr
-from grids import DIMS, PACKING, raw, sea
+from grids import DIMS, PACKING, assert_canonical, raw, sea
 
 from ocean_lib.fields import canonical, decoding
 
@@ -138,7 +138,7 @@ def test_zarr(tmp_path, version, packing):
     packing = packing | {"chunks": (1, 4, 5, 11)}
     truth.to_zarr(tmp_path / "a.zarr", zarr_format=version, encoding={"thetao": packing})
     opened = canonical.open_fields(tmp_path / "a.zarr")
-    canonical.check_canonical(opened)
+    assert_canonical(opened)
     np.testing.assert_allclose(opened.temperature, truth.thetao, atol=4e-4)
 
 
@@ -151,7 +151,7 @@ def test_the_fill_is_told_by_the_raw_integer(tmp_path):
     assert numbers[0, 0, 0, 0] == -32767
     assert -32767 * attrs["scale_factor"] + attrs["add_offset"] == pytest.approx(-3.0)
     opened = canonical.open_fields(tmp_path / "a.nc")
-    canonical.check_canonical(opened)
+    assert_canonical(opened)
     expected = np.where(numbers == -32767, np.nan, numbers * (24 / 32767) + 21)
     np.testing.assert_allclose(opened.temperature.values, expected, atol=2e-6)
     assert not opened.ocean[:, 0, 0].any() and not opened.ocean[3, 1].any()

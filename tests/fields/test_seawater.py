@@ -4,7 +4,7 @@ import gsw
 import numpy as np
 import pytest
 import xarray as xr
-from grids import LATITUDE, in_situ, refused, salty, sea
+from grids import LATITUDE, assert_canonical, in_situ, refused, salty, sea
 
 from ocean_lib.fields import canonical
 
@@ -32,7 +32,7 @@ def test_published_values(kind, values, expected):
         {"depth": ("depth", depth, {"units": "m"}), "lat": 30.0, "lon": 0.0},
     ).expand_dims("lat")
     opened = canonical.to_canonical(column)
-    canonical.check_canonical(opened)
+    assert_canonical(opened)
     np.testing.assert_allclose(opened.temperature.squeeze(), expected, atol=2e-6)
     assert opened.temperature.attrs["standard_name"] == "sea_water_potential_temperature"
 
@@ -63,7 +63,7 @@ def test_in_situ_temperature_becomes_potential_with_salinity(tmp_path):
     assert np.nanmax(truth.water_temp.values - expected) > 0.4
     truth.to_netcdf(tmp_path / "a.nc")
     opened = canonical.open_fields(tmp_path / "a.nc")
-    canonical.check_canonical(opened)
+    assert_canonical(opened)
     assert list(opened.data_vars) == ["temperature", "ocean"] and opened.temperature.chunks
     attrs = opened.temperature.attrs
     assert attrs["standard_name"] == "sea_water_potential_temperature"
@@ -98,7 +98,7 @@ def test_without_salinity_temperature_keeps_the_name_of_what_it_is(tmp_path):
     for kind in ("", "conservative_"):
         truth.water_temp.attrs["standard_name"] = f"sea_water_{kind}temperature"
         opened = canonical.to_canonical(truth)
-        canonical.check_canonical(opened)
+        assert_canonical(opened)
         assert opened.temperature.attrs["standard_name"] == f"sea_water_{kind}temperature"
         np.testing.assert_array_equal(opened.temperature, truth.water_temp)
     surface = truth.assign(so=(truth.water_temp[:, 0] + 20).drop_attrs())
