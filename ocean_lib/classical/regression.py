@@ -170,12 +170,9 @@ def fit_local_regression(store: Store, window: float) -> Regression:
     residual = (levels - torch.einsum("dphw,tphw->tdhw", coefficients, features)) * wet[s:]
     pairs = torch.einsum("dhw,ehw->de", wet[s:], wet[s:]) * len(residual)
     covariance = torch.einsum("tdhw,tehw->de", residual, residual) / pairs.clamp(min=1)
-    return Regression(
-        coefficients,
-        channel_covariance(store)[s:, s:],
-        _positive_definite(covariance.double().numpy()),
-        places=(store.latitude, store.longitude[columns]),
-    )
+    remaining = _positive_definite(covariance.double().numpy())
+    places = store.latitude, store.longitude[columns]
+    return Regression(coefficients, channel_covariance(store)[s:, s:], remaining, places)
 
 
 def fit_shared_regression(store: Store) -> Regression:
@@ -212,12 +209,9 @@ def fit_shared_regression(store: Store) -> Regression:
         residual = (levels - torch.einsum("dp,phw->dhw", coefficients, features)) * wet
         covariance += torch.einsum("dhw,ehw->de", residual, residual)
     pairs = torch.einsum("dhw,ehw->de", wet.float(), wet.float()).double() * len(dates)
-    covariance = covariance / pairs.clamp(min=1)
-    return Regression(
-        coefficients[..., None, None],
-        channel_covariance(store)[s:, s:],
-        _positive_definite(covariance.numpy()),
-    )
+    remaining = _positive_definite((covariance / pairs.clamp(min=1)).numpy())
+    prior = channel_covariance(store)[s:, s:]
+    return Regression(coefficients[..., None, None], prior, remaining)
 
 
 def _features(surface: Tensor, dates: np.ndarray, wanted: slice = slice(None)) -> Tensor:
@@ -240,11 +234,9 @@ def gaussian_smooth(field: Tensor, length: float) -> Tensor:
         field: (..., H, W).
         length: standard deviation in cells.
     """
-    rows, columns = (
+    rows, columns = (torch.arange(size).to(field.device).float() for size in field.shape[-2:])
+    row_weights, column_weights = (
         torch.exp(-0.5 * ((position[:, None] - position) / length) ** 2)
-        for position in (
-            torch.arange(size, device=field.device, dtype=torch.float32)
-            for size in field.shape[-2:]
-        )
+        for position in (rows, columns)
     )
-    return rows @ (field @ columns)
+    return row_weights @ (field @ column_weights)

@@ -93,9 +93,8 @@ class Validation:
         self.holdout_targets = others[torch.isin(owner, chosen)]
         # Deviations relative to their RMS for each variable, so that °C and salinity count alike.
         deviation = torch.from_numpy(statistics.deviation.values[store.surfaces :])
-        variables = zip(
-            *(part.chunk(len(store.variables)) for part in (deviation, self.batch["ocean"][0]))
-        )
+        parts = (deviation, self.batch["ocean"][0])
+        variables = zip(*(part.chunk(len(store.variables)) for part in parts))
         self._unit = torch.cat([part / part[wet].square().mean().sqrt() for part, wet in variables])
 
     def normalised_rmse(self, mean: Tensor, targets: Tensor) -> float:

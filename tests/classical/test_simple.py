@@ -1,4 +1,4 @@
-"""Baselines against scipy, numpy and fields whose covariance is known."""
+"""Classical methods against scipy, numpy and fields whose covariance is known."""
 
 import numpy as np
 import pytest
