@@ -1,13 +1,13 @@
-"""How wide an ensemble should be: a power of the spread per layer, from months kept for it.
+"""Calibration of an ensemble's spread: a power law per layer, fitted on validation months.
 
-A method states how uncertain it is, by the spread s of its members or by an error estimate.  The
-error to be expected of its mean is taken as a s^p, a and p for each layer, from the errors of
-validation months: p is the most likely, a makes their mean squares equal.  On test months they are
-applied blind.  A power below 1 widens small spreads and narrows large ones, as stated spreads tell
-sure places from unsure ones better than by how much.  Members move about their mean, which stays,
-so RMSE is untouched and observed cells, where all members agree, remain exact.
+A method states its uncertainty as a spread s, from its members or from an error estimate.  The
+expected error of its mean is modelled as a s^p, with a and p for each layer, from the errors of
+validation months: p maximises the likelihood, and a makes the mean squares equal.  They are applied
+to test months unseen.  A power below 1 widens small spreads and narrows large ones, since spreads
+rank places by uncertainty better than they measure it.  Members move about their mean, which stays:
+RMSE is unchanged, and observed cells, where all members agree, remain exact.
 
-Reference: Gneiting et al. 2005, doi 10.1175/MWR2904.1 (spread regressed on errors); Fortin et al.
+References: Gneiting et al. 2005, doi 10.1175/MWR2904.1 (spread regressed on errors); Fortin et al.
 2014, doi 10.1175/JHM-D-14-0008.1 (error and spread of M members).
 """
 
@@ -16,6 +16,7 @@ import xarray as xr
 
 from ocean_lib.fields.conventions import named
 from ocean_lib.scores.evaluation import LAYERS, hidden_ocean
+from ocean_lib.scores.metrics import ensemble_variance_factor
 
 __all__ = [
     "apply_calibration",
@@ -27,147 +28,169 @@ __all__ = [
 ]
 
 
-LEAST = 1e-3  # of a layer's spread
+MIN_SPREAD = 1e-3  # of a layer's spread; smaller ones are rounding errors
 POWERS = (0.3, 1.5)
+FACTORS = ("calibration", "calibration_power")  # a and p
 
 
 def stated_spread(result: xr.Dataset) -> xr.DataArray:
-    """Standard deviation of the mean's error that a method states, in the field's unit.
+    """The standard deviation of the mean's error that a method states, in the field's unit.
 
-    The `error` where there are no `members`; of M members the root of their unbiased variance
-    times (M + 1)/M, since the mean of a few members errs, too.
+    Args:
+        result: `members` (…, member), M >= 2, whose unbiased variance is multiplied by (M + 1)/M
+            since the mean of M members errs as well; or `error` (…).
 
     Raises:
         ValueError: the result has neither, or a single member.
     """
-    if "members" not in result:
-        if "error" not in result:
-            raise ValueError(
-                f"a result of {list(result.data_vars)} states no uncertainty; give members or error"
-            )
-        return result["error"]
-    number = result.sizes["member"]
-    if number < 2:
-        raise ValueError(f"{number} member has no spread; draw at least 2")
-    return result["members"].std("member", ddof=1) * np.sqrt((number + 1) / number)
+    if "members" in result:
+        factor = ensemble_variance_factor(result.sizes["member"])
+        return result["members"].std("member", ddof=1) * np.sqrt(factor)
+    if "error" not in result:
+        raise ValueError(
+            f"a result of {list(result.data_vars)} states no uncertainty; give members or error"
+        )
+    return result["error"]
 
 
 def fit_calibration(
     fields: xr.Dataset, observations: xr.Dataset, result: xr.Dataset, variable: str = "temperature"
 ) -> xr.Dataset:
-    """The factor a and the power p that make the spread agree with the error, layer by layer.
+    """Fit the factor a and the power p with which spread and error agree, layer by layer.
+
+    With Gaussian errors of standard deviation proportional to s^p, p maximises the likelihood; a
+    makes the mean of (a s^p)² that of the squared errors.  Cells are weighted by area.
 
     Args:
-        fields: canonical truth.    observations: what the method saw.
-        result: `mean` and `members` or `error`, over the dates of both.
-        variable: of the fields that is compared.
+        fields: canonical truth.
+        observations: what the method saw.
+        result: `mean` and `members` or `error`, on the dates of both.
+        variable: the one that is compared.
+
     Returns:
-        `calibration` and `calibration_power` (depth), a and p over hidden ocean of the layer
-        (`evaluation.LAYERS`, and what lies deeper as one more), s what is `stated` in the field's
-        unit, cells weighted by area: with Gaussian errors of deviation proportional to s^p this p
-        is the most likely, and (a s^p)² has the errors' mean square.  The levels of a layer share
-        them; 1 where nothing is hidden or nothing is stated.
+        `calibration` and `calibration_power` (depth): a and p over the hidden ocean of the layer
+        (`evaluation.LAYERS`, and all deeper levels as one more), for s in the field's unit.  Levels
+        of a layer share them; both are 1 where nothing is hidden or no spread is stated.
     """
     where = hidden_ocean(fields, observations, variable)
-    weight = (where * np.cos(np.deg2rad(fields.latitude))).transpose("depth", ...)
-    pair = (result["mean"] - fields[variable], stated_spread(result))
-    error, spread = (each.transpose(*weight.dims).values.astype(float) for each in pair)
-    layer = np.digitize(fields.depth, [low for low, _ in LAYERS] + [LAYERS[-1][1]])
-    found = np.ones((2, len(layer)))
-    for each in np.unique(layer):
-        levels = layer == each
-        known = (weight.values > 0) & (spread > 0) & levels[:, None, None, None]
-        if known.any() and (error[known] != 0).any():
-            given = (part[known] for part in (error, spread, weight.values))
-            found[:, levels] = np.array(_factor_and_power(*given))[:, None]
-    words = "of the calibrated spread a s^p, fitted on validation months"
-    return xr.Dataset(
-        {
-            "calibration": ("depth", found[0], {"long_name": f"a {words}"}),
-            "calibration_power": ("depth", found[1], {"long_name": f"p {words}", "units": "1"}),
-        },
-        {"depth": fields.depth},
+    area = (where * np.cos(np.deg2rad(fields.latitude))).transpose("depth", ...)
+    error, spread = (
+        array.transpose(*area.dims).values.astype(float)
+        for array in (result["mean"] - fields[variable], stated_spread(result))
     )
+    layer = np.digitize(fields.depth, [low for low, _ in LAYERS] + [LAYERS[-1][1]])
+    factors = np.ones((2, len(layer)))
+    for number in np.unique(layer):
+        levels = layer == number
+        known = (area.values > 0) & (spread > 0) & levels[:, None, None, None]
+        if known.any() and (error[known] != 0).any():
+            fitted = _factor_and_power(error[known], spread[known], area.values[known])
+            factors[:, levels] = np.array(fitted)[:, None]
+    words = "of the calibrated spread a s^p, fitted on validation months"
+    attributes = {"long_name": f"a {words}"}, {"long_name": f"p {words}", "units": "1"}
+    variables = zip(FACTORS, zip(["depth"] * 2, factors, attributes))
+    return xr.Dataset(dict(variables), {"depth": fields.depth})
 
 
-def _factor_and_power(error, spread, weight) -> tuple[float, float]:
+def _factor_and_power(
+    error: np.ndarray, spread: np.ndarray, weight: np.ndarray
+) -> tuple[float, float]:
     """a and p of errors, spreads and weights, all (n,)."""
     from scipy.optimize import minimize_scalar
 
     weight = weight / weight.sum()
-    # Beyond that a spread tells rounding from rounding.
-    spread = np.maximum(spread, LEAST * np.sqrt((weight * spread**2).sum()))
+    spread = np.maximum(spread, MIN_SPREAD * np.sqrt((weight * spread**2).sum()))
     logarithm, square = np.log(spread), error**2
 
-    def surprise(power):  # minus the logarithm of the likelihood, at the a that is likeliest
-        left = (weight * square * np.exp(-2 * power * logarithm)).sum()
-        return power * (weight * logarithm).sum() + 0.5 * np.log(left)
+    def negative_log_likelihood(power):  # with the a that maximises the likelihood for this power
+        scaled = (weight * square * np.exp(-2 * power * logarithm)).sum()
+        return power * (weight * logarithm).sum() + 0.5 * np.log(scaled)
 
-    power = minimize_scalar(surprise, bounds=POWERS, method="bounded").x
+    power = minimize_scalar(negative_log_likelihood, bounds=POWERS, method="bounded").x
     return np.sqrt((weight * square).sum() / (weight * spread ** (2 * power)).sum()), power
 
 
 def fit_calibration_by_case(
     fields: xr.Dataset, seen: dict[str, xr.Dataset], drawn: dict[str, xr.Dataset]
 ) -> xr.Dataset:
-    """`calibration` and `calibration_power` (case, depth) of reconstructions, for all variables.
+    """Fit the calibration of every variable in every case.
 
     Args:
-        fields: truth of validation months.    seen: {case: observations}.
-        drawn: {case: reconstruction}, as `reconstruction.reconstruct` gives them.
+        fields: truth of validation months.
+        seen: {case: observations}.
+        drawn: {case: reconstruction}, of `reconstruct`.
+
+    Returns:
+        `calibration` and `calibration_power` (case, depth), prefixed as `conventions.named` does.
     """
     cases = xr.Variable("case", list(drawn))
-    result = xr.Dataset()
-    for variable, field in fields.data_vars.items():
-        if field.dims != fields.temperature.dims:
+    factors = xr.Dataset()
+    for variable in map(str, fields.data_vars):
+        if fields[variable].dims != fields.temperature.dims:
             continue
-        own = {named(variable, name): name for name in ("mean", "members")}
-        each = [
-            fit_calibration(fields, seen[case], one[list(own)].rename(own), variable)
-            for case, one in drawn.items()
+        names = {named(variable, name): name for name in ("mean", "members")}
+        fitted = [
+            fit_calibration(fields, seen[case], result[list(names)].rename(names), variable)
+            for case, result in drawn.items()
         ]
-        both = xr.concat(each, cases)
-        result = result.merge(both.rename({name: named(variable, name) for name in both}))
-    return result
+        prefixed = {name: named(variable, name) for name in FACTORS}
+        factors = factors.merge(xr.concat(fitted, cases).rename(prefixed))
+    return factors
 
 
 def stored_factors(reconstruction: xr.Dataset, variable: str = "temperature") -> xr.Dataset:
-    """The factors of one variable as `apply` takes them, from a reconstruction that holds them."""
-    names = ("calibration", "calibration_power")
-    return xr.Dataset({name: reconstruction[named(variable, name)] for name in names})
+    """The factors of one variable that a reconstruction holds, as `apply_calibration` takes them.
+
+    Args:
+        reconstruction: with the variables of `fit_calibration_by_case`.
+        variable: the one whose factors are wanted.
+    """
+    return xr.Dataset({name: reconstruction[named(variable, name)] for name in FACTORS})
 
 
-def _wider(stated_now: xr.DataArray, factors: xr.Dataset) -> xr.DataArray:
-    """a s^(p - 1), by which a spread s is multiplied; 1 where it is 0."""
+def _inflation(spread: xr.DataArray, factors: xr.Dataset) -> xr.DataArray:
+    """a s^(p − 1), by which a spread s is multiplied; 1 where it is 0."""
     power = factors["calibration_power"] - 1
-    return xr.where(stated_now > 0, factors["calibration"] * stated_now**power, 1.0)
+    return xr.where(spread > 0, factors["calibration"] * spread**power, 1.0)
 
 
 def apply_calibration(result: xr.Dataset, factors: xr.Dataset) -> xr.Dataset:
-    """The result with members moved about their mean, or `error` changed, as `factors` of `fit`."""
+    """Scale the spread of a result: members move about their mean, an `error` is multiplied.
+
+    Args:
+        result: `members` (…, member) or `error` (…).
+        factors: of `fit_calibration`.
+    """
     changed = {}
-    wider = _wider(stated_spread(result), factors)
+    inflation = _inflation(stated_spread(result), factors)
     if "members" in result:
         members = result["members"]
-        # In double precision the mean of members that agree is exactly what they agree on.
+        # In double precision, members that agree have exactly their value as the mean.
         centre = members.mean("member", skipna=False, dtype=float).astype(members.dtype)
-        moved = centre + wider * (members - centre)
+        moved = centre + inflation * (members - centre)
         changed["members"] = moved.transpose(*members.dims).astype(members.dtype)
     if "error" in result:
-        changed["error"] = (wider * result["error"]).transpose(*result["error"].dims)
+        changed["error"] = (inflation * result["error"]).transpose(*result["error"].dims)
     return result.assign(changed)
 
 
 def calibrate_reconstruction(reconstruction: xr.Dataset) -> xr.Dataset:
-    """A reconstruction with its own `calibration` applied to members and spread, where it has one.
+    """Apply a reconstruction's own factors to its members and spread, if it has any.
 
-    Its attribute `calibrated` says so, and so do the pictures made of it.
+    Args:
+        reconstruction: `members`, `spread` and, from `fit_calibration_by_case`, the factors.
+
+    Returns:
+        The reconstruction without factors; its attribute `calibrated` and the pictures made of it
+        say that it is calibrated.
     """
     if "calibration" not in reconstruction:
         return reconstruction
-    spread, wider = reconstruction["spread"], _wider(stated_spread(reconstruction), reconstruction)
-    wide = (spread * wider).transpose(*spread.dims).assign_attrs(spread.attrs)
-    members = apply_calibration(reconstruction[["members"]], reconstruction)["members"]
-    applied = reconstruction.assign(members=members, spread=wide)
-    applied = applied.drop_vars(["calibration", "calibration_power"])
+    spread = reconstruction["spread"]
+    inflation = _inflation(stated_spread(reconstruction), reconstruction)
+    applied = reconstruction.assign(
+        members=apply_calibration(reconstruction[["members"]], reconstruction)["members"],
+        spread=(spread * inflation).transpose(*spread.dims).assign_attrs(spread.attrs),
+    )
+    applied = applied.drop_vars(FACTORS)
     return applied.assign_attrs(calibrated="by layer, on validation months")

@@ -1,19 +1,23 @@
-"""Beyond one number: how far observations reach, and whether spread can be trusted.
+"""Diagnostics beyond one number: the reach of observations, and the reliability of the spread.
 
-`by_distance` tells skill against the distance to the nearest observation, and `reach` where it
-meets climatology.  `ranks` counts how many members the truth exceeds: all counts alike for a good
-ensemble, a ⋃ for one that is too narrow, a ⋂ for one too wide.  `reliability` sorts cells by what
-spread was stated there and compares it with the error that came, bin by bin.
+`by_distance` gives skill as a function of the distance to the nearest observation, and
+`reach_of_observations` the distance at which it falls to that of climatology.  `rank_counts` counts
+how many members the truth exceeds: the histogram is flat for a reliable ensemble, ∪-shaped for an
+underdispersive one, ∩-shaped for an overdispersive one.  `reliability` bins cells by their stated
+spread and compares it with the error in each bin.
 
 References: Hamill 2001, doi 10.1175/1520-0493(2001)129<0550:IORHFV>2.0.CO;2 (rank histogram);
 Leutbecher & Palmer 2008, doi 10.1016/j.jcp.2007.02.014 (spread and error in bins).
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ocean_lib.scores import bootstrap
+from ocean_lib.core.geometry import EARTH_RADIUS, sphere
+from ocean_lib.scores.bootstrap import decorrelation
 from ocean_lib.scores.evaluation import hidden_ocean
 
 __all__ = [
@@ -26,47 +30,45 @@ __all__ = [
 ]
 
 
-RADIUS = 6371.0  # km, of the Earth
-FEWEST = 50  # cells of a bin of distances, below which it says nothing
-DATES = 3  # that a bin takes its cells from, at least
+MIN_CELLS = 50  # of a bin of distances
+MIN_DATES = 3  # of a bin of distances: one month far from all floats shows one eddy
 ORDER = ("time", "depth", "latitude", "longitude")
 
 
-def _places(latitude, longitude) -> np.ndarray:
-    """(n, 3) points in km from the Earth's centre."""
-    y, x = np.deg2rad(latitude), np.deg2rad(longitude)
-    return RADIUS * np.stack([np.cos(y) * np.cos(x), np.cos(y) * np.sin(x), np.sin(y)], -1)
+def _points(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
+    """Points (..., 3) in km from the Earth's centre."""
+    return EARTH_RADIUS * sphere(latitude, longitude, float)
 
 
 def distance(observed: xr.DataArray, where: xr.DataArray) -> xr.DataArray:
-    """Distance (km, along the great circle) to the nearest observation of the same level and date.
+    """Great-circle distance to the nearest observation of the same level and date, km.
 
     Args:
-        observed, where: bool (time, depth, latitude, longitude).
+        observed: bool (time, depth, latitude, longitude).
+        where: bool, the same shape; the cells whose distance is wanted.
+
     Returns:
-        The same shape: NaN outside `where`, infinite where a level has no observation that date.
+        The same shape: NaN outside `where`, infinite where a level has no observation on that date.
     """
     from scipy.spatial import KDTree
 
     observed, where = observed.transpose(*ORDER), where.transpose(*ORDER)
     grid = np.meshgrid(observed.latitude, observed.longitude, indexing="ij")
-    places, found = _places(*grid), np.full(observed.shape, np.nan)
+    points, away = _points(*grid), np.full(observed.shape, np.nan)
     for level in np.ndindex(observed.shape[:2]):
-        seen, asked = observed.values[level], where.values[level]
-        if not asked.any():
-            continue
-        if not seen.any():
-            found[level][asked] = np.inf
-            continue
-        chord, _ = KDTree(places[seen]).query(places[asked])
-        found[level][asked] = 2 * RADIUS * np.arcsin(np.minimum(chord / (2 * RADIUS), 1))
-    return observed.copy(data=found).drop_attrs().assign_attrs(units="km")
+        sources, targets = observed.values[level], where.values[level]
+        if not sources.any():
+            away[level][targets] = np.inf
+        elif targets.any():
+            chord = KDTree(points[sources]).query(points[targets])[0] / (2 * EARTH_RADIUS)
+            away[level][targets] = 2 * EARTH_RADIUS * np.arcsin(np.minimum(chord, 1))
+    return observed.copy(data=away).drop_attrs().assign_attrs(units="km")
 
 
-def _edges(latitude, longitude, farthest: float) -> np.ndarray:
-    """Edges (km) of bins of one cell, wider by two fifths each once they are far."""
+def _edges(latitude: np.ndarray, longitude: np.ndarray, farthest: float) -> np.ndarray:
+    """Edges (km) of bins that are one cell wide, and 1.4 times wider each once they are far."""
     middle = np.full(len(longitude), latitude.mean())
-    sides = _places(latitude, np.zeros(len(latitude))), _places(middle, longitude)
+    sides = _points(latitude, np.zeros(len(latitude))), _points(middle, longitude)
     steps = [np.linalg.norm(np.diff(side, axis=0), axis=1) for side in sides if len(side) > 1]
     cell = np.mean([step.mean() for step in steps]) if steps else 1.0
     cells = np.unique(np.round(1.4 ** np.arange(40))) + 0.5
@@ -81,129 +83,145 @@ def by_distance(
     *,
     case: str,
     variable: str = "temperature",
-    edges=None,
+    edges: Sequence[float] | None = None,
 ) -> pd.DataFrame:
-    """Skill and RMSE over hidden ocean against the distance to the nearest observation.
+    """Skill and RMSE over hidden ocean as functions of the distance to the nearest observation.
 
     Args:
-        fields, observations, methods, case, variable: as `evaluation.compare` takes them.
-        edges: of the bins, km; by default a cell wide, wider far away, to the farthest cell.
+        fields: as `evaluation.score_methods` takes them.
+        observations: the same.
+        methods: the same.
+        case: its name in the table.
+        variable: the one that is scored.
+        edges: of the bins, km; by default one cell wide, wider far away, up to the farthest cell.
+
     Returns:
-        method, case, distance (km, the mean of the bin's cells), skill, rmse, n: a row a method
-        and bin of at least 50 cells, sums weighted by area; climatology, whose skill is 0, has
-        none.  Levels without an observation and those within 5 m of a seen surface do not count.
+        method, case, distance (km, the mean over the bin's cells), skill, rmse, n: one row per
+        method and bin of at least 50 cells, sums weighted by area.  Climatology, whose skill is 0,
+        has no rows.  Levels without an observation, and those within 5 m of an observed surface,
+        do not count.
+
     Raises:
         ValueError: there is no method "climatology".
     """
     if "climatology" not in methods:
         raise ValueError(f"no method 'climatology' among {list(methods)}; add it to methods")
-    where = hidden_ocean(fields, observations, variable)
-    away = distance(fields.ocean & ~where, where)
+    hidden = hidden_ocean(fields, observations, variable)
+    away = distance(fields.ocean & ~hidden, hidden).values
     if "surface_observed" in observations and observations["surface_observed"].any():
-        where = where & (fields.depth > 5.0)
-    where = where.transpose(*ORDER).values & np.isfinite(away.values)
-    away = away.values[where]
+        hidden = hidden & (fields.depth > 5.0)
+    where = hidden.transpose(*ORDER).values & np.isfinite(away)
+    away = away[where]
     if edges is None:
-        edges = _edges(fields.latitude.values, fields.longitude.values, away.max(initial=0.0))
-    grid = fields[variable].transpose(*ORDER)
-    area = np.cos(np.deg2rad(fields.latitude)).broadcast_like(grid).transpose(*ORDER).values[where]
+        places = fields.latitude.values, fields.longitude.values
+        edges = _edges(*places, away.max(initial=0.0)).tolist()
+    truth = fields[variable].transpose(*ORDER)
+    area = np.cos(np.deg2rad(fields.latitude)).broadcast_like(truth).transpose(*ORDER).values[where]
     bins, number = np.digitize(away, edges) - 1, len(edges) - 1
     inside = (bins >= 0) & (bins < number)
-    date = np.nonzero(where)[ORDER.index("time")]
-    pairs = np.unique(np.stack([bins[inside], date[inside]]), axis=1)
-    dates = np.bincount(pairs[0], minlength=number)  # one month far from all floats is one eddy
-    enough = dates >= min(DATES, fields.sizes["time"])
+    bins, date = bins[inside], np.nonzero(where)[ORDER.index("time")][inside]
+    dates = np.bincount(np.unique([bins, date], axis=1)[0], minlength=number)
+    count = np.bincount(bins, minlength=number)
+    enough = (count >= MIN_CELLS) & (dates >= min(MIN_DATES, fields.sizes["time"]))
 
     def total(values):
-        return np.bincount(bins[inside], values[inside], minlength=number)
+        return np.bincount(bins, values[inside], minlength=number)[enough]
 
     square = {
-        method: total(area * (result["mean"].transpose(*ORDER) - grid).values[where] ** 2)
+        method: total(area * (result["mean"].transpose(*ORDER) - truth).values[where] ** 2)
         for method, result in methods.items()
     }
-    count, weight, mean = (total(each) for each in (np.ones(len(away)), area, area * away))
-    rows = [
-        (
-            method,
-            case,
-            mean[k] / weight[k],
-            1 - square[method][k] / square["climatology"][k],
-            np.sqrt(square[method][k] / weight[k]),
-            int(count[k]),
-        )
-        for method in methods
-        for k in np.nonzero((count >= FEWEST) & enough)[0]
-        if method != "climatology"
-    ]
+    weight = total(area)
+    mean = total(area * away) / weight
+    rows: list[tuple] = []
+    for method in (method for method in methods if method != "climatology"):
+        skill = 1 - square[method] / square["climatology"]
+        rmse = np.sqrt(square[method] / weight)
+        rows += [(method, case, *row) for row in zip(mean, skill, rmse, count[enough])]
     return pd.DataFrame(rows, columns=["method", "case", "distance", "skill", "rmse", "n"])
 
 
 def reach_of_observations(table: pd.DataFrame) -> pd.Series:
     """Distance (km) at which skill first falls to 0, that of climatology, by method and case.
 
-    By linear interpolation between the rows of `by_distance`, from a skill of 1 at the observation
-    itself; infinite where skill stays above 0 as far as cells lie.
+    It is interpolated linearly between rows, from a skill of 1 at the observation itself, and
+    infinite where skill stays above 0 up to the farthest cell.
+
+    Args:
+        table: of `by_distance`.
     """
-    found = {}
+    reach = {}
     for key, rows in table.groupby(["method", "case"], sort=False):
         rows = rows.sort_values("distance")
         away, skill = np.array([0.0, *rows["distance"]]), np.array([1.0, *rows["skill"]])
-        fallen = np.nonzero(skill <= 0)[0]
-        found[key] = np.inf
-        if len(fallen):
-            k = fallen[0]
-            part = skill[k - 1] / (skill[k - 1] - skill[k])
-            found[key] = away[k - 1] + part * (away[k] - away[k - 1])
-    index = pd.MultiIndex.from_tuples(list(found), names=["method", "case"])
-    return pd.Series(list(found.values()), index, name="reach", dtype=float)
+        reach[key] = np.inf
+        if (skill <= 0).any():
+            k = np.argmax(skill <= 0)
+            fraction = skill[k - 1] / (skill[k - 1] - skill[k])
+            reach[key] = away[k - 1] + fraction * (away[k] - away[k - 1])
+    index = pd.MultiIndex.from_tuples(list(reach), names=["method", "case"])
+    return pd.Series(list(reach.values()), index, name="reach", dtype=float)
 
 
-def rank_counts(truth, members, where, *, seed: int = 0) -> np.ndarray:
-    """How often the truth has each rank among M members: counts (M + 1,), from below all to above.
+def rank_counts(
+    truth: xr.DataArray, members: xr.DataArray, where: xr.DataArray, *, seed: int = 0
+) -> np.ndarray:
+    """How often the truth has each rank among M members: (M + 1,), from lowest to highest.
 
     Args:
-        truth, where: (…); only cells of `where` count.    members: with a dimension `member`.
-        seed: of the rank among members that equal the truth, drawn at random.
+        truth: (…).
+        members: (…, member).
+        where: (…), bool; only these cells count.
+        seed: for the rank of a truth that equals members, which is drawn at random.
     """
-    dims = truth.dims
-    where = where.transpose(*dims).values.astype(bool)
-    value = truth.values[where]
+    cells = where.transpose(*truth.dims).values.astype(bool)
+    value = truth.values[cells]
     below, tied = np.zeros(len(value), int), np.zeros(len(value), int)
     for index in range(members.sizes["member"]):
-        member = members.isel(member=index).transpose(*dims).values[where]
+        member = members.isel(member=index).transpose(*truth.dims).values[cells]
         below += member < value
         tied += member == value
     rank = below + np.random.default_rng(seed).integers(0, tied + 1)
     return np.bincount(rank, minlength=members.sizes["member"] + 1)
 
 
-def reliability(spread, error, where, bins: int = 10) -> pd.DataFrame:
-    """Error against the spread that was stated, in bins of equally many cells of like spread.
+def reliability(
+    spread: xr.DataArray, error: xr.DataArray, where: xr.DataArray, bins: int = 10
+) -> pd.DataFrame:
+    """Stated spread and actual error, in bins of equally many cells with similar spread.
 
     Args:
-        spread: stated standard deviation (`calibration.stated`).    error: of the mean.
-        where: (…), the shape of both; only its cells count, each alike.
+        spread: (…), `calibration.stated_spread`.
+        error: (…), of the mean.
+        where: (…), bool; only these cells count, all alike.
+        bins: their number.
+
     Returns:
-        A row a bin: spread and rmse, both root mean squares, and n.  On the diagonal where the
-        spread can be trusted.
+        One row per bin: spread and rmse, both root mean squares, and n.  They are equal where the
+        spread is reliable.
     """
-    dims = error.dims
-    where = where.transpose(*dims).values.astype(bool)
-    spread, error = (each.transpose(*dims).values[where].astype(float) for each in (spread, error))
-    parts = [part for part in np.array_split(np.argsort(spread, kind="stable"), bins) if len(part)]
+    cells = where.transpose(*error.dims).values.astype(bool)
+    stated, actual = (
+        array.transpose(*error.dims).values[cells].astype(float) for array in (spread, error)
+    )
+    parts = [part for part in np.array_split(np.argsort(stated, kind="stable"), bins) if len(part)]
     rows = [
-        (np.sqrt((spread[part] ** 2).mean()), np.sqrt((error[part] ** 2).mean()), len(part))
+        (np.sqrt((stated[part] ** 2).mean()), np.sqrt((actual[part] ** 2).mean()), len(part))
         for part in parts
     ]
     return pd.DataFrame(rows, columns=["spread", "rmse", "n"])
 
 
 def effective_sample_size(error: xr.DataArray, where: xr.DataArray) -> float:
-    """To about how many independent cells those of `where` amount, their errors being alike.
+    """Approximate number of independent cells, given that errors are correlated.
 
-    Cells of the fullest level over the decorrelation time, rows and columns of the errors
-    (`intervals.decorrelation`); levels count as one, since errors reach from one to the next.
+    The cells of the fullest level, divided by the decorrelation of the errors in time, rows and
+    columns.  Levels count as one, since errors are correlated between levels.
+
+    Args:
+        error: (time, depth, latitude, longitude).
+        where: the same shape, bool; only these cells count.
     """
-    error, where = (each.transpose(*ORDER).values for each in (error, where))
-    lengths = bootstrap.decorrelation(error, where)
-    return max(1.0, float(where.sum((0, 2, 3)).max() / np.prod(lengths)))
+    errors, cells = (array.transpose(*ORDER).values for array in (error, where))
+    lengths = decorrelation(errors, cells)
+    return max(1.0, float(cells.sum((0, 2, 3)).max() / np.prod(lengths)))

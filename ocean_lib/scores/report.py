@@ -47,16 +47,17 @@ def table(scores: pd.DataFrame, metric: str = "rmse", layer: str = "all") -> pd.
             f"no score of {metric!r} in layer {layer!r}; there are metrics "
             f"{sorted(set(scores.metric))}, this one in layers {_unique(of_metric.layer)}"
         )
-    best = {case: _best(part, metric) for case, part in rows.groupby("case")}
-    texts: dict = {}
-    for row in rows.itertuples():
-        text = _text(row)
-        if row.method == best[row.case]:
-            text = f"**{text}**"
-        elif _tied(_differences(scores, metric, row.case, layer, best[row.case]), row.method):
-            text = f"{text} {TIED}"
-        texts.setdefault(row.case, {})[row.method] = text
-    result = pd.DataFrame(texts, index=_unique(rows.method)).fillna("")
+    columns = {}
+    for case, part in rows.groupby("case", sort=False):
+        best = _best(part, metric)
+        differences = _differences(scores, metric, case, layer, best)
+        tied = differences[(differences.low <= 0) & (differences.high >= 0)].reference
+        marks = {method: f"{{}} {TIED}" for method in tied} | {best: "**{}**"}
+        texts = {row.method: _text(row) for row in part.itertuples()}
+        columns[case] = {
+            method: marks.get(method, "{}").format(text) for method, text in texts.items()
+        }
+    result = pd.DataFrame(columns, index=_unique(rows.method)).fillna("")
     return result.rename_axis(index="method", columns="case")
 
 
@@ -87,11 +88,6 @@ def _differences(scores, metric, case, layer, method, suffix="") -> pd.DataFrame
         & (scores.layer == layer)
         & (scores.method == method)
     ]
-
-
-def _tied(differences: pd.DataFrame, other: str) -> bool:
-    rows = differences[differences.reference == other]
-    return bool(((rows.low <= 0) & (rows.high >= 0)).any())
 
 
 def _claim(row) -> str:

@@ -160,5 +160,5 @@ def test_a_result_without_uncertainty_is_refused():
     result = wrong(fields, observations, rng, members=2)
     with pytest.raises(ValueError, match="give members or error"):
         calibration.fit_calibration(fields, observations, result[["mean"]])
-    with pytest.raises(ValueError, match="1 member has no spread; draw at least 2"):
+    with pytest.raises(ValueError, match="1 member has neither .* nor a spread; draw at least 2"):
         calibration.stated_spread(result.isel(member=[0]))
