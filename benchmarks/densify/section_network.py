@@ -38,6 +38,7 @@ def trained(store: Store, specifications: list[dict], folder: Path, seed: int = 
     model = Densifier(
         store.statistics(), first, mode="residual", diffusion=Diffusion("v"), network=NETWORK
     )
+    # In place of `Scenes`: the frozen table was made with masks drawn anew at every step.
     train, validation = (
         PatchSampler(
             store,

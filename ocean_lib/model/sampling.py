@@ -17,16 +17,7 @@ from torch import Tensor
 
 from ocean_lib.model.diffusion import Diffusion
 
-__all__ = [
-    "SAMPLERS",
-    "check_sampler",
-    "clamp_known",
-    "extrapolation",
-    "initial_noise",
-    "sampling_step",
-    "timesteps",
-    "trajectory",
-]
+__all__ = ["SAMPLERS", "check_sampler", "clamp_known", "initial_noise", "timesteps", "trajectory"]
 
 
 SAMPLERS = {"dpm++": 0.0, "ddim": 0.0, "ddpm": 1.0}  # eta, the share of fresh noise at a step
