@@ -88,11 +88,11 @@ class PatchSampler:
             columns: left columns of the patches, (B,).
             patch: their rows and columns in cells.
         """
-        middle = [
+        latitude, longitude = (
             np.stack([axis[start : start + size].mean() for start in starts.tolist()])
             for axis, starts, size in zip((self.latitude, self.longitude), (rows, columns), patch)
-        ]
-        return torch.from_numpy(sphere(*middle)).to(self.device)
+        )
+        return torch.from_numpy(sphere(latitude, longitude)).to(self.device)
 
     def draw(self, step: int, size: int) -> dict[str, Tensor]:
         """The batch of a step; the same step always gives the same batch."""
