@@ -31,16 +31,13 @@ class LiveMap:
     """One map whose field, ocean, limits and title can be set again.
 
     Args:
-        figure: the figure of the panel.
         axes: the panel.
         field: (latitude, longitude), for its grid.
         ocean: (latitude, longitude), bool.
         left: whether to label latitudes.
     """
 
-    def __init__(
-        self, figure: Figure, axes: GeoAxes, field: xr.DataArray, ocean: xr.DataArray, left: bool
-    ):
+    def __init__(self, axes: GeoAxes, field: xr.DataArray, ocean: xr.DataArray, left: bool):
         self.axes, self.base = axes, map_base(axes, field, ocean, left=left)
         centres = np.meshgrid(field["longitude"], field["latitude"])
         self.centres = project(axes.projection, *centres)  # x and y of the cells
@@ -54,7 +51,8 @@ class LiveMap:
         self.marks = axes.plot([], [], ls="", clip_on=False, zorder=6, **MARK)[0]
         self.marks.set_in_layout(False)  # unclipped and empty, it has no extent
         self.line = axes.plot([], [], color=VERMILION, lw=1.2, zorder=5)[0]
-        self.bar = figure.colorbar(self.mesh, ax=axes, location="bottom", extend="both", pad=0.02)
+        place = {"location": "bottom", "extend": "both", "pad": 0.02}
+        self.bar = axes.figure.colorbar(self.mesh, ax=axes, **place)
 
     def set(
         self,
@@ -144,7 +142,7 @@ def live_maps(
         axes.remove()
         further.append(figure.add_subplot(place))
     panels = grid[0, :number]
-    maps = [LiveMap(figure, axes, field, ocean, left=axes is panels[0]) for axes in panels]
+    maps = [LiveMap(axes, field, ocean, left=axes is panels[0]) for axes in panels]
     return LiveFigure(figure, maps, further)
 
 

@@ -1,6 +1,6 @@
 """Plots: maps, sections, profiles and curves.
 
-Functions that take labelled arrays, and axes where they are given, and return figures; nothing is
+Functions take labelled arrays and return figures; with `axes` they draw on those. Nothing is
 downloaded.
 """
 

@@ -107,8 +107,8 @@ def _draw_four(
         ("Spread" + labels.calibrated_suffix(selected), spread, "spread"),
     )
     for panel, (title, field, kind) in zip(grid.flat, fields, strict=True):
-        own = limits if kind == "temperature" else robust_limits(field, kind=kind)
-        mesh = paint_section(panel, x, y, field, ocean, kind=kind, limits=own)
+        extent = limits if kind == "temperature" else robust_limits(field, kind=kind)
+        mesh = paint_section(panel, x, y, field, ocean, kind=kind, limits=extent)
         panel.set_title(title, pad=7)
         if kind != "temperature":
             colour_bar(mesh, panel, style.unit_label(truth, kind))
