@@ -409,12 +409,12 @@ def test_bad_input_is_refused_with_value_limit_and_remedy(user, name, capfd):
     act, error, *words = CASES[name]
     if error == 2:  # by the command line: an exit code, and the words on the standard error
         act(user)
-        told = capfd.readouterr().err
+        message = capfd.readouterr().err
     else:
         with pytest.raises(error) as caught:
             act(user)
-        told = str(caught.value)
+        message = str(caught.value)
     for word in words:
-        assert word in told, f"{word!r} is not in: {told}"
+        assert word in message, f"{word!r} is not in: {message}"
     assert not list(user.home.rglob("*.partial"))
     assert not (user.home / "store").exists()

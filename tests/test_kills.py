@@ -146,8 +146,8 @@ def test_killed_and_suspended_a_run_ends_in_the_same_bits(
     assert [each["status"] for each in step["attempts"]] == ["killed", "suspended"]
     names = sorted(path.name for path in (folder / "attempts").iterdir())
     assert names == [f"03_training.{number}.ipynb" for number in (1, 2)]
-    told = (folder / "attempts" / "03_training.2.ipynb").read_text()
-    assert re.search("training is suspended after step (9|10) of 12", told)
+    output = (folder / "attempts" / "03_training.2.ipynb").read_text()
+    assert re.search("training is suspended after step (9|10) of 12", output)
     assert not (folder / "stop").exists() and not list(workspace.rglob("*.partial"))
 
 

@@ -61,8 +61,8 @@ def running(node):
 
 
 def ended(job):
-    told, _ = job.communicate(timeout=20)
-    return job.returncode, told
+    output, _ = job.communicate(timeout=20)
+    return job.returncode, output
 
 
 def test_a_finished_run_ends_the_job_with_its_code(node):
@@ -77,8 +77,8 @@ def test_before_its_time_is_up_it_suspends_and_goes_back_into_the_queue(node):
     job = start(node, "demo_gpu")
     running(node)
     job.send_signal(signal.SIGUSR1)
-    code, told = ended(job)
-    assert code == 0 and "suspending demo_gpu" in told and "back into the queue" in told
+    code, output = ended(job)
+    assert code == 0 and "suspending demo_gpu" in output and "back into the queue" in output
     assert (node / "requeued").read_text() == "requeue 17\n"
     # The next time it is the same command, which continues.
     (node / "finish").write_text("0")

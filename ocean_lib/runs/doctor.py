@@ -97,10 +97,10 @@ def _device() -> Findings:
         return
     import torch
 
+    device = f"cpu, {torch.get_num_threads()} threads; PyTorch finds no GPU"
     if torch.cuda.is_available():
-        yield "ok", "device", f"cuda: {torch.cuda.get_device_name()}"
-    else:
-        yield "ok", "device", f"cpu, {torch.get_num_threads()} threads; PyTorch finds no GPU"
+        device = f"cuda: {torch.cuda.get_device_name()}"
+    yield "ok", "device", device
 
 
 def _kernel() -> Findings:
@@ -129,10 +129,10 @@ def _disk() -> Findings:
 
 def _login() -> Findings:
     origin = login()
-    if origin:
-        yield "ok", "Copernicus login", f"present: {origin}"
-    else:
-        yield "-", "Copernicus login", "absent; for GLORYS12 run `copernicusmarine login`"
+    message = (
+        f"present: {origin}" if origin else "absent; for GLORYS12 run `copernicusmarine login`"
+    )
+    yield "ok" if origin else "-", "Copernicus login", message
 
 
 def _data() -> Findings:

@@ -58,12 +58,12 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize("given, told", CASES, ids=[given for given, _ in CASES])
-def test_a_value_that_cannot_work_is_refused(given, told, tmp_path, monkeypatch):
+@pytest.mark.parametrize("given, message", CASES, ids=[given for given, _ in CASES])
+def test_a_value_that_cannot_work_is_refused(given, message, tmp_path, monkeypatch):
     monkeypatch.setenv("OCEAN_WORKSPACE", str(tmp_path))
     monkeypatch.setattr(runner, "hold_run", None)  # nothing is to come this far
     overrides = [given] if "{" in given else given.split()
-    with pytest.raises(RunError, match=re.compile(told, re.DOTALL)):
+    with pytest.raises(RunError, match=re.compile(message, re.DOTALL)):
         runner.execute_run("demo", overrides)
     assert not any(tmp_path.iterdir())
 

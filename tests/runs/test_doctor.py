@@ -26,22 +26,22 @@ def test_the_doctor_tells_presence_and_never_content(notebooks, monkeypatch, tmp
         monkeypatch.delenv(f"COPERNICUSMARINE_SERVICE_{name}", raising=False)
     monkeypatch.delenv("COPERNICUSMARINE_CREDENTIALS_DIRECTORY", raising=False)
     assert main(["doctor"]) == 1
-    told = capsys.readouterr().out
-    assert "missing  no-such-package" in told and "-        no-such-extra" in told
-    assert "login   absent" in told
+    output = capsys.readouterr().out
+    assert "missing  no-such-package" in output and "-        no-such-extra" in output
+    assert "login   absent" in output
 
     monkeypatch.setattr(doctor, "_requirements", lambda: {"numpy>=2": ""})
     (home / ".copernicusmarine" / ".copernicusmarine-credentials").write_text("c2VjcmV0")
     assert main(["doctor"]) == 0
-    told = capsys.readouterr().out
-    assert "credentials" in told and "c2VjcmV0" not in told
+    output = capsys.readouterr().out
+    assert "credentials" in output and "c2VjcmV0" not in output
 
     monkeypatch.setenv("COPERNICUSMARINE_SERVICE_USERNAME", "somebody")
     monkeypatch.setenv("COPERNICUSMARINE_SERVICE_PASSWORD", "c2VjcmV0")
     assert main(["doctor"]) == 0
-    told = capsys.readouterr().out
-    assert "environment variables" in told
-    assert "c2VjcmV0" not in told and "somebody" not in told
+    output = capsys.readouterr().out
+    assert "environment variables" in output
+    assert "c2VjcmV0" not in output and "somebody" not in output
 
 
 METADATA = """\

@@ -28,7 +28,7 @@ def test_values_come_from_the_default_then_the_file_then_the_override(notebooks)
 
 
 @pytest.mark.parametrize(
-    "override, told",
+    "override, message",
     [
         ("step=7", "did you mean 'steps'"),
         ("steps=7.5", "must be int"),
@@ -43,8 +43,8 @@ def test_values_come_from_the_default_then_the_file_then_the_override(notebooks)
         ("steps=[", "is not YAML"),
     ],
 )
-def test_a_misfit_is_refused_with_its_remedy(notebooks, override, told):
-    with pytest.raises(RunError, match=told):
+def test_a_misfit_is_refused_with_its_remedy(notebooks, override, message):
+    with pytest.raises(RunError, match=message):
         load(notebooks, "tiny", [override])
 
 
@@ -58,9 +58,12 @@ def test_names_in_the_file_are_checked_too(notebooks):
 
 def test_a_file_that_is_no_mapping_or_no_text_is_refused(notebooks):
     wrong = notebooks / "parameters" / "wrong.yaml"
-    for content, told in ((b"- 1", "no `name: value` lines"), (b"\xff\xfe\x00", "as UTF-8 text")):
+    for content, message in (
+        (b"- 1", "no `name: value` lines"),
+        (b"\xff\xfe\x00", "as UTF-8 text"),
+    ):
         wrong.write_bytes(content)
-        with pytest.raises(RunError, match=told):
+        with pytest.raises(RunError, match=message):
             load(notebooks, "wrong")
 
 

@@ -23,7 +23,7 @@ def test_a_figure_is_saved_whole(notebooks):
 
     path = open_run("tiny").save_figure(Figure(figsize=(2, 1)), "loss")
     assert path.read_bytes().startswith(b"\x89PNG")
-    assert [each.name for each in path.parent.iterdir()] == ["loss.png"]
+    assert [entry.name for entry in path.parent.iterdir()] == ["loss.png"]
 
 
 def test_an_unknown_device_is_refused():

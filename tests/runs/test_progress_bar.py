@@ -20,7 +20,7 @@ def test_headless_lines(capsys, monkeypatch):
     ]
 
 
-def test_the_last_record_is_told_once(capsys):
+def test_the_last_record_is_shown_once(capsys):
     assert list(progress("abc", total=3, label="tiles", every=0)) == ["a", "b", "c"]
     assert len(capsys.readouterr().out.splitlines()) == 3
     assert list(progress([], total=0, label="tiles")) == []

@@ -14,37 +14,37 @@ from ocean_lib.runs.paths import open_run, workspace
 def test_a_failure_is_kept_and_the_next_run_resumes_there(notebooks, capfd):
     (notebooks / "stumble").touch()
     assert main(["run", "tiny"]) == 1
-    told = capfd.readouterr()
+    output = capfd.readouterr()
     folder = open_run("tiny").folder
-    assert "training 5/5" in told.out and "loss 0.2" in told.out
+    assert "training 5/5" in output.out and "loss 0.2" in output.out
     kept = folder / "attempts" / "02_second.1.ipynb"
-    assert "RuntimeError: stumbled in tiny" in told.err and str(kept) in told.err
+    assert "RuntimeError: stumbled in tiny" in output.err and str(kept) in output.err
     assert "stumbled" in kept.read_text()
     assert manifest()["steps"]["02_second"]["status"] == "failed"
     first = (folder / "01_first.ipynb").stat().st_mtime_ns
 
     (notebooks / "stumble").unlink()
     assert main(["run", "tiny"]) == 0
-    told = capfd.readouterr().out
-    assert "01_first: done before" in told
+    output = capfd.readouterr().out
+    assert "01_first: done before" in output
     assert (folder / "01_first.ipynb").stat().st_mtime_ns == first
-    assert told.index("climatology") < told.index("model") and "5.000" in told
-    assert "9.000" not in told and "figures" in told
+    assert output.index("climatology") < output.index("model") and "5.000" in output
+    assert "9.000" not in output and "figures" in output
     steps = manifest()["steps"]
     assert {step["status"] for step in steps.values()} == {"done"}
     assert [attempt["status"] for attempt in steps["02_second"]["attempts"]] == ["failed"]
-    assert sorted(each.name for each in folder.rglob("*.ipynb")) == [
+    assert sorted(path.name for path in folder.rglob("*.ipynb")) == [
         "01_first.ipynb",
         "02_second.1.ipynb",
         "02_second.ipynb",
     ]
-    assert not [each for each in folder.iterdir() if "partial" in each.name]
+    assert not [path for path in folder.iterdir() if "partial" in path.name]
 
     # Other parameters are refused and named; what is there stays.
     assert main(["run", "tiny", "steps=6", "note=x"]) == 2
-    told = capfd.readouterr().err
-    assert "steps: 5 -> 6" in told and "note: 'a = b' -> 'x'" in told
-    assert "--fresh" in told and "--from 01_first" in told
+    output = capfd.readouterr().err
+    assert "steps: 5 -> 6" in output and "note: 'a = b' -> 'x'" in output
+    assert "--fresh" in output and "--from 01_first" in output
     assert manifest()["parameters"]["steps"] == 5
 
     # --fresh empties the run's folder and nothing else; options may stand before overrides.
@@ -65,7 +65,7 @@ def test_a_step_without_its_notebook_is_repeated_with_all_that_follow(executed):
     (folder / "01_first.ipynb").unlink()
     assert runner.execute_run("tiny") == 0
     assert [stem for stem, _ in executed] == ["01_first", "02_second"] * 2
-    # What was done and is done anew is kept and told.
+    # What was done and is done anew is kept and reported.
     assert (folder / "attempts" / "02_second.1.ipynb").exists()
     attempts = manifest()["steps"]["02_second"]["attempts"]
     assert [attempt["status"] for attempt in attempts] == ["outdated"]
@@ -83,14 +83,14 @@ def test_a_step_and_all_after_it_are_repeated_from_nothing(notebooks, executed, 
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
     before = manifest()
-    for wrong, told in (
+    for wrong, output in (
         (["--from", "03_trainin"], "did you mean '03_training'"),
         (["--from", "03_training", "steps=9"], "steps: 5 -> 9"),
         (["--from", "03_training", "steps=9", "width=9"], "--from 01_first"),
         (["width=9"], "--from 03_training"),
     ):
         assert main(["run", "tiny", *wrong]) == 2
-        assert told in capsys.readouterr().err
+        assert output in capsys.readouterr().err
     assert manifest() == before and all(path.exists() for path in made)
 
     executed.clear()
