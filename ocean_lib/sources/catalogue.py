@@ -1,8 +1,10 @@
-"""The catalogue: products, what they are called at their provider, their licence and credit.
+"""The catalogue of products: their names at the provider, their licences and credits.
 
-Ids of datasets are where one starts: whether they exist, and which dates, levels and regions they
-hold, the service is asked (`marine`).  Footprint and error of OSTIA are about those of Good et al.
-2020, doi 10.3390/rs12040720; of DUACS, of Taburet et al. 2019, doi 10.5194/os-15-1207-2019.
+Dataset ids are starting points: the service itself says whether they exist and which dates, levels
+and regions they hold (`copernicus`).
+
+Reference: footprint and error of OSTIA, approximately: Good et al. 2020, doi 10.3390/rs12040720;
+of DUACS: Taburet et al. 2019, doi 10.5194/os-15-1207-2019.
 """
 
 from dataclasses import dataclass, replace
@@ -19,12 +21,19 @@ CREDIT = "Generated using E.U. Copernicus Marine Service Information; "
 
 @dataclass(frozen=True)
 class Source:
-    """A product: what it is, under which licence, whom to credit, and what it is at the provider.
+    """A product.
 
-    datasets: ids at Copernicus Marine, each continuing the one before where the service has it.
-    sees: what of the surface is seen from above, where that is what the product holds.
-    footprint, error: of such a view: degrees over which it is smoothed, and its standard deviation
-    from the surface of a model, °C or m.
+    Args:
+        title: what it is.
+        licence: under which it may be used.
+        credit: that its provider asks for.
+        grid: resolution, levels, cadence and quantity, in words.
+        product_id: at Copernicus Marine.
+        datasets: ids at Copernicus Marine; each continues the one before, if the service has it.
+        variables: names in its files.
+        sees: for a satellite product of the surface: "temperature" or "sea level".
+        footprint: of such a product: width over which it is smoothed, degrees.
+        error: of such a product: standard deviation from a model's surface, °C or m.
     """
 
     title: str
@@ -50,7 +59,7 @@ GLORYS12 = Source(
 )
 SOURCES = {
     "demo": Source(
-        title="Demo ocean: synthetic turbulence heaving a thermocline, written as GLORYS12 files",
+        title="Demo ocean: synthetic turbulence that displaces a thermocline, as GLORYS12 files",
         licence="MIT",
         credit="Synthetic demo ocean of ocean_lib; not an observation of any real ocean",
         grid="1/12°, 50 levels, monthly",

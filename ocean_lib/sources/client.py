@@ -1,11 +1,11 @@
-"""The Copernicus Marine service by its own client: the login, and what may go wrong.
+"""The Copernicus Marine service through its own client: login, retries and time limits.
 
-The client would ask for a password, wait for minutes on a dead network, and say nothing of why.
-So the login is looked for beforehand (whether there is one, not what it says), the service is
-called upon before anything else, and whatever does not arrive is asked for again a few times, then
-named.  What the client says of an error is not repeated: its addresses hold the user's name.
+The client by itself asks for a password, waits for minutes on a dead network and does not say why.
+Here the existence of a login is checked first, then whether the service answers; failed transfers
+are retried, then reported. The client's own error texts are not repeated, because their addresses
+contain the user's name.
 
-The client is imported only here, and only when something is to be fetched.
+The client is imported only here, and only when something is fetched.
 """
 
 import logging
@@ -16,8 +16,12 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
 
-__all__ = ["AGAIN", "LOGIN", "arriving", "call_upon", "client", "login", "tried"]
+import numpy as np
+
+__all__ = ["AGAIN", "LOGIN", "arriving", "call_upon", "client", "coverage", "login", "tried"]
 
 
 LOGIN = (
@@ -27,16 +31,17 @@ LOGIN = (
 )
 AGAIN = "then run the same again: finished months are kept"
 HOSTS = ("auth.marine.copernicus.eu", "default_host")
-SERVICE = "https://stac.marine.copernicus.eu/clients-config-v1"  # answers where the service does
+SERVICE = "https://stac.marine.copernicus.eu/clients-config-v1"  # answers if the service is up
 TRIES = 3
+Result = TypeVar("Result")
 WAIT = 1.0  # s before the second try, four times as long before the third
-PATIENCE = 60.0  # s in which something must arrive
+PATIENCE = 60.0  # s without any arriving data after which a transfer fails
 
 
 def login() -> str | None:
-    """Where the client finds a login, in words, or None.
+    """Where the client finds a login, or None.
 
-    The client looks into the environment, its own file, then the user's netrc.
+    It looks in the environment, its own file, then the user's netrc.
     """
     names = [f"COPERNICUSMARINE_SERVICE_{name}" for name in ("USERNAME", "PASSWORD")]
     if all(os.environ.get(name) for name in names):
@@ -53,11 +58,15 @@ def login() -> str | None:
     return str(file) if any(known.authenticators(host) for host in HOSTS) else None
 
 
-def client():
-    """The client's package, told to be brief."""
+def client() -> ModuleType:
+    """The client's package, with little output.
+
+    Raises:
+        PermissionError: there is no login.
+    """
     if login() is None:
         raise PermissionError(LOGIN)
-    # It reads the environment when it is imported; tries and waits are made here.
+    # The client reads this when imported; retries are made here instead.
     os.environ.setdefault("COPERNICUSMARINE_HTTPS_RETRIES", "0")
     import copernicusmarine
 
@@ -74,8 +83,33 @@ def call_upon() -> None:
         answer.raise_for_status()
 
 
-def _told(error: Exception) -> str:
-    """An error in words that hold no address."""
+def coverage(dataset_id: str) -> tuple[str, str] | None:
+    """First and last complete month of a dataset, as the service describes it now, or None."""
+    package = client()
+    try:
+        described = package.describe(
+            dataset_id=dataset_id, disable_progress_bar=True, raise_on_error=True
+        )
+    except package.DatasetNotFound:
+        return None
+    times: set[float] = set()
+    services = described.products[0].datasets[0].versions[0].parts[0].services
+    variables = [variable for part in services for variable in part.variables or []]
+    for axis in (axis for variable in variables for axis in variable.coordinates):
+        if axis.coordinate_id == "time":
+            ends = axis.minimum_value, axis.maximum_value
+            listed = axis.values or [*ends, ends[1] - (axis.step or np.inf)]
+            times |= {float(t) for t in listed if t is not None and np.isfinite(t)}
+    dates = np.array(sorted(times)).astype("datetime64[ms]")
+    first, last = dates[0].astype("M8[M]"), dates[-1].astype("M8[M]")
+    daily = len(dates) > 1 and dates[-1] - dates[-2] < np.timedelta64(20, "D")
+    if daily and (dates[-1] + np.timedelta64(1, "D")).astype("M8[M]") == last:
+        last -= 1
+    return str(first), str(last)
+
+
+def _describe(error: Exception) -> str:
+    """An error in words without an address."""
     from botocore.exceptions import ClientError
 
     status = getattr(getattr(error, "response", None), "status_code", None)
@@ -86,12 +120,17 @@ def _told(error: Exception) -> str:
     return str(error) if type(error) is TimeoutError else type(error).__name__
 
 
-def tried(work: Callable, what: str):
-    """The result of `work`, tried a few times where the service or the network fails.
+def tried(work: Callable[[], Result], what: str) -> Result:
+    """The result of `work`, retried if the service or the network fails.
+
+    Args:
+        work: to be done.
+        what: names it in errors.
 
     Raises:
-        ConnectionError: it failed every time, or the service cannot be reached at all.
-        PermissionError: the login is refused.    ValueError: a dataset or region is not held.
+        ConnectionError: all tries failed, or the service cannot be reached.
+        PermissionError: the login is refused.
+        ValueError: the service does not hold the dataset or region.
     """
     from botocore.exceptions import BotoCoreError, ClientError
 
@@ -102,7 +141,7 @@ def tried(work: Callable, what: str):
             time.sleep(WAIT * 4 ** (attempt - 1))
         try:
             return work()
-        except PermissionError:  # no matter of the network
+        except PermissionError:  # not a network problem, though an OSError
             raise
         except package.InvalidUsernameOrPassword:
             raise PermissionError(
@@ -116,24 +155,28 @@ def tried(work: Callable, what: str):
                 f"{what}: the service holds no variable of that name ({error})"
             ) from None
         except passing as error:
-            told = _told(error)
+            problem = _describe(error)
         try:
             call_upon()
         except OSError as error:
-            told = f"the service cannot be reached: {_told(error)}"
-            # An answer, though a bad one, may be better the next time; a dead line is not.
+            problem = f"the service cannot be reached: {_describe(error)}"
+            # A service that answers badly may recover at the next try; a dead line does not.
             if getattr(error, "response", None) is None and attempt:
                 break
-    raise ConnectionError(f"{what}: tried {attempt + 1} times, {told}; check the network, {AGAIN}")
+    raise ConnectionError(
+        f"{what}: tried {attempt + 1} times, {problem}; check the network, {AGAIN}"
+    )
 
 
-def arriving(work: Callable, arrived: Callable[[], float]):
-    """The result of `work`, in a thread of its own, given up where nothing arrives any more.
+def arriving(work: Callable[[], Result], arrived: Callable[[], float]) -> Result:
+    """The result of `work`, run in a thread and abandoned if its data stop arriving.
 
     Args:
-        arrived: how much has arrived; when it has not changed for `PATIENCE`, that is the end.
+        work: to be done; what it raises is raised.
+        arrived: how much has arrived; no change for `PATIENCE` seconds ends the wait.
+
     Raises:
-        TimeoutError: nothing arrived.    Whatever `work` raises.
+        TimeoutError: nothing arrived.
     """
     done: queue.Queue = queue.Queue(1)
 

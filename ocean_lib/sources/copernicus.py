@@ -1,13 +1,9 @@
-"""Copernicus Marine products: how much there is to fetch, and fetching it, a file a month.
+"""Copernicus Marine products: how much there is to fetch, and fetching it, one file per month.
 
-Only what is asked for is transferred; a month that is there is kept, so the same call goes on where
-the last one stopped.  A file has its final name when it has been read back.  Dates, levels and
-regions are the service's own: it is asked, because datasets grow and are renamed.
-
-Whole files of Copernicus Marine, as the service keeps them: all variables, levels and places.
-
-The client's `get` leaves a file that is there alone and gives a file its name when it is whole, so
-the same call goes on where the last one stopped.
+Only what is needed is transferred, and existing files are kept, so the same call continues an
+interrupted one. A file gets its final name after it has been read back. Dates, levels and regions
+are asked from the service, because datasets grow and are renamed. `whole_files` fetches files as
+the service keeps them, with all variables, levels and places.
 """
 
 import re
@@ -22,65 +18,37 @@ import xarray as xr
 
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.fields.selection import nearest_levels, select_region
-from ocean_lib.sources import client as service
+from ocean_lib.sources.client import AGAIN, LOGIN, arriving, call_upon, client, coverage, tried
 
 __all__ = ["RATE", "Request", "duration", "whole_files"]
 
 
-RATE = 3e6  # bytes a second, for an estimate
-MARGIN = 0.25  # degrees beyond the region, for a product that is brought to another grid
-WHOLE = 0.99  # of the values of other months: a little ice may come and go
+RATE = 3e6  # bytes per second, for estimates
+MARGIN = 0.25  # degrees beyond the region, for a product that is interpolated to another grid
+COMPLETE = 0.99  # share of the values of other months; less means that data are lacking, not ice
 PACKING = ("dtype", "scale_factor", "add_offset", "_FillValue")
 
 
-def _months(first: str, last: str) -> list[str]:
-    months = np.arange(np.datetime64(first, "M"), np.datetime64(last, "M") + 1)
-    return [str(month) for month in months]
-
-
-def _coverage(dataset_id: str) -> tuple[str, str] | None:
-    """First and last month of a dataset, as the service describes it now; None if it has none.
-
-    Of a daily dataset a last month that is not over does not count.
-    """
-    client = service.client()
-    try:
-        found = client.describe(
-            dataset_id=dataset_id, disable_progress_bar=True, raise_on_error=True
-        )
-    except client.DatasetNotFound:
-        return None
-    times: set[float] = set()
-    for each in found.products[0].datasets[0].versions[0].parts[0].services:
-        for variable in each.variables or []:
-            for axis in variable.coordinates:
-                if axis.coordinate_id == "time":
-                    step = axis.step or np.inf
-                    ends = axis.minimum_value, axis.maximum_value
-                    listed = axis.values or [*ends, ends[1] - step]
-                    times |= {float(t) for t in listed if t is not None and np.isfinite(t)}
-    dates = np.array(sorted(times)).astype("datetime64[ms]")
-    first, last = dates[0].astype("M8[M]"), dates[-1].astype("M8[M]")
-    daily = len(dates) > 1 and dates[-1] - dates[-2] < np.timedelta64(20, "D")
-    if daily and (dates[-1] + np.timedelta64(1, "D")).astype("M8[M]") == last:
-        last -= 1
-    return str(first), str(last)
-
-
 class Request:
-    """What is asked for of a product: months of some variables, levels and a region.
+    """Months of some variables, levels and a region of a product.
 
     Args:
-        name: of the product, with which the files begin.
-        datasets: ids at the service; each continues the one before, where the service has it.
-        product_id: to which they belong.    variables: of them.
-        folder: where the files lie.    region: (west, east, south, north), degrees.
+        name: of the product, with which file names begin.
+        datasets: ids at the service; each continues the one before, if the service has it.
+        product_id: of the product at the service.
+        variables: names in its files.
+        folder: of the files.
+        region: (west, east, south, north), degrees.
         months: (first, last), such as ("1993-01", "2020-12").
-        depths: m, each standing for its nearest level; all levels where None.
-        shallowest: whether the shallowest level comes, too.
-        above: whether it is a view from above: the region is exceeded by `MARGIN`, as far as there
-            is something, and what is seen may change from month to month.
+        depths: m, each standing for its nearest level; all levels if None.
+        shallowest: whether the shallowest level is fetched as well.
+        above: whether the product is a view of the surface from above: the region is then exceeded
+            by `MARGIN` where there are data, and the cells covered may change from month to month.
         attributes: written into every file.
+
+    Attributes:
+        files: file of each month.
+        missing: the months whose file does not exist.
     """
 
     def __init__(
@@ -89,7 +57,7 @@ class Request:
         datasets: tuple[str, ...],
         product_id: str,
         variables: tuple[str, ...],
-        folder,
+        folder: str | Path,
         *,
         region: tuple[float, float, float, float],
         months: tuple[str, str],
@@ -102,15 +70,17 @@ class Request:
         self.variables, self.region = list(variables), region
         self.depths, self.shallowest, self.above = depths, shallowest, above
         self.attributes, self.folder = attributes or {}, Path(folder)
-        self.complete: np.ndarray | None = None  # values a level in months that are there
+        self.complete: np.ndarray | None = None  # values per level in other months
         west, east, south, north = region
-        # Another region, or other levels, are other files.
+        # Another region or other levels have other file names.
         parts = f"{west:g}_{east:g}_{south:g}_{north:g}"
         if depths is not None:
-            asked = ",".join(f"{depth:g}" for depth in sorted(depths)) + "+top" * shallowest
-            parts += f"_{len(depths)}levels-{zlib.crc32(asked.encode()):08x}"
+            key = ",".join(f"{depth:g}" for depth in sorted(depths)) + "+top" * shallowest
+            parts += f"_{len(depths)}levels-{zlib.crc32(key.encode()):08x}"
         stem = "_".join([name, *variables, parts])
-        self.files = {m: self.folder / f"{stem}_{m}.nc" for m in _months(*months)}
+        first, last = (np.datetime64(month, "M") for month in months)
+        names = map(str, np.arange(first, last + 1))
+        self.files = {month: self.folder / f"{stem}_{month}.nc" for month in names}
         self.missing = [month for month, file in self.files.items() if not file.exists()]
         self.sources: dict[str, list[str]] = {}  # dataset: months
         self.opened: dict[str, xr.Dataset] = {}
@@ -118,89 +88,90 @@ class Request:
     def plan(self) -> str:
         """Ask the service, and say how much there is to fetch and how long it may take.
 
-        Raises: as `service.tried`; ValueError: months, levels or a region that it does not hold
+        Raises:
+            ValueError: the service does not hold the months, levels or region.
+            ConnectionError, PermissionError: as `client.tried`.
         """
         if not self.missing:
-            return f"{self.name}: all of {len(self.files)} month(s) are there"
-        service.tried(service.call_upon, "Copernicus Marine")
-        coverage = {each: service.tried(partial(_coverage, each), each) for each in self.datasets}
-        if coverage[self.datasets[0]] is None:
+            return f"{self.name}: all {len(self.files)} month(s) already fetched"
+        tried(call_upon, "Copernicus Marine")
+        covered = {name: tried(partial(coverage, name), name) for name in self.datasets}
+        if covered[self.datasets[0]] is None:
             raise ValueError(
                 f"dataset {self.datasets[0]} is unknown to the service; it may have been renamed: "
                 f"see https://data.marine.copernicus.eu/product/{self.product_id}"
             )
-        held = {dataset: ends for dataset, ends in coverage.items() if ends}
+        held = {dataset: ends for dataset, ends in covered.items() if ends}
         for month in self.missing:
-            of = next((d for d, (first, last) in held.items() if first <= month <= last), None)
-            if of is None:
+            source = next((d for d, (first, last) in held.items() if first <= month <= last), None)
+            if source is None:
                 reach = ", ".join(f"{d} {first} to {last}" for d, (first, last) in held.items())
                 raise ValueError(
                     f"month {month} of {self.name} is not held: {reach}; choose months within"
                 )
-            self.sources.setdefault(of, []).append(month)
+            self.sources.setdefault(source, []).append(month)
         kept = moved = 0.0
         for dataset, months in self.sources.items():
-            opened = service.tried(partial(self._open, dataset, months), dataset)
+            opened = tried(partial(self._open, dataset, months), dataset)
             self.opened[dataset] = opened
             for array in opened.data_vars.values():
                 size = array.encoding.get("dtype", np.dtype("f4")).itemsize
                 chunks = array.encoding.get("preferred_chunks", {})
                 across = [d for d in array.dims if d != "time"]
                 kept += size * array.size
-                # As many more as a chunk is long, less one, come along on average.
+                # On average a cut touches (chunk length - 1) values more along each dimension.
                 touched = [array.sizes[d] - 1 + chunks.get(d, 1) for d in across]
                 moved += size * array.sizes["time"] * float(np.prod(touched))
         grid = next(iter(self.opened.values()))
         shape = " × ".join(f"{grid.sizes[d]} {d}" for d in grid.dims if d != "time")
-        of = ", ".join(f"{len(months)} from {d}" for d, months in self.sources.items())
+        origin = ", ".join(f"{len(months)} from {d}" for d, months in self.sources.items())
+        existing = len(self.files) - len(self.missing)
         return (
-            f"{self.name}: {len(self.missing)} month(s) to fetch ({of}), {shape}: {kept / 1e6:.1f} "
-            f"MB to keep, up to {moved / 1e6:.1f} MB to transfer, about {duration(moved / RATE)} "
-            f"at {RATE / 1e6:g} MB/s; {len(self.files) - len(self.missing)} month(s) are there"
+            f"{self.name}: {len(self.missing)} month(s) to fetch ({origin}), {shape}: "
+            f"{kept / 1e6:.1f} MB to keep, up to {moved / 1e6:.1f} MB to transfer, about "
+            f"{duration(moved / RATE)} at {RATE / 1e6:g} MB/s; {existing} month(s) already fetched"
         )
 
     def fetch(self) -> Iterator[dict]:
-        """Fetch what `plan` found missing; a record for each month."""
+        """Fetch what `plan` found missing; yields a record after each month."""
         import psutil
 
-        for left in self.folder.glob("*.partial"):  # of processes that were killed
-            if not psutil.pid_exists(int(left.name.split(".")[-2])):
-                left.unlink()
+        for partial_file in self.folder.glob("*.partial"):  # of processes that were killed
+            if not psutil.pid_exists(int(partial_file.name.split(".")[-2])):
+                partial_file.unlink()
         if 0 < len(self.missing) < len(self.files):
-            there = next(month for month in self.files if month not in self.missing)
-            self.complete = _counts(self.files[there])[1]
-        done = 0
-        for dataset, months in self.sources.items():
-            for month in months:
-                self._fetch(dataset, month)
-                done += 1
-                yield {"step": done}
+            existing = next(month for month in self.files if month not in self.missing)
+            self.complete = _counts(self.files[existing])[1]
+        sources = [(dataset, month) for dataset, ms in self.sources.items() for month in ms]
+        for done, (dataset, month) in enumerate(sources, 1):
+            self._fetch(dataset, month)
+            yield {"step": done}
 
     def _open(self, dataset: str, months: list[str]) -> xr.Dataset:
         west, east, south, north = self.region
-        more = MARGIN if self.above else 0.0
+        margin = MARGIN if self.above else 0.0
         east = east if east > west else east + 360
-        round_ = east - west + 2 * more >= 360
-        opened = service.client().open_dataset(
+        globe = east - west + 2 * margin >= 360
+        opened = client().open_dataset(
             dataset_id=dataset,
             variables=self.variables,
-            minimum_longitude=None if round_ else west - more,
-            maximum_longitude=None if round_ else east + more,
-            minimum_latitude=max(south - more, -90),
-            maximum_latitude=min(north + more, 90),
+            minimum_longitude=None if globe else west - margin,
+            maximum_longitude=None if globe else east + margin,
+            minimum_latitude=max(south - margin, -90),
+            maximum_latitude=min(north + margin, 90),
             start_datetime=f"{months[0]}-01T00:00:00",
             end_datetime=f"{months[-1]}-{_days(months[-1])}T23:59:59",
             coordinates_selection_method="inside",
             service="geoseries",
             chunk_size_limit=1,
         )
-        if opened is None:  # the client asked for a password, and nobody was there
-            raise PermissionError(service.LOGIN)
+        if opened is None:  # the client asked for a password and got none
+            raise PermissionError(LOGIN)
         select_region(opened, self.region)
         if "depth" in opened.dims and self.depths is not None:
-            chosen = set(nearest_levels(opened, self.depths))
-            chosen |= {int(opened.depth.values.argmin())} if self.shallowest else set()
-            opened = opened.isel(depth=sorted(chosen))
+            levels = set(nearest_levels(opened, self.depths))
+            levels |= {int(opened.depth.values.argmin())} if self.shallowest else set()
+            opened = opened.isel(depth=sorted(levels))
         return opened
 
     def _fetch(self, dataset: str, month: str) -> None:
@@ -209,57 +180,55 @@ class Request:
         lazy = self.opened[dataset].sel(time=month)
         arrived = [0]
 
-        class Counting(Callback):
-            def _posttask(self, *_):
-                arrived[0] += 1
+        def count(*_) -> None:
+            arrived[0] += 1
 
         def load() -> xr.Dataset:
-            with Counting():
+            with Callback(posttask=count):
                 return lazy.compute()
 
         what = f"{self.name} {month}"
-        fields = service.tried(lambda: service.arriving(load, lambda: arrived[0]), what)
+        fields = tried(lambda: arriving(load, lambda: arrived[0]), what)
         encoding = {
             name: {key: array.encoding[key] for key in PACKING if key in array.encoding}
             | {"zlib": True, "complevel": 1}
             for name, array in fields.data_vars.items()
         }
-        kept = {"dataset_id": dataset} | self.attributes
         self.folder.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.files[month]) as beside:
-            fields.assign_attrs(kept).to_netcdf(beside, engine="netcdf4", encoding=encoding)
+            fields = fields.assign_attrs({"dataset_id": dataset} | self.attributes)
+            fields.to_netcdf(beside, engine="netcdf4", encoding=encoding)
             self._verify(beside, month)
 
     def _verify(self, file: Path, month: str) -> None:
-        """Refuse a month whose file cannot be read back, lacks dates, or lacks sea.
+        """Refuse a month whose file cannot be read back, or lacks dates or sea.
 
-        Where the service has no block, the client reads it as fill, as land is: then a level of a
-        field holds fewer values than in other months.
+        The client reads a block that the service lacks as fill, like land: a level then holds
+        fewer values than in other months.
         """
         dates, counts = _counts(file)
         if dates not in (1, _days(month)):
             raise ValueError(
-                f"{self.name} {month}: {dates} dates came, 1 or {_days(month)} are due; ask the "
-                "service's desk, or choose other months"
+                f"{self.name} {month}: {dates} dates arrived, 1 or {_days(month)} are due; ask the "
+                "service desk, or choose other months"
             )
         if self.complete is None or self.above:
             self.complete = counts
-        if not counts.any() or (counts < WHOLE * self.complete).any():
+        if not counts.any() or (counts < COMPLETE * self.complete).any():
             raise ConnectionError(
-                f"{self.name} {month}: {counts.tolist()} values came a level, "
+                f"{self.name} {month}: {counts.tolist()} values per level arrived, "
                 f"{self.complete.tolist()} in other months; the service lacks a part of it: wait, "
-                f"{service.AGAIN}"
+                f"{AGAIN}"
             )
         self.complete = np.maximum(self.complete, counts)
 
 
 def _counts(file: Path) -> tuple[int, np.ndarray]:
-    """Dates of a file, and how many values each level of each variable has at least on a date."""
-    with xr.open_dataset(file, engine="netcdf4") as back:
-        each = [
-            array.notnull().sum(("latitude", "longitude")).min("time") for array in back.values()
-        ]
-        return back.sizes["time"], np.concatenate([np.atleast_1d(one.values) for one in each])
+    """Number of dates of a file, and the fewest values on a date at each level and variable."""
+    with xr.open_dataset(file, engine="netcdf4") as fields:
+        known = [array.notnull().sum(("latitude", "longitude")) for array in fields.values()]
+        counts = np.concatenate([np.atleast_1d(number.min("time").values) for number in known])
+        return fields.sizes["time"], counts
 
 
 def _days(month: str) -> int:
@@ -267,31 +236,39 @@ def _days(month: str) -> int:
 
 
 def duration(seconds: float) -> str:
-    """In words."""
+    """Seconds in words."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def whole_files(
-    datasets: tuple[str, ...], folder, pattern: str, dry_run: bool = False
+    datasets: tuple[str, ...], folder: str | Path, pattern: str, dry_run: bool = False
 ) -> tuple[list[Path], str]:
-    """Files as the service keeps them, all variables and levels, whose paths fit a pattern.
+    """Fetch files as the service keeps them, with all variables and levels.
 
     Args:
-        pattern: such as `*2021/*`.    dry_run: whether only to list them.
+        datasets: ids at the service.
+        folder: of the files.
+        pattern: of their paths at the service, such as `*2021/*`.
+        dry_run: whether only to list them.
+
     Returns:
-        Their paths, and how much there is to fetch in words.
-    Raises: as `service.tried`; ValueError: no file fits
+        The files, sorted, and a sentence that says how much there is to fetch.
+
+    Raises:
+        ValueError: no file matches.
+        ConnectionError, PermissionError: as `client.tried`.
     """
     folder = Path(folder)
-    client = service.client()
-    service.tried(service.call_upon, "Copernicus Marine")
-    for left in folder.glob("*.nc.*"):
-        if re.search(r"\.nc\.[0-9A-Fa-f]{8}$", left.name):
-            left.unlink()  # of a transfer that was killed
-    found, size = [], 0.0
+    package = client()
+    tried(call_upon, "Copernicus Marine")
+    for file in folder.glob("*.nc.*"):
+        if re.search(r"\.nc\.[0-9A-Fa-f]{8}$", file.name):
+            file.unlink()  # of a transfer that was killed
+    files: list[Path] = []
+    size = 0.0
 
     def ask(dataset: str, dry_run: bool):
-        return client.get(
+        return package.get(
             dataset_id=dataset,
             filter=pattern,
             output_directory=folder,
@@ -306,22 +283,20 @@ def whole_files(
 
     for dataset in datasets:
         try:
-            listed = service.tried(partial(ask, dataset, True), dataset)
-        except client.DatasetNotFound:
+            listed = tried(partial(ask, dataset, True), dataset)
+        except package.DatasetNotFound:
             continue
         if listed.files:
-            found += [Path(each.file_path) for each in listed.files]
-            lacking = [each for each in listed.files if not Path(each.file_path).exists()]
-            size += sum(each.file_size for each in lacking)
-            if lacking and not dry_run:
-                work = partial(service.arriving, partial(ask, dataset, False), arrived)
-                service.tried(work, dataset)
-    if not found:
+            files += [Path(file.file_path) for file in listed.files]
+            missing = [file for file in listed.files if not Path(file.file_path).exists()]
+            size += sum(file.file_size for file in missing)
+            if missing and not dry_run:
+                work = partial(arriving, partial(ask, dataset, False), arrived)
+                tried(work, dataset)
+    if not files:
         raise ValueError(
-            f"no file of {' or '.join(datasets)} fits {pattern!r}; choose a pattern such as "
+            f"no file of {' or '.join(datasets)} matches {pattern!r}; choose a pattern such as "
             "'*2021/*'"
         )
-    told = (
-        f"{len(found)} whole file(s), {size:.1f} MB to fetch, about {duration(size * 1e6 / RATE)}"
-    )
-    return sorted(found), told
+    time = duration(size * 1e6 / RATE)
+    return sorted(files), f"{len(files)} whole file(s), {size:.1f} MB to fetch, about {time}"

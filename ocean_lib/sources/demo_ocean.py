@@ -1,44 +1,33 @@
-"""The demo ocean: synthetic months of temperature, written exactly as GLORYS12 files are.
+"""The demo ocean: synthetic monthly temperature on the levels of GLORYS12.
 
-Quasi-geostrophic turbulence (`turbulence`) heaves two interfaces eta_1, eta_2; temperature is a
-nonlinear profile read at the depth the water came from, plus what the flow carries:
+Quasi-geostrophic turbulence (`turbulence`) displaces two interfaces by eta_1 and eta_2; temperature
+is a nonlinear profile evaluated at the depth from which the water came, plus what the flow carries:
 
     T(z) = T0(z - eta) + spice(z - eta) + front + season,    then mixed down to the mixed layer
 
-so that anomalies are neither Gaussian nor governed by one vertical mode. Weather touches the
-mixed layer only and hides part of the interior from the surface; water on the shelf follows its
-own slow anomaly. The place is fictitious, somewhat like the north-west Atlantic at 32-40 N.
-The turbulence runs on its own clock, slower against the calendar than in nature: one month
-carries water `DRIFT` km, which makes upper-ocean anomalies fade within about three months.
-
-The sea floor of the demo ocean, and the smooth random fields it is made of.
-
-Depth follows the distance from a wiggly coast: a shelf, then a slope (a hyperbolic tangent), then
-an abyssal plain. Gaussian seamounts stand on it, and those that break the surface are islands.
+so anomalies are neither Gaussian nor governed by a single vertical mode. Weather affects only the
+mixed layer and hides part of the interior from the surface; water on the shelf has its own slow
+anomaly. The place is fictitious, similar to the north-west Atlantic at 32-40 N. The turbulence is
+slower against the calendar than in nature: water moves `DRIFT` km in a month, so that anomalies of
+the upper ocean fade within about three months.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
+import xarray as xr
 
-__all__ = [
-    "DEPTH",
-    "SOUTH",
-    "STEP",
-    "VERSION",
-    "WEST",
-    "identity",
-    "sea_floor",
-    "simulate",
-    "smooth_noise",
-]
+from ocean_lib.fields.conventions import POTENTIAL
+from ocean_lib.sources.relief import sea_floor, smooth_noise
+
+__all__ = ["DEPTH", "SOUTH", "STEP", "VERSION", "WEST", "identity", "simulate"]
 
 
 VERSION = "1"
-DRIFT = 210.0  # rms path of upper-layer water in a month, km
-FREEZING = -1.8  # nothing is colder, degrees C
+DRIFT = 210.0  # rms displacement of upper-layer water in a month, km
+FREEZING = -1.8  # °C
 DEPTH = np.fromstring(
     """
     0.494025 1.541375 2.645669 3.819495 5.078224 6.440614 7.92956 9.572997 11.405 13.46714
@@ -53,28 +42,31 @@ DEPTH = np.fromstring(
     sep=" ",
 )  # the 50 levels of GLORYS12, m
 STEP, WEST, SOUTH = 1 / 12, -72.0, 32.0  # degrees
-MARGIN = 48  # cells the periodic box of the turbulence exceeds the domain by
+MARGIN = 48  # cells by which the periodic box of the turbulence exceeds the domain
 
 
-def simulate(seed=1, months=168, shape=(96, 128), progress=None):
-    """The demo ocean in memory.
+def simulate(
+    seed: int = 1,
+    months: int = 168,
+    shape: tuple[int, int] = (96, 128),
+    progress: Callable[[int, int], object] | None = None,
+) -> xr.Dataset:
+    """Simulate the demo ocean in memory.
 
     Args:
-        seed: draws the flow, the stratification, the relief and the weather.
+        seed: of the flow, the stratification, the sea floor and the weather.
         months: number of months from January 1993 on; a shorter run is the start of a longer one.
         shape: rows (latitude) and columns (longitude) of 1/12 degree.
         progress: called as `progress(done, months)` after each month.
 
     Returns:
-        Canonical field dataset: `temperature (time, depth, latitude, longitude)` float32, degrees
-        C, NaN outside the ocean; `ocean (depth, latitude, longitude)`; and `bathymetry
-        (latitude, longitude)`, m. Times are the first of each month, as in the data store.
+        Canonical field dataset: `temperature (time, depth, latitude, longitude)` float32, °C, NaN
+        outside the ocean; `ocean (depth, latitude, longitude)`; and `bathymetry (latitude,
+        longitude)`, m. Times are the first day of each month, as in the files of GLORYS12.
 
     Raises:
         ValueError: the domain is too small to hold coast and deep ocean, or there is no month.
     """
-    import xarray as xr
-
     rows, columns = shape
     if min(rows, columns) < 32:
         raise ValueError(f"shape {rows}x{columns} has a side below 32 cells; choose shape >= 32x32")
@@ -84,19 +76,17 @@ def simulate(seed=1, months=168, shape=(96, 128), progress=None):
     longitude = (WEST + STEP * np.arange(columns)).astype(np.float32)
     spacing = 111.2 * STEP * np.array([1.0, np.cos(np.radians(latitude.mean()))])
 
-    of_parameters, of_relief, of_flow, of_weather = map(
-        np.random.default_rng, np.random.SeedSequence(seed).spawn(4)
-    )
-    parameters = _parameters(of_parameters)
-    bathymetry, openness = sea_floor(shape, spacing, of_relief)
+    generators = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(4)]
+    parameters = _draw_parameters(generators[0])
+    bathymetry, openness = sea_floor(shape, spacing, generators[1])
     ocean = DEPTH[:, None, None] < bathymetry
-    weather = _weather(shape, spacing, of_weather)
+    weather = _weather(shape, spacing, generators[3])
     temperature = np.full((months, *ocean.shape), np.nan, np.float32)
-    flow = _flow(shape, spacing, latitude.mean(), parameters, of_flow)
-    with ThreadPoolExecutor(1) as ahead:  # the flow, by a month
-        upcoming = ahead.submit(next, flow)
+    flow = _flow(shape, spacing, latitude.mean(), parameters, generators[2])
+    with ThreadPoolExecutor(1) as thread:  # simulates the flow one month ahead
+        upcoming = thread.submit(next, flow)
         for month in range(months):
-            now, upcoming = upcoming.result(), ahead.submit(next, flow)
+            now, upcoming = upcoming.result(), thread.submit(next, flow)
             field = _temperature(month, now, next(weather), parameters, openness, ocean, spacing)
             np.copyto(temperature[month], field, where=ocean)
             if progress is not None:
@@ -110,23 +100,13 @@ def simulate(seed=1, months=168, shape=(96, 128), progress=None):
         "longitude": (longitude, {"axis": "X", "units": "degrees_east"}),
     }
     dims = tuple(axes)
+    named = {"standard_name": POTENTIAL, "long_name": "Temperature", "units": "degrees_C"}
+    floor = {"standard_name": "sea_floor_depth_below_geoid", "units": "m"}
     return xr.Dataset(
         {
-            "temperature": (
-                dims,
-                temperature,
-                {
-                    "standard_name": "sea_water_potential_temperature",
-                    "long_name": "Temperature",
-                    "units": "degrees_C",
-                },
-            ),
+            "temperature": (dims, temperature, named),
             "ocean": (dims[1:], ocean, {"long_name": "Sea water"}),
-            "bathymetry": (
-                dims[2:],
-                bathymetry.astype(np.float32),
-                {"standard_name": "sea_floor_depth_below_geoid", "units": "m"},
-            ),
+            "bathymetry": (dims[2:], bathymetry.astype(np.float32), floor),
         },
         {
             name: (name, values, {"standard_name": name, "long_name": name.capitalize(), **attrs})
@@ -136,8 +116,8 @@ def simulate(seed=1, months=168, shape=(96, 128), progress=None):
     )
 
 
-def identity(seed, shape):
-    """Attributes that say which demo ocean a file holds, and that it is synthetic."""
+def identity(seed: int, shape: tuple[int, int]) -> dict[str, str | int]:
+    """Attributes that tell which demo ocean a file holds, and that it is synthetic."""
     return {
         "Conventions": "CF-1.8",
         "title": f"Synthetic demo ocean, version {VERSION}, seed {seed}: no real ocean",
@@ -149,10 +129,10 @@ def identity(seed, shape):
     }
 
 
-def _parameters(generator):
-    """What tells one ocean of the family from another: each value within a few per cent."""
+def _draw_parameters(generator: np.random.Generator) -> dict[str, Any]:
+    """The parameters in which the oceans of different seeds differ, each by 8 to 20 %."""
 
-    def about(value, share):
+    def about(value: float, share: float) -> float:
         return value * generator.uniform(1 - share, 1 + share)
 
     return {
@@ -171,10 +151,10 @@ def _parameters(generator):
     }
 
 
-def _flow(shape, spacing, latitude, parameters, generator):
-    """Yields each month's mean (eta_1, eta_2, surface tracer, spice tracer), (4, rows, columns).
+def _flow(shape, spacing, latitude, parameters, generator) -> Iterator[np.ndarray]:
+    """Yield each month's mean (eta_1, eta_2, surface tracer, spice tracer), (4, rows, columns).
 
-    Interface displacements are downward in m; the surface tracer is a northward distance in km.
+    Interface displacements are positive down, m; the surface tracer is a northward distance, km.
     """
     import scipy.fft
 
@@ -212,36 +192,32 @@ def _flow(shape, spacing, latitude, parameters, generator):
         yield np.stack([first * (psi[0] - psi[1]), second * (psi[1] - psi[2]), psi[3], psi[4]])
 
 
-def _weather(shape, spacing, generator):
-    """Yields each month's anomalies: mixed layer, shelf, and two for the years, unit variance."""
-    memory = np.array([0.5, 0.7])
+def _weather(shape, spacing, generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield each month's anomalies of unit variance: of mixed layer and shelf, and of the year."""
+    memory = np.array([0.5, 0.7])[:, None, None]
     fields, years = None, generator.standard_normal(2)
     while True:
-        new = np.stack(
-            [
-                0.8 * smooth_noise(shape, spacing, generator, 130.0)
-                + 0.6 * smooth_noise(shape, spacing, generator, 35.0),
-                smooth_noise(shape, spacing, generator, 70.0),
-            ]
+        large, small, shelf = (
+            smooth_noise(shape, spacing, generator, scale) for scale in (130.0, 35.0, 70.0)
         )
+        new = np.stack([0.8 * large + 0.6 * small, shelf])
         if fields is None:
             fields = new
-        m = memory[:, None, None]
-        fields = m * fields + np.sqrt(1 - m**2) * new
+        fields = memory * fields + np.sqrt(1 - memory**2) * new
         years = 0.95 * years + np.sqrt(1 - 0.95**2) * generator.standard_normal(2)
         yield fields, years
 
 
-def _temperature(month, flow, weather, parameters, openness, ocean, spacing):
-    """One month's temperature, (depth, rows, columns), degrees C; only ocean cells have meaning."""
+def _temperature(month, flow, weather, parameters, openness, ocean, spacing) -> np.ndarray:
+    """One month's temperature, (depth, rows, columns), °C; only ocean cells are meaningful."""
     (mixed_anomaly, shelf_anomaly), (year_depth, year_warmth) = weather
     z = DEPTH[:, None, None]
     shelf = 1 - openness
 
-    # Displacement, piecewise linear between surface, interfaces and the bottom as the layers are.
+    # Displacement is piecewise linear between surface, interfaces and bottom.
     nodes = [0.0, *parameters["interfaces"], 4700.0]
     first, second = (np.interp(DEPTH, nodes, hat)[:, None, None] for hat in np.eye(4)[1:3])
-    limit = 220.0  # keeps the water column from folding
+    limit = 220.0  # m; keeps the water column from folding
     eta = limit * np.tanh((flow[:2] + 12.0 * year_depth) / limit) * openness
     origin = (z - first * eta[0] - second * eta[1]).astype(np.float32)
 
@@ -269,7 +245,7 @@ def _temperature(month, flow, weather, parameters, openness, ocean, spacing):
     depth = np.clip(near, 0, None)
     upper += amplitude * np.exp(-depth / 45) * np.cos(phase - depth / 90)
 
-    # The mixed layer: deep in late winter, deeper where the thermocline is, its own weather.
+    # The mixed layer: deepest in late winter and over a deep thermocline, with its own weather.
     winter = np.clip(np.cos(2 * np.pi * (month % 12 - 1.7) / 12), 0, None) ** 2
     deep = parameters["winter"] * np.exp(0.15 * year_warmth + eta[0] / 400 + 0.15 * shelf_anomaly)
     layer = 20 + 4 * shelf_anomaly.clip(-2, 2) + deep * winter
@@ -281,66 +257,3 @@ def _temperature(month, flow, weather, parameters, openness, ocean, spacing):
     mean += (20 / layer) ** 0.3 * mixed_anomaly
     upper += share * (mean - upper)
     return np.maximum(field, FREEZING)
-
-
-def smooth_noise(shape, spacing, generator, scale, periodic=False):
-    """Random field of unit variance and Gaussian correlation.
-
-    Args:
-        shape: (rows, columns).
-        spacing: (dy, dx) in km.
-        generator: numpy generator.
-        scale: standard deviation of the smoothing kernel, km.
-        periodic: the field continues from one edge to the opposite one.
-
-    Returns:
-        float64, (rows, columns).
-    """
-    from scipy.ndimage import gaussian_filter
-
-    sigma = scale / np.asarray(spacing)
-    pad = (0, 0) if periodic else np.ceil(2 * sigma).astype(int)
-    white = generator.standard_normal((shape[0] + 2 * pad[0], shape[1] + 2 * pad[1]))
-    smooth = gaussian_filter(white, sigma, mode="wrap" if periodic else "reflect")
-    smooth *= np.sqrt(4 * np.pi * sigma[0] * sigma[1])
-    return smooth[pad[0] : pad[0] + shape[0], pad[1] : pad[1] + shape[1]]
-
-
-def sea_floor(shape, spacing, generator):
-    """A coast in the north-west, its shelf and slope, seamounts and up to three islands.
-
-    Args:
-        shape: (rows, columns), south to north and west to east.
-        spacing: (dy, dx) in km.
-        generator: draws the coast, the roughness and where the seamounts stand.
-
-    Returns:
-        depth of the sea floor (m, 0 on land) and openness, both (rows, columns). Openness rises
-        from 0 at the coast to 1 over the deep sea and takes no notice of seamounts and islands.
-    """
-    y, x = np.meshgrid(
-        *(np.arange(n) * d for n, d in zip(shape, spacing, strict=True)), indexing="ij"
-    )
-    height, width = y.max(), x.max()
-    reach_x, reach_y = generator.uniform(0.30, 0.42) * width, generator.uniform(0.38, 0.5) * height
-    offshore = (x / reach_x + (height - y) / reach_y - 1) / np.hypot(1 / reach_x, 1 / reach_y)
-    size = min(1.0, min(height, width) / 800.0)
-    offshore = offshore / size + 22 * smooth_noise(shape, spacing, generator, 60.0 * size)
-    floor = 12 + 1.3 * np.clip(offshore, 0, 120)
-    floor += 2450 * (1 + np.tanh((offshore - 190) / 60))
-    floor *= 1 + 0.05 * smooth_noise(shape, spacing, generator, 50.0) * np.tanh(floor / 2000)
-    openness = np.clip(floor / 1500, 0, 1)
-    openness = openness**2 * (3 - 2 * openness)
-
-    inside = (np.minimum(y, height - y) > 0.1 * height) & (np.minimum(x, width - x) > 0.1 * width)
-    free = inside & (offshore > 260)
-    for rise in (1.25, 1.3, generator.uniform(0.9, 1.2), 0.8, 0.7, 0.6):
-        candidates = np.flatnonzero(free)
-        if candidates.size == 0:
-            break
-        row, column = np.unravel_index(generator.choice(candidates), shape)
-        distance = np.hypot(y - y[row, column], x - x[row, column])
-        breadth = size * generator.uniform(28, 42)
-        floor -= rise * floor[row, column] * np.exp(-0.5 * (distance / breadth) ** 2)
-        free &= distance > 200 * size
-    return np.where((offshore > 0) & (floor > 0), np.maximum(floor, 12.0), 0.0), openness

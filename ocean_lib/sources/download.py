@@ -1,65 +1,75 @@
-"""Where fields come from: one way to fetch any product of the `catalogue`.
+"""Downloads: one way to fetch any product of the `catalogue`.
 
-`fetch` ends with a list of files that `ocean_lib.fields.open_fields` reads, or, of a product seen
-from above, `ocean_lib.satellites`. What is made or downloaded lies in the folder given, one file a
-month, whole or not at all; a user's own files are read where they are. Every source names its
-licence and the credit it asks for.
-
-Ids, dates, levels and regions of Copernicus Marine are checked with the service itself (`marine`).
+`fetch` returns files that `fields.canonical.open_fields` reads or, for satellite products,
+`satellites.open_view`. What is made or downloaded is put in the given folder, one file per month,
+whole or not at all; a user's own files are read where they are. Every source states its licence and
+the credit it asks for. Copernicus Marine checks ids, dates, levels and regions (`copernicus`).
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from ocean_lib.fields.canonical import open_fields
 from ocean_lib.fields.files import find_files
-from ocean_lib.sources.catalogue import SOURCES
+from ocean_lib.sources.catalogue import SOURCES, Source
 
 __all__ = ["Planned", "credit_and_licence", "fetch", "last_months"]
 
 
 class Planned(Exception):
-    """A dry run ends here: what there is to fetch has been said, and nothing was fetched."""
+    """Ends a dry run, after it has said what there is to fetch."""
 
     def _render_traceback_(self) -> list[str]:
-        return [str(self)]  # in a notebook the message is all there is to say
+        return [str(self)]  # all that a notebook shows
 
 
 def fetch(
-    source,
-    folder,
+    source: str,
+    folder: str | Path,
     *,
     path=None,
-    region=None,
-    months=None,
-    depths=None,
-    shallowest=False,
-    whole_files="",
-    seed=1,
-    dry_run=False,
-    show=print,
-    progress=lambda records, total: records,
-):
-    """Files of a source, fetched into `folder` where they are not there yet.
+    region: Sequence[float] | None = None,
+    months: int | Sequence[str] | None = None,
+    depths: Sequence[float] | None = None,
+    shallowest: bool = False,
+    whole_files: str = "",
+    seed: int = 1,
+    dry_run: bool = False,
+    show: Callable[[str], object] = print,
+    progress: Callable[[Any, int], Any] = lambda records, total: records,
+) -> list[Path]:
+    """Fetch the files of a source into a folder; existing files are kept.
 
-    source: a key of `SOURCES`
-    path: netcdf: a file, folder, glob or list, read in place
-    region: Copernicus Marine: (west, east, south, north), degrees
-    months: demo: their number · Copernicus Marine: (first, last), such as ("1993-01", "2020-12")
-    depths: Copernicus Marine: levels to fetch, m, each the nearest; all where None
-    shallowest: Copernicus Marine: whether the shallowest level comes, too
-    whole_files: Copernicus Marine: a pattern such as `*2021/*` of files to fetch as the service
-    keeps them, in place of months, levels and region
-    seed: demo: of its turbulence
-    dry_run: only say how much there is to fetch, and how long it may take
-    show: is given lines of text.    progress: wraps the months, as `runs.progress` does
+    Arguments that do not concern a source are left to `open_fields`, which cuts what is opened.
 
-    Arguments that a source does not name are left to `fields.open_fields`, which cuts what is
-    opened. Returns a sorted list of paths, without those that a dry run leaves out.
+    Args:
+        source: a key of `SOURCES`.
+        folder: of the files.
+        path: netcdf: a file, folder, glob or list, read in place.
+        region: Copernicus Marine: (west, east, south, north), degrees.
+        months: demo: their number. Copernicus Marine: (first, last), such as
+            ("1993-01", "2020-12").
+        depths: Copernicus Marine: depths whose nearest levels are fetched, m; all levels if None.
+        shallowest: Copernicus Marine: whether the shallowest level is fetched as well.
+        whole_files: Copernicus Marine: a pattern such as `*2021/*` of files to fetch as the service
+            keeps them, in place of months, levels and region.
+        seed: demo: of its turbulence.
+        dry_run: whether only to say how much there is to fetch and how long it may take.
+        show: is given lines of text.
+        progress: wraps the records of the months, as `runs.progress` does.
 
-    Raises: ValueError: an unknown source, an argument that is missing or impossible, or what the
-    service does not hold · FileNotFoundError: nothing lies at `path` · PermissionError: no login,
-    or a wrong one · ConnectionError: the service is not reached, or fails again and again
+    Returns:
+        The files, sorted; after a dry run those that exist.
+
+    Raises:
+        ValueError: the source is unknown, an argument is missing or impossible, or the service does
+            not hold what is wanted.
+        FileNotFoundError: there is nothing at `path`.
+        PermissionError: there is no login, or a wrong one.
+        ConnectionError: the service cannot be reached, or fails repeatedly.
     """
     if source not in SOURCES:
         raise ValueError(f"source {source!r} is not known; choose one of {list(SOURCES)}")
@@ -69,53 +79,56 @@ def fetch(
     elif source == "demo":
         from ocean_lib.sources import demo_files
 
-        options = {} if months is None else {"months": months}
+        options: dict[str, Any] = {} if months is None else {"months": months}
         files = demo_files.write_demo_files(folder, seed=seed, **options)
     elif whole_files:
         files = _whole_files(product, folder, whole_files, dry_run, show)
     else:
-        cut = {"region": _region(source, region), "months": _ends(source, months)}
-        chosen = {"depths": _depths(depths), "shallowest": shallowest}
-        files = _copernicus(source, folder, cut | chosen, dry_run, show, progress)
+        cut: dict[str, Any] = {"region": _region(source, region), "months": _ends(source, months)}
+        cut |= {"depths": _depths(depths), "shallowest": shallowest}
+        files = _copernicus(source, folder, cut, dry_run, show, progress)
     if not dry_run:
         show(f"{product.title}: {len(files)} file(s). Credit: {product.credit}")
     return sorted(Path(file) for file in files)
 
 
-def credit_and_licence(source, satellite="", attributes=None):
-    """`credit` and `licence` of what was fetched; of a user's own files what `attributes` say.
+def credit_and_licence(
+    source: str, satellite: str = "", attributes: Mapping | None = None
+) -> dict[str, str]:
+    """`credit` and `licence` of what was fetched.
 
-    satellite: a second source, or none
+    Args:
+        source: a key of `SOURCES`.
+        satellite: a second one, or "".
+        attributes: of a user's own files, which take precedence.
     """
     own = attributes if source == "netcdf" and attributes else {}
-    known = [SOURCES[name] for name in (source, satellite) if name]
+    products = [SOURCES[name] for name in (source, satellite) if name]
     return {
-        key: "; ".join(dict.fromkeys(str(own.get(key) or getattr(one, key)) for one in known))
+        key: "; ".join(dict.fromkeys(str(own.get(key) or getattr(p, key)) for p in products))
         for key in ("credit", "licence")
     }
 
 
-def last_months(months, number):
-    """First and last of the last `number` months of (first, last)."""
+def last_months(months: Sequence[str], number: int) -> tuple[str, str]:
+    """First and last of the last `number` months of a period (first, last)."""
     first, last = _ends("a satellite's view", months)
     return max(first, str(np.datetime64(last, "M") - int(number) + 1)), last
 
 
-def _own_files(path, show):
-    """A user's files, refused before anything else is done unless each holds a usable field."""
-    from ocean_lib.fields import canonical as fields
-
+def _own_files(path, show: Callable[[str], object]) -> list[Path]:
+    """A user's files, refused at once unless each holds a usable field."""
     if not path:
         raise ValueError("source 'netcdf' needs path, a file, folder or glob; set path=…")
     files = find_files(path)
-    opened = fields.open_fields(files)
+    opened = open_fields(files)
     sizes = ", ".join(f"{size} {dim}" for dim, size in opened.sizes.items())
     show(f"{len(files)} file(s) hold {opened.temperature.attrs['standard_name']}: {sizes}")
     return files
 
 
-def _copernicus(source, folder, asked, dry_run, show, progress):
-    """Months of a product; what is there is kept."""
+def _copernicus(source: str, folder: Path, cut: dict, dry_run, show, progress) -> list[Path]:
+    """Months of a product; existing ones are kept."""
     from ocean_lib.sources.copernicus import Request
 
     product = SOURCES[source]
@@ -127,7 +140,7 @@ def _copernicus(source, folder, asked, dry_run, show, progress):
         folder,
         above=bool(product.sees),
         attributes={"credit": product.credit, "licence": product.licence},
-        **asked,
+        **cut,
     )
     show(request.plan())
     if not dry_run:
@@ -136,18 +149,18 @@ def _copernicus(source, folder, asked, dry_run, show, progress):
     return [file for file in request.files.values() if file.exists()]
 
 
-def _whole_files(product, folder, pattern, dry_run, show):
+def _whole_files(product: Source, folder: Path, pattern: str, dry_run, show) -> list[Path]:
     from ocean_lib.sources.copernicus import whole_files
 
     if not dry_run:
         show(whole_files(product.datasets, folder, pattern, dry_run=True)[1])
-    files, told = whole_files(product.datasets, folder, pattern, dry_run=dry_run)
+    files, summary = whole_files(product.datasets, folder, pattern, dry_run=dry_run)
     if dry_run:
-        show(told)
+        show(summary)
     return [file for file in files if file.exists()]
 
 
-def _ends(name, months):
+def _ends(name: str, months) -> tuple[str, str]:
     """First and last month as ("1993-01", "2020-12")."""
     remedy = "give period=[first, last], such as ['1993-01', '2020-12']"
     try:
@@ -159,10 +172,10 @@ def _ends(name, months):
     return str(first), str(last)
 
 
-def _region(name, region):
+def _region(name: str, region) -> tuple[float, float, float, float]:
     remedy = "give region=(west, east, south, north) in degrees, (-180, 180, -80, 90) for all"
     if region is None:
-        raise ValueError(f"{name} needs a region, its whole ocean is 0.9 GB a month; {remedy}")
+        raise ValueError(f"{name} needs a region, the whole ocean is 0.9 GB per month; {remedy}")
     try:
         west, east, south, north = map(float, region)
     except (TypeError, ValueError) as error:
@@ -172,9 +185,9 @@ def _region(name, region):
     return west, east, south, north
 
 
-def _depths(depths):
+def _depths(depths: Sequence[float] | None) -> list[float] | None:
     if depths is None:
         return None
     if not len(depths) or not all(0 <= depth < np.inf for depth in depths):
-        raise ValueError(f"depths {depths} must be one or more, each 0 m or more; None for all")
+        raise ValueError(f"depths {depths} must be one or more depths >= 0 m; None for all levels")
     return [float(depth) for depth in depths]

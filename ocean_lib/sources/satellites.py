@@ -1,11 +1,11 @@
-"""The surface as satellites see it: on the field's grid and dates, and what a model makes of it.
+"""The surface as satellites see it, on a field's grid and dates.
 
-A product seen from above becomes one field a date (the mean of a calendar month where the dates are
-months) on the field's own rows and columns.  What it does not cover of the field's ocean, a cell or
-two along coasts, has the value of its nearest cell that it does.
+A satellite product becomes one field per date (the mean of the calendar month if the dates are
+months) on the field's own rows and columns. Ocean cells that it does not cover, one or two along
+coasts, get the value of the nearest cell that it covers.
 
-A network that is to run on such a view is trained on the model's own surface as the satellite would
-show it: smoothed over the footprint, with an error that is alike within twice of it.
+A network that is to use such a product is trained on the model's own surface, degraded to what the
+satellite would show: smoothed over the footprint, with errors correlated over twice the footprint.
 """
 
 from functools import partial
@@ -21,22 +21,27 @@ from ocean_lib.fields.decoding import decode
 from ocean_lib.fields.files import find_files, open_file
 from ocean_lib.fields.recognition import arrange
 from ocean_lib.fields.regrid import regrid
-from ocean_lib.sources.catalogue import SOURCES
+from ocean_lib.sources.catalogue import SOURCES, Source
 
 __all__ = ["degraded", "on_grid", "open_view", "seen_by"]
 
 
-LEAST = 0.8  # of the days of a month
+MIN_DAYS = 0.8  # share of the days of a month that must be covered
 FLAT = ("time", "latitude", "longitude")
 
 
 def open_view(paths, product: str) -> xr.DataArray:
-    """A product seen from above, (time, latitude, longitude), lazy; °C or m, NaN where unseen.
+    """Open a satellite product of the surface.
 
     Args:
-        paths: as `fields.open_fields` takes them.    product: a key of `catalogue.SOURCES`.
+        paths: a file, folder, glob or list of them.
+        product: a key of `catalogue.SOURCES`.
+
+    Returns:
+        (time, latitude, longitude), lazy, °C or m, NaN where not covered.
+
     Raises:
-        ValueError: a file does not hold it.
+        ValueError: a file does not hold the product.
     """
     source = SOURCES[product]
     pieces = []
@@ -49,7 +54,7 @@ def open_view(paths, product: str) -> xr.DataArray:
     return view.drop_duplicates("time")
 
 
-def _view(dataset: xr.Dataset, source) -> xr.DataArray:
+def _view(dataset: xr.Dataset, source: Source) -> xr.DataArray:
     if source.sees == "temperature":
         return arrange(dataset).temperature.isel(depth=0, drop=True).transpose(*FLAT)
     name = source.variables[0]
@@ -57,22 +62,32 @@ def _view(dataset: xr.Dataset, source) -> xr.DataArray:
         raise ValueError(f"no {name} among {list(dataset.data_vars)}; fetch {source.title}")
     dataset = decode(dataset, [name])
     array = dataset[name]
-    axes = {dim: find_axis(dataset, array, dim) for dim in FLAT}
-    if lacking := [dim for dim, axis in axes.items() if axis is None or axis.ndim != 1]:
+    found = {dim: find_axis(dataset, array, dim) for dim in FLAT}
+    axes = {dim: axis for dim, axis in found.items() if axis is not None and axis.ndim == 1}
+    if lacking := [dim for dim in FLAT if dim not in axes]:
         raise ValueError(f"{name} {array.dims} has no axis of {lacking}; name it by standard_name")
     array = array.rename({axis.dims[0]: dim for dim, axis in axes.items()})
-    axes["time"] = decode_dates(axes["time"], dataset)
-    array = array.assign_coords({dim: (dim, axis.values) for dim, axis in axes.items()})
+    coordinates = {dim: axis.values for dim, axis in axes.items()}
+    coordinates["time"] = decode_dates(axes["time"], dataset).values
+    array = array.assign_coords({dim: (dim, values) for dim, values in coordinates.items()})
     index, values = order_longitudes(array.longitude.values)
-    array = take(array.sortby("latitude"), "longitude", index)
+    fields = array.sortby("latitude").to_dataset(name=name)
+    array = take(fields, "longitude", index)[name]
     return array.assign_coords(longitude=values).transpose(*FLAT).astype(np.float32)
 
 
 def on_grid(view: xr.DataArray, times, latitude, longitude) -> xr.DataArray:
-    """A view at other dates, rows and columns, (time, latitude, longitude), lazy, without gaps.
+    """Put a view on the dates and cells of a field, without gaps.
 
     Args:
-        times: dates of a field: of months, or of days where two lie less than 20 days apart.
+        view: of `open_view`.
+        times: dates of the field: days if any two lie less than 20 days apart, else months.
+        latitude: (H,), degrees.
+        longitude: (W,), degrees.
+
+    Returns:
+        (time, latitude, longitude), lazy.
+
     Raises:
         ValueError: the view lacks a date, or more than a fifth of the days of a month.
     """
@@ -80,17 +95,17 @@ def on_grid(view: xr.DataArray, times, latitude, longitude) -> xr.DataArray:
     daily = len(times) > 1 and np.diff(times).min() < np.timedelta64(20, "D")
     often = len(view.time) > 1 and np.median(np.diff(view.time)) < np.timedelta64(20, "D")
     unit = "D" if daily else "M"
-    seen, asked = (each.astype(f"M8[{unit}]") for each in (view.time.values, times))
+    available, wanted = (dates.astype(f"M8[{unit}]") for dates in (view.time.values, times))
     means = []
-    for date, days in zip(asked, (asked + 1).astype("M8[D]") - asked.astype("M8[D]")):
-        own = view.isel(time=np.flatnonzero(seen == date))
+    for date, days in zip(wanted, (wanted + 1).astype("M8[D]") - wanted.astype("M8[D]")):
+        covered = view.isel(time=np.flatnonzero(available == date))
         due = days.astype(int) if often else 1
-        if own.sizes["time"] < LEAST * due:
+        if covered.sizes["time"] < MIN_DAYS * due:
             raise ValueError(
-                f"{date} is seen from above on {own.sizes['time']} of {due} date(s), limit "
-                f"{LEAST:.0%}; fetch the others, or choose another period"
+                f"{date} is covered on {covered.sizes['time']} of {due} date(s), limit "
+                f"{MIN_DAYS:.0%}; fetch the others, or choose another period"
             )
-        means.append(own.mean("time", skipna=True))
+        means.append(covered.mean("time", skipna=True))
     monthly = xr.concat(means, "time", combine_attrs="override").chunk(time=1, latitude=-1)
     rows, columns = (np.asarray(axis, float) for axis in (latitude, longitude))
     move = partial(
@@ -111,7 +126,7 @@ def _moved(block: np.ndarray, latitude, longitude, rows, columns) -> np.ndarray:
 
 
 def _without_gaps(block: np.ndarray) -> np.ndarray:
-    """Every missing cell of (T, H, W) with the value of the nearest that is not."""
+    """Fill every missing cell of (T, H, W) with the value of the nearest other cell."""
     filled = []
     for field in block:
         nearest = distance_transform_edt(
@@ -122,29 +137,34 @@ def _without_gaps(block: np.ndarray) -> np.ndarray:
 
 
 def degraded(surface: xr.DataArray, product: str, seed: int = 0) -> xr.DataArray:
-    """The surface of a model as a product would show it, (time, latitude, longitude), lazy.
+    """The surface of a model as a product would show it.
 
     Args:
-        seed: with a date's place it decides its error.
+        surface: (time, latitude, longitude), °C.
+        product: a key of `catalogue.SOURCES`.
+        seed: of the errors, together with the index of the date.
+
+    Returns:
+        (time, latitude, longitude), lazy, °C.
     """
     source = SOURCES[product]
     steps = [float(np.abs(np.diff(surface[dim])).mean()) for dim in FLAT[1:]]
     width = [0.5 * source.footprint / step for step in steps]
     blocks = surface.transpose(*FLAT).chunk(time=1, latitude=-1, longitude=-1).data
-    look = partial(_looked, width=width, error=source.error, seed=seed)
-    return surface.copy(data=blocks.map_blocks(look, dtype=np.float32))
+    degrade = partial(_degrade_date, width=width, error=source.error, seed=seed)
+    return surface.copy(data=blocks.map_blocks(degrade, dtype=np.float32))
 
 
-def _looked(block, width, error, seed, block_info=None) -> np.ndarray:
-    if not block_info:  # asked for its kind only
+def _degrade_date(block, width, error, seed, block_info=None) -> np.ndarray:
+    if not block_info:  # dask infers the result's type
         return block
-    place = block_info[0]["array-location"][0][0]
+    date = block_info[0]["array-location"][0][0]
     sea = ~np.isnan(block[0])
     smooth = partial(gaussian_filter, mode="nearest")
     share = smooth(sea.astype(float), width)
     field = smooth(np.where(sea, block[0], 0.0), width) / np.maximum(share, 1e-6)
-    noise = np.random.default_rng([seed, place]).standard_normal(sea.shape)
-    noise = smooth(noise, [2 * each for each in width])
+    noise = np.random.default_rng([seed, date]).standard_normal(sea.shape)
+    noise = smooth(noise, [2 * cells for cells in width])
     noise *= error / noise.std()
     return np.where(sea, field + noise, np.nan)[None].astype(np.float32)
 
@@ -152,19 +172,25 @@ def _looked(block, width, error, seed, block_info=None) -> np.ndarray:
 def seen_by(
     product: str, paths, surface: xr.DataArray, *, seed: int = 0, split: str = "auto", **parts
 ) -> xr.DataArray:
-    """The view from above of a whole record: of training dates the model's own surface, degraded;
-    from the first validation date on, what the product saw.
+    """The surface of a whole record: the model's own, degraded, on the training dates; from the
+    first validation date on, what the product saw.
 
     Args:
-        product: one that sees temperature.    paths: its files, of validation and test dates.
-        surface: the model's own, (time, latitude, longitude) °C.
-        split, parts: as `splits.choose_split` takes them.
+        product: a key of `catalogue.SOURCES` that sees temperature.
+        paths: its files, of the validation and test dates.
+        surface: the model's own, (time, latitude, longitude), °C.
+        seed: of the errors.
+        split, parts: as `core.months.choose_split` takes them.
+
+    Returns:
+        (time, latitude, longitude), lazy, °C.
+
     Raises:
         ValueError: another product, a split in space, or dates that the product lacks.
     """
-    able = [name for name, each in SOURCES.items() if each.sees == "temperature"]
-    if product not in able:
-        raise ValueError(f"satellite {product!r} sees no temperature; choose one of {able}")
+    suitable = [name for name, source in SOURCES.items() if source.sees == "temperature"]
+    if product not in suitable:
+        raise ValueError(f"satellite {product!r} sees no temperature; choose one of {suitable}")
     chosen = choose_split(surface.time.values, surface.sizes["longitude"], split, **parts)
     if chosen["kind"] != "time":
         raise ValueError(

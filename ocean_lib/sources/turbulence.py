@@ -1,19 +1,19 @@
 """Three-layer quasi-geostrophic turbulence on a doubly periodic beta plane, pseudo-spectral.
 
-Each layer conserves its potential vorticity but for bottom drag and a filter at the grid scale:
+Each layer conserves its potential vorticity except for bottom drag and a grid-scale filter:
 
     dq_i/dt + J(psi_i, q_i) + U_i dq_i/dx + Q_i dpsi_i/dx = 0,    q_i = lap psi_i + coupling(psi)
 
-A uniform baroclinic shear U feeds eddies everywhere, and the zonal mean is drawn towards an
-eastward jet, which keeps a front that meanders and sheds rings. The two interfaces heave
-independently, which makes two baroclinic modes. Tracers with a uniform background gradient ride
-on chosen layers. Units are kilometres and days.
+A uniform baroclinic shear U feeds eddies everywhere, and the zonal mean relaxes towards an
+eastward jet, which maintains a front that meanders and sheds rings. The two interfaces move
+independently, which gives two baroclinic modes. Tracers with a uniform background gradient are
+advected by chosen layers. Units are kilometres and days.
 
-References: Vallis 2017, Atmospheric and Oceanic Fluid Dynamics, section 5.3 (the equations);
+Reference: Vallis 2017, Atmospheric and Oceanic Fluid Dynamics, section 5.3 (the equations);
 Abernathey et al., pyqg (the filter); Durran 1991, Mon. Wea. Rev. 119 (Adams-Bashforth).
 """
 
-from __future__ import annotations
+from collections.abc import Sequence
 
 import numpy as np
 import scipy.fft
@@ -26,43 +26,44 @@ class LayeredTurbulence:
 
     Args:
         shape: grid rows (south to north) and columns (west to east), both even.
-        spacing: (dy, dx) in km.
-        generator: draws the first disturbance.
+        spacing: (dy, dx), km.
+        generator: draws the initial perturbation.
         thickness: of the three layers from the top, km.
         gravity: reduced gravity at the two interfaces, m s-2.
         coriolis: Coriolis parameter, s-1.
         beta: its northward gradient, km-1 day-1.
         shear: uniform eastward velocity of each layer, km day-1.
         jet: eastward peak velocity of the jet in each layer, km day-1.
-        jet_row, jet_width: the row of its axis and its standard deviation in km.
-        jet_rate: rate at which the zonal mean is drawn towards the jet, day-1.
+        jet_row: row of the jet's axis.
+        jet_width: standard deviation of the jet's profile, km.
+        jet_rate: rate at which the zonal mean relaxes towards the jet, day-1.
         drag: bottom drag, day-1.
-        tracer_layers: which layer carries each tracer.
+        tracer_layers: the layer that advects each tracer.
         tracer_gradients: uniform northward gradient of each tracer, per km.
-        tracer_targets: anomaly each tracer is drawn towards, (tracers, rows, columns).
-        tracer_rate: rate at which it is, day-1.
+        tracer_targets: anomaly towards which each tracer relaxes, (tracers, rows, columns).
+        tracer_rate: rate of that relaxation, day-1.
     """
 
     def __init__(
         self,
-        shape,
-        spacing,
-        generator,
+        shape: Sequence[int],
+        spacing: Sequence[float] | np.ndarray,
+        generator: np.random.Generator,
         *,
-        thickness,
-        gravity,
-        coriolis,
-        beta,
-        shear,
-        jet,
-        jet_row,
-        jet_width,
-        jet_rate,
-        drag,
-        tracer_layers,
-        tracer_gradients,
-        tracer_targets,
-        tracer_rate,
+        thickness: Sequence[float],
+        gravity: Sequence[float],
+        coriolis: float,
+        beta: float,
+        shear: Sequence[float],
+        jet: Sequence[float],
+        jet_row: float,
+        jet_width: float,
+        jet_rate: float,
+        drag: float,
+        tracer_layers: Sequence[int],
+        tracer_gradients: Sequence[float],
+        tracer_targets: np.ndarray,
+        tracer_rate: float,
     ):
         rows, columns = shape
         self.shape, self.spacing = (rows, columns), spacing
@@ -72,11 +73,11 @@ class LayeredTurbulence:
         self.ik = (1j * k).astype(np.complex64)
         self.il = (1j * l).astype(np.complex64)
 
-        # Coupling of the layers, day-1 and km throughout: q = (stretching - square) psi.
+        # Coupling of the layers, in km and days: q = (stretching - square) psi.
         f = coriolis * 86400.0
         g = np.asarray(gravity) * 86400.0**2 / 1000.0
-        thickness = np.asarray(thickness)
-        above, below = f**2 / (g * thickness[:-1]), f**2 / (g * thickness[1:])
+        h = np.asarray(thickness)
+        above, below = f**2 / (g * h[:-1]), f**2 / (g * h[1:])
         stretching = np.zeros((3, 3))
         for i in range(2):
             stretching[i, i] -= above[i]
@@ -91,10 +92,10 @@ class LayeredTurbulence:
         inverse[:, :, 0, 0] = 0.0
         self.inverse = inverse.astype(np.float32)
 
-        shear = np.asarray(shear, float)
+        velocity = np.asarray(shear, float)
         self.layers = np.array([0, 1, 2, *tracer_layers])
-        self.mean_flow = shear[self.layers].astype(np.float32)[:, None, None]
-        gradient = np.r_[beta - stretching @ shear, tracer_gradients]
+        self.mean_flow = velocity[self.layers].astype(np.float32)[:, None, None]
+        gradient = np.r_[beta - stretching @ velocity, tracer_gradients]
         self.gradient = (gradient[:, None, None] * self.ik).astype(np.complex64)
         self.target = scipy.fft.rfft2(np.asarray(tracer_targets)).astype(np.complex64)
         self.tracer_rate = tracer_rate
@@ -111,7 +112,7 @@ class LayeredTurbulence:
         self.jet = self.jet.astype(np.complex64)
         self.jet_rate = jet_rate
 
-        # Exponential filter: leaves the lower 65 % of wave numbers alone, removes the rest.
+        # Exponential filter: keeps the lower 65 % of wave numbers and removes the rest.
         scaled = np.sqrt((k * spacing[1]) ** 2 + (l * spacing[0]) ** 2)
         cutoff = 0.65 * np.pi
         self.filter = np.exp(-23.6 * np.clip(scaled - cutoff, 0, None) ** 4).astype(np.float32)
@@ -125,30 +126,41 @@ class LayeredTurbulence:
         self.state[:3, :, 0] = self.jet
         self.state[3:] = self.target
 
-    def streamfunction(self):
+    def streamfunction(self) -> np.ndarray:
         """Spectral streamfunction of the three layers, (3, rows, columns // 2 + 1)."""
         return (self.inverse * self.state[:3]).sum(axis=1)
 
-    def velocity(self):
+    def velocity(self) -> np.ndarray:
         """Eastward and northward velocity of the three layers, (2, 3, rows, columns), km day-1."""
         psi = self.streamfunction()
         return scipy.fft.irfft2(np.stack([-self.il * psi, self.ik * psi]), s=self.shape)
 
-    def settle(self, days, blocks=30):
-        """Steps forward by `days`; returns the rms speed of the top layer (km day-1) late on."""
+    def settle(self, days: float, blocks: int = 30) -> float:
+        """Spin up.
+
+        Args:
+            days: to step forward.
+            blocks: number of parts after each of which the speed is taken.
+
+        Returns:
+            Mean rms speed of the top layer over the last third, km day-1.
+        """
         speeds = []
         for _ in range(blocks):
             self.advance(days / blocks)
             speeds.append(np.sqrt((self.velocity()[:, 0] ** 2).sum(axis=0).mean()))
         return np.mean(speeds[-(blocks // 3) :])
 
-    def advance(self, days, courant=0.33, samples=8):
-        """Steps forward and returns the mean of streamfunctions and tracers over `days`.
+    def advance(self, days: float, courant: float = 0.33, samples: int = 8) -> np.ndarray:
+        """Step forward, with a time step set by the fastest current so that any seed is stable.
 
-        The step follows from the fastest current, so that any seed stays stable.
+        Args:
+            days: to step forward.
+            courant: Courant number.
+            samples: least number of states in the mean.
 
         Returns:
-            Spectral means, (3 + tracers, rows, columns // 2 + 1).
+            Mean spectra of streamfunctions and tracers, (3 + tracers, rows, columns // 2 + 1).
         """
         u, v = self.velocity()
         u += self.mean_flow[:3]
@@ -175,7 +187,8 @@ class LayeredTurbulence:
             older, old = old, now
         return total / count
 
-    def _tendency(self):
+    def _tendency(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rate of change of the state, and the streamfunction, both spectral."""
         psi = self.streamfunction()
         tracers = len(self.layers) - 3
         fields = scipy.fft.irfft2(
@@ -192,12 +205,13 @@ class LayeredTurbulence:
         return change, psi
 
 
-def enlarge(spectrum, shape, larger):
-    """Fields from `spectrum` of a periodic grid `shape` on the finer grid `larger`, exactly.
+def enlarge(spectrum: np.ndarray, shape: Sequence[int], larger: Sequence[int]) -> np.ndarray:
+    """Interpolate a periodic field to a finer grid by its spectrum, exactly.
 
     Args:
-        spectrum: rfft2 output, (..., rows, columns // 2 + 1).
-        shape, larger: (rows, columns) of the two grids, even.
+        spectrum: output of rfft2, (..., rows, columns // 2 + 1).
+        shape: (rows, columns) of its grid, even.
+        larger: (rows, columns) of the finer grid, even.
 
     Returns:
         float32, (..., *larger).

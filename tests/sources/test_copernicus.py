@@ -184,7 +184,7 @@ def test_months_that_are_there_are_not_asked_for_again(pool, store, fetched):
     stale.touch()
     store.requests.clear()
     again, told = get(pool, "glorys12", folder, shallowest=True, **ASKED)
-    assert again == files and "1 month(s) to fetch" in told and "3 month(s) are there" in told
+    assert again == files and "1 month(s) to fetch" in told and "3 month(s) already fetched" in told
     asked = {each.split("thetao/")[1].split(".")[0] for each in store.requests if "thetao/" in each}
     assert asked == {"43"}  # the 44th month of the archive
     np.testing.assert_equal(contents(folder), before)

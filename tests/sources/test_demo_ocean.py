@@ -164,7 +164,7 @@ def test_thermocline_is_not_gaussian(demo):
 
 def test_two_interfaces_and_spice_are_not_one_mode():
     generator = np.random.default_rng(3)
-    parameters = demo_ocean._parameters(generator)
+    parameters = demo_ocean._draw_parameters(generator)
     flow = demo_ocean._flow((48, 64), np.array([9.3, 7.5]), 34.0, parameters, generator)
     months = np.array([next(flow) for _ in range(36)])
     months -= months.mean(axis=0)
@@ -201,7 +201,7 @@ def test_parameters_and_statistics_are_pinned(demo):
     """Version 1 is frozen; a change of these numbers is a new version."""
     assert demo_ocean.VERSION == "1"
     generator = np.random.default_rng(np.random.SeedSequence(1).spawn(4)[0])
-    parameters = demo_ocean._parameters(generator)
+    parameters = demo_ocean._draw_parameters(generator)
     pinned = {
         "interfaces": [360.15829725, 1068.35562004],
         "upper": [9.64971178, 105.72140145, 81.04044117],

@@ -60,7 +60,7 @@ def test_daily_kelvin_becomes_the_mean_of_the_month_on_the_fields_own_cells(dail
 def test_a_month_that_lacks_days_is_refused(daily, ocean):
     view = satellites.open_view(daily, "ostia").isel(time=slice(0, 50))
     with pytest.raises(
-        ValueError, match="1993-04 is seen from above on 19 of 30 date.s., limit 80%"
+        ValueError, match="1993-04 is covered on 19 of 30 date.s., limit 80%"
     ):
         satellites.on_grid(view, ocean.time.values[2:4], ocean.latitude, ocean.longitude)
     with pytest.raises(ValueError, match="1993-06 .* 0 of"):
