@@ -29,7 +29,7 @@ MONTHS = 6  # minimum number of months in a block of a section
 
 
 def score(ocean: Ocean, methods: dict[str, dict[str, xr.Dataset]], ours: str) -> pd.DataFrame:
-    """The table of `evaluation.compare` over all cases, a column `ocean` before it.
+    """The table of `score_methods` over all cases, a column `ocean` before it.
 
     Of sections blocks hold six months and all stations, and layer ">190" is all that lies below.
 

@@ -116,10 +116,9 @@ class _Sums:
         """Every score that is defined."""
         mean, draws = self.means()
         drawn = {} if draws is None else metrics.scores(draws)
-        values = {name: float(value) for name, value in metrics.scores(mean).items()}
         return [
-            self.score(name, value, drawn.get(name))
-            for name, value in values.items()
+            self.score(name, float(value), drawn.get(name))
+            for name, value in metrics.scores(mean).items()
             if not np.isnan(value)
         ]
 
@@ -184,12 +183,8 @@ def _level(depth: float) -> Cover:
 
 def _terms(name: str, result: xr.Dataset, truth, climatology, where) -> dict[str, np.ndarray]:
     """`metrics.terms` of a method at the hidden cells."""
-    names = ["mean", "members" if "members" in result else "error"]
-    at = {
-        name: result[name].transpose(..., *ORDER).values[..., where]
-        for name in names
-        if name in result
-    }
+    keys = {"mean", "members" if "members" in result else "error"} & set(result)
+    at = {key: result[key].transpose(..., *ORDER).values[..., where] for key in keys}
     finite = np.all([np.atleast_2d(np.isfinite(values)).all(0) for values in at.values()], axis=0)
     if not finite.all():
         raise ValueError(

@@ -82,12 +82,8 @@ def _best(rows: pd.DataFrame, metric: str) -> str | None:
 
 def _differences(scores, metric, case, layer, method, suffix="") -> pd.DataFrame:
     """Rows with the differences of a method from all others."""
-    return scores[
-        (scores.metric == f"{metric}_difference{suffix}")
-        & (scores.case == case)
-        & (scores.layer == layer)
-        & (scores.method == method)
-    ]
+    key = [f"{metric}_difference{suffix}", case, layer, method]
+    return scores[(scores[["metric", "case", "layer", "method"]] == key).all(axis=1)]
 
 
 def _claim(row) -> str:
@@ -110,12 +106,7 @@ def verdict(scores: pd.DataFrame, *, ours: str = "reconstruction", unit: str = "
         ours: the method that is compared.
         unit: of the differences.
     """
-    prepositions = {
-        "better": "better than",
-        NO_DIFFERENCE: f"{NO_DIFFERENCE} from",
-        "worse": "worse than",
-        NO_CLAIM: f"{NO_CLAIM} about",
-    }
+    prepositions = {"better": "than", NO_DIFFERENCE: "from", "worse": "than", NO_CLAIM: "about"}
     lines = []
     for case in _unique(scores.case):
         for metric, title in TITLES.items():
@@ -129,8 +120,8 @@ def verdict(scores: pd.DataFrame, *, ours: str = "reconstruction", unit: str = "
                         lines.append(f"{case} · {title} · {difference}, {claim}{blocks}")
                 if rivals and layer != "all":
                     claims = [
-                        f"{words} {', '.join(rivals[claim])}"
-                        for claim, words in prepositions.items()
+                        f"{claim} {preposition} {', '.join(rivals[claim])}"
+                        for claim, preposition in prepositions.items()
                         if claim in rivals
                     ]
                     lines.append(f"{case} · {title} · {layer} m: {'; '.join(claims)}")
@@ -258,12 +249,8 @@ def compare_runs(
             f"{sorted(set(scores['metric']))} and methods {_unique(scores['method'])}"
         )
     cells = rows[rows["layer"] == "all"].assign(layer="hidden cells")
-    rows = pd.concat(
-        [
-            rows.assign(text=[_text(row) for row in rows.itertuples()]),
-            cells.assign(text=[f"{n:,}" for n in cells["n"]]),
-        ]
-    )
+    text = [_text(row) for row in rows.itertuples()] + [f"{n:,}" for n in cells["n"]]
+    rows = pd.concat([rows, cells]).assign(text=text)
     table = rows.pivot(index=["case", "layer"], columns="run", values="text").fillna("")
     order = [
         (case, layer)

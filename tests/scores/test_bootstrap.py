@@ -136,3 +136,18 @@ def test_the_bootstrap_of_independent_blocks_is_statistics():
 def test_too_few_blocks_have_no_interval(blocks, claimed):
     weights = np.r_[np.ones(blocks), np.zeros(5)]  # blocks of land are none
     assert (bootstrap.bootstrap(weights[None], weights) is not None) == claimed
+
+
+def test_profiles_of_many_values_are_resampled_whole():
+    """200 profiles of 1 to 30 values that share an error: as uncertain as 200 errors."""
+    rng = np.random.default_rng(5)
+    count = rng.integers(1, 31, 200)
+    error = np.repeat(rng.standard_normal(200), count)
+    profile = np.repeat(np.arange(200), count)
+    sums = np.stack([np.bincount(profile, error), np.bincount(profile, error**2)])
+    draws = bootstrap.bootstrap(sums, np.bincount(profile))
+    low, high = bootstrap.interval(draws[0], 200)
+    assert low < error.mean() < high
+    expected = ((sums[0] - error.mean() * count) ** 2).sum() ** 0.5 / count.sum()  # of a ratio
+    assert high - low == pytest.approx(2 * 1.645 * expected, rel=0.1)
+    assert (draws[1] > 0).all()
