@@ -8,6 +8,7 @@ with which most notebooks begin, is resolved here too.
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.runs.parameters import NOTEBOOKS, RunError
@@ -84,7 +85,7 @@ class Run:
         """`data/store/<name>`, for a store; not created here."""
         return workspace() / "data" / "store" / folder_name(name)
 
-    def save_figure(self, figure, name: str) -> Path:
+    def save_figure(self, figure: Any, name: str) -> Path:
         """Write a matplotlib figure to `figures/<name>.png` at 150 dpi; return the path."""
         path = self.figures / f"{folder_name(name)}.png"
         with atomic_write(path) as beside:
