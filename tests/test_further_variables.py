@@ -8,7 +8,7 @@ from tiny import NETWORK, PATTERNS, astir, background
 
 from ocean_lib.classical import optimal_interpolation, simple
 from ocean_lib.classical.regression import CovarianceRegression, channel_covariance
-from ocean_lib.classical.tuning import Validation
+from ocean_lib.classical.validation import Validation
 from ocean_lib.fields import canonical, reconstruction_file
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.model.patches import PatchSampler

@@ -1,4 +1,4 @@
-"""The house: twelve folders, public names that exist, are typed, and say what their arguments are."""
+"""The house: twelve folders; public names that exist, are typed, and document their arguments."""
 
 import ast
 import importlib
@@ -68,7 +68,8 @@ def test_public_functions_are_typed_and_documented(path):
         if function.name != "__call__" and function.name != "forward":
             assert ast.get_docstring(function), f"{function.name} has no docstring"
         documented = documented_arguments(ast.get_docstring(function) or "")
-        known = {argument.arg for argument in [*every, arguments.vararg, arguments.kwarg] if argument}
+        every += [argument for argument in (arguments.vararg, arguments.kwarg) if argument]
+        known = {argument.arg for argument in every}
         assert documented <= known, f"{function.name}: {documented - known} are no arguments"
 
 

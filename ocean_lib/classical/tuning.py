@@ -13,7 +13,7 @@ Reference: Rasmussen & Williams 2006, Gaussian processes for machine learning, s
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -30,17 +30,14 @@ from ocean_lib.classical.regression import (
     fit_local_regression,
 )
 from ocean_lib.classical.simple import climatology, delaunay_interpolate, linear
+from ocean_lib.classical.validation import Validation
 from ocean_lib.core.months import to_months
-from ocean_lib.observations.batch import observe, select_statistics, standardise
 from ocean_lib.store.store import Store
 
-__all__ = ["Validation", "tune_interpolation", "tune_methods", "tune_reduced_space"]
+__all__ = ["RIVALS", "Tuning", "tune_interpolation", "tune_methods", "tune_reduced_space"]
 
 Method = Callable[[xr.Dataset, xr.Dataset], xr.Dataset]
 
-SEARCH_COLUMNS = 512  # columns at which candidates are compared during a search
-HOLDOUT_BLOCKS = 512  # blocks of other columns, for the final choice and the error factors
-MAX_VALUES = 2**22  # values of the validation months that are held in memory, at most
 LINEAR_DATES = 12  # dates that measure the error of linear interpolation
 REDUCED_SPACE_DATES = 3  # dates at which settings of the reduced space are compared
 MAX_ERROR_RATIO = 0.995  # accept a costlier setting only if it cuts the error by at least 0.5 %
@@ -52,87 +49,13 @@ SHRINKAGES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9)  # of the reduced space
 NOISES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # of the reduced space
 
 
-class Validation:
-    """Validation months under one case's pattern, and the hidden places where methods are compared.
+class Tuning(NamedTuple):
+    """What a rival is tuned with: a store, validation months, a budget, and where to report."""
 
-    Args:
-        store: the store whose validation block is used.
-        case: observation pattern (`check_patterns`).
-        seed: of the observations and of the places.
-
-    Attributes:
-        observations: from `observe`.
-        batch: the same, standardised.
-        truth: (T, D, H, W), standardised.
-        hidden: bool, (T, D, H, W), ocean that is not observed.
-        has_surface: whether any surface is observed.
-        search_targets: (n, 3), date, row and column of the columns compared during a search.
-        holdout_targets: (n, 3), of other columns, for the final choice and the error factors.
-    """
-
-    def __init__(self, store: Store, case: dict[str, Any], seed: int):
-        times, columns = store.block("validation")
-        values = store.ocean[:, columns].size
-        dates = np.arange(min(times.stop - times.start, max(MAX_VALUES // values, 6)))
-        self.observations = observe(store.fields("validation", dates), case, seed)
-        statistics = select_statistics(store.statistics(), self.observations)
-        self.batch = standardise(self.observations, statistics)
-        self.truth = torch.from_numpy(store.standardised("validation", dates))[:, store.surfaces :]
-        self.hidden = self.batch["ocean"] & ~self.batch["observed"]
-        self.has_surface = bool(self.batch["surface_observed"].any())
-        generator = torch.Generator().manual_seed(seed)
-        hidden_columns = self.hidden.any(1).nonzero()
-        order = torch.randperm(len(hidden_columns), generator=generator)
-        number = min(SEARCH_COLUMNS, len(hidden_columns) // 2)
-        self.search_targets = hidden_columns[order[:number]]
-        # Whole blocks, because targets in a block share their observations.
-        others = hidden_columns[order[number:].sort().values]
-        corner = others // torch.tensor([1, TARGET_BLOCK, TARGET_BLOCK])
-        blocks, owner = corner.unique(dim=0, return_inverse=True)
-        chosen = torch.randperm(len(blocks), generator=generator)[:HOLDOUT_BLOCKS]
-        self.holdout_targets = others[torch.isin(owner, chosen)]
-        # Deviations relative to their RMS for each variable, so that °C and salinity count alike.
-        deviation = torch.from_numpy(statistics.deviation.values[store.surfaces :])
-        parts = (deviation, self.batch["ocean"][0])
-        variables = zip(*(part.chunk(len(store.variables)) for part in parts))
-        self._unit = torch.cat([part / part[wet].square().mean().sqrt() for part, wet in variables])
-
-    def normalised_rmse(self, mean: Tensor, targets: Tensor) -> float:
-        """RMSE over the hidden cells of targets, relative to the standard deviation there.
-
-        Errors are weighted in proportion to °C, as in the scores.
-
-        Args:
-            mean: (n, D), standardised.
-            targets: (n, 3), date, row and column.
-        """
-        t, y, x = targets.T
-        unit = self._unit[:, y, x].T * self.hidden[t, :, y, x]
-        square = (unit * (mean - self.truth[t, :, y, x])) ** 2
-        return float((square.sum() / unit.square().sum()).sqrt())
-
-    def negative_log_likelihood(self, mean: Tensor, variance: Tensor, targets: Tensor) -> float:
-        """Negative log-likelihood of the truth per value, with the best common error factor.
-
-        Args:
-            mean: (n, D), standardised.
-            variance: (n, D).
-            targets: (n, 3), date, row and column.
-        """
-        t, y, x = targets.T
-        hidden = self.hidden[t, :, y, x]
-        square = ((mean - self.truth[t, :, y, x]) ** 2)[hidden]
-        stated = variance[hidden].clamp(min=1e-9)
-        return 0.5 * float(stated.log().mean() + (square / stated).mean().log())
-
-    def error_factor(self, mean: Tensor, variance: Tensor, targets: Tensor) -> Tensor:
-        """Ratio of actual to stated error at targets, (D,); see `negative_log_likelihood`."""
-        t, y, x = targets.T
-        hidden = self.hidden[t, :, y, x]
-        square = torch.where(hidden, (mean - self.truth[t, :, y, x]) ** 2, 0.0).sum(0)
-        stated = torch.where(hidden, variance, 0.0).sum(0)
-        ratio = torch.where(stated > 0, square / stated.clamp(min=1e-12), 1.0)
-        return ratio.sqrt()
+    store: Store
+    validation: Validation
+    evaluations: int
+    show: Callable[[str], None]
 
 
 def tune_methods(
@@ -143,7 +66,7 @@ def tune_methods(
     seed: int = 0,
     show: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Method]:
-    """Tune all classical methods for one case.
+    """Tune every rival of the table `RIVALS` for one case.
 
     The regression needs a case with a surface; the reduced space needs a store split in time, where
     every cell has training months.
@@ -158,36 +81,62 @@ def tune_methods(
     Returns:
         Methods by name, each `method(observations, statistics)`.
     """
-    validation = Validation(store, case, seed)
-    methods: dict[str, Method] = {
-        "climatology": climatology,
-        "linear": partial(linear, factor=_linear_error_factor(validation)),
-    }
-    regressions: dict[str, CovarianceRegression | Regression] = {
-        "optimal interpolation": CovarianceRegression(channel_covariance(store), store.surfaces)
-    }
-    if validation.has_surface:
-        regressions["regression + optimal interpolation"] = min(
-            (fit_local_regression(store, window) for window in WINDOWS),
-            key=lambda regression: _regression_rmse(validation, regression),
-        )
-    for name, regression in regressions.items():
-        rmse, method = tune_interpolation(validation, regression, evaluations)
-        months, rows, columns = method.scales["lengths"]
-        show(
-            f"{name}: {method.scales['kernel']} kernel, correlation lengths {rows:.1f} rows, "
-            f"{columns:.1f} columns and {months:.1f} months, noise variance "
-            f"{method.scales['noise']:.2g}; validation RMSE {rmse:.3f} standard deviations"
-        )
-        methods[name] = method
-    if store.split["kind"] == "time":
-        rmse, reduced = tune_reduced_space(validation, store)
-        show(
-            f"reduced space: shrinkage {reduced.shrinkage:.3g}, noise variance "
-            f"{reduced.noise:.3g}; validation RMSE {rmse:.3f} standard deviations"
-        )
-        methods["reduced space"] = reduced
-    return methods
+    tuning = Tuning(store, Validation(store, case, seed), evaluations, show)
+    methods = {name: tune(tuning) for name, tune in RIVALS.items()}
+    return {name: method for name, method in methods.items() if method is not None}
+
+
+def _linear(tuning: Tuning) -> Method:
+    return partial(linear, factor=_linear_error_factor(tuning.validation))
+
+
+def _optimal_interpolation(tuning: Tuning) -> Method:
+    regression = CovarianceRegression(channel_covariance(tuning.store), tuning.store.surfaces)
+    return _interpolation("optimal interpolation", tuning, regression)
+
+
+def _regression_and_interpolation(tuning: Tuning) -> Method | None:
+    if not tuning.validation.has_surface:
+        return None
+    regression = min(
+        (fit_local_regression(tuning.store, window) for window in WINDOWS),
+        key=lambda regression: _regression_rmse(tuning.validation, regression),
+    )
+    return _interpolation("regression + optimal interpolation", tuning, regression)
+
+
+def _interpolation(
+    name: str, tuning: Tuning, regression: CovarianceRegression | Regression
+) -> Method:
+    rmse, method = tune_interpolation(tuning.validation, regression, tuning.evaluations)
+    months, rows, columns = method.scales["lengths"]
+    tuning.show(
+        f"{name}: {method.scales['kernel']} kernel, correlation lengths {rows:.1f} rows, "
+        f"{columns:.1f} columns and {months:.1f} months, noise variance "
+        f"{method.scales['noise']:.2g}; validation RMSE {rmse:.3f} standard deviations"
+    )
+    return method
+
+
+def _reduced_space(tuning: Tuning) -> Method | None:
+    if tuning.store.split["kind"] != "time":
+        return None
+    rmse, method = tune_reduced_space(tuning.validation, tuning.store)
+    tuning.show(
+        f"reduced space: shrinkage {method.shrinkage:.3g}, noise variance "
+        f"{method.noise:.3g}; validation RMSE {rmse:.3f} standard deviations"
+    )
+    return method
+
+
+# Every rival by name: a function that tunes it, or returns None where it cannot be used.
+RIVALS: dict[str, Callable[[Tuning], Method | None]] = {
+    "climatology": lambda tuning: climatology,
+    "linear": _linear,
+    "optimal interpolation": _optimal_interpolation,
+    "regression + optimal interpolation": _regression_and_interpolation,
+    "reduced space": _reduced_space,
+}
 
 
 def _linear_error_factor(validation: Validation) -> Tensor:

@@ -23,6 +23,7 @@ from ocean_lib.classical import tuning
 from ocean_lib.classical.optimal_interpolation import TARGET_BLOCK, OptimalInterpolation
 from ocean_lib.classical.reduced_space import ReducedSpace
 from ocean_lib.classical.regression import Regression, fit_shared_regression
+from ocean_lib.classical.validation import Validation
 from ocean_lib.core.months import from_months, to_months
 from ocean_lib.observations.batch import BESIDE, exactly_observed
 from ocean_lib.observations.specification import check_patterns
@@ -248,7 +249,7 @@ def fit_background(
         case = pattern | {"error": 0.0, "surface": float(pattern["surface"] > 0.5)}
         case["observed"] = float(np.sqrt(np.broadcast_to(pattern["observed"], 2).prod()))
         case["clouds"] = float(np.mean(pattern["clouds"]))
-        check = tuning.Validation(store, case, seed)
+        check = Validation(store, case, seed)
         error, method = tuning.tune_interpolation(check, regression, evaluations)
         fitted = {"observed": max(case["observed"], 1e-6), "surface": check.has_surface}
         fitted |= method.scales
@@ -288,7 +289,7 @@ class _Mixture(NamedTuple):
 
 
 def _mix(
-    check: tuning.Validation, interpolation: OptimalInterpolation, reduced: ReducedSpace
+    check: Validation, interpolation: OptimalInterpolation, reduced: ReducedSpace
 ) -> _Mixture:
     """The best mixture of interpolation and reduced space at the holdout targets."""
     targets, months = check.holdout_targets, to_months(check.observations.time.values)

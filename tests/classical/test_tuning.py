@@ -5,7 +5,7 @@ import pytest
 import torch
 import xarray as xr
 
-from ocean_lib.classical import optimal_interpolation, tuning
+from ocean_lib.classical import optimal_interpolation, tuning, validation
 from ocean_lib.observations.batch import observe
 from ocean_lib.store.store import build_store
 
@@ -15,7 +15,7 @@ CASE = {"name": "few", "pattern": "pixels", "observed": 0.12, "surface": 0.0}
 @pytest.fixture
 def brief(monkeypatch):
     """A short search, where what it finds does not matter."""
-    monkeypatch.setattr(tuning, "SEARCH_COLUMNS", 100)
+    monkeypatch.setattr(validation, "SEARCH_COLUMNS", 100)
 
 
 def gaussian_ocean(lengths, months=60, rows=28, columns=28, seed=0, noise=0.0):
@@ -113,7 +113,7 @@ def test_tuning_repeats_and_reads_neither_test_nor_hidden_values(
 
 
 def test_places_searched_and_kept_are_apart(small_store):
-    check = tuning.Validation(small_store, CASE, 0)
+    check = validation.Validation(small_store, CASE, 0)
     searched, kept = (
         set(map(tuple, each.tolist())) for each in (check.search_targets, check.holdout_targets)
     )

@@ -1,0 +1,104 @@
+"""Validation months under one observation pattern, and the hidden places where methods compare.
+
+Two disjoint sets of hidden places are drawn: `search_targets` while parameters are searched, and
+`holdout_targets`, in whole blocks, for the final choice and the factors on the stated errors.
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ocean_lib.classical.optimal_interpolation import TARGET_BLOCK
+from ocean_lib.observations.batch import observe, select_statistics, standardise
+from ocean_lib.store.store import Store
+
+__all__ = ["Validation"]
+
+SEARCH_COLUMNS = 512  # columns at which candidates are compared during a search
+HOLDOUT_BLOCKS = 512  # blocks of other columns, for the final choice and the error factors
+MAX_VALUES = 2**22  # values of the validation months that are held in memory, at most
+
+
+class Validation:
+    """Validation months under one case's pattern, and the hidden places where methods are compared.
+
+    Args:
+        store: the store whose validation block is used.
+        case: observation pattern (`check_patterns`).
+        seed: of the observations and of the places.
+
+    Attributes:
+        observations: from `observe`.
+        batch: the same, standardised.
+        truth: (T, D, H, W), standardised.
+        hidden: bool, (T, D, H, W), ocean that is not observed.
+        has_surface: whether any surface is observed.
+        search_targets: (n, 3), date, row and column of the columns compared during a search.
+        holdout_targets: (n, 3), of other columns, for the final choice and the error factors.
+    """
+
+    def __init__(self, store: Store, case: dict[str, Any], seed: int):
+        times, columns = store.block("validation")
+        values = store.ocean[:, columns].size
+        dates = np.arange(min(times.stop - times.start, max(MAX_VALUES // values, 6)))
+        self.observations = observe(store.fields("validation", dates), case, seed)
+        statistics = select_statistics(store.statistics(), self.observations)
+        self.batch = standardise(self.observations, statistics)
+        self.truth = torch.from_numpy(store.standardised("validation", dates))[:, store.surfaces :]
+        self.hidden = self.batch["ocean"] & ~self.batch["observed"]
+        self.has_surface = bool(self.batch["surface_observed"].any())
+        generator = torch.Generator().manual_seed(seed)
+        hidden_columns = self.hidden.any(1).nonzero()
+        order = torch.randperm(len(hidden_columns), generator=generator)
+        number = min(SEARCH_COLUMNS, len(hidden_columns) // 2)
+        self.search_targets = hidden_columns[order[:number]]
+        # Whole blocks, because targets in a block share their observations.
+        others = hidden_columns[order[number:].sort().values]
+        corner = others // torch.tensor([1, TARGET_BLOCK, TARGET_BLOCK])
+        blocks, owner = corner.unique(dim=0, return_inverse=True)
+        chosen = torch.randperm(len(blocks), generator=generator)[:HOLDOUT_BLOCKS]
+        self.holdout_targets = others[torch.isin(owner, chosen)]
+        # Deviations relative to their RMS for each variable, so that °C and salinity count alike.
+        deviation = torch.from_numpy(statistics.deviation.values[store.surfaces :])
+        parts = (deviation, self.batch["ocean"][0])
+        variables = zip(*(part.chunk(len(store.variables)) for part in parts))
+        self._unit = torch.cat([part / part[wet].square().mean().sqrt() for part, wet in variables])
+
+    def normalised_rmse(self, mean: Tensor, targets: Tensor) -> float:
+        """RMSE over the hidden cells of targets, relative to the standard deviation there.
+
+        Errors are weighted in proportion to °C, as in the scores.
+
+        Args:
+            mean: (n, D), standardised.
+            targets: (n, 3), date, row and column.
+        """
+        t, y, x = targets.T
+        unit = self._unit[:, y, x].T * self.hidden[t, :, y, x]
+        square = (unit * (mean - self.truth[t, :, y, x])) ** 2
+        return float((square.sum() / unit.square().sum()).sqrt())
+
+    def negative_log_likelihood(self, mean: Tensor, variance: Tensor, targets: Tensor) -> float:
+        """Negative log-likelihood of the truth per value, with the best common error factor.
+
+        Args:
+            mean: (n, D), standardised.
+            variance: (n, D).
+            targets: (n, 3), date, row and column.
+        """
+        t, y, x = targets.T
+        hidden = self.hidden[t, :, y, x]
+        square = ((mean - self.truth[t, :, y, x]) ** 2)[hidden]
+        stated = variance[hidden].clamp(min=1e-9)
+        return 0.5 * float(stated.log().mean() + (square / stated).mean().log())
+
+    def error_factor(self, mean: Tensor, variance: Tensor, targets: Tensor) -> Tensor:
+        """Ratio of actual to stated error at targets, (D,); see `negative_log_likelihood`."""
+        t, y, x = targets.T
+        hidden = self.hidden[t, :, y, x]
+        square = torch.where(hidden, (mean - self.truth[t, :, y, x]) ** 2, 0.0).sum(0)
+        stated = torch.where(hidden, variance, 0.0).sum(0)
+        ratio = torch.where(stated > 0, square / stated.clamp(min=1e-12), 1.0)
+        return ratio.sqrt()
