@@ -266,24 +266,16 @@ def whole_files(
             file.unlink()  # of a transfer that was killed
     files: list[Path] = []
     size = 0.0
-
-    def ask(dataset: str, dry_run: bool):
-        return package.get(
-            dataset_id=dataset,
-            filter=pattern,
-            output_directory=folder,
-            no_directories=True,
-            skip_existing=True,
-            dry_run=dry_run,
-            disable_progress_bar=True,
-        )
+    options = {"filter": pattern, "output_directory": folder, "no_directories": True}
+    options |= {"skip_existing": True, "disable_progress_bar": True}
 
     def arrived() -> int:
         return sum(path.stat().st_size for path in folder.glob("*") if path.is_file())
 
     for dataset in datasets:
         try:
-            listed = tried(partial(ask, dataset, True), dataset)
+            ask = partial(package.get, dataset_id=dataset, **options)
+            listed = tried(partial(ask, dry_run=True), dataset)
         except package.DatasetNotFound:
             continue
         if listed.files:
@@ -291,8 +283,7 @@ def whole_files(
             missing = [file for file in listed.files if not Path(file.file_path).exists()]
             size += sum(file.file_size for file in missing)
             if missing and not dry_run:
-                work = partial(arriving, partial(ask, dataset, False), arrived)
-                tried(work, dataset)
+                tried(partial(arriving, ask, arrived), dataset)
     if not files:
         raise ValueError(
             f"no file of {' or '.join(datasets)} matches {pattern!r}; choose a pattern such as "
