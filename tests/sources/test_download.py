@@ -78,7 +78,7 @@ def test_the_demo_ocean_is_written_with_its_seed(monkeypatch, tmp_path):
         ({"months": None}, ["None", "['1993-01', '2020-12']"]),
         ({"months": ["2020", "yesterday"]}, ["yesterday", "['1993-01', '2020-12']"]),
         ({"months": ["2021-02", "2020-11"]}, ["2021-02", "backwards"]),
-        ({"depths": [-5]}, ["-5", "0 m or more", "None for all"]),
+        ({"depths": [-5]}, ["-5", ">= 0 m", "None for all"]),
     ],
 )
 def test_a_bad_request_is_refused_before_the_login(no_login, tmp_path, change, words):
