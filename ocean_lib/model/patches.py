@@ -237,9 +237,10 @@ def wet_corners(ocean: Tensor, patch: tuple[int, int], wet: float) -> Tensor:
 
 
 def _identify(store: Store) -> dict:
-    """A store's request, shape and digest of its content, wherever its folder lies."""
-    every = tuple(slice(None, None, max(1, size // 4)) for size in store.anomaly.shape[:3])
+    """A store's request, shape and digest of some of its values, wherever its folder lies."""
     digest = hashlib.sha256(json.dumps(store.description, sort_keys=True).encode())
-    digest.update(np.ascontiguousarray(store.anomaly[every]).tobytes())  # a few columns of it
+    for array in (store.anomaly, store.climatology, store.deviation):
+        some = tuple(slice(None, None, max(1, size // 4)) for size in array.shape[:-1])
+        digest.update(np.ascontiguousarray(array[some]).tobytes())
     shape, request = list(store.anomaly.shape), store.description["request"]
     return {"request": request, "shape": shape, "content": digest.hexdigest()[:16]}
