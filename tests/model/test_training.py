@@ -515,7 +515,7 @@ def test_the_store_is_compared_by_its_content_and_not_by_its_place(
     assert moved.folder != small_store.folder
     assert next(run(moved, tmp_path / "run", number=4)[0])["step"] == 4
     warmer = small_ocean.assign(temperature=small_ocean.temperature * 1.1)
-    choices = {"validation": 8, "test": 10, "gap": 3, "surface": small_ocean["surface"]}
+    choices = {"validation": 8, "test": 10, "gap": 3}
     for name, ocean, request, words in (
         ("values", warmer, None, "scenes store content"),
         (
@@ -526,7 +526,8 @@ def test_the_store_is_compared_by_its_content_and_not_by_its_place(
         ),
         ("shape", small_ocean.isel(time=slice(0, 59)), None, r"scenes store shape \[60,.*\[59,"),
     ):
-        other = build_store(ocean, tmp_path / name, request=request, **choices)
+        surface = ocean["surface"]
+        other = build_store(ocean, tmp_path / name, surface=surface, request=request, **choices)
         with pytest.raises(ValueError, match=words):
             next(run(other, tmp_path / "run", number=4)[0])
 
