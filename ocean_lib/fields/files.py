@@ -1,4 +1,4 @@
-"""Files of fields: which ones a user means, and how they are opened, raw and lazy, or refused."""
+"""Files of fields: find them, open them lazily without decoding, and refuse unusable ones."""
 
 import glob
 from collections.abc import Iterable
@@ -6,22 +6,23 @@ from pathlib import Path
 
 import xarray as xr
 
-__all__ = ["find_files", "open_file"]
+__all__ = ["Paths", "find_files", "open_file"]
 
 
-CHUNK = "16MiB"  # of packed values
+Paths = str | Path | Iterable[str | Path]  # a path, folder, glob or list of them
+CHUNK = "16MiB"  # of packed values, per dask chunk
 SUFFIXES = (".nc", ".nc4", ".cdf", ".zarr")
-# {first bytes of a file that is no NetCDF, in lower case: what to do with it}
-OTHERS = {
-    (b"<!doctype", b"<html", b"<?xml"): "it is a web page, often a login form: fetch it again, "
-    "logged in",
+# {first bytes of other file types, in lower case: remedy}
+OTHER_TYPES = {
+    (b"<!doctype", b"<html", b"<?xml"): "it is a web page, often a login form: log in and "
+    "fetch it again",
     (b"\x1f\x8b", b"pk\x03\x04"): "it is compressed: unpack it first",
     (b"",): "convert it, for example with `cdo -f nc4 copy`",
 }
 
 
-def find_files(paths: str | Path | Iterable[str | Path]) -> list[Path]:
-    """List the files that paths stand for, each once.
+def find_files(paths: Paths) -> list[Path]:
+    """List the files that paths match, without duplicates.
 
     Args:
         paths: a path, a glob, a folder (searched recursively), or a list of them.
@@ -52,13 +53,13 @@ def _is_zarr(path: Path) -> bool:
 
 
 def open_file(path: Path) -> xr.Dataset:
-    """Open a NetCDF or Zarr, lazy and raw; decoding it here would quadruple the size of a chunk.
+    """Open a NetCDF or Zarr, lazily and raw; decoding it here would quadruple the size of a chunk.
 
     Args:
-        path: of `find_files`.
+        path: file or Zarr folder, from `find_files`.
     Raises:
         PermissionError: it may not be read.
-        ValueError: it is empty, cut short, or no NetCDF or Zarr.
+        ValueError: it is empty, truncated, or not NetCDF or Zarr.
     """
     import dask
 
@@ -89,19 +90,19 @@ def _open(path: Path) -> xr.Dataset:
 
 
 def _check_beginning(path: Path) -> None:
-    """Refuse a file that does not begin as NetCDF does."""
+    """Refuse a file without the signature of NetCDF."""
     with path.open("rb") as file:
         head = file.read(64)
     if not head:
         raise ValueError(f"{path} is empty (0 bytes); fetch it again")
     if not head.startswith((b"CDF", b"\x89HDF")):
         start = head.lstrip().lower()
-        remedy = next(text for heads, text in OTHERS.items() if start.startswith(heads))
-        raise ValueError(f"{path} starts with {head[:15]!r}, it is no NetCDF or Zarr; {remedy}")
+        remedy = next(text for heads, text in OTHER_TYPES.items() if start.startswith(heads))
+        raise ValueError(f"{path} starts with {head[:15]!r}, not as NetCDF or Zarr; {remedy}")
 
 
 def _check_length(path: Path) -> None:
-    """Refuse a classic NetCDF that is cut short: the library would read 0 beyond its end."""
+    """Refuse a truncated classic NetCDF: the library would read 0 beyond its end."""
     from scipy.io import netcdf_file
 
     with path.open("rb") as file:

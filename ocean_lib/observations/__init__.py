@@ -1,6 +1,6 @@
 """Observations: what was measured, and how it becomes the batch that a network sees.
 
-Mask patterns, Argo floats, casts and tables, profiles on a field's grid, and gridded observations.
+Mask patterns, Argo floats, tables of profiles, profiles on a field's grid, gridded observations.
 """
 
 import lazy_loader

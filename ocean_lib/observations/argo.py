@@ -2,8 +2,8 @@
 
 Argo's data centres keep one file per float or profile, with a quality flag beside every value. As
 the user's manual advises, adjusted values are read where they exist (real-time adjusted and delayed
-mode), with flags 1 (good) and 2 (probably good) of pressure and temperature. Salinity is used only
-where it is good as well. Dates and positions may also be changed (5) or estimated (8).
+mode), and pressure and temperature must have flag 1 (good) or 2 (probably good). Salinity is used
+only where it is good as well. Dates and positions may also have flag 5 (changed) or 8 (estimated).
 
 Reference: Argo user's manual, doi 10.13155/29825; Wong et al. 2020, doi 10.3389/fmars.2020.00700.
 """
@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.core.atomic import atomic_write
-from ocean_lib.fields.files import find_files
+from ocean_lib.fields.files import Paths, find_files
 from ocean_lib.observations.casts import Casts
 
 __all__ = ["CREDIT", "fetch_argo", "is_argo", "read_argo"]
@@ -28,9 +28,9 @@ CREDIT = (
 AGAIN = "check the network, then run the same again: files already fetched are kept"
 HOST = "https://data-argo.ifremer.fr"
 GOOD = (b"1", b"2")
-GOOD_PLACE = (*GOOD, b"5", b"8")  # changed or estimated is accurate enough for a month and a cell
+GOOD_PLACE = (*GOOD, b"5", b"8")  # changed or estimated: accurate enough for a cell and month
 BATCH = 4000  # profiles read at a time
-DELAYED_ERROR, USUAL_ERROR = 0.002, 0.01  # °C, in delayed and other modes, where none is stated
+DELAYED_ERROR, USUAL_ERROR = 0.002, 0.01  # °C, if none is stated: delayed mode, others
 
 
 def is_argo(path: Path) -> bool:
@@ -55,17 +55,17 @@ def fetch_argo(
     """Fetch the profile files of a region and period with `argopy`; existing files are kept.
 
     Args:
-        folder: where the files are put; made if absent.
+        folder: where the files are put; created if absent.
         region: (west, east, south, north), degrees.
         months: (first, last), such as ("2004-01", "2020-12").
-        host: a global data centre, or a folder with a copy of one.
-        show: is given one line of text.
+        host: address of a global data centre, or a folder with a copy of one.
+        show: receives one line of text.
 
     Returns:
         The files, sorted.
 
     Raises:
-        ValueError: there is no profile.
+        ValueError: the region and period hold no profile.
         ConnectionError: the data centre cannot be reached.
     """
     import fsspec
@@ -105,8 +105,8 @@ def fetch_argo(
     return sorted(files)
 
 
-def read_argo(paths) -> Iterator[Casts]:
-    """The good values of Argo files (paths as in `find_files`), `BATCH` profiles at a time."""
+def read_argo(paths: Paths) -> Iterator[Casts]:
+    """The good values of Argo files, `BATCH` profiles at a time."""
     for path in find_files(paths):
         with xr.open_dataset(path, engine="netcdf4", decode_cf=False) as dataset:
             for start in range(0, dataset.sizes["N_PROF"], BATCH):
@@ -115,16 +115,17 @@ def read_argo(paths) -> Iterator[Casts]:
 
 def _read(dataset: xr.Dataset) -> Casts:
     shape = dataset.sizes["N_PROF"], dataset.sizes["N_LEVELS"]
-    number = shape[:1]
-    mode = _letters(dataset, "DATA_MODE", number, b"R")
+    profiles = shape[:1]
+    mode = _letters(dataset, "DATA_MODE", profiles, b"R")
     adjusted = np.isin(mode, (b"A", b"D"))[:, None]
 
     def values(name: str) -> np.ndarray:
-        """(P, L), adjusted where the profile is; NaN where fill."""
+        """(P, L), adjusted if the profile is adjusted; NaN where the file has fill."""
         original, corrected = (_numbers(dataset, name + end, shape) for end in ("", "_ADJUSTED"))
         return np.where(adjusted, corrected, original)
 
     def good(name: str) -> np.ndarray:
+        """(P, L), whether the value that is read has a good flag."""
         original, corrected = (
             _letters(dataset, f"{name}{end}_QC", shape) for end in ("", "_ADJUSTED")
         )
@@ -132,14 +133,14 @@ def _read(dataset: xr.Dataset) -> Casts:
 
     stated = _numbers(dataset, "TEMP_ADJUSTED_ERROR", shape)
     usual = np.where(mode == b"D", DELAYED_ERROR, USUAL_ERROR)[:, None]
-    days = _numbers(dataset, "JULD", number)
+    days = _numbers(dataset, "JULD", profiles)
     dated = (days > -18263) & (days < 73049)  # from 1900 to 2150
     seconds = np.where(dated, days * 86400, 0).round().astype("timedelta64[s]")
     time = np.datetime64("1950-01-01", "s") + seconds
-    latitude, longitude = (_numbers(dataset, name, number) for name in ("LATITUDE", "LONGITUDE"))
-    cycle = _numbers(dataset, "CYCLE_NUMBER", number)
-    direction = _letters(dataset, "DIRECTION", number, b"A")
-    platform = _letters(dataset, "PLATFORM_NUMBER", number, b"").astype("S")
+    latitude, longitude = (_numbers(dataset, name, profiles) for name in ("LATITUDE", "LONGITUDE"))
+    cycle = _numbers(dataset, "CYCLE_NUMBER", profiles)
+    direction = _letters(dataset, "DIRECTION", profiles, b"A")
+    platform = _letters(dataset, "PLATFORM_NUMBER", profiles, b"").astype("S")
     platform = np.char.decode(np.char.strip(platform), "ascii", "replace")
     return Casts.from_padded(
         platform=platform,
@@ -158,7 +159,7 @@ def _read(dataset: xr.Dataset) -> Casts:
         error=np.where(adjusted & (stated > 0), stated, usual),
         flagged=~(good("PRES") & good("TEMP")),
         flags={
-            f"{what} is flagged": ~np.isin(_letters(dataset, f"{name}_QC", number), GOOD_PLACE)
+            f"{what} is flagged": ~np.isin(_letters(dataset, f"{name}_QC", profiles), GOOD_PLACE)
             for what, name in (("date", "JULD"), ("position", "POSITION"))
         }
         | {"no date": ~dated},
@@ -181,6 +182,6 @@ def _letters(
     if name not in dataset or dataset[name].shape[: len(shape)] != shape:
         return np.full(shape, absent)
     array = dataset[name].values
-    if array.ndim > len(shape):  # one character per cell of an additional dimension
+    if array.ndim > len(shape):  # strings as characters along one more dimension
         array = array.view(f"S{array.shape[-1]}")[..., 0]
     return array.astype("S")

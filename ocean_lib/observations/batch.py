@@ -1,13 +1,13 @@
 """The batch: the tensors that the network and the first guess work on.
 
 Values are anomalies from the climatology divided by their standard deviation at that level and
-cell; missing values are 0 and are told by the masks (bool). Sizes: B samples, D levels (those of
+cell; missing values are 0, and bool masks mark them. Sizes: B samples, D levels (those of
 temperature, then those of each further variable), S surface fields, H×W cells.
 
     field                          (B, D, H, W)   the truth; only in training
     value, observed, error, ocean  (B, D, H, W)   the observations, their standard deviation, and
                                                   the cells with sea water
-    surface, surface_observed      (B, S, H, W)
+    surface, surface_observed      (B, S, H, W)   the surface seen from above, and where it is seen
     background, background_error   (B, D, H, W)   first guess; added by `with_background`
     latitude, longitude            (B, H), (B, W) degrees
     position                       (B, 3)         centre of the cells on the unit sphere
@@ -16,7 +16,7 @@ temperature, then those of each further variable), S surface fields, H×W cells.
 The background may use observations of R dates before and R dates after:
 
     beside_…                       (B, 2 R, …)    the entries of `BESIDE` on those dates
-    when                           (B, 2 R + 1)   months of all dates in order, NaN where absent
+    when                           (B, 2 R + 1)   all dates in order, in months, NaN where absent
 
 `observe` draws observations of whole fields, and `standardise` turns any observations into a batch.
 """
@@ -187,7 +187,7 @@ def standardise(
     deviation = statistics.deviation.values
     number, _, *shape = climatology.shape
 
-    def tensor(array, dtype: type = np.float32) -> Tensor:
+    def tensor(array: np.ndarray, dtype: type = np.float32) -> Tensor:
         return torch.from_numpy(np.array(array, dtype=dtype)).to(device)
 
     def levels(quantity: str) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Casts: vertical profiles of temperature, cleaned and interpolated to the levels of a field.
 
-All values lie in flat arrays, profile after profile, beside the number of their profile, so that a
-hundred thousand profiles are processed at once. `clean` removes impossible values and counts them
-by reason; `to_levels` interpolates. It never extrapolates above the first or below the last value,
-and never interpolates across a gap wider than `GAP_SHARE` of the depth (or `GAP_FLOOR`).
+All values lie in flat arrays, profile after profile, beside the index of their profile, so that
+numpy processes a hundred thousand profiles at once. `clean` removes impossible values and counts
+them by reason; `to_levels` interpolates. It never extrapolates above the first or below the last
+value, and never interpolates across a gap wider than `GAP_SHARE` of the depth (or `GAP_FLOOR`).
 
 Reference: Argo quality control manual, doi 10.13155/33951 (the spike test); TEOS-10 by `gsw`
 (pressure → depth, in-situ → potential temperature).
@@ -11,8 +11,10 @@ Reference: Argo quality control manual, doi 10.13155/33951 (the spike test); TEO
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ocean_lib.core.geometry import wrap_longitude
 from ocean_lib.fields.conventions import HIGHEST, LOWEST
@@ -24,7 +26,7 @@ GAP_SHARE, GAP_FLOOR = 0.25, 20.0  # of the depth; m
 SPIKE = (6.0, 2.0)  # °C, above and below 500 m
 COLDEST = max(LOWEST, -2.5)  # °C
 SALINITIES = (2.0, 41.0)  # practical, of sea water
-MEAN_SALINITY = 35.0  # where it is unknown: an error of 2 shifts 0.01 °C at 5000 m
+MEAN_SALINITY = 35.0  # used where it is unknown: an error of 2 shifts 0.01 °C at 5000 m
 DEEPEST = 11100.0  # dbar
 
 
@@ -37,11 +39,14 @@ class Casts:
         station: names of the casts, (P,); two profiles of one station are the same cast.
         rank: (P,), higher for the better of two versions of a cast.
         time: datetime64, (P,).
-        latitude, longitude: (P,), degrees.
+        latitude: (P,), degrees.
+        longitude: (P,), degrees.
         refused: (P,), why a profile cannot be used, "" where it can.
-        profile: (N,), number of each value's profile.
+        profile: (N,), index of each value's profile.
         depth: (N,), m.
-        temperature, salinity, error: (N,), °C, practical, °C.
+        temperature: (N,), °C.
+        salinity: (N,), practical.
+        error: (N,), standard deviation, °C.
         lost: number of values removed, by reason.
     """
 
@@ -70,15 +75,18 @@ class Casts:
         flags: dict[str, np.ndarray],
         pressure: np.ndarray | None = None,
         depth: np.ndarray | None = None,
-        **casts,
+        **casts: Any,
     ) -> "Casts":
         """Casts from (P, L) arrays that are NaN where there is no value.
 
         Args:
-            temperature, salinity, error: (P, L), °C, practical, °C.
+            temperature: (P, L), °C.
+            salinity: (P, L), practical.
+            error: (P, L), standard deviation, °C.
             flagged: bool, (P, L), values that their file marks as bad.
-            flags: bool arrays (P,) by reason, profiles that cannot be used.
-            pressure, depth: (P, L), dbar or m; one of the two.
+            flags: {reason: bool (P,)}, profiles that cannot be used.
+            pressure: (P, L), dbar; this or `depth`.
+            depth: (P, L), m.
             casts: `platform`, `station`, `rank`, `time`, `latitude`, `longitude`, each (P,).
         """
         import gsw
@@ -116,32 +124,33 @@ class Casts:
         return len(self.latitude)
 
     def clean(self) -> "Casts":
-        """Remove impossible values; profiles that have too few left get a reason in `refused`."""
+        """Remove impossible values; profiles with fewer than two left are refused."""
         self._keep((self.temperature > COLDEST) & (self.temperature < HIGHEST), "impossible value")
         self._keep((self.depth > -2) & (self.depth < DEEPEST), "impossible pressure")
         self.depth = self.depth.clip(min=0)
-        # Every value must lie deeper than all before it in its profile; an offset per profile lets
-        # one running maximum serve them all.
+        # A value must lie deeper than all before it in its profile. Offsets keep the profiles
+        # apart, so that one running maximum serves all of them.
         offset = self.depth + self.profile * 2 * DEEPEST
         before = np.concatenate([[-np.inf], np.maximum.accumulate(offset)[:-1]])
         self._keep(offset > before, "pressure does not increase")
         self._keep(~self._spikes(), "spike")
-        left = np.bincount(self.profile, minlength=len(self))
-        for number, reason in enumerate(("no value", "one value only")):
-            self.refused[(left == number) & (self.refused == "")] = reason
+        counts = np.bincount(self.profile, minlength=len(self))
+        for count, reason in enumerate(("no value", "one value only")):
+            self.refused[(counts == count) & (self.refused == "")] = reason
         return self
 
     def _spikes(self) -> np.ndarray:
-        """Values that differ from both neighbours by more than these differ from each other."""
+        """Values beyond both neighbours by more than `SPIKE`, as in Argo's spike test."""
         t, profile = self.temperature, self.profile
         spike = np.zeros(len(t), bool)
         if len(t) > 2:
             inner = (profile[:-2] == profile[1:-1]) & (profile[2:] == profile[1:-1])
-            off = np.abs(t[1:-1] - (t[2:] + t[:-2]) / 2) - np.abs(t[2:] - t[:-2]) / 2
-            spike[1:-1] = inner & (off > np.where(self.depth[1:-1] < 500, *SPIKE))
+            height = np.abs(t[1:-1] - (t[2:] + t[:-2]) / 2) - np.abs(t[2:] - t[:-2]) / 2
+            spike[1:-1] = inner & (height > np.where(self.depth[1:-1] < 500, *SPIKE))
         return spike
 
     def _keep(self, kept: np.ndarray, reason: str) -> None:
+        """Remove the other values, and count them under a reason."""
         self.lost[reason] += int((~kept).sum())
         for name in ("profile", "depth", "temperature", "salinity", "error"):
             setattr(self, name, getattr(self, name)[kept])
@@ -163,7 +172,7 @@ class Casts:
         self.temperature = gsw.pt0_from_t(absolute, self.temperature, pressure)
         return self
 
-    def to_levels(self, levels) -> tuple[np.ndarray, np.ndarray]:
+    def to_levels(self, levels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Interpolate to levels.
 
         Args:
@@ -176,7 +185,7 @@ class Casts:
         temperature, error = np.full((2, len(self), len(levels)), np.nan)
         if len(self.depth) < 2:
             return temperature, error
-        # Profiles one below the other, so that one search serves all.
+        # Offsets put the profiles one below the other, so that one search serves all of them.
         number = np.arange(len(self))[:, None]
         key = self.profile * 4 * DEEPEST + self.depth
         below = np.searchsorted(key, number * 4 * DEEPEST + levels).clip(max=len(key) - 1)

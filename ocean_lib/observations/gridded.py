@@ -1,10 +1,10 @@
 """Gridded observations, with gaps, on the levels of a model.
 
 A file of observations is any gridded temperature that `fields.recognition` understands, with fill
-where nothing was measured. On the same grid it may hold
+where nothing was measured. On the same grid it may hold:
 
-    error     standard deviation of each value, °C; 0 (exact) if absent; for a further variable
-              with its name in front, such as salinity_error
+    error     standard deviation of each value, °C; 0 (exact) if absent; that of a further
+              variable has its name in front, such as salinity_error
     surface   temperature of the surface, °C (time, latitude, longitude)
     ocean     where there is sea water at that depth; if absent, the model's own ocean is used
 
@@ -19,7 +19,7 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.fields.conventions import DIMS, POTENTIAL, SURFACE, named
-from ocean_lib.fields.files import find_files, open_file
+from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.recognition import arrange, canonical_names
 from ocean_lib.fields.seawater import to_potential
 from ocean_lib.fields.survey import check_values
@@ -28,12 +28,12 @@ from ocean_lib.observations.gridding import temperature_channels
 __all__ = ["count_observations", "open_observations", "read_in_bands"]
 
 
-LEVEL_TOLERANCE = 0.05  # of the depth: levels closer than this, or than 0.5 m, are the same
+LEVEL_TOLERANCE = 0.05  # of the depth: levels closer than this, or than 0.5 m, count as the same
 MAX_ON_LAND = 0.1  # share of the observations that may lie on land, along coasts
 BAND = 128  # rows read at a time
 
 
-def open_observations(paths, statistics: xr.Dataset) -> xr.Dataset:
+def open_observations(paths: Paths, statistics: xr.Dataset) -> xr.Dataset:
     """Open observations on the levels of a model, on their own rows and columns.
 
     Args:
@@ -108,7 +108,7 @@ def _on_model_levels(dataset: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
 
 
 def _ocean(dataset: xr.Dataset, statistics: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
-    """The file's own ocean or, if it has none, the model's at the nearest cells."""
+    """The file's ocean or, if it has none, the model's at the nearest cells."""
     if "ocean" in dataset:
         dataset = dataset.assign(ocean=dataset.ocean.astype("float32").drop_attrs())
         ocean = _same_turn(arrange(dataset, temperature=("ocean", POTENTIAL)), statistics)
@@ -121,8 +121,9 @@ def _ocean(dataset: xr.Dataset, statistics: xr.Dataset, grid: xr.Dataset) -> xr.
 
 def _same_turn(fields: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
     """The fields with longitudes in the same turn of the globe as the model's."""
-    centre, own = (float(x.longitude.values[[0, -1]].mean()) for x in (statistics, fields))
-    return fields.assign_coords(longitude=fields.longitude + 360 * np.round((centre - own) / 360))
+    model, centre = (float(x.longitude.values[[0, -1]].mean()) for x in (statistics, fields))
+    turns = np.round((model - centre) / 360)
+    return fields.assign_coords(longitude=fields.longitude + 360 * turns)
 
 
 def _select_levels(fields: xr.Dataset, statistics: xr.Dataset) -> tuple[xr.Dataset, list[str]]:
@@ -161,7 +162,7 @@ def count_observations(observations: xr.Dataset) -> tuple[xr.Dataset, int]:
         The observations in the ocean, and the number of observed temperatures.
 
     Raises:
-        ValueError: there is none, too many lie on land, values cannot be °C, or an error is not a
+        ValueError: there are none, too many lie on land, values cannot be °C, or an error is not a
             standard deviation.
     """
     total = land = 0

@@ -1,11 +1,11 @@
 """Profiles → observations on a field's grid, with the error of a monthly mean of a cell.
 
-A profile is a snapshot of one place, a cell of a monthly field is a mean. The difference is the
-*representativeness* error, which for temperature is far larger than the instrument's. It is
-estimated from the profiles themselves, level by level: half of the squared difference between the
-departures from climatology of two profiles less than `NEAR` km and `SOON` days apart. The median of
-the pairs is taken, scaled as for a normal distribution. A level with too few pairs gets the share
-`USUAL` of the field's own standard deviation.
+A profile is a snapshot of one place; a cell of a monthly field is a mean. The difference is the
+*representativeness* error, which for temperature is far larger than the instrument's. Its variance
+is estimated from the profiles, level by level: half of the squared difference between the
+departures from climatology of two profiles less than `NEAR` km and `SOON` days apart. The median
+over pairs is taken, scaled as for a normal distribution. A level with too few pairs gets the share
+`USUAL` of the field's standard deviation.
 
 The profiles of one cell and month are averaged, weighted by the inverse of their error variances;
 their errors are taken as independent.
@@ -16,6 +16,7 @@ Reference: Oke & Sakov 2008, doi 10.1175/2007JTECHO558.1 (representation error).
 import numpy as np
 import pandas as pd
 import xarray as xr
+from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 from ocean_lib.core.geometry import EARTH_RADIUS, sphere, wrap_longitude
@@ -36,11 +37,13 @@ __all__ = [
 NEAR, SOON = 25.0, 31.0  # km, days
 MIN_PAIRS = 30  # of a level
 MAX_PROFILES = 20000  # among which pairs are searched
-USUAL = 0.4
+USUAL = 0.4  # share of the field's standard deviation
 CELL = ["month", "level", "row", "column"]
 
 
-def to_cells(table: xr.Dataset, statistics: xr.Dataset, times=None) -> xr.Dataset:
+def to_cells(
+    table: xr.Dataset, statistics: xr.Dataset, times: ArrayLike | None = None
+) -> xr.Dataset:
     """Assign every profile to a cell and month of a grid.
 
     Args:
@@ -126,20 +129,20 @@ def representativeness(table: xr.Dataset, statistics: xr.Dataset) -> tuple[xr.Da
     days = (table.time.values[used] - np.datetime64("1950-01-01")) / np.timedelta64(1, "D")
     points = np.column_stack([place, days / SOON])
     pairs = used[cKDTree(points).query_pairs(1.0, output_type="ndarray")]
-    # A pair of the same time and place tells only the instrument's error.
+    # Two profiles within two days differ by little more than the instrument's error.
     apart = np.abs(np.diff(table.time.values[pairs])[:, 0]) > np.timedelta64(2, "D")
     first, second = pairs[apart].T
     difference = departure[first] - departure[second]
     numbers = np.isfinite(difference).sum(0)
     for level in np.flatnonzero(numbers >= MIN_PAIRS):
         known = difference[:, level][np.isfinite(difference[:, level])]
-        # The median, because a front between two profiles does not move it.
+        # A few pairs across a front do not move the median; 0.4549 is that of a squared normal.
         spread[:, level] = np.sqrt(0.5 * np.median(known**2) / 0.4549)
     return table.temperature.copy(data=spread).drop_attrs(), numbers.tolist()
 
 
 def average_in_cells(table: xr.Dataset, statistics: xr.Dataset) -> pd.DataFrame:
-    """Weighted means of the profiles in every month, level and cell with at least one value.
+    """Weighted means of the profiles, for every month, level and cell that has a value.
 
     Args:
         table: of `to_cells`.
@@ -154,7 +157,7 @@ def average_in_cells(table: xr.Dataset, statistics: xr.Dataset) -> pd.DataFrame:
     """
     used = np.flatnonzero(table.status.values == USED)
     if not len(used):
-        raise ValueError("none of the profiles can be used; see why in their status")
+        raise ValueError("none of the profiles can be used; their `status` says why")
     spread = representativeness(table, statistics)[0].values[used]
     temperature, error = table.temperature.values[used], table.error.values[used]
     profile, level = np.nonzero(np.isfinite(temperature))

@@ -16,8 +16,8 @@ __all__ = ["PATTERNS", "blocks", "clouds", "pixels", "profiles", "tracks"]
 
 
 Shape = tuple[int, int]
-Fraction = float | Tensor  # of the cells; one for all samples, or (B,)
-CYCLE, DRIFT = 3, 2.0  # profiles of a float in a month; cells that it moves between them
+Fraction = float | Tensor  # of the cells; one number for all samples, or (B,)
+CYCLE, DRIFT = 3, 2.0  # profiles of a float in a month; its drift between them, cells
 SHELF = 500.0  # m: shallower water has no floats
 
 
@@ -67,7 +67,10 @@ def blocks(
     observed; the last one is cut short.
 
     Args:
-        batch, shape, fraction, generator: as in `pixels`.
+        batch: number B of samples.
+        shape: (H, W).
+        fraction: of the cells that is observed, exactly; a number or (B,).
+        generator: on whose device the pattern is drawn.
         sides: smallest and largest side of a rectangle, cells.
 
     Returns:
@@ -108,7 +111,10 @@ def tracks(
     Tracks are added until exactly `fraction` of the cells is observed.
 
     Args:
-        batch, shape, fraction, generator: as in `pixels`.
+        batch: number B of samples.
+        shape: (H, W).
+        fraction: of the cells that is observed, exactly; a number or (B,).
+        generator: on whose device the pattern is drawn.
         width: of a track, cells.
 
     Returns:
@@ -152,8 +158,10 @@ def clouds(
     """Clouds over the surface.
 
     Args:
-        batch, shape, generator: as in `pixels`.
+        batch: number B of samples.
+        shape: (H, W).
         fraction: of the cells that is under cloud, exactly; a number or (B,).
+        generator: on whose device the pattern is drawn.
         scale: size of a cloud, cells.
 
     Returns:
@@ -175,18 +183,21 @@ def profiles(
 ) -> Tensor:
     """Argo-like columns: floats that drift, avoid the shelf and measure various depth ranges.
 
-    A float surfaces about every ten days, so a month holds `CYCLE` profiles of each float, `DRIFT`
-    cells apart on average. Floats gather where currents bring them: they are drawn from a Cox
-    process with a smooth random intensity. A profile starts at 4-16 m and ends at 2,000 m (seven
-    in ten) or anywhere below 300 m. There are fewer profiles than requested where the water is
-    shallower than `SHELF`.
+    A float surfaces about every ten days, so a month holds `CYCLE` profiles of each float, with
+    random steps of `DRIFT` cells between them. Floats gather where currents bring them: they are
+    drawn from a Cox process with a smooth random intensity. A profile starts at 4-16 m and ends at
+    2,000 m (seven in ten) or anywhere below 300 m. There are fewer profiles than requested if much
+    of the water is shallower than `SHELF`.
 
     Args:
-        batch, shape, generator: as in `pixels`.
-        fraction: of the columns, a number or (B,).
+        batch: number B of samples.
+        shape: (H, W).
+        fraction: of the columns that is observed, approximately; a number or (B,).
+        generator: on whose device the pattern is drawn.
         ocean: bool, (B, D, H, W).
         depth: (D,), m, positive down.
-        columns: bool, (B, H, W), real positions; a sample without any draws its own.
+        columns: bool, (B, H, W), real positions, used instead of drawn ones in samples that have
+            any.
 
     Returns:
         bool, (B, D, H, W), True where observed.
@@ -197,7 +208,7 @@ def profiles(
     device, (height, width) = generator.device, shape
     depth = depth.to(device)
     count = _count(fraction, batch, height * width, device)
-    # Unless the density is zero, even a small patch has at least one profile.
+    # Even a small patch has a profile, unless the density is zero.
     wanted = torch.as_tensor(fraction, device=device) > 0
     count = torch.where(wanted, count.clamp(min=1), 0)
     bottom = torch.where(ocean, depth[:, None, None], 0.0).amax(1)
@@ -217,14 +228,14 @@ def profiles(
     drawn = torch.zeros(batch, height * width, dtype=torch.int32, device=device)
     drawn.scatter_add_(1, row * width + column, taken.int())
     drawn = (drawn.view(batch, height, width) > 0) & deep
-    if columns is not None:  # real floats do reach shelves, though rarely
+    if columns is not None:  # real floats may be on a shelf
         columns = columns & ocean.any(1)
         drawn = torch.where(columns.any((1, 2), keepdim=True), columns, drawn)
     draws = torch.rand(3, batch, height, width, generator=generator, device=device)
     first = 4 + 12 * draws[0]
     last = torch.where(draws[1] < 0.7, 2000.0, 300 + 1700 * draws[2])
     level = depth[None, :, None, None]
-    # In a field whose levels all lie above a profile's start, its deepest level is still observed.
+    # If all levels lie above a profile's start, the deepest one is still observed.
     first = torch.minimum(first, depth.max().expand_as(first))
     within = (level >= first[:, None]) & (level <= last[:, None])
     return drawn[:, None] & within & ocean

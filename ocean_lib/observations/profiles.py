@@ -1,13 +1,14 @@
 """Profiles from any file that holds them, on the levels of a field.
 
-Files of Argo's data centres (`argo`), and tables (CSV or Parquet) with a row per value and columns
+The files are those of Argo's data centres (`argo`), or tables (CSV or Parquet) with a row per value
+and columns
 
     time  latitude  longitude  depth (m) or pressure (dbar)  temperature (in situ, °C)
     salinity, error (°C), platform: optional
 
-become one dataset with one row per profile; duplicate casts are used once. Nothing is dropped
-silently: `status` says of every profile whether it is used or why not, and `attrs["lost"]` counts
-the values removed, by reason.
+They become one dataset with one row per profile; duplicate casts are used once. Nothing is dropped
+silently: `status` says whether a profile is used or why not, and `attrs["lost"]` counts the values
+removed, by reason.
 """
 
 from collections import Counter
@@ -17,9 +18,10 @@ from pathlib import Path
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 
 from ocean_lib.fields.conventions import IN_SITU, POTENTIAL
-from ocean_lib.fields.files import find_files
+from ocean_lib.fields.files import Paths, find_files
 from ocean_lib.observations import argo
 from ocean_lib.observations.casts import Casts
 
@@ -29,12 +31,12 @@ __all__ = ["NO_LEVEL", "USED", "describe_use", "find_profile_files", "is_profile
 USED = "used"
 NO_LEVEL = "no level of the field within its range"
 TABLES = {".csv": "read_csv", ".parquet": "read_parquet"}
-ERROR = 0.01  # °C, of a value in a table without errors
+ERROR = 0.01  # °C, of values in a table that states no errors
 COLUMNS = ("time", "latitude", "longitude", "temperature")
 
 
-def is_profiles(paths) -> bool:
-    """Whether files (paths as in `open_profiles`) hold profiles, not a gridded field."""
+def is_profiles(paths: Paths) -> bool:
+    """Whether the first of the files holds profiles rather than a gridded field."""
     try:
         path = find_profile_files(paths)[0]
     except FileNotFoundError:
@@ -42,7 +44,7 @@ def is_profiles(paths) -> bool:
     return path.suffix in TABLES or argo.is_argo(path)
 
 
-def open_profiles(paths, levels, kind: str = POTENTIAL) -> xr.Dataset:
+def open_profiles(paths: Paths, levels: ArrayLike, kind: str = POTENTIAL) -> xr.Dataset:
     """Profiles from files, interpolated to levels.
 
     Args:
@@ -56,7 +58,7 @@ def open_profiles(paths, levels, kind: str = POTENTIAL) -> xr.Dataset:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a file holds no profiles, a table lacks a column, or another kind is wanted.
+        ValueError: a file holds no profiles, a table lacks a column, or `kind` is neither.
     """
     if kind not in (POTENTIAL, IN_SITU):
         raise ValueError(
@@ -89,8 +91,8 @@ def describe_use(table: xr.Dataset) -> str:
     return "; ".join(words) + (". Of their values: " + "; ".join(values) if values else "")
 
 
-def find_profile_files(paths) -> list[Path]:
-    """The files that a path, glob, folder or list of them stands for, including tables.
+def find_profile_files(paths: Paths) -> list[Path]:
+    """The files that paths stand for, tables included.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -126,7 +128,7 @@ def _read_table(path: Path) -> Casts:
     try:
         rows = getattr(pd, TABLES[path.suffix])(path)
     except (ValueError, OSError) as error:
-        raise ValueError(f"{path} is no readable table ({error})") from error
+        raise ValueError(f"{path} cannot be read as a table ({error})") from error
     rows.columns = [str(name).strip().lower() for name in rows.columns]
     vertical = next((name for name in ("depth", "pressure") if name in rows), "depth or pressure")
     if lacking := [name for name in (*COLUMNS, vertical) if name not in rows]:
@@ -171,7 +173,7 @@ def _read_table(path: Path) -> Casts:
     )
 
 
-def _on_levels(casts: Casts, levels) -> xr.Dataset:
+def _on_levels(casts: Casts, levels: ArrayLike) -> xr.Dataset:
     temperature, error = casts.to_levels(levels)
     status = np.where(casts.refused == "", USED, casts.refused).astype(object)
     names = ("station", "platform", "rank", "time", "latitude", "longitude")
@@ -185,7 +187,7 @@ def _on_levels(casts: Casts, levels) -> xr.Dataset:
 
 
 def _mark_duplicates(table: xr.Dataset) -> xr.Dataset:
-    """Among casts of one station, use the one of highest rank, then with most levels."""
+    """Of several profiles of one cast, use the one of highest rank, then with most levels."""
     frame = table[["station", "rank"]].to_dataframe().reset_index(drop=True)
     frame["levels"] = np.isfinite(table.temperature.values).sum(1)
     frame = frame[table.status.values == USED]

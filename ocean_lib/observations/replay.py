@@ -1,9 +1,8 @@
-"""Real positions, replayed: masks from where floats were in past months.
+"""Masks from the positions of real floats in past months.
 
-An index is a small CSV table with one row per profile: time, latitude, longitude (degrees);
-`write_position_index` makes one from profile files. A sample gets the positions of a month drawn at
-random, as far as they lie on its rows and columns; samples of consecutive dates get consecutive
-months.
+An index of positions is a small CSV table with one row per profile: time, latitude, longitude
+(degrees); `write_position_index` makes one from profile files. A sample gets those positions of a
+random month that lie on its rows and columns; samples of consecutive dates get consecutive months.
 """
 
 from functools import lru_cache
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.core.geometry import wrap_longitude
+from ocean_lib.fields.files import Paths
 
 __all__ = ["open_position_index", "replay_columns", "write_position_index"]
 
@@ -23,12 +23,12 @@ __all__ = ["open_position_index", "replay_columns", "write_position_index"]
 COLUMNS = ("time", "latitude", "longitude")
 
 
-def write_position_index(paths, path: str | Path) -> int:
+def write_position_index(paths: Paths, path: str | Path) -> int:
     """Write the index of the usable profiles in files.
 
     Args:
-        paths: as `profiles.open_profiles` takes them.
-        path: of the index.
+        paths: files of profiles, as `profiles.open_profiles` takes them.
+        path: where to write the index.
 
     Returns:
         The number of profiles.
@@ -36,7 +36,7 @@ def write_position_index(paths, path: str | Path) -> int:
     from ocean_lib.observations.profiles import NO_LEVEL, USED, open_profiles
 
     table = open_profiles(paths, [10.0])
-    usable = np.isin(table.status.values, [USED, NO_LEVEL])  # their depths do not matter here
+    usable = np.isin(table.status.values, [USED, NO_LEVEL])  # depths do not matter here
     rows = pd.DataFrame({name: table[name].values[usable] for name in COLUMNS}).sort_values("time")
     with atomic_write(path) as beside:
         rows.to_csv(beside, index=False, float_format="%.3f", date_format="%Y-%m-%dT%H:%M")
@@ -45,10 +45,10 @@ def write_position_index(paths, path: str | Path) -> int:
 
 @lru_cache(maxsize=8)
 def open_position_index(path: str) -> list[np.ndarray]:
-    """The positions of an index by month.
+    """Read the positions of an index, by month.
 
     Returns:
-        For every month from the first with a profile to the last: latitude and longitude, (n, 2).
+        For every month from the first to the last with a profile: latitude and longitude, (n, 2).
 
     Raises:
         ValueError: the file is missing, is not such a table, or holds no position.
@@ -59,8 +59,8 @@ def open_position_index(path: str) -> list[np.ndarray]:
         places = rows[["latitude", "longitude"]].values.astype(float)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
-            f"positions {path!r} is no table with columns {', '.join(COLUMNS)} ({error}); make one "
-            "with `ocean_lib.observations.replay.write_position_index`"
+            f"positions {path!r} is not a table with columns {', '.join(COLUMNS)} ({error}); make "
+            "one with `ocean_lib.observations.replay.write_position_index`"
         ) from error
     if not len(rows):
         raise ValueError(f"positions {path!r} holds 0 positions, needs 1; make it from more files")
@@ -70,12 +70,12 @@ def open_position_index(path: str) -> list[np.ndarray]:
 def replay_columns(
     path: str, latitude: Tensor, longitude: Tensor, generator: torch.Generator, dates: int = 1
 ) -> Tensor:
-    """The columns where floats were.
+    """The columns of every sample where floats were in a random month.
 
     Args:
-        path: of the index.
+        path: the index of positions.
         latitude: (B, H), degrees, ascending, on the CPU.
-        longitude: (B, W), degrees, ascending, in any turn, on the CPU.
+        longitude: (B, W), degrees, ascending, in any 360° range, on the CPU.
         generator: on whose device the months are drawn.
         dates: number of consecutive samples that are consecutive months.
 

@@ -10,10 +10,10 @@ Its keys:
     clouds      fraction of the surface under cloud, a number or [low, high]
     error       standard deviation of observation errors in some training samples, in standard
                 deviations of the field, a number or [low, high]
-    positions   for `profiles`: an index of real positions (`replay`), so that clusters, shelves
-                and gaps are realistic; `observed` should then be their typical density, and is
-                used where the index has no profile
-    name        of an evaluation case
+    positions   for `profiles`: path of an index of real positions (`replay`), so that clusters,
+                shelves and gaps are realistic; `observed`, which is used where the index has no
+                profile, should then be their typical density
+    name        name of the evaluation case
 """
 
 import torch
@@ -33,7 +33,7 @@ def check_patterns(specifications: list[dict]) -> list[dict]:
     """The specifications with every key present.
 
     Raises:
-        ValueError: there is none, or a key or value is not allowed.
+        ValueError: there is no specification, or a key or value is not allowed.
     """
     if not specifications:
         raise ValueError("no observation pattern given; choose at least one of " + str([*PATTERNS]))
@@ -69,13 +69,13 @@ def _check_pattern(specification: dict) -> dict:
 def draw_between(
     value: float | list[float], number: int, generator: torch.Generator, logarithmic: bool
 ) -> Tensor:
-    """Draws of a number (constant) or of [low, high] (uniform).
+    """Draw values from [low, high] uniformly; a single number gives constant values.
 
     Args:
         value: a number, or [low, high].
-        number: of draws.
-        generator: on whose device they are drawn.
-        logarithmic: whether the logarithm is uniform, where low > 0.
+        number: of values.
+        generator: its device is used.
+        logarithmic: whether the logarithm is uniform instead, if low > 0.
 
     Returns:
         float64, (number,).

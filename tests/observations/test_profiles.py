@@ -83,7 +83,7 @@ def test_a_table_without_a_column_is_refused_by_name(tmp_path):
     with pytest.raises(ValueError, match="depth or pressure"):
         profiles.open_profiles(tmp_path / "b.csv", LEVELS)
     (tmp_path / "c.parquet").write_bytes(b"no parquet")
-    with pytest.raises(ValueError, match="no readable table"):
+    with pytest.raises(ValueError, match="cannot be read as a table"):
         profiles.open_profiles(tmp_path / "c.parquet", LEVELS)
     with pytest.raises(FileNotFoundError, match="correct the path"):
         profiles.open_profiles(tmp_path / "none.csv", LEVELS)

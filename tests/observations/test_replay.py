@@ -92,7 +92,7 @@ def test_a_table_that_is_no_index_is_refused(tmp_path, index):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     (tmp_path / "empty.csv").write_text("time,latitude,longitude\n")
     base = {"pattern": "profiles", "observed": 0.1}
-    for name, words in (("other", "no table with"), ("none", "no table"), ("empty", "0 pos")):
+    for name, words in (("other", "not a table with"), ("none", "not a table"), ("empty", "0 pos")):
         with pytest.raises(ValueError, match=words):
             masks.check_patterns([base | {"positions": str(tmp_path / f"{name}.csv")}])
     with pytest.raises(ValueError, match="belong to the pattern profiles, not blocks"):
