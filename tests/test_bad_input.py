@@ -261,7 +261,7 @@ CASES = {
     "empty folder": (lambda u: open_fields(u.home), F, "my ocean files", "correct the path"),
     "empty file": (bytes_of(b""), ValueError, "fields.nc", "0 bytes", "fetch it again"),
     "truncated file": (truncated, ValueError, "bytes", "cut short", "fetch it again"),
-    "web page for a file": (bytes_of(HTML), ValueError, "DOCTYPE", "web page", "logged in"),
+    "web page for a file": (bytes_of(HTML), ValueError, "DOCTYPE", "web page", "log in"),
     "text for a file": (bytes_of(b"time,temp\n1,2\n"), ValueError, "time,temp", "convert"),
     "GRIB for a file": (bytes_of(b"GRIB" * 9), ValueError, "GRIB", "convert"),
     "no right to read": (protected, PermissionError, "fields.nc", "chmod"),

@@ -1,7 +1,7 @@
-"""Classical methods: the rivals of the network and its first guess.
+"""Classical methods: baselines for the network, and its first guess.
 
 Climatology, linear interpolation, regression on the surface, optimal interpolation and reduced
-space, tuned on validation months through one call.
+space; `tune_methods` tunes all of them on validation months.
 """
 
 import lazy_loader

@@ -1,11 +1,11 @@
-"""Interpolation of a Gaussian field: each target from its most correlated observations.
+"""Interpolation of a Gaussian field: each target uses its most correlated observations.
 
 Values at positions (month, row, column) are a Gaussian field of mean 0 with the correlation
 
     rho = kernel(|(rows / L_rows, columns / L_columns)|) exp(-|months| / L_time)
 
-observed with noise. A target uses its `neighbours` nearest observations, with distances scaled by
-the correlation lengths, from anywhere in the domain and any date. Targets in one block share their
+and are observed with noise. A target uses its `neighbours` nearest observations, at any place and
+date, with distances scaled by the correlation lengths. Targets in one block share their
 neighbours and therefore one factorisation of the covariance matrix; levels share it wherever their
 noise is equal. Levels missing from an observed column are first estimated from its observed levels
 by the vertical covariance, and enter with the error of that estimate.
@@ -22,7 +22,7 @@ from torch import Tensor
 
 __all__ = ["KERNELS", "complete_columns", "interpolate"]
 
-MATRICES_AT_ONCE = 256  # systems of 32 × 32 that are solved together and fit into the cache
+MATRICES_AT_ONCE = 256  # systems of 32 × 32 that fit into the cache and are solved together
 JITTER = 1e-5  # relative variance added to a matrix that is singular in single precision
 
 
@@ -61,7 +61,7 @@ def interpolate(
 
     Args:
         position: (N, 3), month, row and column of the observations.
-        value: (N, D), or (N, D, K) for K fields that are observed alike.
+        value: (N, D), or (N, D, K) for K fields observed at the same places.
         variance: (N, D), error variance of the values relative to the prior variance.
         targets: (n, 3), month, row and column.
         lengths: e-folding time in months, correlation lengths in rows and in columns.
@@ -69,7 +69,8 @@ def interpolate(
             prior variance; added to `variance`.
         kernel: `matern`, (1 + √3 r) exp(-√3 r), smoothness 3/2; or `gaussian`, exp(-r² / 2).
         neighbours: maximum number of observations used for a target.
-        block: rows and columns of the blocks of targets that share the neighbours of their centre.
+        block: side, in rows and columns, of the blocks of targets that share the neighbours of
+            their centre.
 
     Returns:
         Mean, (n, D) or (n, D, K), and variance relative to the prior variance, (n, D).
@@ -101,12 +102,12 @@ def interpolate(
 
     def solve(first: int) -> None:
         rows = slice(first, first + batch)
-        chosen, target = index[rows], member_index[rows]
+        observed, target = index[rows], member_index[rows]
         filled = target >= 0
-        near = points[chosen]
+        near = points[observed]
         among = _correlation(near, near, kernel)
         cross = _correlation(near, places[target], kernel)
-        values, noises = fields[chosen], variance[chosen] + noise
+        values, noises = fields[observed], variance[observed] + noise
         weights = torch.zeros_like(cross)
         for level in range(remaining.shape[1]):
             changed = torch.ones(len(near), dtype=torch.bool, device=value.device)
@@ -126,7 +127,7 @@ def interpolate(
 
 
 def _group_targets(targets: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
-    """Group targets (n, 3) by blocks: centres (B, 3), and the targets of each (B, most), or -1."""
+    """Group targets (n, 3) by blocks: centres (B, 3), and target indices (B, largest), or -1."""
     key = targets
     if block > 1:
         key = np.concatenate([targets[:, :1], targets[:, 1:] // block], 1)
@@ -155,7 +156,7 @@ def complete_columns(
     """Estimate the levels missing from observed columns by the vertical covariance.
 
     Args:
-        value: (N, D), read where observed.
+        value: (N, D), used where observed.
         observed: bool, (N, D).
         noise: (N, D), error variance of the observed values relative to the prior variance.
         covariance: (D, D), prior covariance of the levels.
@@ -174,9 +175,9 @@ def complete_columns(
         gain = torch.cholesky_solve(cross, torch.linalg.cholesky(matrix))
         estimate = (gain * value[part][..., None]).sum(1)
         remaining = 1 - (gain * cross).sum(1) / scale
-        # Keeps the weight finite where the estimate is as uncertain as the prior.
+        # The bounds keep the weight finite where the estimate is as uncertain as the prior.
         remaining = remaining.clamp(1e-6, 1 - 1e-6)
-        # The estimate is shrunk to the prior; the value that yields it as an observation is not.
+        # The estimate is shrunk to the prior; the equivalent observation is not.
         value[part] = torch.where(seen, value[part], estimate / (1 - remaining))
         noise[part] = torch.where(seen, noise[part], remaining / (1 - remaining))
     return value, noise

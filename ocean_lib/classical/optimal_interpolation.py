@@ -1,4 +1,4 @@
-"""Local optimal interpolation of what a regression on the surface leaves unexplained.
+"""Local optimal interpolation of the residual of a regression on the surface.
 
 The prior is the regression, and the departures of the observations from it are interpolated in
 space, time and depth (`gaussian_field`).
@@ -22,18 +22,19 @@ from ocean_lib.observations.batch import exactly_observed, select_statistics, st
 
 __all__ = ["ColumnGroup", "OptimalInterpolation", "PreparedObservations", "TARGET_BLOCK"]
 
-MAX_RELATIVE_VARIANCE = 1e4  # an observation with more error variance / prior variance is ignored
-TARGET_BLOCK = 8  # rows and columns of the blocks of targets that share their observations
+MAX_RELATIVE_VARIANCE = 1e4  # error variance / prior variance above which a value is ignored
+TARGET_BLOCK = 8  # side, in cells, of the blocks of targets that share their observations
 
 
 class ColumnGroup(NamedTuple):
-    """Observed columns of the dates that share a prior, with every level filled in.
+    """Observed columns of the dates that share a prior, with all levels filled in.
 
     Attributes:
-        dates: bool, (T,), the dates of this group.
+        dates: bool, (T,), the dates that belong to this group.
         scale: (D,), prior variance of each level.
         columns: (N, 3), date, row and column of the observed columns.
-        value: (N, D) departures from the prior, or (N, D, K) for K fields observed alike.
+        value: (N, D) departures from the prior, or (N, D, K) for K fields observed at the same
+            places.
         variance: (N, D), error variance of `value` relative to `scale`.
     """
 
@@ -45,11 +46,11 @@ class ColumnGroup(NamedTuple):
 
 
 class PreparedObservations(NamedTuple):
-    """The part of an optimal interpolation that does not depend on its scales.
+    """Intermediate results of an optimal interpolation that do not depend on its scales.
 
     Attributes:
         prior: (T, D, H, W), the regression on the surface, 0 on dates without a surface.
-        groups: the observed columns; first those of the dates with a surface.
+        groups: the observed columns of the dates with a surface, then of the other dates.
     """
 
     prior: Tensor
@@ -65,8 +66,8 @@ class OptimalInterpolation:
     surface (clouds) are interpolated first.
 
     Args:
-        regression: a `Regression`, or a `CovarianceRegression`, which makes this the joint optimal
-            interpolation of levels and surface.
+        regression: a `Regression`; a `CovarianceRegression` yields the joint optimal interpolation
+            of levels and surface.
         scales: `lengths`, `noise`, `kernel` and `neighbours` of `interpolate`.
         factor: (D,), multiplies the error; 1 without tuning.
     """
@@ -95,7 +96,7 @@ class OptimalInterpolation:
         return self.regression(surface, grid) * dates[:, None, None, None], dates
 
     def _fill_surface(self, surface: Tensor, seen: Tensor, cloudy: Tensor) -> Tensor:
-        """Interpolate the surface under clouds, practically from the same date alone."""
+        """Interpolate the surface under clouds, in effect from the same date alone."""
         scales = self.scales | {"lengths": (1e-3, *self.scales["lengths"][1:])}
         surface, gaps = surface.clone(), cloudy[:, 0].nonzero()
         for channel in range(surface.shape[1]):
@@ -118,18 +119,18 @@ class OptimalInterpolation:
         prior, dates = self.prior(batch, grid)
         covariances = self.regression.residual_covariance, self.regression.prior_covariance
         groups = []
-        for members, covariance in zip((dates, ~dates), covariances):
+        for in_group, covariance in zip((dates, ~dates), covariances):
             covariance = covariance.to(prior)
             scale = covariance.diagonal()
             error = batch["error"] ** 2 / scale[:, None, None]
             useful = batch["observed"] & (error < MAX_RELATIVE_VARIANCE)
-            columns = (useful.any(1) & members[:, None, None]).nonzero()
+            columns = (useful.any(1) & in_group[:, None, None]).nonzero()
             t, y, x = columns.T
             departure = (batch["value"] - prior)[t, :, y, x]
             completed = complete_columns(
                 departure, useful[t, :, y, x], error[t, :, y, x], covariance
             )
-            groups.append(ColumnGroup(members, scale, columns, *completed))
+            groups.append(ColumnGroup(in_group, scale, columns, *completed))
         return PreparedObservations(prior, groups)
 
     def posterior(
@@ -150,28 +151,38 @@ class OptimalInterpolation:
     def departure(
         self, groups: list[ColumnGroup], when: np.ndarray, targets: Tensor, block: int = 1
     ) -> tuple[Tensor, Tensor]:
-        """As `posterior`, of the departure from the prior; targets may lie outside the grid."""
+        """Posterior of the departure from the prior; targets may lie outside the grid.
+
+        Args:
+            groups: from `prepare`.
+            when: (T,), months of the dates.
+            targets: (n, 3), date, row and column.
+            block: see `interpolate`.
+
+        Returns:
+            Mean, (n, D) or (n, D, K), and variance, (n, D).
+        """
         value = groups[0].value
         mean = value.new_zeros(len(targets), *value.shape[1:])
         variance = value.new_ones(mean.shape[:2])
         for group in groups:
-            mine = group.dates[targets[:, 0]]
-            if not mine.any():
+            in_group = group.dates[targets[:, 0]]
+            if not in_group.any():
                 continue
             position, places = (
                 np.concatenate([when[index[:, :1]], index[:, 1:]], 1)
-                for index in (group.columns.cpu().numpy(), targets[mine].cpu().numpy())
+                for index in (group.columns.cpu().numpy(), targets[in_group].cpu().numpy())
             )
-            mean[mine], relative = interpolate(
+            mean[in_group], relative = interpolate(
                 position, group.value, group.variance, places, block=block, **self.scales
             )
-            variance[mine] = relative * group.scale
+            variance[in_group] = relative * group.scale
         return mean, variance
 
     def analyse(self, batch: dict[str, Tensor], grid: xr.Dataset) -> tuple[Tensor, Tensor]:
         """Field and its error (standard deviation), (T, D, H, W), standardised, on all dates.
 
-        At exact observations they are the observed value and 0.
+        At exact observations the field is the observed value and the error is 0.
 
         Args:
             batch: from `standardise`.

@@ -1,4 +1,4 @@
-"""Reduced-space interpolation: patterns of the training months, fitted to the observations.
+"""Reduced-space interpolation: states of the training months are combined to fit the observations.
 
 On a small region with a long record the states of the N training months span most of the
 variability. Their covariance, shrunk towards independent cells,
@@ -6,7 +6,7 @@ variability. Their covariance, shrunk towards independent cells,
     C = (1 - a) A'A / N + a I,    A (N, n) standardised anomalies of all cells and channels,
 
 conditions all cells on the observed ones. Since A'A / N has rank N, only a system of size N is
-solved, however many cells there are: x = B z + e with z ~ N(0, I), B = sqrt((1 - a) / N) A',
+solved, whatever the number of cells: x = B z + e with z ~ N(0, I), B = sqrt((1 - a) / N) A',
 e ~ N(0, a I).
 
 Reference: Ledoit & Wolf 2004, doi 10.1016/S0047-259X(03)00096-4 (shrinkage); Kaplan et al. 1997,
@@ -29,7 +29,7 @@ __all__ = ["ReducedSpace", "condition_on_states", "ledoit_wolf"]
 
 
 def ledoit_wolf(states: Tensor) -> float:
-    """Shrinkage towards a multiple of the identity that minimises the error of the covariance.
+    """Estimate the shrinkage to a multiple of the identity that minimises the covariance error.
 
     Args:
         states: (N, n), of mean 0.
@@ -39,7 +39,7 @@ def ledoit_wolf(states: Tensor) -> float:
     """
     number, size = states.shape
     states = states.double()
-    gram = states @ states.T / size  # (N, N) inner products; the (n, n) matrix is never made
+    gram = states @ states.T / size  # (N, N) inner products; the (n, n) matrix is never formed
     squares = gram.diagonal()
     scale = squares.mean()
     distance = (gram**2).sum() / number**2 * size - scale**2
@@ -59,7 +59,7 @@ def condition_on_states(
 
     Args:
         states: (N, n), training states of mean 0 and variance about 1.
-        value: (n,), read where observed.
+        value: (n,), used where observed.
         observed: bool, (n,).
         variance: (n,), error variance of the observations.
         shrinkage: a, above 0 and at most 1.
@@ -80,14 +80,14 @@ def condition_on_states(
 class ReducedSpace:
     """Conditioning on the shrunk covariance of the training months, all cells and levels at once.
 
-    Anomalies are in proportion to °C, so that cells count as the scores count them.
+    Anomalies are in proportion to °C, so that cells have the same weights as in the scores.
 
     Args:
         states: (N, S + D, H, W), standardised anomalies of the training months times `scale`.
         scale: (S + D, H, W), in proportion to the standard deviation in °C.
         places: latitudes (H,) and longitudes (W,) of the states.
-        shrinkage: of the covariance, see `condition_on_states`.
-        noise: error variance of observations for the variability that the states do not span.
+        shrinkage: weight a of the identity in the covariance.
+        noise: error variance added to observations for variability outside the span of the states.
         factor: (D,), multiplies the error; 1 without tuning.
     """
 
@@ -160,9 +160,9 @@ class ReducedSpace:
         cells = (channels * height + targets[:, 1:2]) * width + targets[:, 2:]
         mean, variance = torch.empty(cells.shape), torch.empty(cells.shape)
         for date in targets[:, 0].unique().tolist():
-            mine = targets[:, 0] == date
-            parts = self.posterior(batch, states, scale, date, cells[mine].flatten())
-            mean[mine], variance[mine] = (part.view(-1, levels) for part in parts)
+            on_date = targets[:, 0] == date
+            parts = self.posterior(batch, states, scale, date, cells[on_date].flatten())
+            mean[on_date], variance[on_date] = (part.view(-1, levels) for part in parts)
         return mean, variance
 
     def __call__(self, observations: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:

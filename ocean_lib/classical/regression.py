@@ -1,12 +1,12 @@
-"""Linear regression of the subsurface anomalies on those of the surface.
+"""Linear regression of subsurface anomalies on surface anomalies.
 
 At each cell the anomaly of each level is a linear function of `FEATURES_PER_SURFACE` features of
-the surface: its anomaly there, its mean around, its product with the sine and the cosine of the
-season, and its anomalies on the dates before and after. The coefficients are fitted on the training
-months, either for each cell with Gaussian weights on the cells around (`fit_local_regression`) or
-once for all cells (`fit_shared_regression`). `CovarianceRegression` follows from the covariance of
-the channels and uses the surface anomaly alone. All of them know the covariance of their residual,
-which an optimal interpolation then spreads.
+the surface: its anomaly, the mean anomaly around the cell, the anomaly times the sine and times the
+cosine of the season, and the anomalies one month before and after. The coefficients are fitted on
+the training months, either for each cell with Gaussian weights on the cells around it
+(`fit_local_regression`) or once for all cells (`fit_shared_regression`). `CovarianceRegression`
+follows from the covariance of the channels and uses the surface anomaly alone. All of them also
+give the covariance of their residual, which optimal interpolation needs.
 
 Reference: Guinehut et al. 2012, doi 10.5194/os-8-845-2012 (ARMOR3D).
 """
@@ -36,7 +36,7 @@ __all__ = [
 
 SMOOTHING_LENGTH = 4.0  # cells, standard deviation of the Gaussian mean around a cell
 FEATURES_PER_SURFACE = 6
-RIDGE = 0.01  # penalty, in mean squares of the features; some features are nearly collinear
+RIDGE = 0.01  # penalty relative to the features' mean square; some are nearly collinear
 
 
 def channel_covariance(store: Store) -> Tensor:
@@ -61,13 +61,13 @@ def channel_covariance(store: Store) -> Tensor:
 
 def _positive_definite(matrix: np.ndarray) -> Tensor:
     """Raise the eigenvalues of a symmetric matrix to a small positive number."""
-    # Pairs of levels are averaged over different cells, so an eigenvalue may be negative.
+    # Pairs of levels are averaged over different cells, so eigenvalues may be negative.
     values, vectors = np.linalg.eigh(matrix)
     return torch.tensor((vectors * np.maximum(values, 1e-4)) @ vectors.T, dtype=torch.float32)
 
 
 def nearest_cells(places: tuple[np.ndarray, np.ndarray], grid: xr.Dataset) -> tuple[Tensor, Tensor]:
-    """Rows and columns of `places` that are nearest to those of a grid.
+    """Find the rows and columns of `places` nearest to those of a grid.
 
     Args:
         places: latitudes and longitudes, degrees.
@@ -89,8 +89,8 @@ class CovarianceRegression:
 
     Attributes:
         gain: (S, D), regression coefficients.
-        prior_covariance: (D, D), of the levels where the surface is unknown.
-        residual_covariance: (D, D), of the levels given the surface.
+        prior_covariance: (D, D), covariance of the levels if the surface is unknown.
+        residual_covariance: (D, D), covariance of the levels given the surface.
     """
 
     def __init__(self, covariance: Tensor, surfaces: int):
@@ -108,12 +108,12 @@ class CovarianceRegression:
 
 @dataclass(eq=False)
 class Regression:
-    """Regression on features of the surface; see the module's description.
+    """Regression on features of the surface; see the module docstring.
 
     Args:
         coefficients: (D, P, H, W) at `places`, or (D, P, 1, 1) for all cells, P features.
-        prior_covariance: (D, D), of the levels where the surface is unknown.
-        residual_covariance: (D, D), of the levels given the surface.
+        prior_covariance: (D, D), covariance of the levels if the surface is unknown.
+        residual_covariance: (D, D), covariance of the levels given the surface.
         places: latitudes (H,) and longitudes (W,) of the coefficients; None if shared by all cells.
     """
 
@@ -127,7 +127,7 @@ class Regression:
 
         Args:
             surface: standardised anomalies.
-            grid: its dates and, where the coefficients have places, its coordinates are read.
+            grid: dataset with the dates and, for local coefficients, the coordinates.
         """
         coefficients = self.coefficients
         if self.places is not None:
@@ -141,12 +141,12 @@ class Regression:
 def fit_local_regression(store: Store, window: float) -> Regression:
     """Fit coefficients for each cell on the training block.
 
-    A store that is split in space has no training months at its other cells; there the
-    coefficients are shared (`fit_shared_regression`).
+    A store that is split in space has no training months outside its training block, so its
+    coefficients are shared by all cells (`fit_shared_regression`).
 
     Args:
         store: the store to fit on.
-        window: standard deviation, in cells, of the weights of the cells around.
+        window: standard deviation of the Gaussian weights, cells.
     """
     if store.split["kind"] == "space":
         return fit_shared_regression(store)
@@ -178,7 +178,7 @@ def fit_local_regression(store: Store, window: float) -> Regression:
 def fit_shared_regression(store: Store) -> Regression:
     """Fit one set of coefficients for all cells on the training block.
 
-    Reads three dates at a time, however long the record is.
+    Reads three dates at a time, so memory does not depend on the length of the record.
     """
     times, columns = store.block("train")
     s, dates = store.surfaces, store.times[times]
@@ -188,7 +188,7 @@ def fit_shared_regression(store: Store) -> Regression:
     cross = torch.zeros(len(wet), number, dtype=torch.float64)
 
     def training_dates() -> Iterator[tuple[Tensor, Tensor]]:
-        """Features (P, H, W) and levels (D, H, W) of one date after another."""
+        """Yield features (P, H, W) and levels (D, H, W) of each date."""
         for date in range(len(dates)):
             near = np.arange(max(date - 1, 0), min(date + 2, len(dates)))
             anomaly = torch.from_numpy(store.standardised("train", near))
@@ -228,7 +228,7 @@ def _features(surface: Tensor, dates: np.ndarray, wanted: slice = slice(None)) -
 
 
 def gaussian_smooth(field: Tensor, length: float) -> Tensor:
-    """Convolve a field with a Gaussian; the kernel is cut off at the edges, not renormalised.
+    """Convolve a field with a Gaussian that is not renormalised at the edges.
 
     Args:
         field: (..., H, W).

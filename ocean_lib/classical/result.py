@@ -1,4 +1,4 @@
-"""The dataset that every classical method returns: mean and error in units, on the ocean."""
+"""Dataset that every classical method returns: mean and error in physical units, on the ocean."""
 
 import numpy as np
 import xarray as xr
@@ -22,7 +22,7 @@ def to_units(
 
     Args:
         standardised: (time, levels of all variables, latitude, longitude).
-        observations: the dataset whose dates, levels, cells and `ocean` the values are on.
+        observations: dataset with the dates, levels, cells and `ocean` of the values.
         statistics: climatology and deviation, from `Store.statistics`.
         variable: the variable to select.
         error: the values are standard deviations, to which no climatology is added.

@@ -19,7 +19,7 @@ __all__ = ["climatology", "delaunay_interpolate", "linear"]
 
 
 def climatology(observations: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
-    """The climatology of the training months; its error is the standard deviation around it.
+    """Climatology of the training months; its error is the standard deviation around it.
 
     Args:
         observations: dataset whose dates and cells are used; its values are ignored.
@@ -39,7 +39,7 @@ def linear(
     Args:
         observations: from `observe`.
         statistics: climatology and deviation, from `Store.statistics`.
-        factor: (D,), error away from the observations in standard deviations; at them it is 0.
+        factor: (D,), error at unobserved cells, in standard deviations; 0 at observed cells.
     """
     batch = standardise(observations, select_statistics(statistics, observations))
     value, observed = batch["value"].numpy(), batch["observed"].numpy()
@@ -50,10 +50,10 @@ def linear(
 def delaunay_interpolate(value: np.ndarray, observed: np.ndarray) -> np.ndarray:
     """Piecewise linear interpolation on the Delaunay triangles of each level and date.
 
-    Outside the convex hull the nearest observation is taken; a level without observations is 0.
+    Outside the convex hull the nearest observation is used; a level without observations is 0.
 
     Args:
-        value: (T, D, H, W), read where observed.
+        value: (T, D, H, W), used where observed.
         observed: bool, (T, D, H, W).
     """
     from scipy.interpolate import LinearNDInterpolator, NearestNDInterpolator
@@ -67,7 +67,7 @@ def delaunay_interpolate(value: np.ndarray, observed: np.ndarray) -> np.ndarray:
         seen = observed[index]
         if not seen.any() or seen.all():
             continue
-        # A cell whose neighbours are all observed is no corner of a triangle with hidden cells.
+        # A cell whose neighbours are all observed is not a vertex of a triangle with hidden cells.
         corner = seen & ~binary_erosion(seen, np.ones((3, 3)))
         points, values, hidden = cells[corner], value[index][corner], cells[~seen]
         try:

@@ -1,11 +1,11 @@
 """Tuning of every classical method on validation months, for one observation pattern.
 
-The validation months are observed by the case's own pattern, and methods are compared at hidden
+The validation months are observed with the case's pattern, and methods are compared at hidden
 places. The scales and the noise of an optimal interpolation maximise the likelihood of the truth
-(Nelder-Mead), where the stated errors may be off by one common factor. Kernels, windows of a
-regression and shrinkages are chosen by their RMSE. The final choice and the error factors use a
-second set of hidden places, in whole blocks as in the interpolation of a field: there the ratio of
-actual to stated error, level by level, becomes the factor on the error.
+(Nelder-Mead), up to a common factor on the stated errors. Kernels, regression windows and
+shrinkages are chosen by RMSE. The final choice and the error factors use a second set of hidden
+places, in complete blocks, as when a field is interpolated; the ratio of actual to stated error of
+each level there becomes the factor on its error.
 
 Reference: Rasmussen & Williams 2006, Gaussian processes for machine learning, section 5.4.2
 (predictive likelihood as the criterion of a validation).
@@ -38,19 +38,26 @@ __all__ = ["RIVALS", "Tuning", "tune_interpolation", "tune_methods", "tune_reduc
 
 Method = Callable[[xr.Dataset, xr.Dataset], xr.Dataset]
 
-LINEAR_DATES = 12  # dates that measure the error of linear interpolation
+LINEAR_DATES = 12  # dates used to estimate the error of linear interpolation
 REDUCED_SPACE_DATES = 3  # dates at which settings of the reduced space are compared
 MAX_ERROR_RATIO = 0.995  # accept a costlier setting only if it cuts the error by at least 0.5 %
 START_SCALES = (1.0, 6.0, 6.0, 0.003)  # months, rows, columns, relative noise variance
-SCALE_LIMITS = ((0.05, 36.0), (0.5, 200.0), (0.5, 200.0), (1e-5, 1.0))  # of the same
-NEIGHBOURS = (48, 128)  # of a target, compared after the search, which uses the default
-WINDOWS = (4.0, 8.0, 16.0, 64.0)  # cells, of the local regression
-SHRINKAGES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9)  # of the reduced space
-NOISES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # of the reduced space
+SCALE_LIMITS = ((0.05, 36.0), (0.5, 200.0), (0.5, 200.0), (1e-5, 1.0))  # same order and units
+NEIGHBOURS = (48, 128)  # per target, compared after the search, which uses the default
+WINDOWS = (4.0, 8.0, 16.0, 64.0)  # candidates for the local regression, cells
+SHRINKAGES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9)  # candidates for the reduced space
+NOISES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # candidates for the reduced space
 
 
 class Tuning(NamedTuple):
-    """What a rival is tuned with: a store, validation months, a budget, and where to report."""
+    """Inputs for tuning a method.
+
+    Attributes:
+        store: training and validation months.
+        validation: the validation months as observed, and the hidden places.
+        evaluations: limit for each search for scales and noise.
+        show: called with a line that reports each tuned method.
+    """
 
     store: Store
     validation: Validation
@@ -66,16 +73,16 @@ def tune_methods(
     seed: int = 0,
     show: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Method]:
-    """Tune every rival of the table `RIVALS` for one case.
+    """Tune every method of the table `RIVALS` for one case.
 
-    The regression needs a case with a surface; the reduced space needs a store split in time, where
-    every cell has training months.
+    The regression needs a case with an observed surface; the reduced space needs a store split in
+    time, so that every cell has training months.
 
     Args:
         store: training and validation months.
         case: observation pattern (`check_patterns`).
-        evaluations: of each search for scales and noise, one search for every kernel.
-        seed: of the observations of the validation months and of the places compared.
+        evaluations: limit for each search for scales and noise, one search per kernel.
+        seed: seed of the observations of the validation months and of the hidden places.
         show: called with a line that reports each tuned method.
 
     Returns:
@@ -140,7 +147,7 @@ RIVALS: dict[str, Callable[[Tuning], Method | None]] = {
 
 
 def _linear_error_factor(validation: Validation) -> Tensor:
-    """Error (D,) of linear interpolation in standard deviations, on a few dates."""
+    """Error (D,) of linear interpolation in standard deviations, from a few dates."""
     dates = _evenly_spaced(torch.arange(len(validation.truth)), LINEAR_DATES)
     value, observed = (validation.batch[name][dates].numpy() for name in ("value", "observed"))
     date, y, x = validation.hidden[dates].any(1).nonzero().T
@@ -174,8 +181,8 @@ def tune_interpolation(
 
     Args:
         validation: the months and places to tune on.
-        regression: its residual is interpolated.
-        evaluations: of each search, one search for every kernel and one more for the best.
+        regression: regression whose residual is interpolated.
+        evaluations: limit for each search, one search per kernel and one more for the best.
 
     Returns:
         Normalised RMSE at the holdout targets, and the tuned method.
@@ -194,8 +201,8 @@ def tune_interpolation(
     def search(kernel: str, begin: np.ndarray) -> np.ndarray:
         def objective(logarithms: np.ndarray) -> float:
             targets = validation.search_targets
-            found = candidate(kernel, logarithms).posterior(prepared, when, targets)
-            return validation.negative_log_likelihood(*found, targets)
+            posterior = candidate(kernel, logarithms).posterior(prepared, when, targets)
+            return validation.negative_log_likelihood(*posterior, targets)
 
         simplex = begin + np.concatenate([np.zeros((1, 4)), 0.7 * np.eye(4)])
         options = {"maxfev": evaluations, "initial_simplex": simplex, "xatol": 0.02, "fatol": 1e-5}
@@ -222,14 +229,14 @@ def tune_interpolation(
 
 
 def tune_reduced_space(validation: Validation, store: Store) -> tuple[float, ReducedSpace]:
-    """Find the noise and the shrinkage with the least RMSE, one after the other.
+    """Find the noise and the shrinkage with the smallest RMSE, one after the other.
 
     Args:
         validation: the months and places to tune on.
-        store: its training months are the states.
+        store: store whose training months are the states.
 
     Returns:
-        Normalised RMSE at some of the search targets, and the tuned method.
+        Normalised RMSE at the search targets of a few dates, and the tuned method.
     """
     method = ReducedSpace.from_store(store, 1.0, 0.0)
     method.shrinkage = max(ledoit_wolf(method.states.flatten(1)), 0.01)

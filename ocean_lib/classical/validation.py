@@ -1,7 +1,7 @@
-"""Validation months under one observation pattern, and the hidden places where methods compare.
+"""Validation months under one observation pattern, and hidden places at which methods are compared.
 
-Two disjoint sets of hidden places are drawn: `search_targets` while parameters are searched, and
-`holdout_targets`, in whole blocks, for the final choice and the factors on the stated errors.
+Two disjoint sets of hidden places are drawn: `search_targets` for the search of parameters, and
+`holdout_targets`, in complete blocks, for the final choice and the factors on the stated errors.
 """
 
 from typing import Any
@@ -18,16 +18,16 @@ __all__ = ["Validation"]
 
 SEARCH_COLUMNS = 512  # columns at which candidates are compared during a search
 HOLDOUT_BLOCKS = 512  # blocks of other columns, for the final choice and the error factors
-MAX_VALUES = 2**22  # values of the validation months that are held in memory, at most
+MAX_VALUES = 2**22  # values of the validation months held in memory
 
 
 class Validation:
-    """Validation months under one case's pattern, and the hidden places where methods are compared.
+    """Validation months under the pattern of a case, and hidden places for comparing methods.
 
     Args:
         store: the store whose validation block is used.
         case: observation pattern (`check_patterns`).
-        seed: of the observations and of the places.
+        seed: seed of the observations and of the places.
 
     Attributes:
         observations: from `observe`.
@@ -54,20 +54,20 @@ class Validation:
         order = torch.randperm(len(hidden_columns), generator=generator)
         number = min(SEARCH_COLUMNS, len(hidden_columns) // 2)
         self.search_targets = hidden_columns[order[:number]]
-        # Whole blocks, because targets in a block share their observations.
+        # Complete blocks, because targets in a block share their observations.
         others = hidden_columns[order[number:].sort().values]
         corner = others // torch.tensor([1, TARGET_BLOCK, TARGET_BLOCK])
         blocks, owner = corner.unique(dim=0, return_inverse=True)
-        chosen = torch.randperm(len(blocks), generator=generator)[:HOLDOUT_BLOCKS]
-        self.holdout_targets = others[torch.isin(owner, chosen)]
-        # Deviations relative to their RMS for each variable, so that °C and salinity count alike.
+        holdout = torch.randperm(len(blocks), generator=generator)[:HOLDOUT_BLOCKS]
+        self.holdout_targets = others[torch.isin(owner, holdout)]
+        # Deviations relative to the RMS of their variable, so that variables have equal weight.
         deviation = torch.from_numpy(statistics.deviation.values[store.surfaces :])
         parts = (deviation, self.batch["ocean"][0])
         variables = zip(*(part.chunk(len(store.variables)) for part in parts))
         self._unit = torch.cat([part / part[wet].square().mean().sqrt() for part, wet in variables])
 
     def normalised_rmse(self, mean: Tensor, targets: Tensor) -> float:
-        """RMSE over the hidden cells of targets, relative to the standard deviation there.
+        """RMSE over the hidden cells of the targets, relative to the standard deviation there.
 
         Errors are weighted in proportion to °C, as in the scores.
 
@@ -95,7 +95,13 @@ class Validation:
         return 0.5 * float(stated.log().mean() + (square / stated).mean().log())
 
     def error_factor(self, mean: Tensor, variance: Tensor, targets: Tensor) -> Tensor:
-        """Ratio of actual to stated error at targets, (D,); see `negative_log_likelihood`."""
+        """Ratio of actual to stated error at the targets, (D,).
+
+        Args:
+            mean: (n, D), standardised.
+            variance: (n, D).
+            targets: (n, 3), date, row and column.
+        """
         t, y, x = targets.T
         hidden = self.hidden[t, :, y, x]
         square = torch.where(hidden, (mean - self.truth[t, :, y, x]) ** 2, 0.0).sum(0)

@@ -1,4 +1,4 @@
-"""Core: tools without oceanography that all other folders use.
+"""Core: general tools that all other folders use; they know nothing about oceanography.
 
 Atomic writes and locks, arrays larger than memory, months and splits, seeds, and geometry.
 """

@@ -12,10 +12,10 @@ __all__ = ["canvas", "seeded"]
 
 
 def seeded(device: torch.device | str, *key: int) -> torch.Generator:
-    """Random generator whose draws depend on every number of a key.
+    """Create a random generator whose draws depend on every number of a key.
 
     Args:
-        device: of the generator.
+        device: where the generator draws.
         key: numbers >= 0. They are mixed into 32 bits because torch ignores the higher bits of a
             seed on a CPU.
     """
@@ -26,18 +26,18 @@ def seeded(device: torch.device | str, *key: int) -> torch.Generator:
 def canvas(
     shape: tuple[int, ...], dtype: DTypeLike = np.float32, folder: str | Path | None = None
 ) -> np.ndarray:
-    """Array of zeros, in memory or in a file without a name.
+    """Create an array of zeros, in memory or in an unnamed temporary file.
 
     Args:
-        shape: of the array.
-        dtype: of the array.
-        folder: where the file lies; it disappears with the last reference to the array. In memory
-            where None.
+        shape: shape of the array.
+        dtype: type of the array.
+        folder: directory of the file, which disappears with the last reference to the array; None
+            keeps the array in memory.
     """
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     if folder is None or not size:
         return np.zeros(shape, dtype)
     with tempfile.TemporaryFile(dir=folder) as file:
-        # Allocated at once: a disk that fills up while a page is written kills the process.
+        # Allocate now: if the disk filled up later, writing a page would kill the process.
         os.posix_fallocate(file.fileno(), 0, size)
         return np.memmap(file, dtype, "r+", shape=shape)

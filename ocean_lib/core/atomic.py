@@ -1,4 +1,4 @@
-"""Atomic writes: a file has its final name only once all of it is on the disk.
+"""Atomic writes: a file gets its final name only once it is completely on disk.
 
 A block that fails leaves nothing; a killed process leaves a `*.partial`, which no reader opens.
 """
@@ -16,7 +16,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
     """Context that yields a temporary path and renames it to `path` at the end.
 
     Args:
-        path: final name; a file of that name is replaced.
+        path: final name; an existing file is replaced.
     """
     path = Path(path)
     # The process id separates two writers of one file.

@@ -1,8 +1,8 @@
-"""Chunks: arrays larger than memory, worked through box by box along their dask chunks.
+"""Chunks: arrays larger than memory, processed box by box along their dask chunks.
 
 A box is a range of levels, rows and columns with all its dates. The task that works on a box reads
-one dask chunk of dates after the other, so its memory follows from the box alone, however many
-files there are. `spatial_boxes` sizes boxes by memory. `run_tasks` runs their tasks, a bounded
+one dask chunk of dates after another, so its memory depends on the box alone, not on the number of
+files. `spatial_boxes` sizes boxes by memory. `run_tasks` runs their tasks, a bounded
 number at a time, on the current dask scheduler: threads of this process, or the workers of
 `on_scheduler(address)`, which must see the same files. Large results are written into .npy files
 with `write_slab`.
@@ -24,10 +24,10 @@ import xarray as xr
 __all__ = ["chunk_slices", "on_scheduler", "run_tasks", "select_box", "spatial_boxes", "write_slab"]
 
 
-MEMORY = 2**29  # bytes that all tasks in flight in this process hold together, approximately
+MEMORY = 2**29  # bytes that all running tasks of this process hold together, approximately
 DECODING_BYTES = 32  # per value while its chunk is decoded: integer, float64 twice, float32
-READ = MEMORY // 8  # bytes that a task decodes at once where its chunks are smaller
-PATIENCE = 5  # seconds that a scheduler, then its first worker, may take to answer
+READ_BYTES = MEMORY // 8  # bytes that a task decodes at once; smaller chunks are joined
+TIMEOUT = 5  # seconds to wait for the scheduler, then for its first worker
 
 # Every chunk is read once, so caching chunks is useless. By default each open file keeps 64 MiB,
 # and xarray keeps 128 files open.
@@ -42,12 +42,12 @@ def chunk_slices(array: xr.DataArray, dim: str, cells: int | None = None) -> lis
     Args:
         array: lazy or in memory.
         dim: name of the dimension.
-        cells: number of values per index of `dim`; where given, small chunks are joined up to
-            `READ` bytes.
+        cells: number of values per index of `dim`; if given, small chunks are joined up to
+            `READ_BYTES`.
     """
     edges = np.cumsum([0, *array.chunksizes.get(dim, (1,) * array.sizes[dim])]).tolist()
     if cells is not None:
-        together = max(1, int(READ / DECODING_BYTES / cells / np.diff(edges).max()))
+        together = max(1, int(READ_BYTES / DECODING_BYTES / cells / np.diff(edges).max()))
         edges = [*edges[:-1:together], edges[-1]]
     return _slices(edges)
 
@@ -83,11 +83,11 @@ def spatial_boxes(array: xr.DataArray, size: float) -> tuple[list[Box], float]:
         edges[dim] = np.unique(np.concatenate(finer)).tolist()
     levels, rows, columns = map(_slices, edges.values())
     boxes = [(level, row, column) for row in rows for column in columns for level in levels]
-    return boxes, READ + size * largest()
+    return boxes, READ_BYTES + size * largest()
 
 
 def select_box(array: xr.DataArray, box: Box) -> xr.DataArray:
-    """A box of an array, still lazy, with only the part of the dask graph that reads it."""
+    """Select a box of an array, lazily, with only the part of the dask graph that reads it."""
     import dask
 
     part = array.isel(dict(zip(("depth", "latitude", "longitude"), box)))
@@ -98,7 +98,7 @@ def run_tasks(tasks: Iterable[Callable[[], Any]], size: float) -> Iterator[Any]:
     """Yield the results of tasks (functions without arguments) in the order of the tasks.
 
     Args:
-        tasks: taken from the iterable in groups, so they may be made as they are needed.
+        tasks: consumed in groups, so a generator may create them on demand.
         size: bytes that one task holds; it limits how many run at once in this process.
     """
     import dask
@@ -124,7 +124,7 @@ def on_scheduler(address: str) -> Iterator[None]:
     """Context in which dask works on a `distributed` scheduler.
 
     Args:
-        address: of the scheduler, such as `tcp://10.0.0.1:8786`; threads of this process if empty.
+        address: scheduler, such as `tcp://10.0.0.1:8786`; if empty, threads of this process.
     Raises:
         ConnectionError: no scheduler answers at the address, or it has no worker.
     """
@@ -137,15 +137,15 @@ def on_scheduler(address: str) -> Iterator[None]:
     try:
         # Checked first: a client that fails on the address would stay the default client.
         get_address_host(address)
-        client = Client(address, timeout=PATIENCE)
+        client = Client(address, timeout=TIMEOUT)
     except (OSError, ValueError) as error:
         raise ConnectionError(
-            f"no dask scheduler answers at {address!r} within {PATIENCE} s ({error}); start one "
+            f"no dask scheduler answers at {address!r} within {TIMEOUT} s ({error}); start one "
             "with `dask scheduler` and give the address that it prints, or leave it empty"
         ) from error
     with client:
         try:
-            client.wait_for_workers(1, timeout=PATIENCE)
+            client.wait_for_workers(1, timeout=TIMEOUT)
         except TimeoutError as error:
             raise ConnectionError(
                 f"the dask scheduler at {address!r} has 0 workers, needs 1; start some with "
@@ -157,13 +157,13 @@ def on_scheduler(address: str) -> Iterator[None]:
 def write_slab(path: Path, values: np.ndarray, start: tuple[int, ...]) -> None:
     """Write an array into a part of a .npy file.
 
-    It uses plain writes because writing through a memory map kills the process when the disk is
-    full, and nodes that share a file system would overwrite each other's part of a page.
+    Plain writes are used because a memory map kills the process when the disk is full, and nodes
+    that share a file system would overwrite each other's parts of a page.
 
     Args:
         path: .npy file of the full array.
         values: array with as many dimensions as the full one.
-        start: index in the full array of the first value.
+        start: index of the first value in the full array.
     """
     full = np.load(path, mmap_mode="r")
     values = np.ascontiguousarray(values, full.dtype)

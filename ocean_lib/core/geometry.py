@@ -1,4 +1,4 @@
-"""Geometry of the sphere: wrapped longitudes, points on the unit sphere, grids round the globe."""
+"""Geometry of the sphere: wrapped longitudes, points on the unit sphere, global grids."""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -24,7 +24,7 @@ def sphere(latitude: ArrayLike, longitude: ArrayLike, dtype: type = np.float32) 
     Args:
         latitude: (...) degrees.
         longitude: (...) degrees.
-        dtype: of the result.
+        dtype: type of the result.
     """
     latitude, longitude = np.deg2rad(latitude), np.deg2rad(longitude)
     x, y = np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude)

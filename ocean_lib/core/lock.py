@@ -1,6 +1,6 @@
-"""Advisory lock on a file: one process holds it, and its name is written in the file.
+"""Advisory lock on a file, held by one process, whose id and machine the file names.
 
-The operating system releases the lock however its holder ends.
+The operating system releases the lock even if the process is killed.
 """
 
 import os
@@ -26,7 +26,7 @@ def acquire_lock(path: Path) -> TextIO:
     file = path.open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        # The former holder may have finished and removed the file since it was opened.
+        # The previous holder may have removed the file after it was opened here.
         held = path.exists() and os.path.samestat(path.stat(), os.fstat(file.fileno()))
     except BlockingIOError:
         held = False

@@ -1,16 +1,16 @@
 """Months: dates counted in months, and the split of a record into training and test data.
 
 A split in time has three blocks (train, validation, test) with gaps between them, because
-neighbouring months are correlated. For a short record the three blocks are bands of longitude.
-Lengths are given in months and converted by the spacing of the dates, so that a gap of 3 is three
-months of daily fields, too.
+neighbouring months are correlated. In a short record the three blocks are bands of longitude.
+Lengths are given in months and converted with the spacing of the dates, so that a gap of 3 also
+means three months for daily fields.
 """
 
 import math
 
 import numpy as np
 
-__all__ = ["choose_split", "from_months", "neighbouring_dates", "records_a_month", "to_months"]
+__all__ = ["choose_split", "from_months", "neighbouring_dates", "dates_per_month", "to_months"]
 
 
 SPLITS = ("train", "validation", "test")
@@ -30,11 +30,11 @@ def from_months(position: np.ndarray) -> np.ndarray:
 
 
 def neighbouring_dates(times: np.ndarray, reach: int = 1) -> np.ndarray:
-    """Find the dates whole months before and after each date, to within a quarter of a month.
+    """Find the dates a whole number of months from each date, to within a quarter of a month.
 
     Args:
         times: datetime64 (T,).
-        reach: R, the largest distance, months.
+        reach: R, the largest lag, months.
     Returns:
         (T, 2 R) index into `times`, -1 where there is no such date. The columns are ordered by
         lag: for R = 2, two months before, one before, one after, two after.
@@ -48,8 +48,8 @@ def neighbouring_dates(times: np.ndarray, reach: int = 1) -> np.ndarray:
     return np.stack(columns, 1)
 
 
-def records_a_month(times: np.ndarray) -> float:
-    """Dates per month, by their median spacing; exactly 1 for monthly fields and a single date."""
+def dates_per_month(times: np.ndarray) -> float:
+    """Dates per month from their median spacing; exactly 1 for monthly fields and for one date."""
     if len(times) < 2:
         return 1.0
     number = DAYS_PER_MONTH / (np.median(np.diff(times)) / np.timedelta64(1, "D"))
@@ -81,11 +81,11 @@ def choose_split(
     Raises:
         ValueError: too few dates or columns, or an unknown kind.
     """
-    monthly = records_a_month(times)
+    density = dates_per_month(times)
     if kind == "auto":
-        kind = "time" if round(len(times) / monthly) >= 48 else "space"
+        kind = "time" if round(len(times) / density) >= 48 else "space"
     if kind == "time":
-        lengths = (math.ceil(round(months * monthly, 1)) for months in (validation, test, gap, 12))
+        lengths = (math.ceil(round(months * density, 1)) for months in (validation, test, gap, 12))
         return {"kind": kind} | _in_time(len(times), *lengths)
     if kind == "space":
         return {"kind": kind} | _in_space(columns, gap_cells)

@@ -1,10 +1,10 @@
-"""Folders that survive a kill: work in progress and the record of its finished blocks.
+"""Resumable construction of a folder: a killed process loses at most the block it worked on.
 
 A folder NAME is built in `NAME.partial` beside it:
 
     lock            held by the one process that builds
     progress.json   the plan, and the result of every finished block
-    store/          becomes NAME, by one rename, when everything is done
+    store/          renamed to NAME when everything is done
     work/           intermediate files
 
 A process with the same plan continues from there; one with another plan starts again.
@@ -33,12 +33,12 @@ __all__ = ["Construction", "under_construction"]
 def under_construction(folder: Path) -> Iterator[Path]:
     """Hold the folder `NAME.partial` in which `folder` is built.
 
-    It stays behind for the next attempt, unless the input was refused (`ValueError`) or nothing
-    was done yet.
+    After a failure it is kept for the next attempt, unless the input was refused (`ValueError`) or
+    no block was finished.
 
     Raises:
         BlockingIOError: another process builds the same folder.
-        PermissionError: the folder beside it cannot be written.
+        PermissionError: `NAME.partial` cannot be written.
         OSError: the disk is full.
     """
     partial = folder.with_name(f"{folder.name}.partial")
@@ -74,11 +74,11 @@ def under_construction(folder: Path) -> Iterator[Path]:
 
 
 class Construction:
-    """Contents of a partial folder.
+    """State and files of a folder under construction.
 
     Args:
         partial: folder that `under_construction` holds.
-        plan: what is built, as far as JSON can hold it.
+        plan: description of what is built, convertible to JSON.
 
     Attributes:
         store: folder that `publish` renames.
@@ -145,7 +145,7 @@ class Construction:
 
         Args:
             stage: name of this pass over the blocks.
-            blocks: told apart by their text, which must not change between attempts.
+            blocks: identified by their `str`, which must not change between attempts.
             task: block → function without arguments.
             size: bytes that one task holds, approximately.
         Yields:
@@ -163,7 +163,7 @@ class Construction:
         return [result for block, result in self.done.items() if block.startswith(f"{stage} ")]
 
     def publish(self, folder: Path, texts: dict[str, object]) -> None:
-        """Move the store to its final name, in place of a former one.
+        """Move the store to its final name and replace an older one.
 
         Args:
             folder: final name.

@@ -1,7 +1,7 @@
-"""Fields: any gridded file of ocean temperature as one canonical dataset.
+"""Fields: read any gridded file of ocean temperature as one canonical dataset.
 
-Names, axes, dates, packing and units are recognised here, regions and levels selected, and the file
-of a reconstruction is written and read.
+This folder recognises names, axes, dates, packing and units, selects regions and levels, and writes
+and reads the file of a reconstruction.
 """
 
 import lazy_loader
@@ -9,7 +9,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "canonical": ["open_fields", "seen_from_above", "to_canonical"],
+        "canonical": ["open_fields", "open_surface", "to_canonical"],
         "conventions": ["named"],
         "files": ["find_files", "open_file"],
         "reconstruction_file": [

@@ -1,8 +1,9 @@
-"""Coordinates of a file: which are its time, depth, latitude and longitude, and their values.
+"""Axes of a file: recognise time, depth, latitude and longitude, and convert their values.
 
-A CF attribute takes precedence over a name; among equals, the names in the `coordinates` attribute
-of the variable win. Depth is converted to m, positive down. A 2-D latitude and longitude become one
-row and one column each where rows and columns are straight. Coordinates are small and are read.
+CF attributes take precedence over names; among equals, coordinates listed in the `coordinates`
+attribute of the variable win. Depth is converted to m, positive down. 2-D latitude and longitude
+become 1-D where the rows and columns of the grid are straight. Coordinates are small, so they are
+loaded.
 """
 
 from collections.abc import Hashable
@@ -12,30 +13,31 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from ocean_lib.core.geometry import wrap_longitude
-from ocean_lib.fields.conventions import AXES, DEEPEST, DEGREES, METRES, SAME, SURFACE, Region
+from ocean_lib.fields.conventions import AXES, DEEPEST, DEGREES, METRES, SURFACE, Region
 
 __all__ = ["depth_in_metres", "find_axis", "horizontal", "order_longitudes", "take"]
 
 
-CURVED = 0.05  # grid steps that a row or column may bend
+MAX_BEND = 0.05  # grid steps that a row or column may bend
 REGRID = "regrid it to latitude and longitude first, for example `cdo remapbil,r360x180`"
+LONGITUDE_TOLERANCE = 1e-4  # degrees (about 10 m); closer longitudes are the same column
 TERRAIN_FOLLOWING = {"s_rho", "sc_r", "sigma", "siglay", "layer"}  # names of dimensions
 
 
 def find_axis(dataset: xr.Dataset, variable: xr.DataArray, axis: str) -> xr.DataArray | None:
-    """Find the coordinate of a variable along an axis, by its most trusted mark.
+    """Find the coordinate of a variable along an axis; None if there is none.
 
     Args:
-        dataset: that holds the variable.
-        variable: of the fields.
+        dataset: the dataset of the variable.
+        variable: the gridded variable.
         axis: `time`, `depth`, `latitude` or `longitude`.
     """
     standard_names, units, letter, names = AXES[axis]
-    most = 2 if axis in ("latitude", "longitude") else 1
+    max_ndim = 2 if axis in ("latitude", "longitude") else 1
     listed = str(variable.encoding.get("coordinates", "")).split()
     candidates = []
     for name, v in dataset.variables.items():
-        if name == variable.name or not set(v.dims) <= set(variable.dims) or v.ndim > most:
+        if name == variable.name or not set(v.dims) <= set(variable.dims) or v.ndim > max_ndim:
             continue
         lower = str(name).lower()
         marks = (
@@ -55,12 +57,12 @@ def find_axis(dataset: xr.Dataset, variable: xr.DataArray, axis: str) -> xr.Data
 def depth_in_metres(axis: xr.DataArray | None, variable: xr.DataArray, kind: str) -> xr.Variable:
     """Convert a vertical coordinate to depth in m, positive down.
 
-    Sea water lies on one side of 0, so the values give the sign.
+    All levels lie on one side of 0, so the sign need not be declared.
 
     Args:
         axis: the coordinate, or None.
-        variable: of the fields.
-        kind: of temperature; at the surface no coordinate is needed.
+        variable: the gridded variable.
+        kind: kind of temperature; `SURFACE` needs no coordinate.
     Raises:
         ValueError: terrain-following levels, pressure, level numbers, or an unknown unit.
     """
@@ -116,8 +118,8 @@ def horizontal(
     Args:
         latitude: degrees, 0-, 1- or 2-D.
         longitude: degrees, 0-, 1- or 2-D.
-        variable: of the fields.
-        region: of a curved grid, the cells around it are kept where these are straight.
+        variable: the gridded variable.
+        region: on a grid that is curved as a whole, only the cells around the region are kept.
     Returns:
         Latitude and longitude, 1-D or scalar; the window {dimension: slice} of a curved grid; and
         further coordinates, `station_latitude (longitude)` of a section.
@@ -146,13 +148,13 @@ def horizontal(
 
 
 def _rows_and_columns(latitude, longitude, region) -> tuple[xr.Variable, xr.Variable, dict]:
-    """Latitude of the rows, longitude of the columns, and window of a 2-D grid."""
+    """Latitude of each row, longitude of each column, and the window of a 2-D grid."""
     y, x = latitude.dims
     if np.ptp(np.nanmean(latitude.values, 0)) > np.ptp(np.nanmean(latitude.values, 1)):
         y, x = x, y
     rows = latitude.transpose(y, x).values.astype("float64")
     columns = longitude.transpose(y, x).values.astype("float64")
-    # Models that leave out processors on land write the same number there for both.
+    # Models that skip processors on land write the same number for latitude and longitude there.
     blank = ((rows == columns) & np.isin(rows, (-1, 0))) | ~np.isfinite(rows + columns)
     rows, columns = (np.where(blank, np.nan, v) for v in (rows, columns))
     window: dict = {}
@@ -173,14 +175,14 @@ def _rows_and_columns(latitude, longitude, region) -> tuple[xr.Variable, xr.Vari
     if straight is None:
         raise ValueError(
             f"the grid is curved: latitude varies by {bends[0]:.3g}° along a row and longitude by "
-            f"{bends[1]:.3g}° along a column, limit {CURVED:g} of a grid step; choose a region "
+            f"{bends[1]:.3g}° along a column, limit {MAX_BEND:g} of a grid step; choose a region "
             f"where rows and columns are straight, or {REGRID}"
         )
     return xr.Variable((y,), straight[0]), xr.Variable((x,), straight[1]), window
 
 
 def _straight(rows, columns):
-    """Latitude of each row and longitude of each column, None if these bend; and how far."""
+    """Latitude of each row and longitude of each column, or None if they bend; and the bends."""
     first = np.take_along_axis(columns, np.isfinite(columns).argmax(0)[None], 0)
     columns = wrap_longitude(columns, first)
     latitude, longitude = np.nanmedian(rows, axis=1), np.nanmedian(columns, axis=0)
@@ -190,7 +192,7 @@ def _straight(rows, columns):
     ]
     differences = np.diff(latitude), wrap_longitude(np.diff(longitude))
     steps = [np.median(abs(step)) if step.size else 1.0 for step in differences]
-    straight = all(bend <= CURVED * step for bend, step in zip(bends, steps, strict=True))
+    straight = all(bend <= MAX_BEND * step for bend, step in zip(bends, steps, strict=True))
     return (latitude, longitude) if straight else None, bends
 
 
@@ -218,13 +220,12 @@ def order_longitudes(
 
     Args:
         longitude: (X,) degrees.
-        west: where to begin; by default behind the widest gap, or at the date line on a grid that
-            goes round the globe.
-        east: where to end; by default all columns are kept.
+        west: first longitude; by default after the widest gap, or the date line on a global grid.
+        east: last longitude; by default all columns are kept.
     Returns:
         Index into `longitude`, and the ordered values; the first lies in [-180, 180).
     """
-    width = 360 - 2 * SAME
+    width = 360 - 2 * LONGITUDE_TOLERANCE
     if west is None:
         ring = np.unique(np.round(np.mod(longitude, 360), 4) % 360)
         gaps = np.diff(np.append(ring, ring[0] + 360))
@@ -232,12 +233,12 @@ def order_longitudes(
         west = ring[(gaps.argmax() + 1) % ring.size] if broken else -180.0
     else:
         width = (east - west) % 360 or width
-    offset = np.mod(longitude - west + SAME, 360) - SAME
+    offset = np.mod(longitude - west + LONGITUDE_TOLERANCE, 360) - LONGITUDE_TOLERANCE
     index = np.argsort(offset, kind="stable")
-    index = index[offset[index] <= width + SAME]
-    index = index[np.diff(offset[index], prepend=-np.inf) > SAME]
-    # Whole turns are added to the values of the file, which stay exact.
+    index = index[offset[index] <= width + LONGITUDE_TOLERANCE]
+    index = index[np.diff(offset[index], prepend=-np.inf) > LONGITUDE_TOLERANCE]
+    # Adding whole turns keeps the values of the file exact.
     values = longitude[index] + 360 * np.round((west + offset - longitude)[index] / 360)
     if values.size:
-        values = values - 360 * np.floor((values[0] + 180 + SAME) / 360)
+        values = values - 360 * np.floor((values[0] + 180 + LONGITUDE_TOLERANCE) / 360)
     return index, values

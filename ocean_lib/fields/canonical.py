@@ -1,4 +1,4 @@
-"""Canonical fields: every gridded file as one form of `xarray.Dataset`.
+"""Canonical fields: one form of `xarray.Dataset` for every gridded file.
 
 `temperature (time, depth, latitude, longitude)`, float32, °C, NaN outside the ocean, and
 `ocean (depth, latitude, longitude)`, bool. Times ascend; depth is in m, positive down, ascending;
@@ -8,10 +8,10 @@ variables, such as salinity, share the grid and the ocean.
 Temperature is potential: in-situ and conservative temperature are converted if the file holds
 salinity; otherwise they keep their standard_name. Kinds are never mixed.
 
-Only the fill value that the file declares is missing (decoded on the raw numbers), never a value
-such as 0. The ocean is static: a cell belongs to it where every variable has a value at all times.
-Cells where some variables or times have one are left out and counted in `attrs["n_intermittent"]`.
-Values stay lazy; the ocean takes one pass through the data, which also checks their range.
+Only the fill value that the file declares means missing (compared with the raw numbers), never a
+value such as 0. The ocean is static: it holds the cells where every variable has a value at all
+times. Other cells with values are left out and counted in `attrs["n_intermittent"]`. Values stay
+lazy; finding the ocean takes one pass through the data, which also checks their range.
 """
 
 import zlib
@@ -24,19 +24,17 @@ import xarray as xr
 
 from ocean_lib.fields.axes import take
 from ocean_lib.fields.conventions import DIMS, Region
-from ocean_lib.fields.files import find_files, open_file
+from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.recognition import arrange, canonical_names
 from ocean_lib.fields.seawater import to_potential
 from ocean_lib.fields.selection import check_region, nearest_levels, select_period, select_region
 from ocean_lib.fields.survey import Limits, check_values, gridded_variables, survey_fields
 
-__all__ = ["open_fields", "seen_from_above", "to_canonical"]
+__all__ = ["open_fields", "open_surface", "to_canonical"]
 
 
-# Errors of the libraries when a stored block is damaged.
+# Errors that the libraries raise when a stored block is damaged.
 DAMAGE = (OSError, RuntimeError, ValueError, KeyError, EOFError, zlib.error)
-
-Paths = str | Path | Iterable[str | Path]
 
 
 def open_fields(
@@ -52,14 +50,14 @@ def open_fields(
     Args:
         paths: a path, a glob, a folder (searched recursively) or a list of them; NetCDF or Zarr.
         region: (west, east, south, north), degrees; west > east crosses the date line.
-        depths: m, each selects its nearest level; all levels where None.
-        times: (first, last), inclusive, such as ("1993-01", "2020-12"); all where None.
+        depths: m, each selects its nearest level; None keeps all levels.
+        times: (first, last), inclusive, such as ("1993-01", "2020-12"); None keeps all.
         variables: names of further variables on the grid of temperature. Any name of salinity
-            gives `salinity`; other variables keep the name given.
+            becomes `salinity`; other variables keep their names.
     Raises:
         FileNotFoundError: a path matches no file.
         PermissionError: a file may not be read.
-        ValueError: a file is no NetCDF or Zarr, is damaged, holds no temperature on a grid, or
+        ValueError: a file is not NetCDF or Zarr, is damaged, holds no gridded temperature, or
             does not cover the selection.
     """
     check_region(region)
@@ -94,17 +92,17 @@ def to_canonical(dataset: xr.Dataset, variables: str | Iterable[str] = ()) -> xr
     """Convert an opened dataset, decoded or raw, to the canonical form.
 
     Args:
-        dataset: with temperature on a grid.
+        dataset: holds gridded temperature.
         variables: names of further variables.
     Raises:
-        ValueError: no temperature on a grid is recognised, or its values are implausible.
+        ValueError: no gridded temperature is recognised, or its values are implausible.
     """
     fields = _in_time(_finish(arrange(dataset, variables), variables))
     return _with_ocean(fields, *survey_fields(fields))
 
 
 def _finish(piece: xr.Dataset, variables: str | Iterable[str]) -> xr.Dataset:
-    """Convert temperature, and keep it and the further variables alone."""
+    """Convert to potential temperature and drop all but the requested variables."""
     return to_potential(piece)[["temperature", *canonical_names(variables)]]
 
 
@@ -112,7 +110,7 @@ def _join(pieces: list[xr.Dataset]) -> xr.Dataset:
     """Join files along time."""
     if len(pieces) == 1:
         return pieces[0]
-    # The grids agree within rounding; that of the first file is used for all.
+    # The grids agree within rounding; all files get that of the first.
     grid = {dim: pieces[0][dim] for dim in DIMS[1:]}
     return xr.concat(
         [piece.assign_coords(grid) for piece in pieces],
@@ -131,23 +129,23 @@ def _same_grid(first: xr.Dataset, other: xr.Dataset) -> None:
         a, b = first[dim].values, other[dim].values
         if a.shape != b.shape or not np.allclose(a, b, rtol=1e-5, atol=1e-4):
             raise ValueError(
-                f"its {dim} ({b.size} from {b[0]:g} to {b[-1]:g}) is not that of the first file "
-                f"({a.size} from {a[0]:g} to {a[-1]:g}); open them apart, or give a region and "
-                "depths that all files hold"
+                f"its {dim} ({b.size} from {b[0]:g} to {b[-1]:g}) differs from the first "
+                f"file's ({a.size} from {a[0]:g} to {a[-1]:g}); open them separately, or give a "
+                "region and depths that all files hold"
             )
     for name in gridded_variables(first):
         for key in ("standard_name", "units"):
             ours, theirs = (piece[name].attrs.get(key) for piece in (first, other))
             if ours != theirs:
                 raise ValueError(
-                    f"its {name} has {key} {theirs}, the first file {ours}; open them apart"
+                    f"its {name} has {key} {theirs}, the first file {ours}; open them separately"
                 )
     first_dates, dates = (
         "nominal" if "comment" in piece["time"].attrs else "real" for piece in (first, other)
     )
     if first_dates != dates:
         raise ValueError(
-            f"its dates are {dates}, those of the first file {first_dates}; open them apart"
+            f"its dates are {dates}, those of the first file {first_dates}; open them separately"
         )
 
 
@@ -158,10 +156,10 @@ def _in_time(fields: xr.Dataset) -> xr.Dataset:
     if (same := times[1:] == times[:-1]).any():
         remedy = "drop one of the files, or use .drop_duplicates('time')"
         if comment := fields["time"].attrs.get("comment"):
-            remedy = f"{comment}: open the files apart, or .assign_coords(time=[…]) to each"
+            remedy = f"{comment}: open the files separately, or .assign_coords(time=[…]) to each"
         raise ValueError(
-            f"time {times[1:][same][0].astype('M8[s]')} stands {int(same.sum())} time(s) too "
-            f"often, limit 1 field a date; {remedy}"
+            f"time {times[1:][same][0].astype('M8[s]')} is repeated {int(same.sum())} time(s), "
+            f"limit 1 field per date; {remedy}"
         )
     return fields
 
@@ -180,13 +178,13 @@ def _name_damaged(pieces: dict[Path, xr.Dataset]) -> None:
 def _with_ocean(
     fields: xr.Dataset, ocean: np.ndarray, intermittent: int, limits: Limits
 ) -> xr.Dataset:
-    """Check the values, add the static ocean, and blank what lies outside it."""
+    """Check the values, add the static ocean, and set all cells outside it to NaN."""
     check_values(limits)
     if intermittent > ocean.sum():
         raise ValueError(
             f"{intermittent} cells hold values at some times only, or of some variables, limit "
-            f"{int(ocean.sum())}, the cells that hold them always; these are observations, not a "
-            "field: fill the gaps first, or choose times and variables without them"
+            f"{int(ocean.sum())}, the number of complete cells; these are observations, not a "
+            "field: fill the gaps first, or choose times and variables without gaps"
         )
     fields["ocean"] = (DIMS[1:], ocean, {"long_name": "sea water at all times"})
     chunks = fields["temperature"].chunksizes
@@ -196,8 +194,8 @@ def _with_ocean(
     return fields.assign_attrs(n_intermittent=intermittent)
 
 
-def seen_from_above(paths: Paths, region: Region | None = None) -> xr.DataArray:
-    """Open the shallowest level of files, (time, latitude, longitude), °C.
+def open_surface(paths: Paths, region: Region | None = None) -> xr.DataArray:
+    """Open the shallowest level of the files, (time, latitude, longitude), °C.
 
     Args:
         paths: as for `open_fields`.

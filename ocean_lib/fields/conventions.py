@@ -33,7 +33,7 @@ SALINITIES = {
     ),
     ABSOLUTE: ((ABSOLUTE,), ("absolute_salinity",)),
 }
-# A name that is used for several kinds is resolved by its long_name.
+# The long_name decides where a name is used for several kinds.
 LONG_NAMES = {"conservative": CONSERVATIVE, "potential": POTENTIAL, "pot. temp": POTENTIAL}
 
 # {axis: (CF standard names, units, CF axis letter, names in use)}
@@ -66,8 +66,8 @@ CELSIUS = ("c", "°c", "celsius", "degc", "degreec", "degreesc", "degreecelsius"
 KELVIN = ("k", "kelvin", "kelvins", "degk", "degreek", "degreesk", "degreekelvin", "degreeskelvin")
 METRES = dict.fromkeys(("", "m", "meter", "meters", "metre", "metres"), 1.0) | {"cm": 0.01}
 METRES |= dict.fromkeys(("centimeter", "centimeters", "centimetre", "centimetres"), 0.01)
-# Grams per kilogram, or the practical scale, which differs by less than half a per cent.
-SALTY = frozenset(
+# Grams per kilogram and the practical scale, which differ by less than 0.5 %.
+SALINITY_UNITS = frozenset(
     ("", "1", "1e-3", "1e-03", "1.e-3", "0.001", "psu", "pss", "pss-78", "pss78", "ppt", "‰")
     + ("o/oo", "g/kg", "g kg-1", "g kg^-1", "g kg**-1", "gram/kilogram", "grams/kilogram")
     + ("practical salinity unit", "practical salinity units", "practical_salinity_unit")
@@ -75,9 +75,8 @@ SALTY = frozenset(
 
 LOWEST, HIGHEST = -10.0, 45.0  # °C, limits of plausible sea temperatures
 FRESHEST, SALTIEST = -1.0, 60.0  # g/kg, limits of plausible salinities
-NOMINAL_YEAR = 2001  # of fields without a date; no leap year
+NOMINAL_YEAR = 2001  # for fields without a date; not a leap year
 DEEPEST = 11100.0  # m, limit of plausible depths
-SAME = 1e-4  # degrees (about 10 m): closer longitudes are the same column
 
 Region = tuple[float, float, float, float]  # west, east, south, north, degrees
 

@@ -1,9 +1,9 @@
-"""Dates of fields: any calendar, months since a date, climatologies, and fields without a date.
+"""Dates of fields: all calendars, months since a date, climatologies, and fields without a date.
 
 CF files count days or seconds since a date, which xarray decodes. Atlases count months and years,
-which have no fixed length: whole months are counted on the calendar, the rest is a fraction of the
-next month. A climatology, or a field without a date, gets a date in a nominal year, and a comment
-that says so.
+which have no fixed length: whole months follow the calendar, and the rest is a fraction of the next
+month. A climatology, or a field without a date, gets a date in a nominal year and a comment that
+says so.
 """
 
 import re
@@ -24,11 +24,11 @@ def decode_dates(axis: xr.DataArray | None, dataset: xr.Dataset) -> xr.Variable:
     """Decode the dates of a time axis, or give a field without one a nominal date.
 
     Args:
-        axis: the coordinate, with its numbers not decoded yet, or None.
-        dataset: that may hold the bounds of the axis.
+        axis: the coordinate, not decoded, or None.
+        dataset: its file, which may hold the bounds of the axis.
     Returns:
-        datetime64[ns], with a `comment` where the dates are nominal. A date at the end of its
-        bounds, as some models write it, moves to their middle.
+        datetime64[ns], with a `comment` if the dates are nominal. A date at the end of its bounds,
+        as some models write it, is moved to their middle.
     Raises:
         ValueError: the axis holds no dates, or years outside 1678 to 2261.
     """

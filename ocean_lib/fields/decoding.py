@@ -1,4 +1,4 @@
-"""Decoding of stored numbers, as far as the conventions go beyond what xarray does.
+"""Decoding of stored numbers, including the valid ranges that xarray ignores.
 
 xarray applies fill value, scale, offset and sign. A variable may also declare the range of its
 valid values (`valid_range`, `valid_min`, `valid_max`); values outside are missing. According to the
@@ -15,13 +15,13 @@ __all__ = ["decode"]
 
 
 def decode(dataset: xr.Dataset, names: Iterable[Hashable]) -> xr.Dataset:
-    """Apply CF decoding, except to dates, and blank invalid values.
+    """Apply CF decoding, except to dates, and mask invalid values.
 
-    The result is lazy, and blocks keep their stored type until xarray decodes them, so no memory is
-    added.
+    The result is lazy, and blocks keep their stored type until xarray decodes them, so masking
+    needs no extra memory.
 
     Args:
-        dataset: as opened, raw or decoded.
+        dataset: raw or decoded.
         names: variables whose invalid values become missing.
     """
     valid = {name: _only_valid(dataset[name]) for name in names}
@@ -29,7 +29,7 @@ def decode(dataset: xr.Dataset, names: Iterable[Hashable]) -> xr.Dataset:
 
 
 def _only_valid(variable: xr.DataArray) -> xr.DataArray:
-    """The variable, still packed, with the fill value where it is invalid."""
+    """Replace invalid values of a packed variable by its fill value."""
     limits = _limits(variable)
     if limits is None:
         return variable
@@ -66,7 +66,7 @@ def _limits(variable: xr.DataArray) -> tuple | None:
         ends = (-np.inf, np.inf)
     else:
         if dtype.kind == "i" and str(attrs.get("_Unsigned", "")).lower() == "true":
-            # The limits are written with the sign of the stored type, too.
+            # The limits are also stored as signed integers.
             dtype = np.dtype(f"u{dtype.itemsize}")
             size = 1 << 8 * dtype.itemsize
             limits = [x % size if isinstance(x, int) else x for x in limits]

@@ -1,8 +1,8 @@
-"""Recognition of what a gridded file holds, whatever its names, signs, units and order.
+"""Recognition of the variables of a gridded file, whatever their names, signs, units and order.
 
-CF attributes identify a variable; where they are absent, the names in use do. Both are listed in
-order of preference in the tables of `conventions`. `arrange` applies them and returns temperature
-and further variables, lazy, in canonical order. What cannot be recognised is refused with a remedy.
+CF attributes identify a variable; without them, its name does. The tables of `conventions` list
+both in order of preference. `arrange` applies them and returns temperature and further variables,
+lazy, in canonical order. A file that is not recognised is refused with a remedy.
 """
 
 from collections.abc import Hashable, Iterable
@@ -24,10 +24,10 @@ ATTRIBUTES = ("standard_name", "units", "long_name")
 
 
 def canonical_names(variables: str | Iterable[str]) -> list[str]:
-    """Canonical names of further variables: `salinity` for any of its names, else as they are.
+    """Canonical names of further variables: `salinity` for any of its names, others unchanged.
 
     Args:
-        variables: a name or several.
+        variables: one name or several.
     """
     requested = [variables] if isinstance(variables, str) else list(variables)
     known = {name for table in SALINITIES.values() for names in table for name in names}
@@ -43,14 +43,15 @@ def arrange(
     """Bring an opened dataset, decoded or raw, to canonical names, order, signs and units.
 
     Args:
-        dataset: of `open_file`.
+        dataset: from `open_file`.
         variables: names of further variables.
-        region: (west, east, south, north), degrees; of a curved grid the cells around it are kept.
+        region: (west, east, south, north), degrees; on a curved grid only the cells around it are
+            kept.
         temperature: name and kind (a key of `TEMPERATURES`) of the variable to use as temperature;
             recognised by default.
     Returns:
         `temperature (time, depth, latitude, longitude)`, the further variables, and `salinity` if
-        it is needed to convert temperature; no ocean yet, and times in the order of the file. A
+        it is needed to convert temperature; without `ocean`, and times in the order of the file. A
         section has a single row at its mean latitude, and `station_latitude (longitude)`.
     Raises:
         ValueError: temperature or a further variable is missing on this grid, an axis is missing
@@ -62,7 +63,7 @@ def arrange(
     }
     salinity = _find(dataset, SALINITIES)
     if kind not in (POTENTIAL, SURFACE) and salinity is not None:
-        # Salinity on other levels cannot convert temperature, which then stays as it is.
+        # Salinity on other levels cannot convert temperature, which is then left as it is.
         if set(dataset[salinity[0]].dims) == set(dataset[name].dims):
             sources.setdefault("salinity", salinity[0])
     dataset = decode(dataset, sources.values())
@@ -148,7 +149,7 @@ def _further(dataset: xr.Dataset, canonical: str, temperature: Hashable) -> Hash
         )
     if temperature in matches or canonical == "temperature":
         raise ValueError(
-            f"variables names {canonical!r}, the temperature, which is always there; leave it out"
+            f"variables names {canonical!r}, the temperature, always included; leave it out"
         )
     if (kind := dataset[matches[0]].dtype).kind not in "fiu":
         raise ValueError(f"{matches[0]} holds {kind}, must be numbers; leave it out of variables")
@@ -179,7 +180,7 @@ def _ordered(array: xr.DataArray, axes: dict, temperature: xr.DataArray) -> xr.D
 
 
 def _in_celsius(temperature: xr.DataArray, name: Hashable, kind: str) -> xr.DataArray:
-    """Temperature in °C. A missing unit is taken as °C; the values are checked afterwards."""
+    """Convert temperature to °C. A missing unit means °C; the values are checked later."""
     unit = temperature.attrs.get("units", "degC")
     units = unit.lower().replace("_", "").replace(" ", "").replace(".", "")
     if units not in conventions.CELSIUS + conventions.KELVIN:
@@ -200,7 +201,7 @@ def _salinity_attrs(variable: xr.DataArray, kind: str) -> dict[str, str]:
     """Attributes of salinity, if its unit is known."""
     attrs = {key: str(variable.attrs[key]) for key in ATTRIBUTES if key in variable.attrs}
     units = attrs.get("units", "").strip().lower()
-    if units not in conventions.SALTY:
+    if units not in conventions.SALINITY_UNITS:
         raise ValueError(
             f"{variable.name} has units {units!r}, must be 1e-3, psu or g/kg; convert the values "
             "(kg/kg times 1000) and set units to '1e-3'"

@@ -3,9 +3,9 @@
     truth (time, depth, latitude, longitude) · ocean (depth, latitude, longitude)
     observed, value, error (case, time, depth, latitude, longitude) · surface, surface_observed
     members (case, time, member, depth, latitude, longitude) · mean, spread, background, climatology
-    deviation, standard deviation of the error of the first stage, where the model has one
-    calibration, calibration_power (case, depth), the correction of the spread that validation gave
-    the same for further variables with their name in front, such as salinity_mean
+    deviation: standard deviation of the error of the first stage, if the model has one
+    calibration, calibration_power (case, depth): correction of the spread, fitted on validation
+    further variables likewise, with their name as prefix, such as salinity_mean
 
 °C, float32, NaN outside the ocean; masks are written as int8 and read back as bool.
 `create_date_file` and `join_dates` write the same variables without a case, one date at a time, in
@@ -82,7 +82,7 @@ def observations_of_case(dataset: xr.Dataset, case: str) -> xr.Dataset:
     """Extract the observations of one case, as `observations.batch.observe` returned them.
 
     Args:
-        dataset: of `assemble_cases`.
+        dataset: from `assemble_cases`.
         case: name of the case.
     """
     selected = dataset.sel(case=case)
@@ -104,8 +104,8 @@ def write_reconstruction(dataset: xr.Dataset, path: str | Path) -> Path:
     """Write a reconstruction as CF NetCDF, float32 and compressed, atomically.
 
     Args:
-        dataset: of `assemble_cases`.
-        path: of the file; its folder is created.
+        dataset: from `assemble_cases`.
+        path: file to write; its folder is created.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,10 +129,10 @@ def create_date_file(
     """Create the file of one date, with empty variables, and leave it open.
 
     Args:
-        path: of the file.
+        path: file to create.
         date: dataset of a single time, for its coordinates.
-        names: of the variables; `observed` is added.
-        members: number of members; 0 where no name ends with `members`.
+        names: variables to create; `observed` is added.
+        members: number of members; 0 if no name ends with `members`.
         units: {name: unit}.
     """
     axes = {name: (name, date[name].values, ATTRIBUTES[name]) for name in GRID}
@@ -167,10 +167,10 @@ def join_dates(
     """Join the files of all dates into one CF file, chunk by chunk.
 
     Args:
-        parts: files of `create_date_file`, in order.
+        parts: files from `create_date_file`, in order.
         ocean: (depth, latitude, longitude) bool.
-        path: of the joined file.
-        attributes: of the joined file.
+        path: file to write.
+        attributes: its global attributes.
     """
     import dask
 
@@ -189,10 +189,10 @@ def join_dates(
 
 
 def read_reconstruction(path: str | Path) -> xr.Dataset:
-    """Read a file of `write_reconstruction` into memory, masks as bool.
+    """Read a file from `write_reconstruction` into memory, masks as bool.
 
     Args:
-        path: of the file.
+        path: file to read.
     Raises:
         FileNotFoundError: there is no such file.
     """
@@ -211,10 +211,10 @@ def select(
     """Select one case, date and level of a reconstruction, masks as bool.
 
     Args:
-        reconstruction: of `read_reconstruction`.
-        case: name; the first where None.
-        time: the nearest date is selected; the first where None.
-        depth: m, the nearest level is selected; all levels where None.
+        reconstruction: from `read_reconstruction`.
+        case: name; None selects the first.
+        time: the nearest date is selected; None selects the first.
+        depth: m, the nearest level is selected; None keeps all levels.
     Raises:
         ValueError: the reconstruction does not hold the case.
     """

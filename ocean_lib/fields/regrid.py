@@ -28,9 +28,8 @@ def regrid(
 
     Args:
         array: (..., latitude, longitude), NaN outside the sea.
-        latitude: of the new grid, degrees, ascending.
-        longitude: of the new grid, degrees, ascending, in any turn; an array that goes round the
-            globe wraps.
+        latitude: new grid, degrees, ascending.
+        longitude: new grid, degrees, ascending, in any turn; a global array is periodic.
         wet: minimum fraction of sea in a new cell.
     Returns:
         The same dimensions, float32; NaN outside the array.

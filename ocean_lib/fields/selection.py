@@ -21,7 +21,7 @@ def check_region(region: Region | None) -> None:
     Args:
         region: degrees.
     Raises:
-        ValueError: it is neither.
+        ValueError: the region is malformed or empty.
     """
     if region is not None and (
         len(region) != 4 or not region[2] < region[3] or region[0] == region[1]
@@ -42,7 +42,7 @@ def select_region(fields: xr.Dataset, region: Region) -> xr.Dataset:
     width = (east - west) % 360 or 360.0
     longitude, latitude = fields["longitude"].values, fields["latitude"].values
     dx, dy = (np.diff(v).max() if v.size > 1 else 1.0 for v in (longitude, latitude))
-    # The west edge of the region, shifted by whole turns to lie nearest to the grid.
+    # The west edge of the region, in the turn that lies nearest to the grid.
     centre = (longitude[0] + longitude[-1] - width) / 2
     near = west + 360 * np.round((centre - west) / 360)
     ring = longitude[-1] - longitude[0] + dx >= 360 - 1e-3
@@ -89,9 +89,10 @@ def nearest_levels(fields: xr.Dataset, depths: Sequence[float]) -> np.ndarray:
                 f"({layer / 2:g} m) away; choose within {level[0]:g} to {level[-1]:g} m"
             )
     if not index or len(set(index)) < len(index):
+        picked = [round(float(level[i]), 3) for i in index]
         raise ValueError(
-            f"depths {list(depths)} m pick the levels {[round(level[i], 3) for i in index]} m, "
-            "must be at least one, each once; leave some out or add one"
+            f"depths {list(depths)} m pick the levels {picked} m, "
+            "must be at least one, without repetition; leave some out or add one"
         )
     return np.sort(index)
 

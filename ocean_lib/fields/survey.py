@@ -1,6 +1,6 @@
-"""Survey of fields: in one pass through the data, where they hold values, and how high and low.
+"""Survey of fields: one pass through the data finds where they have values, and their range.
 
-The survey gives the static ocean, and the range by which implausible values are recognised.
+The survey gives the static ocean; the range reveals implausible values.
 """
 
 from functools import partial
@@ -73,13 +73,13 @@ def survey_fields(fields: xr.Dataset) -> tuple[np.ndarray, int, Limits]:
         fields: lazy dataset.
     Returns:
         The ocean (depth, latitude, longitude) bool, where all variables have a value at all dates;
-        the number of other cells with some value; and the range of each variable.
+        the number of other cells that have any value; and the range of each variable.
     """
     ocean, some, limits = np.array(True), np.array(False), {}
     for name in gridded_variables(fields):
         always, ever, low, high = _survey(fields[name])
         limits[name] = low, high
-        # In place, because the masks of a global grid are large.
+        # In place, because masks of a global grid are large.
         ocean = np.logical_and(always, ocean, out=always)
         some = np.logical_or(ever, some, out=ever)
     return ocean, int(np.greater(some, ocean, out=some).sum()), limits
@@ -91,7 +91,7 @@ def check_values(limits: Limits) -> None:
     Args:
         limits: {name: (lowest, highest)}, °C, g/kg.
     Raises:
-        ValueError: they are not, or a variable has no value.
+        ValueError: a value is implausible or infinite, or a variable has no values.
     """
     for name, (low, high) in limits.items():
         if low > high:

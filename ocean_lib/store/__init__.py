@@ -1,7 +1,7 @@
 """Store: fields as an int16 memory map of standardised anomalies, read at memory speed.
 
-`build_store` writes one from canonical fields, `Store` reads it, and `climatology_at` evaluates
-the climatology that the anomalies refer to.
+`build_store` writes a store from canonical fields, `Store` reads it, and `climatology_at` evaluates
+the climatology that was subtracted.
 """
 
 import lazy_loader

@@ -1,12 +1,12 @@
-"""Build of a store: two passes over the fields, block by block, that survive a kill.
+"""Build of a store: two resumable passes over the fields, block by block.
 
     1  harmonics and standard deviation of every cell, from the training dates alone
-       (between the passes the deviation is smoothed and kept above its floor, level by level)
-    2  standardised anomalies, int16, in the order in which patches are cut
+       (between the passes the deviation is smoothed and bounded below, level by level)
+    2  standardised anomalies, int16, in the axis order that patches are read in
 
-A block holds all dates and reads one dask chunk of them after the other, so memory follows from
-the block and not from the record or the domain. This module plans the blocks, `passes` holds the
-tasks, and `core.resumable` continues a build that was killed.
+A block holds all dates and reads one dask chunk of them after another, so memory depends on the
+block, not on the length of the record or the size of the domain. This module plans the blocks,
+`passes` holds the tasks, and `core.resumable` continues a build that was killed.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -17,7 +17,7 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.core.chunks import DECODING_BYTES, chunk_slices, select_box, spatial_boxes
-from ocean_lib.core.months import choose_split, records_a_month
+from ocean_lib.core.months import choose_split, dates_per_month
 from ocean_lib.core.resumable import Construction, under_construction
 from ocean_lib.fields.conventions import DIMS
 from ocean_lib.store import passes
@@ -52,24 +52,24 @@ def write_store(
     Args:
         fields: canonical dataset, lazy, with the levels to model. Besides `temperature`, every
             variable with the same dimensions is stored.
-        folder: of the store; one of that name is replaced.
+        folder: store to write; an existing one is replaced.
         split: `time`, `space`, or `auto`: time if the record lasts 48 months or more.
         validation: length of a split in time, months.
         test: length of a split in time, months.
         gap: between the blocks of a split in time, months.
         gap_cells: columns between the bands of a split in space.
         smoothing: length over which the standard deviation is smoothed, cells.
-        floor: lower bound of the standard deviation, °C; for other variables in proportion.
+        floor: lower bound of the standard deviation of temperature, °C; see `climatology.floors`.
         surface: (time, latitude, longitude) °C, the surface channel, if there is one.
-        request: what the store was asked for, kept in it for `existing_store`.
+        request: parameters of the caller, recorded for `existing_store`.
         progress: wraps the loop over (records, total number of blocks) to show it.
     Returns:
         The folder, absolute.
     Raises:
         ValueError: too few dates or columns for the split; no ocean in the training block; a
             missing value in the ocean.
-        OSError: too little space on the disk (known before the work begins), no right to write
-            there, or another process builds the same store.
+        OSError: the disk has too little space (checked before work begins) or is not writable, or
+            another process builds the same store.
     """
     import dask
 
@@ -81,7 +81,7 @@ def write_store(
     in_time, train = parts["kind"] == "time", slice(*parts["train"])
     dates, columns = (train, slice(0, width)) if in_time else (slice(0, len(times)), train)
     if not fields.ocean.isel(longitude=columns).any():
-        raise ValueError("the training block holds no ocean at all; choose another region")
+        raise ValueError("the training block has 0 ocean cells, needs 1; choose another region")
     sources = _sources(fields, surface)
     names = [array.name for array in sources if array.name != "surface"]
     description = {
@@ -95,7 +95,7 @@ def write_store(
         "credit": str(fields.attrs.get("credit", "")),
         "licence": str(fields.attrs.get("licence", "")),
     }
-    # The token of a lazy array depends on its files, their times of change and their processing.
+    # The token of a lazy array depends on its files, their modification times and the processing.
     tokens = [dask.base.tokenize(array) for array in sources]
     plan = description | {"input": tokens, "smoothing": smoothing, "floor": floor}
     with under_construction(folder) as partial_folder:
@@ -121,19 +121,19 @@ def _sources(fields: xr.Dataset, surface: xr.DataArray | None) -> list[xr.DataAr
 
 
 def _attributes(array: xr.DataArray) -> dict[str, str]:
-    """Attributes that the store keeps of a variable."""
+    """Attributes of a variable that the store keeps."""
     kept = {key: array.attrs.get(key) for key in ("standard_name", "units", "long_name")}
     return {key: str(value) for key, value in kept.items() if value}
 
 
 class _Build:
-    """The blocks of one build, and their order.
+    """The blocks of one build, in order.
 
     Args:
         state: folder under construction.
         sources: arrays that become channels.
-        dates: of the training block.
-        columns: of the training block.
+        dates: dates of the training block.
+        columns: columns of the training block.
         in_time: whether the split is in time.
     """
 
@@ -141,8 +141,8 @@ class _Build:
         self.state, self.sources, self.dates, self.in_time = state, sources, dates, in_time
         self.columns, self.surfaces = columns, int(sources[0].name == "surface")
         times = sources[0].time.values
-        self.terms = number_of_terms(times[dates], records_a_month(times)) if in_time else 1
-        # In space one profile serves all places; the fit of each cell is an intermediate result.
+        self.terms = number_of_terms(times[dates], dates_per_month(times)) if in_time else 1
+        # With a split in space all cells share one profile; the fit of each cell is intermediate.
         self.files = {
             name: state.store / f"{name}.npy"
             for name in ("ocean", "anomaly", "climatology", "deviation")
@@ -154,7 +154,7 @@ class _Build:
             max(part.stop - part.start for array in sources for part in chunk_slices(array, dim))
             for dim in ("time", "depth")
         )
-        # Bytes per cell: sums in float64, their copy, a chunk; per column: anomalies, a chunk.
+        # Bytes per cell: sums in float64, their copy, and one chunk.
         size = 12 * (self.terms + 1) + DECODING_BYTES * longest
         boxes = [spatial_boxes(array, size) for array in sources]
         self.cells = [
@@ -164,6 +164,7 @@ class _Build:
             if box[2].start < columns.stop
         ]
         self.levels = list(range(self.first[-1])) if in_time else []
+        # Bytes per column of cells: anomalies and one chunk.
         size = longest * (4 * self.first[-1] + DECODING_BYTES * deepest)
         areas, area_bytes = spatial_boxes(sources[-1].isel(depth=[0]), size)
         self.areas = [box[1:] for box in areas]
@@ -211,7 +212,7 @@ class _Build:
         yield from self.state.work_on("areas", self.areas, standardise_area, self.bytes[2])
 
     def _summarise(self, floor: float) -> np.ndarray:
-        """Floor of the standard deviation (C,); in space, also write the one profile."""
+        """Floor of the standard deviation (C,); for a split in space, also write the profile."""
         fitted, spread = (np.load(self.files[name], mmap_mode="r") for name in ("fitted", "spread"))
         if self.in_time:
             deviation, cells = passes.wet_mean(self.files, lambda rows: spread[:, rows])
@@ -227,7 +228,7 @@ class _Build:
                 self.files, lambda rows: fitted[0, :, rows, columns], columns
             )
             deviation = np.sqrt(passes.wet_mean(self.files, square, columns)[0])
-        # The surface is temperature, too.
+        # The surface channels belong to temperature.
         starts = [0, *self.first[self.surfaces + 1 :]]
         variables = [slice(*edge) for edge in zip(starts[:-1], starts[1:])]
         least = floors(deviation, cells, variables, floor)

@@ -1,4 +1,4 @@
-"""Climatology and standard deviation, which turn values into standardised anomalies.
+"""Climatology and standard deviation, which define the standardised anomalies.
 
 The climatology is a mean with annual and semi-annual harmonics, fitted cell by cell to the training
 dates; records shorter than two years have the mean alone. The standard deviation around it is
@@ -31,10 +31,10 @@ def harmonics(times: np.ndarray, number: int = 5) -> np.ndarray:
 
 
 def climatology_at(statistics: xr.Dataset, times: np.ndarray) -> np.ndarray:
-    """Climatology (time, channel, latitude, longitude) float32, °C.
+    """Evaluate the climatology (time, channel, latitude, longitude) float32, °C.
 
     Args:
-        statistics: of `Store.statistics`.
+        statistics: from `Store.statistics`.
         times: datetime64 (T,).
     """
     basis, harmonic = harmonics(times, statistics.sizes["term"]), statistics.harmonic.values
@@ -44,16 +44,16 @@ def climatology_at(statistics: xr.Dataset, times: np.ndarray) -> np.ndarray:
     return value
 
 
-def number_of_terms(times: np.ndarray, records_a_month: float) -> int:
+def number_of_terms(times: np.ndarray, dates_per_month: float) -> int:
     """Number of regressors: 5, or 1 (the mean) if the dates do not resolve an annual cycle.
 
     Args:
-        times: training dates, datetime64 (T,). They resolve it if they last two years and fall
-            into nine or more calendar months.
-        records_a_month: dates per month.
+        times: training dates, datetime64 (T,). They resolve the cycle if they span two years and
+            fall into at least nine calendar months.
+        dates_per_month: from `core.months.dates_per_month`.
     """
     calendar = np.unique(times.astype("datetime64[M]").astype(int) % 12)
-    return 5 if round(len(times) / records_a_month) >= 24 and len(calendar) >= 9 else 1
+    return 5 if round(len(times) / dates_per_month) >= 24 and len(calendar) >= 9 else 1
 
 
 def fit_climatology(
@@ -62,7 +62,7 @@ def fit_climatology(
     """Fit the climatology of every cell by least squares.
 
     Args:
-        fields: one array of `shape` (D, H, W) for each date; none is kept.
+        fields: one array of `shape` (D, H, W) per date, read once.
         times: their dates, datetime64 (T,).
         terms: K, number of regressors.
         shape: (D, H, W).
@@ -89,13 +89,13 @@ def fit_climatology(
 def smooth(
     deviation: np.ndarray, ocean: np.ndarray, length: float, rows: slice = slice(None)
 ) -> np.ndarray:
-    """Smooth some rows of a map by a Gaussian mean over the ocean; 0 far from the ocean.
+    """Smooth rows of a map by a Gaussian mean over the ocean; 0 far from the ocean.
 
     Args:
         deviation: the map (latitude, longitude).
         ocean: (latitude, longitude) bool.
         length: standard deviation of the Gaussian, cells; it is cut at four lengths.
-        rows: to smooth; more rows are read, so that strips equal the smoothed map.
+        rows: rows to smooth; rows around them are read, so that strips match the full map.
     """
     from scipy.ndimage import gaussian_filter
 
@@ -119,7 +119,7 @@ def floors(mean: np.ndarray, cells: np.ndarray, variables: list[slice], least: f
         mean: mean standard deviation of each channel (C,).
         cells: number of ocean cells of each channel (C,).
         variables: channels of temperature, then of each further variable.
-        least: lower bound for temperature, °C; another variable has it in proportion to its
+        least: lower bound for temperature, °C; that of another variable is in proportion to its
             typical deviation.
     """
     typical = [np.average(mean[v], weights=cells[v]) if cells[v].any() else 0 for v in variables]

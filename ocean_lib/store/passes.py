@@ -1,16 +1,16 @@
-"""Passes of a build: what is done to one block, and means over all cells.
+"""Passes of a build: the tasks of single blocks, and means over all cells.
 
     fit_box          harmonics and standard deviation of a box, from the training dates alone
     smooth_level     standard deviation of one channel, smoothed over the ocean, kept above a floor
-    standardise_box  anomalies of an area, all channels, in the order in which patches are cut
+    standardise_box  anomalies of an area, all channels, in the axis order that patches are read in
 
-They are apart from `build`, which plans them, because they run on any node that sees the files:
-they take a lazy array to read, and read and write maps by their paths.
+The tasks may run on any node that sees the files: they take a lazy array, and read and write maps
+by their paths. `build` plans them.
 
     ocean (H, W, C) bool · anomaly (T, H, W, C) int16 · fitted, climatology (K, C, H, W) °C ·
     spread, deviation (C, H, W) °C, before and after smoothing
 
-Where one profile serves all places, climatology and deviation have one row and one column.
+If all cells share one profile, climatology and deviation have one row and one column.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,7 @@ __all__ = ["fit_box", "smooth_level", "standardise_box", "wet_mean", "write_ocea
 
 
 STEP = 1e-3  # standard deviations per integer: the range is ±32 standard deviations
-STRIP = 2**22  # values of a map that are processed at once
+STRIP = 2**22  # number of values of a map that are processed at once
 
 Files = dict[str, Path]  # the maps named above
 
@@ -80,7 +80,7 @@ def fit_box(files: Files, part: xr.DataArray, first: int, box: Box, terms: int) 
         files: paths of the maps.
         part: the box at the training dates, (time, depth, latitude, longitude), lazy.
         first: first channel of the variable.
-        box: where it lies in the variable.
+        box: its levels, rows and columns in the variable.
         terms: K, number of harmonics.
     """
     depth, rows, columns = box

@@ -2,8 +2,8 @@
 
 A network is trained on standardised anomalies: the difference from the climatology of the training
 dates, divided by its standard deviation at that level and place. `build_store` computes both from
-the training dates alone, writes the quotient once as int16 (0.001 standard deviations per step) in
-the order (time, latitude, longitude, channel), and keeps what converts it back to °C.
+the training dates alone, writes the anomalies as int16 (0.001 standard deviations per step) in the
+order (time, latitude, longitude, channel), and keeps the statistics that convert them back to °C.
 
     channel   the S surface fields, then the D levels of temperature, then the D levels of each
               further variable
@@ -11,8 +11,8 @@ the order (time, latitude, longitude, channel), and keeps what converts it back 
               with too few dates, bands of longitude with gaps
 
 A store is a folder: `store.json`, `anomaly.npy`, `ocean.npy`, `climatology.npy` (harmonics),
-`deviation.npy`. It appears only when it is complete. All files are memory-mapped, so an opened
-store takes no more memory than what is read from it.
+`deviation.npy`. It appears only when it is complete. All files are memory-mapped, so an open store
+takes no more memory than the values read from it.
 """
 
 import json
@@ -37,17 +37,17 @@ def build_store(fields: xr.Dataset, folder: str | Path, **choices) -> "Store":
 
     Args:
         fields: canonical dataset.
-        folder: of the store.
+        folder: store to write.
         choices: keyword arguments of `store.build.write_store`.
     """
     return Store(write_store(fields, folder, **choices))
 
 
 def existing_store(folder: str | Path, request: dict) -> "Store | None":
-    """Open the store at a folder if it was built for the same request; None if there is none.
+    """Open the store in a folder, or return None if there is none.
 
     Args:
-        folder: of the store.
+        folder: store to open.
         request: as given to `build_store`.
     Raises:
         ValueError: the store was built for another request.
@@ -67,10 +67,10 @@ def existing_store(folder: str | Path, request: dict) -> "Store | None":
 
 
 class Store:
-    """An opened store.
+    """A store on disk, opened for reading.
 
     Args:
-        folder: that `build_store` wrote.
+        folder: written by `build_store`.
 
     Attributes:
         anomaly: (time, latitude, longitude, channel) int16 memory map, in units of `STEP`.
@@ -86,8 +86,8 @@ class Store:
         variables: names, `temperature` first.
 
     Raises:
-        FileNotFoundError: there is no store at the folder.
-        ValueError: another version wrote it in another format.
+        FileNotFoundError: the folder holds no store.
+        ValueError: the store has the format of another version.
     """
 
     def __init__(self, folder: str | Path):
@@ -108,7 +108,7 @@ class Store:
         self.surfaces = self.description["surfaces"]
         self.variables = list(self.description["variables"])
         self.split = self.description["split"]
-        # Copy on write: torch accepts the maps as writable, but no write reaches the files.
+        # Copy on write: torch needs writable arrays, but no write reaches the files.
         self.anomaly = np.load(self.folder / "anomaly.npy", mmap_mode="c")
         self.ocean = np.load(self.folder / "ocean.npy", mmap_mode="c")
         *cells, channels = self.ocean.shape
@@ -116,13 +116,13 @@ class Store:
             np.load(self.folder / f"{name}.npy", mmap_mode="r")
             for name in ("climatology", "deviation")
         )
-        # In a split in space one profile serves all places.
+        # With a split in space all cells share one profile.
         harmonic = np.broadcast_to(harmonic, (len(harmonic), channels, *cells))
         self.climatology = np.moveaxis(harmonic, 1, -1)
         self.deviation = np.moveaxis(np.broadcast_to(deviation, (channels, *cells)), 0, -1)
 
     def block(self, part: str) -> tuple[slice, slice]:
-        """Slices of the times and columns of `train`, `validation` or `test`."""
+        """Dates and columns, as slices, of `train`, `validation` or `test`."""
         if part not in SPLITS:
             raise ValueError(f"split {part!r} is not known; choose one of {SPLITS}")
         block = slice(*self.split[part])
@@ -136,11 +136,11 @@ class Store:
         return len(self.latitude), columns.stop - columns.start
 
     def evenly(self, part: str, number: int) -> np.ndarray:
-        """Indices within one part of evenly spaced dates.
+        """Indices of evenly spaced dates within one part.
 
         Args:
             part: `train`, `validation` or `test`.
-            number: of dates; all dates if the part has fewer.
+            number: number of dates; all dates if the part has fewer.
         """
         times, _ = self.block(part)
         last = len(self.times[times]) - 1
@@ -151,7 +151,7 @@ class Store:
 
         Args:
             part: `train`, `validation` or `test`.
-            dates: indices within the part; all where None, which may exceed memory.
+            dates: indices within the part; None reads all, which may exceed memory.
         """
         times, columns = self.block(part)
         anomaly = self.anomaly[times, :, columns]
@@ -159,7 +159,7 @@ class Store:
         return np.moveaxis(anomaly.astype(np.float32) * STEP, -1, 1)
 
     def statistics(self) -> xr.Dataset:
-        """Statistics that convert between anomalies and °C, by channel.
+        """Statistics of each channel that convert between anomalies and °C.
 
         Returns:
             `harmonic` (term, channel, latitude, longitude), `deviation` and `wet` (channel,
@@ -200,7 +200,7 @@ class Store:
 
         Args:
             part: `train`, `validation` or `test`.
-            dates: indices within the part; all where None, which may exceed memory.
+            dates: indices within the part; None reads all, which may exceed memory.
         """
         times, columns = self.block(part)
         when = self.times[times] if dates is None else self.times[times][dates]

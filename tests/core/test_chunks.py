@@ -15,7 +15,7 @@ import xarray as xr
 from ocean_lib.core.chunks import (
     DECODING_BYTES,
     MEMORY,
-    PATIENCE,
+    TIMEOUT,
     chunk_slices,
     on_scheduler,
     run_tasks,
@@ -37,7 +37,7 @@ def array(chunks=None, shape=(5, 7, 30, 41)):
 @pytest.mark.parametrize("memory", [1e3, 2e4, 3e5, 2**29])
 def test_boxes_cover_every_cell_once_and_fit(monkeypatch, chunks, memory):
     monkeypatch.setattr("ocean_lib.core.chunks.MEMORY", memory)
-    monkeypatch.setattr("ocean_lib.core.chunks.READ", memory / 8)
+    monkeypatch.setattr("ocean_lib.core.chunks.READ_BYTES", memory / 8)
     field = array(chunks)
     covered = np.zeros(field.shape[1:], int)
     parts, most = spatial_boxes(field, 10.0)
@@ -63,7 +63,7 @@ def test_slices_follow_dask_chunks_and_join_small_ones(monkeypatch):
     field = array((2, 7, 30, 41))
     assert chunk_slices(field, "time") == [slice(0, 2), slice(2, 4), slice(4, 5)]
     assert chunk_slices(array(), "depth") == [slice(k, k + 1) for k in range(7)]
-    monkeypatch.setattr("ocean_lib.core.chunks.READ", 4 * 100 * DECODING_BYTES)
+    monkeypatch.setattr("ocean_lib.core.chunks.READ_BYTES", 4 * 100 * DECODING_BYTES)
     assert chunk_slices(field, "time", 100) == [slice(0, 4), slice(4, 5)]
     assert chunk_slices(field, "time", 10**9) == chunk_slices(field, "time")
 
@@ -113,8 +113,8 @@ def test_a_slab_changes_its_part_and_nothing_else(tmp_path, shape):
 
 
 def test_a_scheduler_that_does_not_answer_is_named_at_once(monkeypatch):
-    assert PATIENCE <= 5
-    monkeypatch.setattr("ocean_lib.core.chunks.PATIENCE", 1)
+    assert TIMEOUT <= 5
+    monkeypatch.setattr("ocean_lib.core.chunks.TIMEOUT", 1)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
@@ -132,7 +132,7 @@ def test_a_scheduler_that_does_not_answer_is_named_at_once(monkeypatch):
 def test_a_scheduler_without_workers_is_refused(monkeypatch):
     from distributed import LocalCluster
 
-    monkeypatch.setattr("ocean_lib.core.chunks.PATIENCE", 0.5)
+    monkeypatch.setattr("ocean_lib.core.chunks.TIMEOUT", 0.5)
     with LocalCluster(n_workers=0, dashboard_address=None, host="127.0.0.1") as cluster:
         with pytest.raises(ConnectionError, match="0 workers, needs 1.*dask worker tcp"):
             with on_scheduler(cluster.scheduler_address):

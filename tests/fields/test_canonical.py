@@ -182,7 +182,7 @@ def test_what_lies_outside_is_refused(tmp_path):
     refused(["41, 40", "west, east"], read, path, region=(-52, -51.5, 41, 40))
     refused(["0 rows", "0 columns", "0.0833"], read, path, region=(-51.99, -51.98, 40.01, 40.02))
     refused(["5000", "541.089", "half a layer", "0.494"], read, path, depths=[0, 5000])
-    refused(["[9, 10]", "9.573", "once"], read, path, depths=[9, 10])
+    refused(["[9, 10]", "9.573", "repetition"], read, path, depths=[9, 10])
     refused(["1993-01", "2020-01-16", "2020-03-16"], read, path, times=("1993-01", "1993-12"))
     cut = read(path, region=(-51.75, -51.5, 40.25, 40.5), depths=[10], times=("2020-02", "2020-03"))
     assert dict(cut.sizes) == {"time": 2, "depth": 1, "latitude": 4, "longitude": 4}

@@ -24,9 +24,9 @@ def test_a_file_that_is_none_is_refused(tmp_path):
         (tmp_path / f"{name}.nc").write_bytes(content)
     read = canonical.open_fields
     refused(["empty.nc", "0 bytes", "fetch it again"], read, tmp_path / "empty.nc")
-    refused(["page.nc", "DOCTYPE", "web page", "logged in"], read, tmp_path / "page.nc")
+    refused(["page.nc", "DOCTYPE", "web page", "log in"], read, tmp_path / "page.nc")
     refused(["grib.nc", "GRIB", "convert"], read, tmp_path / "grib.nc")
-    refused(["table.nc", "time,depth", "no NetCDF", "convert"], read, tmp_path / "table.nc")
+    refused(["table.nc", "time,depth", "not as NetCDF", "convert"], read, tmp_path / "table.nc")
     refused(["packed.nc", "compressed", "unpack"], read, tmp_path / "packed.nc")
     refused(["header.nc", "4 bytes", "cut short"], read, tmp_path / "header.nc")
     refused(["none.nc", "correct"], read, tmp_path / "none.nc", error=FileNotFoundError)

@@ -353,7 +353,7 @@ def test_what_cannot_ride_along_is_refused(tmp_path):
     refused(["w (", "depthw", "depth", "interpolate"], call, truth, ["w"])
     refused(["zos", "['depth']", "interpolate"], call, truth, ["zos"])
     refused(["word", "<U4", "numbers"], call, truth, ["word"])
-    refused(["'thetao'", "always there"], call, truth, ["thetao"])
+    refused(["'thetao'", "always included"], call, truth, ["thetao"])
     for change, words in (
         (lambda so: (so / 1000).assign_attrs(so.attrs, units="kg/kg"), ["'kg/kg'", "1e-3", "1000"]),
         (lambda so: (so / 1000).assign_attrs(so.attrs), ["0.036", "kg/kg", "1000"]),

@@ -308,7 +308,7 @@ def test_a_part_of_a_level_that_is_lacking_is_told_from_ice(fetched, tmp_path):
         ({"months": ("1996-01", "1997-08")}, ["1997-05", "1993-01 to 1996-08", "months within"]),
         ({"region": (-80, -60, 30, 34)}, ["reaches outside the data", "choose one inside"]),
         ({"region": (10, 20, 30, 34)}, ["choose"]),
-        ({"depths": [9.6, 9.7]}, ["pick the levels", "each once"]),
+        ({"depths": [9.6, 9.7]}, ["pick the levels", "without repetition"]),
         ({"depths": [9000]}, ["9000", "choose within"]),
         ({"whole_files": "*2021/*"}, ["no file", "'*2021/*'"]),
     ],

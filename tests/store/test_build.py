@@ -16,7 +16,7 @@ import pytest
 
 from ocean_lib.core import chunks
 from ocean_lib.core.chunks import on_scheduler
-from ocean_lib.fields.canonical import open_fields, seen_from_above, to_canonical
+from ocean_lib.fields.canonical import open_fields, open_surface, to_canonical
 from ocean_lib.store import passes
 from ocean_lib.store.build import STEP
 from ocean_lib.store.store import Store, build_store
@@ -81,7 +81,7 @@ def divide(patch):
     """Files in several dask chunks, and builds in several blocks, small as they are."""
     patch.setattr("ocean_lib.fields.files.CHUNK", "16kiB")
     patch.setattr(chunks, "MEMORY", 6e5)
-    patch.setattr(chunks, "READ", 4e5)
+    patch.setattr(chunks, "READ_BYTES", 4e5)
     patch.setattr(passes, "STRIP", 500)
 
 
@@ -205,7 +205,7 @@ def test_opening_in_blocks_finds_the_ocean_of_the_integers(opened, raw):
 
 
 def test_the_view_from_above_is_the_shallowest_level(files, raw):
-    above = seen_from_above(files, region=(-69, -68, 30.5, 31.5))
+    above = open_surface(files, region=(-69, -68, 30.5, 31.5))
     assert above.dims == ("time", "latitude", "longitude")
     expected = raw[:, 0, 6:19, 12:25] * SCALE + OFFSET
     expected[raw[:, 0, 6:19, 12:25] == FILL] = np.nan
