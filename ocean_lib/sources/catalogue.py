@@ -1,7 +1,7 @@
 """The catalogue of products: their names at the provider, their licences and credits.
 
-Dataset ids are starting points: the service itself says whether they exist and which dates, levels
-and regions they hold (`copernicus`).
+Dataset ids are starting points: `copernicus` asks the service whether they exist and which dates,
+levels and regions they hold.
 
 Reference: footprint and error of OSTIA, approximately: Good et al. 2020, doi 10.3390/rs12040720;
 of DUACS: Taburet et al. 2019, doi 10.5194/os-15-1207-2019.
@@ -24,16 +24,16 @@ class Source:
     """A product.
 
     Args:
-        title: what it is.
-        licence: under which it may be used.
-        credit: that its provider asks for.
+        title: name and content, for people.
+        licence: the licence under which it may be used.
+        credit: the acknowledgement that its provider asks for.
         grid: resolution, levels, cadence and quantity, in words.
-        product_id: at Copernicus Marine.
-        datasets: ids at Copernicus Marine; each continues the one before, if the service has it.
-        variables: names in its files.
-        sees: for a satellite product of the surface: "temperature" or "sea level".
-        footprint: of such a product: width over which it is smoothed, degrees.
-        error: of such a product: standard deviation from a model's surface, °C or m.
+        product_id: its id at Copernicus Marine.
+        datasets: dataset ids at Copernicus Marine, in order of time; later ones may not exist.
+        variables: names of the variables in its files.
+        sees: "temperature" or "sea level" for a satellite product of the surface, else "".
+        footprint: width over which a satellite product is smoothed, degrees.
+        error: standard deviation of a satellite product about a model's surface, °C or m.
     """
 
     title: str

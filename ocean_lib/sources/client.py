@@ -1,9 +1,9 @@
-"""The Copernicus Marine service through its own client: login, retries and time limits.
+"""The Copernicus Marine service through its client `copernicusmarine`: login, retries, time limits.
 
-The client by itself asks for a password, waits for minutes on a dead network and does not say why.
-Here the existence of a login is checked first, then whether the service answers; failed transfers
-are retried, then reported. The client's own error texts are not repeated, because their addresses
-contain the user's name.
+Left alone, the client asks for a password, and waits for minutes on a dead network without saying
+why. Here a login must exist and the service must answer before anything is transferred; failed
+transfers are retried, then reported. The client's error texts are not repeated, because their
+addresses contain the user's name.
 
 The client is imported only here, and only when something is fetched.
 """
@@ -29,13 +29,13 @@ LOGIN = (
     "https://data.marine.copernicus.eu/register, then run `copernicusmarine login` once, or set "
     "COPERNICUSMARINE_SERVICE_USERNAME and COPERNICUSMARINE_SERVICE_PASSWORD"
 )
-AGAIN = "then run the same again: finished months are kept"
+AGAIN = "then run the same again: finished months are kept"  # ends error messages
 HOSTS = ("auth.marine.copernicus.eu", "default_host")
 SERVICE = "https://stac.marine.copernicus.eu/clients-config-v1"  # answers if the service is up
 TRIES = 3
-Result = TypeVar("Result")
 WAIT = 1.0  # s before the second try, four times as long before the third
 PATIENCE = 60.0  # s without any arriving data after which a transfer fails
+Result = TypeVar("Result")
 
 
 def login() -> str | None:
@@ -47,15 +47,15 @@ def login() -> str | None:
     if all(os.environ.get(name) for name in names):
         return "environment variables"
     home = Path(os.environ.get("COPERNICUSMARINE_CREDENTIALS_DIRECTORY") or Path.home())
-    own = home / ".copernicusmarine" / ".copernicusmarine-credentials"
-    if own.is_file() and own.stat().st_size:
-        return str(own)
+    stored = home / ".copernicusmarine" / ".copernicusmarine-credentials"
+    if stored.is_file() and stored.stat().st_size:
+        return str(stored)
     file = Path.home() / ("_netrc" if os.name == "nt" else ".netrc")
     try:
-        known = netrc.netrc(file)
+        entries = netrc.netrc(file)
     except (OSError, netrc.NetrcParseError):
         return None
-    return str(file) if any(known.authenticators(host) for host in HOSTS) else None
+    return str(file) if any(entries.authenticators(host) for host in HOSTS) else None
 
 
 def client() -> ModuleType:
@@ -66,7 +66,7 @@ def client() -> ModuleType:
     """
     if login() is None:
         raise PermissionError(LOGIN)
-    # The client reads this when imported; retries are made here instead.
+    # The client reads this when imported; `tried` retries instead.
     os.environ.setdefault("COPERNICUSMARINE_HTTPS_RETRIES", "0")
     import copernicusmarine
 
@@ -84,7 +84,7 @@ def call_upon() -> None:
 
 
 def coverage(dataset_id: str) -> tuple[str, str] | None:
-    """First and last complete month of a dataset, as the service describes it now, or None."""
+    """First and last complete month of a dataset at the service, None if it does not exist."""
     package = client()
     try:
         described = package.describe(
@@ -124,8 +124,8 @@ def tried(work: Callable[[], Result], what: str) -> Result:
     """The result of `work`, retried if the service or the network fails.
 
     Args:
-        work: to be done.
-        what: names it in errors.
+        work: called without arguments.
+        what: names the work in errors.
 
     Raises:
         ConnectionError: all tries failed, or the service cannot be reached.
@@ -160,7 +160,7 @@ def tried(work: Callable[[], Result], what: str) -> Result:
             call_upon()
         except OSError as error:
             problem = f"the service cannot be reached: {_describe(error)}"
-            # A service that answers badly may recover at the next try; a dead line does not.
+            # A service that answers with an error may recover; a dead line does not.
             if getattr(error, "response", None) is None and attempt:
                 break
     raise ConnectionError(
@@ -172,15 +172,16 @@ def arriving(work: Callable[[], Result], arrived: Callable[[], float]) -> Result
     """The result of `work`, run in a thread and abandoned if its data stop arriving.
 
     Args:
-        work: to be done; what it raises is raised.
-        arrived: how much has arrived; no change for `PATIENCE` seconds ends the wait.
+        work: called without arguments; its exceptions are raised here.
+        arrived: returns the amount that has arrived; the wait ends if it does not change for
+            `PATIENCE` seconds.
 
     Raises:
-        TimeoutError: nothing arrived.
+        TimeoutError: nothing arrived for so long.
     """
     done: queue.Queue = queue.Queue(1)
 
-    def in_thread():
+    def in_thread() -> None:
         try:
             done.put((work(), None))
         except BaseException as error:

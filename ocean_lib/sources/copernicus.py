@@ -1,9 +1,10 @@
-"""Copernicus Marine products: how much there is to fetch, and fetching it, one file per month.
+"""Copernicus Marine products: plan a download, then fetch one file per month.
 
-Only what is needed is transferred, and existing files are kept, so the same call continues an
-interrupted one. A file gets its final name after it has been read back. Dates, levels and regions
-are asked from the service, because datasets grow and are renamed. `whole_files` fetches files as
-the service keeps them, with all variables, levels and places.
+Only the months, levels and region that are needed are transferred, and existing files are kept, so
+the same call continues an interrupted one. A file gets its final name after it has been read back.
+The service is asked which dates, levels and regions it holds, because datasets grow and are
+renamed. `whole_files` fetches files as the service keeps them, with all variables, levels and
+places.
 """
 
 import re
@@ -24,8 +25,8 @@ __all__ = ["RATE", "Request", "duration", "whole_files"]
 
 
 RATE = 3e6  # bytes per second, for estimates
-MARGIN = 0.25  # degrees beyond the region, for a product that is interpolated to another grid
-COMPLETE = 0.99  # share of the values of other months; less means that data are lacking, not ice
+MARGIN = 0.25  # degrees beyond the region, for products that are interpolated to another grid
+COMPLETE = 0.99  # least share of the values of other months; sea ice hides fewer than this
 PACKING = ("dtype", "scale_factor", "add_offset", "_FillValue")
 
 
@@ -33,17 +34,17 @@ class Request:
     """Months of some variables, levels and a region of a product.
 
     Args:
-        name: of the product, with which file names begin.
-        datasets: ids at the service; each continues the one before, if the service has it.
+        name: of the product; file names begin with it.
+        datasets: ids at the service, in order of time; later ones may not exist.
         product_id: of the product at the service.
-        variables: names in its files.
-        folder: of the files.
+        variables: names of the variables in its files.
+        folder: where the files are put; created if absent.
         region: (west, east, south, north), degrees.
         months: (first, last), such as ("1993-01", "2020-12").
-        depths: m, each standing for its nearest level; all levels if None.
+        depths: depths whose nearest levels are fetched, m; all levels if None.
         shallowest: whether the shallowest level is fetched as well.
-        above: whether the product is a view of the surface from above: the region is then exceeded
-            by `MARGIN` where there are data, and the cells covered may change from month to month.
+        above: whether the product is the surface seen from above: the region is then widened by
+            `MARGIN`, and the cells covered may change from month to month.
         attributes: written into every file.
 
     Attributes:
@@ -70,7 +71,7 @@ class Request:
         self.variables, self.region = list(variables), region
         self.depths, self.shallowest, self.above = depths, shallowest, above
         self.attributes, self.folder = attributes or {}, Path(folder)
-        self.complete: np.ndarray | None = None  # values per level in other months
+        self.complete: np.ndarray | None = None  # number of values per level in other months
         west, east, south, north = region
         # Another region or other levels have other file names.
         parts = f"{west:g}_{east:g}_{south:g}_{north:g}"
@@ -86,7 +87,7 @@ class Request:
         self.opened: dict[str, xr.Dataset] = {}
 
     def plan(self) -> str:
-        """Ask the service, and say how much there is to fetch and how long it may take.
+        """Ask the service; return how much there is to fetch and how long it may take, in words.
 
         Raises:
             ValueError: the service does not hold the months, levels or region.
@@ -101,11 +102,12 @@ class Request:
                 f"dataset {self.datasets[0]} is unknown to the service; it may have been renamed: "
                 f"see https://data.marine.copernicus.eu/product/{self.product_id}"
             )
-        held = {dataset: ends for dataset, ends in covered.items() if ends}
+        periods = {dataset: ends for dataset, ends in covered.items() if ends}
         for month in self.missing:
-            source = next((d for d, (first, last) in held.items() if first <= month <= last), None)
+            holding = (d for d, (first, last) in periods.items() if first <= month <= last)
+            source = next(holding, None)
             if source is None:
-                reach = ", ".join(f"{d} {first} to {last}" for d, (first, last) in held.items())
+                reach = ", ".join(f"{d} {first} to {last}" for d, (first, last) in periods.items())
                 raise ValueError(
                     f"month {month} of {self.name} is not held: {reach}; choose months within"
                 )
@@ -119,7 +121,8 @@ class Request:
                 chunks = array.encoding.get("preferred_chunks", {})
                 across = [d for d in array.dims if d != "time"]
                 kept += size * array.size
-                # On average a cut touches (chunk length - 1) values more along each dimension.
+                # Whole chunks are transferred: on average (chunk length - 1) values more along
+                # each dimension than are kept.
                 touched = [array.sizes[d] - 1 + chunks.get(d, 1) for d in across]
                 moved += size * array.sizes["time"] * float(np.prod(touched))
         grid = next(iter(self.opened.values()))
@@ -133,7 +136,7 @@ class Request:
         )
 
     def fetch(self) -> Iterator[dict]:
-        """Fetch what `plan` found missing; yields a record after each month."""
+        """Fetch the months that `plan` found missing, and yield a record after each."""
         import psutil
 
         for partial_file in self.folder.glob("*.partial"):  # of processes that were killed
@@ -142,7 +145,7 @@ class Request:
         if 0 < len(self.missing) < len(self.files):
             existing = next(month for month in self.files if month not in self.missing)
             self.complete = _counts(self.files[existing])[1]
-        sources = [(dataset, month) for dataset, ms in self.sources.items() for month in ms]
+        sources = [(dataset, month) for dataset, months in self.sources.items() for month in months]
         for done, (dataset, month) in enumerate(sources, 1):
             self._fetch(dataset, month)
             yield {"step": done}
@@ -201,30 +204,30 @@ class Request:
             self._verify(beside, month)
 
     def _verify(self, file: Path, month: str) -> None:
-        """Refuse a month whose file cannot be read back, or lacks dates or sea.
+        """Refuse a month whose file cannot be read back, or lacks dates or values.
 
-        The client reads a block that the service lacks as fill, like land: a level then holds
+        The client returns fill, as on land, for a block that the service lacks: a level then has
         fewer values than in other months.
         """
         dates, counts = _counts(file)
         if dates not in (1, _days(month)):
             raise ValueError(
-                f"{self.name} {month}: {dates} dates arrived, 1 or {_days(month)} are due; ask the "
-                "service desk, or choose other months"
+                f"{self.name} {month}: {dates} dates arrived, 1 or {_days(month)} are expected; "
+                "ask the service desk, or choose other months"
             )
         if self.complete is None or self.above:
             self.complete = counts
         if not counts.any() or (counts < COMPLETE * self.complete).any():
             raise ConnectionError(
                 f"{self.name} {month}: {counts.tolist()} values per level arrived, "
-                f"{self.complete.tolist()} in other months; the service lacks a part of it: wait, "
+                f"{self.complete.tolist()} in other months; the service lacks a part: wait, "
                 f"{AGAIN}"
             )
         self.complete = np.maximum(self.complete, counts)
 
 
 def _counts(file: Path) -> tuple[int, np.ndarray]:
-    """Number of dates of a file, and the fewest values on a date at each level and variable."""
+    """Number of dates, and the fewest values on any date for each variable and level."""
     with xr.open_dataset(file, engine="netcdf4") as fields:
         known = [array.notnull().sum(("latitude", "longitude")) for array in fields.values()]
         counts = np.concatenate([np.atleast_1d(number.min("time").values) for number in known])
@@ -247,12 +250,12 @@ def whole_files(
 
     Args:
         datasets: ids at the service.
-        folder: of the files.
+        folder: where the files are put; created if absent.
         pattern: of their paths at the service, such as `*2021/*`.
         dry_run: whether only to list them.
 
     Returns:
-        The files, sorted, and a sentence that says how much there is to fetch.
+        The files, sorted, and how much there is to fetch, in words.
 
     Raises:
         ValueError: no file matches.

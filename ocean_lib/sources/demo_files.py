@@ -1,7 +1,7 @@
 """The demo ocean as files, one per month, like a regional subset of GLORYS12.
 
 Names, dimensions, levels, packing and fill are those of the product, so that all later steps treat
-it alike; only the attributes say that the ocean is synthetic.
+both alike; only the attributes say that the ocean is synthetic.
 """
 
 from collections.abc import Callable
@@ -29,11 +29,14 @@ def write_demo_files(
     """Write the demo ocean, one file per month; existing months are kept.
 
     The variable is `thetao`, int16 with scale 24/32767, offset 21 and fill -32767. The attributes
-    of every file say that it is synthetic, and name version, seed and shape.
+    of every file say that it is synthetic, and give version, seed and shape.
 
     Args:
-        folder: where to write; made if absent.
-        seed, months, shape, progress: as in `simulate`.
+        folder: where to write; created if absent.
+        seed: as for `simulate`.
+        months: number of months from January 1993 on.
+        shape: rows (latitude) and columns (longitude) of 1/12 degree.
+        progress: called as `progress(done, months)` after each month.
 
     Returns:
         The files, in order of time.

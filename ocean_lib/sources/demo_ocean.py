@@ -3,13 +3,13 @@
 Quasi-geostrophic turbulence (`turbulence`) displaces two interfaces by eta_1 and eta_2; temperature
 is a nonlinear profile evaluated at the depth from which the water came, plus what the flow carries:
 
-    T(z) = T0(z - eta) + spice(z - eta) + front + season,    then mixed down to the mixed layer
+    T(z) = T0(z - eta) + spice(z - eta) + front + season,    then mixed within the mixed layer
 
 so anomalies are neither Gaussian nor governed by a single vertical mode. Weather affects only the
 mixed layer and hides part of the interior from the surface; water on the shelf has its own slow
 anomaly. The place is fictitious, similar to the north-west Atlantic at 32-40 N. The turbulence is
-slower against the calendar than in nature: water moves `DRIFT` km in a month, so that anomalies of
-the upper ocean fade within about three months.
+slower than in nature: water moves `DRIFT` km in a month, so that anomalies of the upper ocean fade
+within about three months.
 """
 
 from collections.abc import Callable, Iterator
@@ -117,7 +117,7 @@ def simulate(
 
 
 def identity(seed: int, shape: tuple[int, int]) -> dict[str, str | int]:
-    """Attributes that tell which demo ocean a file holds, and that it is synthetic."""
+    """Attributes of a file: which demo ocean it holds, and that it is synthetic."""
     return {
         "Conventions": "CF-1.8",
         "title": f"Synthetic demo ocean, version {VERSION}, seed {seed}: no real ocean",
@@ -130,7 +130,7 @@ def identity(seed: int, shape: tuple[int, int]) -> dict[str, str | int]:
 
 
 def _draw_parameters(generator: np.random.Generator) -> dict[str, Any]:
-    """The parameters in which the oceans of different seeds differ, each by 8 to 20 %."""
+    """The parameters that differ between seeds, most of them by up to 8 to 20 %."""
 
     def about(value: float, share: float) -> float:
         return value * generator.uniform(1 - share, 1 + share)
@@ -193,7 +193,7 @@ def _flow(shape, spacing, latitude, parameters, generator) -> Iterator[np.ndarra
 
 
 def _weather(shape, spacing, generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield each month's anomalies of unit variance: of mixed layer and shelf, and of the year."""
+    """Yield each month's unit anomalies: fields (mixed layer, shelf) and two slow numbers."""
     memory = np.array([0.5, 0.7])[:, None, None]
     fields, years = None, generator.standard_normal(2)
     while True:

@@ -1,9 +1,9 @@
 """Downloads: one way to fetch any product of the `catalogue`.
 
 `fetch` returns files that `fields.canonical.open_fields` reads or, for satellite products,
-`satellites.open_view`. What is made or downloaded is put in the given folder, one file per month,
-whole or not at all; a user's own files are read where they are. Every source states its licence and
-the credit it asks for. Copernicus Marine checks ids, dates, levels and regions (`copernicus`).
+`satellites.open_view`. Generated and downloaded files are put in a folder, one per month; each
+appears only when complete. A user's files are read where they are. Every source states its licence
+and the credit it asks for. `copernicus` checks ids, dates, levels and regions at the service.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -13,24 +13,24 @@ from typing import Any
 import numpy as np
 
 from ocean_lib.fields.canonical import open_fields
-from ocean_lib.fields.files import find_files
+from ocean_lib.fields.files import Paths, find_files
 from ocean_lib.sources.catalogue import SOURCES, Source
 
 __all__ = ["Planned", "credit_and_licence", "fetch", "last_months"]
 
 
 class Planned(Exception):
-    """Ends a dry run, after it has said what there is to fetch."""
+    """Ends a dry run, once it has shown how much there is to fetch."""
 
     def _render_traceback_(self) -> list[str]:
-        return [str(self)]  # all that a notebook shows
+        return [str(self)]  # a notebook shows only this
 
 
 def fetch(
     source: str,
     folder: str | Path,
     *,
-    path=None,
+    path: Paths | None = None,
     region: Sequence[float] | None = None,
     months: int | Sequence[str] | None = None,
     depths: Sequence[float] | None = None,
@@ -43,11 +43,11 @@ def fetch(
 ) -> list[Path]:
     """Fetch the files of a source into a folder; existing files are kept.
 
-    Arguments that do not concern a source are left to `open_fields`, which cuts what is opened.
+    Arguments that a source does not use are ignored here; `open_fields` selects regions and depths.
 
     Args:
         source: a key of `SOURCES`.
-        folder: of the files.
+        folder: where the files are put; created if absent.
         path: netcdf: a file, folder, glob or list, read in place.
         region: Copernicus Marine: (west, east, south, north), degrees.
         months: demo: their number. Copernicus Marine: (first, last), such as
@@ -56,17 +56,17 @@ def fetch(
         shallowest: Copernicus Marine: whether the shallowest level is fetched as well.
         whole_files: Copernicus Marine: a pattern such as `*2021/*` of files to fetch as the service
             keeps them, in place of months, levels and region.
-        seed: demo: of its turbulence.
+        seed: demo: as for `simulate`.
         dry_run: whether only to say how much there is to fetch and how long it may take.
-        show: is given lines of text.
-        progress: wraps the records of the months, as `runs.progress` does.
+        show: receives lines of text.
+        progress: wraps the records of the months, as `runs.progress_bar.progress` does.
 
     Returns:
-        The files, sorted; after a dry run those that exist.
+        The files, sorted; after a dry run only those that exist.
 
     Raises:
         ValueError: the source is unknown, an argument is missing or impossible, or the service does
-            not hold what is wanted.
+            not hold the request.
         FileNotFoundError: there is nothing at `path`.
         PermissionError: there is no login, or a wrong one.
         ConnectionError: the service cannot be reached, or fails repeatedly.
@@ -75,7 +75,7 @@ def fetch(
         raise ValueError(f"source {source!r} is not known; choose one of {list(SOURCES)}")
     product, folder = SOURCES[source], Path(folder)
     if source == "netcdf":
-        files = _own_files(path, show)
+        files = _user_files(path, show)
     elif source == "demo":
         from ocean_lib.sources import demo_files
 
@@ -95,17 +95,17 @@ def fetch(
 def credit_and_licence(
     source: str, satellite: str = "", attributes: Mapping | None = None
 ) -> dict[str, str]:
-    """`credit` and `licence` of what was fetched.
+    """`credit` and `licence` of the data that were fetched.
 
     Args:
         source: a key of `SOURCES`.
-        satellite: a second one, or "".
-        attributes: of a user's own files, which take precedence.
+        satellite: a second key, of a satellite product, or "".
+        attributes: of a user's files; theirs take precedence.
     """
-    own = attributes if source == "netcdf" and attributes else {}
+    stated = attributes if source == "netcdf" and attributes else {}
     products = [SOURCES[name] for name in (source, satellite) if name]
     return {
-        key: "; ".join(dict.fromkeys(str(own.get(key) or getattr(p, key)) for p in products))
+        key: "; ".join(dict.fromkeys(str(stated.get(key) or getattr(p, key)) for p in products))
         for key in ("credit", "licence")
     }
 
@@ -116,8 +116,8 @@ def last_months(months: Sequence[str], number: int) -> tuple[str, str]:
     return max(first, str(np.datetime64(last, "M") - int(number) + 1)), last
 
 
-def _own_files(path, show: Callable[[str], object]) -> list[Path]:
-    """A user's files, refused at once unless each holds a usable field."""
+def _user_files(path: Paths | None, show: Callable[[str], object]) -> list[Path]:
+    """A user's files, refused unless they hold a usable field."""
     if not path:
         raise ValueError("source 'netcdf' needs path, a file, folder or glob; set path=…")
     files = find_files(path)
@@ -128,7 +128,7 @@ def _own_files(path, show: Callable[[str], object]) -> list[Path]:
 
 
 def _copernicus(source: str, folder: Path, cut: dict, dry_run, show, progress) -> list[Path]:
-    """Months of a product; existing ones are kept."""
+    """The files of a product's months; missing ones are fetched, unless in a dry run."""
     from ocean_lib.sources.copernicus import Request
 
     product = SOURCES[source]

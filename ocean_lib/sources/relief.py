@@ -1,4 +1,4 @@
-"""Smooth random fields, and the sea floor of the demo ocean that is made from them.
+"""The sea floor of the demo ocean, and the smooth random fields it is made from.
 
 Depth follows the distance from an irregular coast: a shelf, then a slope (a hyperbolic tangent),
 then an abyssal plain. Gaussian seamounts stand on it; those that break the surface are islands.
@@ -23,7 +23,7 @@ def smooth_noise(
     Args:
         shape: (rows, columns).
         spacing: (dy, dx), km.
-        generator: of the draws.
+        generator: draws the noise.
         scale: standard deviation of the smoothing kernel, km.
         periodic: whether the field continues across its edges.
 

@@ -1,24 +1,26 @@
 """The surface as satellites see it, on a field's grid and dates.
 
 A satellite product becomes one field per date (the mean of the calendar month if the dates are
-months) on the field's own rows and columns. Ocean cells that it does not cover, one or two along
-coasts, get the value of the nearest cell that it covers.
+months) on the rows and columns of a field. Cells that the product does not cover, one or two along
+coasts, get the value of the nearest covered cell.
 
-A network that is to use such a product is trained on the model's own surface, degraded to what the
-satellite would show: smoothed over the footprint, with errors correlated over twice the footprint.
+A network that will use such a product is trained on the model's surface, degraded to look like the
+product: smoothed over the footprint, with errors correlated over twice the footprint.
 """
 
 from functools import partial
+from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import ArrayLike
 from scipy.ndimage import distance_transform_edt, gaussian_filter
 
 from ocean_lib.core.months import choose_split
 from ocean_lib.fields.axes import find_axis, order_longitudes, take
 from ocean_lib.fields.dates import decode_dates
 from ocean_lib.fields.decoding import decode
-from ocean_lib.fields.files import find_files, open_file
+from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.recognition import arrange
 from ocean_lib.fields.regrid import regrid
 from ocean_lib.sources.catalogue import SOURCES, Source
@@ -30,7 +32,7 @@ MIN_DAYS = 0.8  # share of the days of a month that must be covered
 FLAT = ("time", "latitude", "longitude")
 
 
-def open_view(paths, product: str) -> xr.DataArray:
+def open_view(paths: Paths, product: str) -> xr.DataArray:
     """Open a satellite product of the surface.
 
     Args:
@@ -55,6 +57,7 @@ def open_view(paths, product: str) -> xr.DataArray:
 
 
 def _view(dataset: xr.Dataset, source: Source) -> xr.DataArray:
+    """The product in one file, as `open_view` returns it."""
     if source.sees == "temperature":
         return arrange(dataset).temperature.isel(depth=0, drop=True).transpose(*FLAT)
     name = source.variables[0]
@@ -62,8 +65,8 @@ def _view(dataset: xr.Dataset, source: Source) -> xr.DataArray:
         raise ValueError(f"no {name} among {list(dataset.data_vars)}; fetch {source.title}")
     dataset = decode(dataset, [name])
     array = dataset[name]
-    found = {dim: find_axis(dataset, array, dim) for dim in FLAT}
-    axes = {dim: axis for dim, axis in found.items() if axis is not None and axis.ndim == 1}
+    candidates = {dim: find_axis(dataset, array, dim) for dim in FLAT}
+    axes = {dim: axis for dim, axis in candidates.items() if axis is not None and axis.ndim == 1}
     if lacking := [dim for dim in FLAT if dim not in axes]:
         raise ValueError(f"{name} {array.dims} has no axis of {lacking}; name it by standard_name")
     array = array.rename({axis.dims[0]: dim for dim, axis in axes.items()})
@@ -76,7 +79,9 @@ def _view(dataset: xr.Dataset, source: Source) -> xr.DataArray:
     return array.assign_coords(longitude=values).transpose(*FLAT).astype(np.float32)
 
 
-def on_grid(view: xr.DataArray, times, latitude, longitude) -> xr.DataArray:
+def on_grid(
+    view: xr.DataArray, times: np.ndarray, latitude: ArrayLike, longitude: ArrayLike
+) -> xr.DataArray:
     """Put a view on the dates and cells of a field, without gaps.
 
     Args:
@@ -93,16 +98,16 @@ def on_grid(view: xr.DataArray, times, latitude, longitude) -> xr.DataArray:
     """
     times = np.asarray(times, "datetime64[ns]")
     daily = len(times) > 1 and np.diff(times).min() < np.timedelta64(20, "D")
-    often = len(view.time) > 1 and np.median(np.diff(view.time)) < np.timedelta64(20, "D")
+    view_is_daily = len(view.time) > 1 and np.median(np.diff(view.time)) < np.timedelta64(20, "D")
     unit = "D" if daily else "M"
     available, wanted = (dates.astype(f"M8[{unit}]") for dates in (view.time.values, times))
     means = []
     for date, days in zip(wanted, (wanted + 1).astype("M8[D]") - wanted.astype("M8[D]")):
         covered = view.isel(time=np.flatnonzero(available == date))
-        due = days.astype(int) if often else 1
-        if covered.sizes["time"] < MIN_DAYS * due:
+        expected = days.astype(int) if view_is_daily else 1
+        if covered.sizes["time"] < MIN_DAYS * expected:
             raise ValueError(
-                f"{date} is covered on {covered.sizes['time']} of {due} date(s), limit "
+                f"{date} is covered on {covered.sizes['time']} of {expected} date(s), limit "
                 f"{MIN_DAYS:.0%}; fetch the others, or choose another period"
             )
         means.append(covered.mean("time", skipna=True))
@@ -142,7 +147,7 @@ def degraded(surface: xr.DataArray, product: str, seed: int = 0) -> xr.DataArray
     Args:
         surface: (time, latitude, longitude), °C.
         product: a key of `catalogue.SOURCES`.
-        seed: of the errors, together with the index of the date.
+        seed: seeds the errors, together with the index of the date.
 
     Returns:
         (time, latitude, longitude), lazy, °C.
@@ -170,34 +175,41 @@ def _degrade_date(block, width, error, seed, block_info=None) -> np.ndarray:
 
 
 def seen_by(
-    product: str, paths, surface: xr.DataArray, *, seed: int = 0, split: str = "auto", **parts
+    product: str,
+    paths: Paths,
+    surface: xr.DataArray,
+    *,
+    seed: int = 0,
+    split: str = "auto",
+    **parts: Any,
 ) -> xr.DataArray:
-    """The surface of a whole record: the model's own, degraded, on the training dates; from the
-    first validation date on, what the product saw.
+    """Surface of a record: the model's, degraded, for training; the product's for the other dates.
 
     Args:
         product: a key of `catalogue.SOURCES` that sees temperature.
         paths: its files, of the validation and test dates.
-        surface: the model's own, (time, latitude, longitude), °C.
+        surface: the model's, (time, latitude, longitude), °C.
         seed: of the errors.
-        split, parts: as `core.months.choose_split` takes them.
+        split: the kind of split, as for `core.months.choose_split`.
+        parts: its other choices; the product is used from the first validation date on.
 
     Returns:
         (time, latitude, longitude), lazy, °C.
 
     Raises:
-        ValueError: another product, a split in space, or dates that the product lacks.
+        ValueError: the product sees no temperature, the split is in space, or dates are missing.
     """
     suitable = [name for name, source in SOURCES.items() if source.sees == "temperature"]
     if product not in suitable:
         raise ValueError(f"satellite {product!r} sees no temperature; choose one of {suitable}")
-    chosen = choose_split(surface.time.values, surface.sizes["longitude"], split, **parts)
-    if chosen["kind"] != "time":
+    periods = choose_split(surface.time.values, surface.sizes["longitude"], split, **parts)
+    if periods["kind"] != "time":
         raise ValueError(
-            f"the split is in {chosen['kind']}, a satellite needs one in time; set split='time'"
+            f"the split is in {periods['kind']}, a satellite needs one in time; set split='time'"
         )
-    first = chosen["validation"][0]
-    own = degraded(surface.isel(time=slice(0, first)), product, seed)
+    first = periods["validation"][0]
+    training = degraded(surface.isel(time=slice(0, first)), product, seed)
     grid = surface.latitude.values, surface.longitude.values
     view = on_grid(open_view(paths, product), surface.time.values[first:], *grid)
-    return xr.concat([own, view.assign_coords(own.isel(time=0, drop=True).coords)], "time")
+    view = view.assign_coords(training.isel(time=0, drop=True).coords)
+    return xr.concat([training, view], "time")

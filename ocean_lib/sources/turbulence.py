@@ -7,7 +7,7 @@ Each layer conserves its potential vorticity except for bottom drag and a grid-s
 A uniform baroclinic shear U feeds eddies everywhere, and the zonal mean relaxes towards an
 eastward jet, which maintains a front that meanders and sheds rings. The two interfaces move
 independently, which gives two baroclinic modes. Tracers with a uniform background gradient are
-advected by chosen layers. Units are kilometres and days.
+advected by given layers. Units are kilometres and days.
 
 Reference: Vallis 2017, Atmospheric and Oceanic Fluid Dynamics, section 5.3 (the equations);
 Abernathey et al., pyqg (the filter); Durran 1991, Mon. Wea. Rev. 119 (Adams-Bashforth).
@@ -41,7 +41,7 @@ class LayeredTurbulence:
         tracer_layers: the layer that advects each tracer.
         tracer_gradients: uniform northward gradient of each tracer, per km.
         tracer_targets: anomaly towards which each tracer relaxes, (tracers, rows, columns).
-        tracer_rate: rate of that relaxation, day-1.
+        tracer_rate: rate of this relaxation, day-1.
     """
 
     def __init__(
@@ -139,8 +139,8 @@ class LayeredTurbulence:
         """Spin up.
 
         Args:
-            days: to step forward.
-            blocks: number of parts after each of which the speed is taken.
+            days: length of the spin-up.
+            blocks: number of times that the speed is sampled.
 
         Returns:
             Mean rms speed of the top layer over the last third, km day-1.
@@ -155,9 +155,9 @@ class LayeredTurbulence:
         """Step forward, with a time step set by the fastest current so that any seed is stable.
 
         Args:
-            days: to step forward.
+            days: length of the period.
             courant: Courant number.
-            samples: least number of states in the mean.
+            samples: lower bound on the number of states in the mean.
 
         Returns:
             Mean spectra of streamfunctions and tracers, (3 + tracers, rows, columns // 2 + 1).
