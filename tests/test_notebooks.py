@@ -22,7 +22,7 @@ from ocean_lib.runs.parameters import (
     parameters_files,
 )
 from ocean_lib.runs.runner import execute_run
-from ocean_lib.scores.evaluation import read_scores
+from ocean_lib.scores.score_table import read_scores
 
 GIOPS = NOTEBOOKS.parent.parent / "shared" / "data" / "giops" / "nemo_test.nc"
 STEPS = ["01_download", "02_masks", "03_training", "04_sampling", "05_evaluation"]

@@ -13,7 +13,7 @@ import xarray as xr
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.runs.paths import workspace
 from ocean_lib.scores import report
-from ocean_lib.scores.evaluation import LAYER_NAMES, read_scores, write_scores
+from ocean_lib.scores.score_table import LAYER_NAMES, read_scores, write_scores
 
 from . import sections
 from .cases import OCEANS, open_ocean, pooled

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ocean_lib.scores import evaluation, report
+from ocean_lib.scores import evaluation, report, score_table
 
 from . import sections
 from .cases import Ocean, open_ocean, pooled
@@ -148,7 +148,7 @@ def main() -> None:
     except (ValueError, FileNotFoundError) as refusal:
         parser.exit(2, f"{refusal}\n")
     if given.output:
-        evaluation.write_scores(table, given.output)
+        score_table.write_scores(table, given.output)
     layers = [layer for layer in dict.fromkeys(table.layer) if layer]
     for metric in SHOWN:
         for layer in layers:

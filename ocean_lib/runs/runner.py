@@ -116,7 +116,7 @@ def scores_table(path: Path) -> str:
     Raises:
         RunError: an earlier version wrote the file.
     """
-    from ocean_lib.scores.evaluation import read_scores  # imports xarray
+    from ocean_lib.scores.score_table import read_scores  # imports pandas
 
     try:
         scores = read_scores(path)

@@ -1,6 +1,6 @@
 """Scores: metrics, bootstrap intervals, calibration, and the table of scores.
 
-Everything that judges a reconstruction against the truth; nothing here knows of networks.
+It judges any reconstruction against the truth, whatever method made it.
 """
 
 import lazy_loader
@@ -10,7 +10,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "bootstrap": ["block_numbers", "decorrelation", "interval"],
         "calibration": ["apply_calibration", "fit_calibration_by_case", "stated_spread"],
-        "evaluation": ["hidden_ocean", "read_scores", "score_methods", "write_scores"],
+        "evaluation": ["hidden_ocean", "score_methods"],
         "report": ["compare_runs", "read_runs", "summary", "table", "verdict"],
+        "score_table": ["read_scores", "write_scores"],
     },
 )

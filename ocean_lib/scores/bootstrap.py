@@ -3,8 +3,8 @@
 Neighbouring errors are correlated, so cells are not independent samples.  `decorrelation` measures
 the correlation lengths in time and space; `block_numbers` cuts the domain into blocks at least
 twice as long; `bootstrap` resamples blocks with replacement and computes a score from each
-resample; `interval` takes the percentiles.  Two methods are compared on the same resamples.  Any
-groups that are independent of each other, such as profiles, are resampled alike.  With fewer than
+resample; `interval` takes the percentiles.  Two methods are compared on the same resamples.  Other
+independent groups, such as profiles, are resampled in the same way.  With fewer than
 `MIN_BLOCKS` groups there is no interval.
 
 Neighbouring blocks remain slightly correlated: with errors correlated along all three axes, a 90 %
@@ -25,8 +25,8 @@ __all__ = ["block_numbers", "block_size", "bootstrap", "decorrelation", "interva
 
 
 Sizes = tuple[int, int, int]  # along time, rows and columns
-MIN_BLOCKS = 10  # fewer give no interval
-MAX_BLOCKS = 60  # more are merged into larger ones, which are less correlated
+MIN_BLOCKS = 10  # with fewer there is no interval
+MAX_BLOCKS = 60  # with more, blocks are enlarged, which makes them less correlated
 RESAMPLES = 1000
 E_FOLDING = np.exp(-1)
 
@@ -115,12 +115,13 @@ def block_numbers(shape: Sizes, lengths: Sequence[float], least: Sizes = (1, 1, 
 
 
 def _resample(groups: int) -> np.ndarray:
-    """(RESAMPLES, groups): how often each group is drawn."""
+    """(RESAMPLES, groups): how often a resample draws each group."""
     generator = np.random.default_rng(0)
     return generator.multinomial(groups, np.full(groups, 1 / groups), RESAMPLES).astype(float)
 
 
-_resample_blocks = lru_cache(maxsize=16)(_resample)  # profiles are too many to keep
+# Only for blocks: draws of more groups, such as profiles, are too large to keep.
+_resample_blocks = lru_cache(maxsize=16)(_resample)
 
 
 def bootstrap(sums: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
@@ -131,8 +132,8 @@ def bootstrap(sums: np.ndarray, weights: np.ndarray) -> np.ndarray | None:
         weights: (groups,), the sum of the weights in every group; groups of weight 0 are dropped.
 
     Returns:
-        (K, RESAMPLES), None with fewer than `MIN_BLOCKS` groups.  The same number of groups is
-        always resampled alike.
+        (K, RESAMPLES), None with fewer than `MIN_BLOCKS` groups.  Equal numbers of groups always
+        get the same resamples.
     """
     present = weights > 0
     groups = int(present.sum())

@@ -3,9 +3,9 @@
 A method states its uncertainty as a spread s, from its members or from an error estimate.  The
 expected error of its mean is modelled as a s^p, with a and p for each layer, from the errors of
 validation months: p maximises the likelihood, and a makes the mean squares equal.  They are applied
-to test months unseen.  A power below 1 widens small spreads and narrows large ones, since spreads
-rank places by uncertainty better than they measure it.  Members move about their mean, which stays:
-RMSE is unchanged, and observed cells, where all members agree, remain exact.
+unchanged to test months.  A power below 1 widens small spreads and narrows large ones, since
+spreads rank places by uncertainty better than they measure it.  Members are scaled about their
+mean, so RMSE is unchanged, and observed cells, where all members agree, remain exact.
 
 References: Gneiting et al. 2005, doi 10.1175/MWR2904.1 (spread regressed on errors); Fortin et al.
 2014, doi 10.1175/JHM-D-14-0008.1 (error and spread of M members).
@@ -15,8 +15,9 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.fields.conventions import named
-from ocean_lib.scores.evaluation import LAYERS, hidden_ocean
+from ocean_lib.scores.evaluation import hidden_ocean
 from ocean_lib.scores.metrics import ensemble_variance_factor
+from ocean_lib.scores.score_table import LAYERS
 
 __all__ = [
     "apply_calibration",
@@ -28,17 +29,17 @@ __all__ = [
 ]
 
 
-MIN_SPREAD = 1e-3  # of a layer's spread; smaller ones are rounding errors
+MIN_SPREAD = 1e-3  # lower bound on a spread, relative to its layer's; smaller ones are rounding
 POWERS = (0.3, 1.5)
 FACTORS = ("calibration", "calibration_power")  # a and p
 
 
 def stated_spread(result: xr.Dataset) -> xr.DataArray:
-    """The standard deviation of the mean's error that a method states, in the field's unit.
+    """The uncertainty of its mean that a method states: a standard deviation, in the field's unit.
 
     Args:
         result: `members` (…, member), M >= 2, whose unbiased variance is multiplied by (M + 1)/M
-            since the mean of M members errs as well; or `error` (…).
+            since the mean of M members has an error itself; or `error` (…).
 
     Raises:
         ValueError: the result has neither, or a single member.
@@ -65,12 +66,12 @@ def fit_calibration(
         fields: canonical truth.
         observations: what the method saw.
         result: `mean` and `members` or `error`, on the dates of both.
-        variable: the one that is compared.
+        variable: the variable that is compared.
 
     Returns:
         `calibration` and `calibration_power` (depth): a and p over the hidden ocean of the layer
-        (`evaluation.LAYERS`, and all deeper levels as one more), for s in the field's unit.  Levels
-        of a layer share them; both are 1 where nothing is hidden or no spread is stated.
+        (`score_table.LAYERS`, and all deeper levels as one more), for s in the field's unit.
+        Levels of a layer share them; both are 1 where nothing is hidden or no spread is stated.
     """
     where = hidden_ocean(fields, observations, variable)
     area = (where * np.cos(np.deg2rad(fields.latitude))).transpose("depth", ...)
@@ -86,8 +87,8 @@ def fit_calibration(
         if known.any() and (error[known] != 0).any():
             fitted = _factor_and_power(error[known], spread[known], area.values[known])
             factors[:, levels] = np.array(fitted)[:, None]
-    words = "of the calibrated spread a s^p, fitted on validation months"
-    attributes = {"long_name": f"a {words}"}, {"long_name": f"p {words}", "units": "1"}
+    meaning = "of the calibrated spread a s^p, fitted on validation months"
+    attributes = {"long_name": f"a {meaning}"}, {"long_name": f"p {meaning}", "units": "1"}
     variables = zip(FACTORS, zip(["depth"] * 2, factors, attributes))
     return xr.Dataset(dict(variables), {"depth": fields.depth})
 
@@ -102,7 +103,8 @@ def _factor_and_power(
     spread = np.maximum(spread, MIN_SPREAD * np.sqrt((weight * spread**2).sum()))
     logarithm, square = np.log(spread), error**2
 
-    def negative_log_likelihood(power):  # with the a that maximises the likelihood for this power
+    def negative_log_likelihood(power: float) -> float:
+        # With the a that maximises the likelihood for this power.
         scaled = (weight * square * np.exp(-2 * power * logarithm)).sum()
         return power * (weight * logarithm).sum() + 0.5 * np.log(scaled)
 
@@ -118,7 +120,7 @@ def fit_calibration_by_case(
     Args:
         fields: truth of validation months.
         seen: {case: observations}.
-        drawn: {case: reconstruction}, of `reconstruct`.
+        drawn: {case: reconstruction}, from `reconstruct`.
 
     Returns:
         `calibration` and `calibration_power` (case, depth), prefixed as `conventions.named` does.
@@ -143,7 +145,7 @@ def stored_factors(reconstruction: xr.Dataset, variable: str = "temperature") ->
 
     Args:
         reconstruction: with the variables of `fit_calibration_by_case`.
-        variable: the one whose factors are wanted.
+        variable: the variable whose factors are wanted.
     """
     return xr.Dataset({name: reconstruction[named(variable, name)] for name in FACTORS})
 
@@ -155,7 +157,7 @@ def _inflation(spread: xr.DataArray, factors: xr.Dataset) -> xr.DataArray:
 
 
 def apply_calibration(result: xr.Dataset, factors: xr.Dataset) -> xr.Dataset:
-    """Scale the spread of a result: members move about their mean, an `error` is multiplied.
+    """Scale the spread of a result: members about their mean, or the `error`.
 
     Args:
         result: `members` (…, member) or `error` (…).
@@ -165,7 +167,7 @@ def apply_calibration(result: xr.Dataset, factors: xr.Dataset) -> xr.Dataset:
     inflation = _inflation(stated_spread(result), factors)
     if "members" in result:
         members = result["members"]
-        # In double precision, members that agree have exactly their value as the mean.
+        # In double precision, the mean of members that agree is exactly their value.
         centre = members.mean("member", skipna=False, dtype=float).astype(members.dtype)
         moved = centre + inflation * (members - centre)
         changed["members"] = moved.transpose(*members.dims).astype(members.dtype)
@@ -181,8 +183,8 @@ def calibrate_reconstruction(reconstruction: xr.Dataset) -> xr.Dataset:
         reconstruction: `members`, `spread` and, from `fit_calibration_by_case`, the factors.
 
     Returns:
-        The reconstruction without factors; its attribute `calibrated` and the pictures made of it
-        say that it is calibrated.
+        The calibrated reconstruction, without factors and with the attribute `calibrated`, which
+        figures show.
     """
     if "calibration" not in reconstruction:
         return reconstruction

@@ -66,7 +66,7 @@ def distance(observed: xr.DataArray, where: xr.DataArray) -> xr.DataArray:
 
 
 def _edges(latitude: np.ndarray, longitude: np.ndarray, farthest: float) -> np.ndarray:
-    """Edges (km) of bins that are one cell wide, and 1.4 times wider each once they are far."""
+    """Edges (km) of bins: one cell wide at first, then each 1.4 times as far as the one before."""
     middle = np.full(len(longitude), latitude.mean())
     sides = _points(latitude, np.zeros(len(latitude))), _points(middle, longitude)
     steps = [np.linalg.norm(np.diff(side, axis=0), axis=1) for side in sides if len(side) > 1]
@@ -88,11 +88,11 @@ def by_distance(
     """Skill and RMSE over hidden ocean as functions of the distance to the nearest observation.
 
     Args:
-        fields: as `evaluation.score_methods` takes them.
-        observations: the same.
-        methods: the same.
+        fields: canonical truth.
+        observations: what every method saw.
+        methods: {name: result}, as for `evaluation.score_methods`.
         case: its name in the table.
-        variable: the one that is scored.
+        variable: the variable that is scored.
         edges: of the bins, km; by default one cell wide, wider far away, up to the farthest cell.
 
     Returns:
@@ -172,7 +172,7 @@ def rank_counts(
         truth: (…).
         members: (…, member).
         where: (…), bool; only these cells count.
-        seed: for the rank of a truth that equals members, which is drawn at random.
+        seed: of the ranks drawn at random where the truth equals some members.
     """
     cells = where.transpose(*truth.dims).values.astype(bool)
     value = truth.values[cells]
@@ -194,7 +194,7 @@ def reliability(
         spread: (…), `calibration.stated_spread`.
         error: (…), of the mean.
         where: (…), bool; only these cells count, all alike.
-        bins: their number.
+        bins: number of bins.
 
     Returns:
         One row per bin: spread and rmse, both root mean squares, and n.  They are equal where the

@@ -1,20 +1,11 @@
-"""The same cases through every method, as one table of scores.
+"""Scores of every method on the same cases, as one table (`score_table`).
 
 Scores count hidden ocean only, weighted by area: by level, by layer and over all depths.  Levels
 within 5 m of an observed surface are left out of the score over all depths.  Every interval is a
-block bootstrap.  The blocks of a score follow from the method's own errors (those of a level from
-its layer's), the blocks of a difference from the longer decorrelation of the two methods, and both
-are resampled alike.  With fewer than `bootstrap.MIN_BLOCKS` blocks there is no interval, and
-differences are given block by block.
-
-The table has one row per score.  `layer`, `depth` and `block` say which cells it covers:
-
-    layer      depth   block
-    all                         all depths
-    100-300                     a layer, m
-               40.0             a level, m
-    all                1        a block of the cells over all depths
-    100-300            1        a block of the cells of a layer
+block bootstrap.  The size of blocks follows from the decorrelation of the method's errors (for a
+level, of its layer's errors).  For a difference it follows from the longer decorrelation of the two
+methods, and both are resampled alike.  With fewer than `bootstrap.MIN_BLOCKS` blocks there is no
+interval, and differences are given block by block.
 
 Several regions with the same dates, such as hydrographic sections, are scored as one when joined
 along longitude (`ocean` False between them, one latitude for all) with `least=(6, 1, columns)`:
@@ -25,24 +16,19 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import product
 from operator import itemgetter
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ocean_lib.core.atomic import atomic_write
 from ocean_lib.fields.conventions import named
 from ocean_lib.scores import bootstrap, metrics
+from ocean_lib.scores.score_table import COLUMNS, LAYER_NAMES, LAYERS
 
-__all__ = ["COLUMNS", "LAYERS", "hidden_ocean", "read_scores", "score_methods", "write_scores"]
+__all__ = ["hidden_ocean", "score_methods"]
 
 
-COLUMNS = ["method", "reference", "case", "layer", "depth", "block", "metric", "value"]
-COLUMNS += ["low", "high", "n"]
-LAYERS = ((0, 5), (5, 100), (100, 300), (300, 600), (600, 1000), (1000, 2000))  # m, low <= depth
-LAYER_NAMES = ("all", *(f"{low}-{high}" for low, high in LAYERS))
 ORDER = ("depth", "time", "latitude", "longitude")
 
 
@@ -54,7 +40,7 @@ def hidden_ocean(
     Args:
         fields: canonical truth.
         observations: what every method saw.
-        variable: the one whose observations count.
+        variable: the variable whose observations count.
 
     Returns:
         bool (time, depth, latitude, longitude).
@@ -96,17 +82,19 @@ class _Sums:
     cells: np.ndarray
 
     def reduced(self, reduce: Callable[[np.ndarray], np.ndarray]) -> "_Sums":
+        """Sums over levels, or of one level."""
         terms = {name: reduce(rows) for name, rows in self.terms.items()}
         return _Sums(terms, reduce(self.area), reduce(self.cells))
 
     def means(self) -> tuple[dict, dict | None]:
-        """Weighted means of the terms, and those of every resample, None with too few blocks."""
+        """Weighted means of the terms, and of every resample; None with too few blocks."""
         sums = np.array(list(self.terms.values()))
         draws = bootstrap.bootstrap(sums, self.area)
         mean = dict(zip(self.terms, sums.sum(1) / self.area.sum()))
         return mean, None if draws is None else dict(zip(self.terms, draws))
 
     def score(self, name: str, value: float, draws: np.ndarray | None) -> Score:
+        """A score with the interval of its draws, (RESAMPLES,), if there are any."""
         n = int(self.cells.sum())
         if draws is None:
             return Score(name, value, n)
@@ -124,7 +112,13 @@ class _Sums:
 
 
 class _Cells:
-    """The hidden cells in one row, level after level, and sums over them by level and block."""
+    """The hidden cells as a flat list, level after level, and sums over them by level and block.
+
+    Args:
+        where: bool (levels, dates, rows, columns).
+        area: weights, (rows, 1).
+        least: lower bound on the size of a block.
+    """
 
     def __init__(self, where: np.ndarray, area: np.ndarray, least: bootstrap.Sizes):
         self.where, self.shape, self.least = where, where.shape[1:], least
@@ -141,7 +135,7 @@ class _Cells:
         return bootstrap.decorrelation(grid.swapaxes(0, 1), where.swapaxes(0, 1))
 
     def sums(self, terms: dict[str, np.ndarray], levels: range, lengths) -> _Sums:
-        """Sums (levels, blocks) of terms (cells,), in blocks that suit the decorrelation."""
+        """Sums (levels, blocks) of terms (cells,), in blocks sized by the decorrelation."""
         block = bootstrap.block_numbers(self.shape, lengths, self.least).ravel()
         shape = len(levels), block.max() + 1
         part = slice(self.start[levels.start], self.start[levels.stop])
@@ -155,7 +149,7 @@ class _Cells:
         return _Sums(weighted, by_block(area), by_block())
 
     def total(self, method: str, terms: dict[str, np.ndarray], levels: range, lengths) -> _Sums:
-        """Sums (blocks,) of a method's terms, kept by method, levels and size of block."""
+        """Sums (blocks,) of a method's terms, cached by method, levels and size of block."""
         key = method, levels, bootstrap.block_size(self.shape, lengths, self.least)
         if key not in self.totals:
             self.totals[key] = self.sums(terms, levels, lengths).reduced(_over_levels)
@@ -166,9 +160,15 @@ def _over_levels(rows: np.ndarray) -> np.ndarray:
     return rows.sum(0)
 
 
-def _groups(depth: np.ndarray, where: np.ndarray, claimed: np.ndarray) -> dict[Cover, range]:
-    """Levels that are scored together: all, the layers, each level below the layers."""
-    members = {Cover("all"): np.nonzero(claimed)[0]}
+def _groups(depth: np.ndarray, where: np.ndarray, overall: np.ndarray) -> dict[Cover, range]:
+    """Levels that are scored together: all, the layers, each level below the layers.
+
+    Args:
+        depth: of the levels, m.
+        where: the hidden cells.
+        overall: which levels count in the score over all depths.
+    """
+    members = {Cover("all"): np.nonzero(overall)[0]}
     for name, (low, high) in zip(LAYER_NAMES[1:], LAYERS):
         members[Cover(name)] = np.nonzero((low <= depth) & (depth < high))[0]
     for level in np.nonzero(depth >= LAYERS[-1][1])[0]:
@@ -178,6 +178,7 @@ def _groups(depth: np.ndarray, where: np.ndarray, claimed: np.ndarray) -> dict[C
 
 
 def _level(depth: float) -> Cover:
+    """The level at a depth; the table gives depths to 0.1 m."""
     return Cover(depth=float(f"{depth:.1f}"))
 
 
@@ -209,12 +210,12 @@ def score_methods(
     Args:
         fields: canonical truth.
         observations: what every method saw.
-        methods: {name: `mean` (time, depth, latitude, longitude) and, where there is one, `error`,
-            its standard deviation, or `members` (…, member), which take precedence};
-            "climatology" must be among them, for skill and anomalies.
+        methods: {name: result}; "climatology" must be among them, for skill and anomalies.  A
+            result has `mean` (time, depth, latitude, longitude) and may have `error`, the standard
+            deviation of its error, or `members` (…, member), which take precedence.
         case: its name in the table.
         ours: the method whose differences from all others are given.
-        variable: the one that is scored, in its unit.
+        variable: the variable that is scored, in its unit.
         least: lower bound on the size of a block, in dates, rows and columns.
 
     Returns:
@@ -236,8 +237,8 @@ def score_methods(
     depth = fields.depth.values
     area = np.cos(np.deg2rad(fields.latitude.values))[:, None]
     surface = "surface_observed" in observations and bool(observations.surface_observed.any())
-    claimed = depth > (5.0 if surface else -np.inf)
-    groups = _groups(depth, where, claimed)
+    overall = depth > (5.0 if surface else -np.inf)
+    groups = _groups(depth, where, overall)
     cells = _Cells(where, area, least)
     climatology = methods["climatology"]["mean"].transpose(*ORDER).values
     rows: list[tuple] = []
@@ -261,7 +262,7 @@ def score_methods(
         images = _image_scores(result["mean"].transpose(*ORDER).values, truth, where, depth, groups)
         rows += [(method, "truth", case, *cover, *score) for cover, score in images]
     for group, levels in groups.items():
-        if claimed[levels].any() and group.layer:
+        if overall[levels].any() and group.layer:
             differences = _differences(cells, paired, lengths, group, levels, ours)
             rows += [(*pair, case, *cover, *score) for *pair, cover, score in differences]
     table = pd.DataFrame(rows, columns=[*COLUMNS[:3], *Cover._fields, *Score._fields])
@@ -271,7 +272,7 @@ def score_methods(
 def _differences(
     cells: _Cells, paired: dict, lengths: dict, group: Cover, levels: range, ours: str
 ) -> Iterator[tuple[str, str, Cover, Score]]:
-    """Differences of ours and of the best method from all others, by RMSE and by CRPS."""
+    """Differences between `ours`, and the best method, and all others, by RMSE and by CRPS."""
 
     def total(method, lengths):
         return cells.total(method, paired[method], levels, lengths)
@@ -296,9 +297,9 @@ def _differences(
 
 
 def _image_scores(forecast, truth, where, depth, groups) -> Iterator[tuple[Cover, Score]]:
-    """PSNR and SSIM over hidden ocean, and over all pixels as the original work had them.
+    """PSNR and SSIM over hidden ocean, and over all pixels as in the original work.
 
-    Each level has its own range; over all depths they are the mean of the levels that count there.
+    The range of the truth is taken level by level; the score over all depths is the mean of levels.
     """
     for suffix, counted in (("", where), ("_all_pixels", np.isfinite(truth))):
         for metric in (metrics.psnr, metrics.ssim):
@@ -311,26 +312,3 @@ def _image_scores(forecast, truth, where, depth, groups) -> Iterator[tuple[Cover
             if levels:
                 value = float(np.mean([values[level] for level in levels]))
                 yield Cover("all"), Score(name, value, int(where[levels].sum()))
-
-
-def write_scores(scores: pd.DataFrame, path: Path | str) -> Path:
-    """Write the table of `score_methods` as scores.csv, whole or not at all."""
-    path = Path(path)
-    with atomic_write(path) as beside:
-        scores.to_csv(beside, index=False, float_format="%.6g")
-    return path
-
-
-def read_scores(path: Path | str) -> pd.DataFrame:
-    """Read a file of `write_scores`.
-
-    Raises:
-        ValueError: columns are missing, as in files from before `layer` and `block`.
-    """
-    scores = pd.read_csv(path, dtype={"layer": str, "block": "Int64"})
-    if missing := [column for column in COLUMNS if column not in scores]:
-        raise ValueError(
-            f"{path} lacks the columns {missing}, as scores of earlier versions do; score the run "
-            "again: python -m ocean_lib run NAME --from 05_evaluation"
-        )
-    return scores.fillna({"layer": ""})

@@ -1,7 +1,7 @@
-"""The scores of a forecast, as a numpy kernel.
+"""Metrics of a forecast, in numpy.
 
 `terms` gives elementary quantities at every cell; `scores` turns their weighted means into scores.
-Means can therefore be summed by block and resampled before a root or a ratio is taken.
+The means can therefore be resampled by block before a root or a ratio is taken.
 
     square, absolute, error  e², |e|, e = forecast − truth
     crps                     fair CRPS of members, the closed form of a Gaussian, or |e|
@@ -10,8 +10,8 @@ Means can therefore be summed by block and resampled before a root or a ratio is
     inside                   whether the truth lies within the central 90 % interval
     product, forecast_square, truth_square     of the anomalies from climatology
 
-`ensemble_scores` gives the scores of labelled members without a climatology.  `psnr` and `ssim` are
-those of image processing.
+`ensemble_scores` scores members as `xarray` arrays, without a climatology.  `psnr` and `ssim` are
+metrics of image processing.
 
 References: Ferro 2014, doi 10.1002/qj.2270 (fair CRPS); Gneiting & Raftery 2007,
 doi 10.1198/016214506000001437 (Gaussian CRPS); Fortin et al. 2014, doi 10.1175/JHM-D-14-0008.1
@@ -132,7 +132,7 @@ def scores(mean: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 def ensemble_scores(
     members: xr.DataArray, truth: xr.DataArray, where: xr.DataArray
 ) -> dict[str, float]:
-    """Scores of members and of their mean, every cell weighted alike.
+    """Scores of members and of their mean, with equal weights for all cells.
 
     Args:
         members: (…, member), M >= 2.

@@ -1,4 +1,4 @@
-"""The table of scores in words: text tables, verdicts, a paragraph for a paper, runs side by side.
+"""The table of scores as text: tables, verdicts, a paragraph for a paper, runs side by side.
 
 Two methods differ significantly when the 90 % interval of their difference excludes 0.  With too
 few blocks for an interval, no claim is made, and the difference of every block is printed.
@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ocean_lib.scores.evaluation import LAYER_NAMES, read_scores
+from ocean_lib.scores.score_table import LAYER_NAMES, read_scores
 
 __all__ = ["TIED", "compare_runs", "markdown", "read_runs", "summary", "table", "verdict"]
 
 
 TIED = "≈"  # marks a score that does not differ significantly from the best
-HIGHEST = ("skill", "anomaly_correlation", "psnr", "ssim")  # metrics whose best is the highest
-TARGETS = {"bias": 0.0, "spread_skill": 1.0, "coverage": 0.9}  # metrics whose best is the nearest
+HIGHEST = ("skill", "anomaly_correlation", "psnr", "ssim")  # metrics for which higher is better
+TARGETS = {"bias": 0.0, "spread_skill": 1.0, "coverage": 0.9}  # metrics for which nearer is better
 TITLES = {"rmse": "RMSE", "crps": "CRPS"}  # the metrics that have differences
 NO_DIFFERENCE, NO_CLAIM = "no difference beyond chance", "no claim"
 
@@ -34,7 +34,7 @@ def table(scores: pd.DataFrame, metric: str = "rmse", layer: str = "all") -> pd.
 
     Args:
         scores: the columns of scores.csv.
-        metric: as in the table.
+        metric: a value of the column `metric`.
         layer: "all" or a layer such as "100-300".
 
     Raises:
@@ -104,7 +104,7 @@ def verdict(scores: pd.DataFrame, *, ours: str = "reconstruction", unit: str = "
     Args:
         scores: the columns of scores.csv.
         ours: the method that is compared.
-        unit: of the differences.
+        unit: unit of the differences.
     """
     prepositions = {"better": "than", NO_DIFFERENCE: "from", "worse": "than", NO_CLAIM: "about"}
     lines = []
@@ -150,8 +150,8 @@ def summary(
     Args:
         scores: the columns of scores.csv.
         ours: the method that is summarised.
-        dates: their number, if it is to be given.
-        unit: of RMSE and CRPS.
+        dates: number of dates to mention; None leaves it out.
+        unit: unit of RMSE and CRPS.
     """
     paragraphs = []
     for case in _unique(scores.case):
@@ -195,9 +195,9 @@ def markdown(shown: pd.DataFrame, title: str, unit: str) -> str:
     """A `table` in Markdown.
 
     Args:
-        shown: of `table`.
-        title: heads the first column, with the unit.
-        unit: of the scores.
+        shown: the result of `table`.
+        title: head of the first column, followed by the unit.
+        unit: unit of the scores.
     """
     head = [f"{title} ({unit})", *shown.columns]
     rows = [head, ["---"] * len(head), *([name, *row] for name, *row in shown.itertuples())]
@@ -205,14 +205,14 @@ def markdown(shown: pd.DataFrame, title: str, unit: str) -> str:
 
 
 def read_runs(files: dict[str, Path]) -> pd.DataFrame:
-    """Scores of several runs, of the cases that all of them have, with a first column `run`.
+    """Read the scores of several runs, for the cases they have in common, with a column `run`.
 
     Args:
         files: {run: its scores.csv}.
 
     Raises:
-        FileNotFoundError: some runs have no scores yet; all of them are named.
-        ValueError: no case is common to all runs, or a file is of an earlier version.
+        FileNotFoundError: some runs have no scores yet; the message names all of them.
+        ValueError: no case is common to all runs, or an earlier version wrote a file.
     """
     missing = [run for run, file in files.items() if not Path(file).is_file()]
     if missing:
@@ -234,9 +234,9 @@ def compare_runs(
     """(case, layer) × runs: one score of one method as text, and the number of hidden cells.
 
     Args:
-        scores: of `read_runs`.
-        metric: as in the table.
-        method: as in the table.
+        scores: from `read_runs`.
+        metric: a value of the column `metric`.
+        method: a value of the column `method`.
 
     Raises:
         ValueError: no run has this metric of this method.

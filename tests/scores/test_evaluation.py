@@ -6,8 +6,9 @@ import pytest
 import xarray as xr
 from scipy.stats import norm
 
-from ocean_lib.scores import bootstrap, evaluation
-from ocean_lib.scores.evaluation import COLUMNS, LAYERS, score_methods
+from ocean_lib.scores import bootstrap, evaluation, score_table
+from ocean_lib.scores.evaluation import score_methods
+from ocean_lib.scores.score_table import COLUMNS, LAYERS
 
 GRID = ("time", "depth", "latitude", "longitude")
 DEPTH = np.array([0.5, 40.0, 200.0])
@@ -462,9 +463,9 @@ def test_the_same_scores_come_out_twice():
 
 def test_scores_are_written_whole(tmp_path, monkeypatch):
     scores = score(*three())
-    path = evaluation.write_scores(scores, tmp_path / "scores.csv")
+    path = score_table.write_scores(scores, tmp_path / "scores.csv")
     assert [file.name for file in tmp_path.iterdir()] == ["scores.csv"]
-    again = evaluation.read_scores(path)
+    again = score_table.read_scores(path)
     pd.testing.assert_frame_equal(again, scores, rtol=1e-5)
     before = path.read_bytes()
 
@@ -474,16 +475,16 @@ def test_scores_are_written_whole(tmp_path, monkeypatch):
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", broken)
     with pytest.raises(OSError, match="disk full"):
-        evaluation.write_scores(scores, path)
+        score_table.write_scores(scores, path)
     assert path.read_bytes() == before
 
 
 def test_blocks_are_integers_in_the_file_and_files_of_earlier_versions_are_refused(tmp_path):
     scores = score(*three(dates=1), least=(1, 9, 11))
-    path = evaluation.write_scores(scores, tmp_path / "scores.csv")
-    again = evaluation.read_scores(path)
+    path = score_table.write_scores(scores, tmp_path / "scores.csv")
+    again = score_table.read_scores(path)
     assert again.block.max() == 1 and ",100-300,,1,rmse_difference_block," in path.read_text()
     pd.testing.assert_frame_equal(again, scores, rtol=1e-5)
     pd.read_csv(path).drop(columns=["layer", "block"]).to_csv(path)
     with pytest.raises(ValueError, match=r"lacks the columns \['layer', 'block'\].*--from 05"):
-        evaluation.read_scores(path)
+        score_table.read_scores(path)

@@ -11,7 +11,7 @@ import pytest
 
 from ocean_lib.runs.parameters import NOTEBOOKS
 from ocean_lib.scores import report
-from ocean_lib.scores.evaluation import COLUMNS, read_scores, write_scores
+from ocean_lib.scores.score_table import COLUMNS, read_scores, write_scores
 
 mpl.use("Agg")
 NAN = np.nan
