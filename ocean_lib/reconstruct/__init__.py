@@ -1,6 +1,6 @@
-"""Reconstruct: a whole domain from its observations.
+"""Reconstruct: dense fields of a whole domain from its observations.
 
-Tiles, members, the self-check, files in and files out, and the score at withheld profiles.
+Tiles, ensemble members, the self-check, files in and out, and scores at withheld profiles.
 """
 
 import lazy_loader

@@ -1,6 +1,6 @@
 """How many network evaluations a sample needs: scores of the same cases by number of evaluations.
 
-Members keep their noise, so that only the error of the sampler differs.
+All numbers start from the same noise, so that only the error of the sampler differs.
 """
 
 from collections.abc import Callable, Iterable
@@ -40,7 +40,7 @@ def score_by_evaluations(
         members: ensemble size.
         sampling: how the members are drawn; its `steps` are replaced.
         device: where the networks run.
-        progress: wraps the list of (case, number) to be done.
+        progress: wraps the list of (case, number of evaluations).
 
     Returns:
         Columns `case`, `evaluations`, `rmse` of the members' mean and fair `crps`, °C, and
@@ -48,9 +48,9 @@ def score_by_evaluations(
     """
     draw = partial(reconstruct, model, members=members, device=device)
     rows = []
-    for case, number in progress([(case, number) for case in cases for number in evaluations]):
-        drawn = draw(cases[case], sampling=replace(sampling, steps=number))
+    for case, steps in progress([(case, steps) for case in cases for steps in evaluations]):
+        drawn = draw(cases[case], sampling=replace(sampling, steps=steps))
         where = hidden_ocean(fields, cases[case])
         scores = ensemble_scores(drawn.members, fields.temperature, where)
-        rows.append({"case": case, "evaluations": number, **scores})
+        rows.append({"case": case, "evaluations": steps, **scores})
     return pd.DataFrame(rows)[["case", "evaluations", "rmse", "crps", "spread_skill"]]

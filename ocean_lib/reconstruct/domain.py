@@ -1,9 +1,9 @@
 """One date over a domain of any size: its observations, first guess and samples, tile by tile.
 
-On each tile the networks see what they saw in training: a patch, its observations, and the
+On each tile the networks see the same inputs as in training: a patch, its observations, and the
 background computed from them.  Predictions are blended at every sampling step, and the noise is
 drawn once for the whole domain, so that overlapping tiles denoise the same noise.  Arrays as large
-as the domain can lie on disk; memory is bounded by the tile.
+as the domain can be kept on disk; memory is bounded by the tile.
 
 Reference: Bar-Tal et al. 2023, arXiv 2302.08113 (blending at every step).
 """
@@ -35,14 +35,14 @@ from ocean_lib.store.climatology import climatology_at
 __all__ = ["Domain", "Noise", "dates_within_reach"]
 
 
-NOISE = 2  # last number of the key that seeds the noise, which keeps it apart from other draws
+NOISE = 2  # last number of the key that seeds the noise; other draws have other numbers
 
 
 def dates_within_reach(model: Densifier, times: np.ndarray) -> list[list[int]]:
-    """For every date the ascending indices of itself and the dates that enter its background.
+    """For every date, the ascending indices of itself and of the dates that enter its background.
 
     Args:
-        model: its background reaches some months before and after a date.
+        model: its background uses observations of some months before and after a date.
         times: (T,), datetime64.
     """
     nearby = neighbouring_dates(times, model.background.reach)
@@ -50,7 +50,7 @@ def dates_within_reach(model: Densifier, times: np.ndarray) -> list[list[int]]:
 
 
 class Noise:
-    """Unit noise of a domain, drawn by rows; independent of tiles, chunks and ensemble size.
+    """Unit noise of a domain, by rows; it does not depend on tiles, chunks or ensemble size.
 
     Args:
         members: numbers of the members, from 0.
@@ -81,7 +81,7 @@ class Domain:
 
     Args:
         model: in evaluation mode, on `device`.
-        observations: of any dates; those within the reach of the background help.
+        observations: of several dates; those within reach enter the background.
         date: index of the date among them.
         tile: side of a tile, cells.
         device: where the networks run.
@@ -106,7 +106,7 @@ class Domain:
         self.batch: dict[str, np.ndarray] = {}
         self.guess: dict[str, np.ndarray] = {}
         nearby = neighbouring_dates(observations.time.values, model.background.reach)[date]
-        while len(nearby) > 2 and (nearby[[0, -1]] < 0).all():  # reserve no room for absent dates
+        while len(nearby) > 2 and (nearby[[0, -1]] < 0).all():  # no arrays for absent dates
             nearby = nearby[1:-1]
         for rows in self.tiles.pieces():
             for name, values in self._read(observations, date, nearby, rows).items():
@@ -134,17 +134,19 @@ class Domain:
         return batch
 
     def _write(self, arrays: dict[str, np.ndarray], name: str, rows: slice, values: Tensor) -> None:
+        """Write rows of an array, which is made at its first rows."""
         if name not in arrays:
             shape = (*values.shape[:-2], *self.shape)
             arrays[name] = canvas(shape, values.numpy().dtype, self.folder)
         arrays[name][..., rows, :] = values
 
     def _cut(self, tile: Tile, arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
+        """The parts of arrays in a tile, on the device."""
         parts = {name: np.ascontiguousarray(tile.cut(array)) for name, array in arrays.items()}
         return {name: torch.from_numpy(part).to(self.device) for name, part in parts.items()}
 
     def _tile_batch(self, tile: Tile) -> dict[str, Tensor]:
-        """The batch of one tile, one sample, with the tile's own place."""
+        """The batch of one tile, one sample, with the position of the tile."""
         latitude, longitude = self.places[0][tile.rows], self.places[1][tile.columns]
         middle = sphere(latitude.mean(), np.unwrap(longitude, period=360).mean())
         batch = self._cut(tile, self.batch)
@@ -155,7 +157,7 @@ class Domain:
         return batch
 
     def make_guess(self) -> Iterator[slice]:
-        """Compute the background, its error and the regressor's mean and deviation, if it has one.
+        """Compute the background, its error and, if there is a regressor, its mean and deviation.
 
         Yields:
             The rows that are finished.
@@ -179,18 +181,18 @@ class Domain:
         return torch.from_numpy(np.ascontiguousarray(arrays[name][..., rows, :]))
 
     def _with_observations(self, standard: Tensor, rows: slice) -> Tensor:
-        """Rows in standardised units, with the value wherever one is exactly observed."""
+        """Rows in standardised units, with the observed value where it is exact."""
         batch = {name: self.rows(name, rows) for name in ("observed", "error", "value")}
         return torch.where(exactly_observed(batch), batch["value"], standard)
 
     def draw(
         self, members: range, noise_index: int, sampling: Sampling
     ) -> tuple[Tensor, Iterator[tuple[int, slice]]]:
-        """Noise of the members, and the walk that turns it in place into their samples.
+        """Noise of the members, and the steps that turn it into their samples, in place.
 
         Args:
             members: numbers of the members, from 0.
-            noise_index: of the date, part of what seeds the noise.
+            noise_index: seeds the noise of the date, together with `sampling.seed`.
             sampling: steps, sampler and seed.
 
         Returns:
@@ -236,8 +238,8 @@ class Domain:
 
         Args:
             standard: (B, C, h, W), in standardised units.
-            rows: where they lie in the domain.
-            error: whether they are standard deviations, to which no climatology is added.
+            rows: rows of the domain.
+            error: whether the values are standard deviations; these get no climatology added.
         """
         piece = self.observations.isel(latitude=rows)
         statistics = select_statistics(self.model.statistics, piece)
@@ -258,5 +260,5 @@ class Domain:
         return self.destandardise(self._anomalies(x, rows), rows)
 
     def members(self, x: Tensor, rows: slice) -> np.ndarray:
-        """Rows of finished members in the variables' units; exact observations as given."""
+        """Rows of finished members in the variables' units, with the exact observations."""
         return self.destandardise(self._with_observations(self._anomalies(x, rows), rows), rows)

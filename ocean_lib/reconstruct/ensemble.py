@@ -1,4 +1,4 @@
-"""A whole domain from its observations, as an ensemble.
+"""An ensemble of dense fields over a whole domain, from its observations.
 
 `reconstruct` draws every date in memory; `reconstruct_date` fills arrays of one date, which may be
 variables of an open file.  Tiles are blended at every sampling step (`domain`): averaging finished
@@ -28,13 +28,13 @@ GRID_DIMS = ("time", "depth", "latitude", "longitude")
 
 
 def count_rows(model: Densifier, observations: xr.Dataset, members: int, sampling: Sampling) -> int:
-    """Rows that `reconstruct_date` counts for one date, for a progress bar.
+    """Total number of rows that `reconstruct_date` reports for one date, for a progress bar.
 
     Args:
-        model: the model; without a denoiser only the first guess is counted.
-        observations: for the number of rows of the domain.
-        members: number of members; 0 for the background alone.
-        sampling: steps and chunk.
+        model: the model; without a denoiser only the first guess counts.
+        observations: give the number of rows of the domain.
+        members: ensemble size; 0 for the background alone.
+        sampling: its steps and chunk count.
     """
     passes = 1
     if model.denoiser is not None and members:
@@ -59,10 +59,11 @@ def reconstruct_date(
 
     Args:
         model: in evaluation mode, on `device`.
-        observations: of any dates; those within the reach of the background help.
+        observations: of several dates; those within reach enter the background.
         out: {name: array (D, H, W), for `members` (M, D, H, W)}, numpy arrays or variables of an
-            open NetCDF file: any of the background's variables and, with members, their `members`,
-            `mean` and `spread`; for further variables with the variable's name in front.
+            open NetCDF file: any of `background`, `background_error`, `climatology`, `mean` and
+            `deviation`; with members also `members`, `mean` and `spread`.  Names for further
+            variables have the variable's name in front.
         date: index of the date among the observations.
         noise_index: seeds the noise of the date; defaults to `date`.
         members: ensemble size; 0 for the background alone.
@@ -120,11 +121,12 @@ def reconstruct(
     device: str = "cpu",
     progress: Callable[[Iterable, int], Iterable] = lambda records, total: records,
 ) -> xr.Dataset:
-    """Draw the dense field of every date of `observations` (see `observe`), in memory.
+    """Draw the dense fields of every date of `observations`, in memory.
 
     Args:
         model: the trained model.
-        observations: on the model's levels, inside its region.
+        observations: as `observations.batch.observe` returns them, on the model's levels, inside
+            its region.
         members: ensemble size, at least 2.
         sampling: how the members are drawn.
         device: where the networks run; the model is moved there.
@@ -132,10 +134,10 @@ def reconstruct(
 
     Returns:
         On the observations' grid, in the variables' units, NaN outside the ocean: `members`, their
-        `spread`, `mean`, `background` and `climatology`; for further variables with the variable's
-        name in front.  With a first stage, `mean` is its mean, to which a few members would only
-        add noise, and `deviation` is the standard deviation that it predicts; in mode `diffusion`,
-        `mean` is the mean of the members.
+        `spread`, `mean`, `background` and `climatology`; names for further variables have the
+        variable's name in front.  With a regressor, `mean` is its mean, which the mean of a few
+        members would only approximate, and `deviation` is the standard deviation that it predicts.
+        In mode `diffusion`, `mean` is the mean of the members.
 
     Raises:
         ValueError: fewer than 2 members, more steps than the noise process has, or observations

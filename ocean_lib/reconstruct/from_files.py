@@ -1,8 +1,8 @@
-"""From a checkpoint and a file of observations to a file of dense fields, without a run.
+"""Reconstruct files: a checkpoint and a file of observations give a file of dense fields.
 
-The self-check comes first: it reports what the model was not trained for and how well it does on
-withheld observations.  The fields are written date by date into a folder beside the output, which
-appears under its name once it is complete; the same call after an interruption keeps the finished
+The self-check comes first: it reports what the model was not trained for, and its errors at
+withheld observations.  The fields are written date by date into a folder beside the output.  The
+output itself appears when it is complete; after an interruption, the same call keeps the finished
 dates.  Memory is bounded by the tile.
 
 Profiles are put on the model's grid first, in a file of observations beside the output.  It is
@@ -11,7 +11,7 @@ written month by month, so memory is bounded by one month of the domain for any 
 
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ from ocean_lib import __version__
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.core.resumable import Construction, under_construction
 from ocean_lib.fields.conventions import named
-from ocean_lib.fields.files import find_files, open_file
+from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.reconstruction_file import create_date_file, join_dates
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations import gridding, profiles
@@ -36,10 +36,9 @@ from ocean_lib.reconstruct.self_check import extend_statistics, outside_training
 __all__ = ["assemble_profiles", "prepare_profiles", "reconstruct_files"]
 
 
-LOAD_LIMIT = 6e8  # bytes of one date's observations, nearby dates included, that are loaded at once
+LOAD_LIMIT = 6e8  # bytes; observations of a date and its nearby dates are loaded if they take less
 GRID = ("depth", "latitude", "longitude")
 COMPRESSED = {"zlib": True, "complevel": 1}
-Paths = str | Path | Sequence[str | Path]  # a path, folder, glob or list of them
 
 
 def reconstruct_files(
@@ -64,7 +63,7 @@ def reconstruct_files(
         members: ensemble size, at least 2.
         sampling: how the members are drawn.
         device: where the networks run.
-        fallback: write the background if the self-check finds the reconstruction worse than it.
+        fallback: write the background instead if the self-check finds that it is better.
         show: receives lines of text, the outcome of the self-check first.
         progress: wraps the records of finished rows, as `runs.progress_bar.progress` does.
 
@@ -73,10 +72,10 @@ def reconstruct_files(
 
     Raises:
         FileNotFoundError: the checkpoint, the observations or the output's folder do not exist.
-        ValueError: the checkpoint, the observations or the choices cannot be used.
-        FileExistsError: the output exists and was made from something else.
+        ValueError: the checkpoint, the observations or an argument cannot be used.
+        FileExistsError: the output exists and was made from other inputs.
         BlockingIOError: another process is writing the output.
-        OSError: the disk is too small.
+        OSError: the disk has too little space.
     """
     output = Path(output).absolute()
     _check_output(output)
@@ -104,8 +103,9 @@ def reconstruct_files(
         work = Construction(folder, plan)
         work.check_space(_bytes_needed(observations, members))
         if "self_check" not in work.done:
-            choices = partial(run_self_check, members=members, sampling=sampling, device=device)
-            check = choices(model, observations)
+            check = run_self_check(
+                model, observations, members=members, sampling=sampling, device=device
+            )
             table = check.rmse().round(3).to_string() if check.groups else "too few to withhold any"
             worse = check.worse_than("background")
             work.done["self_check"] = {"verdict": check.verdict(), "worse": worse, "table": table}
@@ -142,9 +142,9 @@ def reconstruct_files(
 
 
 def _draw_dates(model, observations, folder, members, sampling, device) -> Iterator[dict]:
-    """Draw the dates that are not finished, each into a file of its own."""
+    """Draw the dates that are not finished, one file per date."""
     if members:
-        names = {"mean": "mean", "spread": "spread"}  # of `reconstruct_date`, and in the file
+        names = {"mean": "mean", "spread": "spread"}  # {in `reconstruct_date`: in the file}
         names |= {name: name for name in ("background", "background_error", "members")}
     else:
         names = {"background": "mean", "background_error": "spread"}
@@ -169,8 +169,8 @@ def _draw_dates(model, observations, folder, members, sampling, device) -> Itera
         yield {"step": (date + 1) * rows_per_date}
 
 
-def _append_profiles(paths, output: Path) -> None:
-    """Copy what a file of observations says of its profiles into the output."""
+def _append_profiles(paths: Paths, output: Path) -> None:
+    """Copy the list of profiles, if a file of observations has one, into the output."""
     for path in find_files(paths):
         with open_file(path) as file:
             names = [name for name, array in file.data_vars.items() if array.dims == ("profile",)]
@@ -182,12 +182,13 @@ def _append_profiles(paths, output: Path) -> None:
 
 
 def _fingerprint(path: Path) -> list:
-    """Path, size and time of change, by which a changed file is recognised."""
+    """Path, size and modification time, to recognise a changed file."""
     status = path.stat()
     return [str(path.absolute()), status.st_size, status.st_mtime_ns]
 
 
 def _plan_of(output: Path) -> str | None:
+    """The plan that an output was made by; None if it is no such file."""
     try:
         with xr.open_dataset(output, engine="netcdf4") as dataset:
             return dataset.attrs.get("plan")
@@ -218,7 +219,7 @@ def assemble_profiles(
     Args:
         table: profiles with their cells, from `gridding.to_cells`.
         observations: from `gridding.observe_profiles`.
-        drawn: the result of `reconstruct` for the same dates.
+        drawn: from `reconstruct`, for the same dates.
         statistics: of the model.
     """
     observed = observations[["value", "observed", "error", "count", "ocean"]]
@@ -236,16 +237,16 @@ def prepare_profiles(
     """Put profiles on a model's grid, in a file of observations.
 
     Args:
-        paths: of the profiles, as for `observations.profiles.open_profiles`.
+        paths: files of profiles, as for `observations.profiles.open_profiles`.
         checkpoint: path of the model.
-        path: of the file to write; a file made from the same profiles is kept.
-        show: receives a line on how many profiles are used.
+        path: where to write; a file made from the same profiles is kept.
+        show: receives a line that says how many profiles are used.
 
     Returns:
         The path of the file.
 
     Raises:
-        FileExistsError: `path` was made from something else.
+        FileExistsError: the file at `path` was made from other inputs.
         ValueError: the profiles cannot be used; see `open_profiles`.
     """
     path = Path(path)

@@ -1,4 +1,4 @@
-"""How ensemble members are drawn: one small set of choices, an argument of all that draw."""
+"""The choices that say how ensemble members are drawn, as one argument."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ MIN_TILE = 8  # cells
 
 @dataclass(frozen=True)
 class Sampling:
-    """How members are drawn.  How many, and on which device, are arguments of their own.
+    """How members are drawn; their number and the device are separate arguments.
 
     Args:
         steps: network evaluations per member, at least 1.

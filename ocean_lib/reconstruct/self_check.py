@@ -1,10 +1,11 @@
-"""Whether a model can be trusted with these observations, in numbers, before it is used.
+"""The self-check: how well a model does with these observations, before its result is used.
 
 `outside_training` compares the observations with the training data: region, grid, season, levels
 and, level by level, how far values and stratification depart from the climatology.
 `run_self_check` withholds a tenth of the observations (whole profiles or blocks), reconstructs from
 the rest, and scores reconstruction, background and climatology at the withheld ones.  Far from its
-training data a network can be worse than the background that it starts from; only this shows it.
+training data a network can be worse than the background that it starts from, and only such a check
+shows it.
 """
 
 from collections.abc import Iterator
@@ -28,24 +29,24 @@ from ocean_lib.store.climatology import climatology_at
 __all__ = ["SelfCheck", "extend_statistics", "outside_training", "run_self_check", "withhold"]
 
 
-DEPARTURE_LIMIT = 2.0  # times the training data's own departures; more was rarely seen in training
-MIN_VALUES = 5  # values at a level that a departure is estimated from
+DEPARTURE_LIMIT = 2.0  # times the training data's departures; larger ones are rare in training
+MIN_VALUES = 5  # at a level, to estimate its departure
 GRID_RATIO = (0.7, 1.4)  # of the observations' grid step to the training's
-SHARE = 0.1  # of the groups, withheld
-RUNS = 6  # reconstructions of the check
-MEMBERS = 4  # of each
-TOLERANCE = 1.01  # times another method's error; beyond it the reconstruction is worse
+SHARE = 0.1  # of the groups that is withheld
+RUNS = 6  # number of reconstructions
+MEMBERS = 4  # of each reconstruction
+TOLERANCE = 1.01  # times another method's error; the reconstruction is worse if it exceeds this
 DENSE = 0.05  # share of observed columns from which blocks of cells are withheld, not columns
 BLOCK = 8  # cells on a side of such a block
 METHODS = ("reconstruction", "background", "climatology")
 
 
 def extend_statistics(statistics: xr.Dataset, observations: xr.Dataset) -> xr.Dataset:
-    """Statistics that cover the grid of the observations; outside, the nearest place's are used.
+    """Statistics that cover the observations; cells outside get those of the nearest place.
 
     Args:
-        statistics: of the model; returned as they are if they cover the observations.
-        observations: for their latitudes and longitudes.
+        statistics: of the model; returned unchanged if they cover the observations.
+        observations: only their latitudes and longitudes are used.
     """
     if not _share_outside(statistics, observations):
         return statistics
@@ -64,7 +65,7 @@ def _share_outside(statistics: xr.Dataset, observations: xr.Dataset) -> float:
 
 
 def outside_training(model: Densifier, observations: xr.Dataset) -> list[str]:
-    """What the model was not trained for, one line of text each with its numbers.
+    """How the observations differ from the training data: one line of text per difference.
 
     Args:
         model: the trained model.
@@ -81,12 +82,13 @@ def outside_training(model: Densifier, observations: xr.Dataset) -> list[str]:
         )
     for name in ("latitude", "longitude"):
         if min(trained.sizes[name], observations.sizes[name]) > 1:
-            theirs, ours = (
+            trained_step, step = (
                 float(abs(np.diff(dataset[name])).mean()) for dataset in (trained, observations)
             )
-            if not GRID_RATIO[0] < ours / theirs < GRID_RATIO[1]:
+            if not GRID_RATIO[0] < step / trained_step < GRID_RATIO[1]:
                 lines.append(
-                    f"grid: cells are {ours:.3f}° apart in {name}, {theirs:.3f}° in the training"
+                    f"grid: cells are {step:.3f}° apart in {name}, "
+                    f"{trained_step:.3f}° in the training"
                 )
     calendar = {int(m) + 1 for m in observations.time.values.astype("M8[M]").astype(int) % 12}
     if untrained := sorted(calendar - set(trained.attrs["months"])):
@@ -112,7 +114,7 @@ def _departures(model: Densifier, observations: xr.Dataset) -> Iterator[str]:
         departure = np.where(seen, band.value.values[0], 0) - normal
         square = (departure / deviation) ** 2
         value += np.where(seen, [np.ones_like(square), square], 0).sum((2, 3))
-        # Variance of the difference that the training's covariance of the two levels implies.
+        # Variance of the difference of two levels, from their covariance in training.
         upper, lower = deviation[:-1], deviation[1:]
         expected = (
             upper**2 * matrix.diagonal()[:-1, None, None]
@@ -143,10 +145,10 @@ def withhold(observed: np.ndarray, generator: np.random.Generator) -> np.ndarray
     Args:
         observed: (D, H, W), bool.  If the observed columns are dense, blocks of cells are withheld,
             since the neighbours of a single column would reveal it.
-        generator: for the choice.
+        generator: draws the choice.
 
     Returns:
-        (H, W), int: number of the group that a column is withheld with, -1 if it is kept.
+        (H, W), int: the group of a column that is withheld, -1 if it is kept.
     """
     columns = observed.any(0)
     label = np.arange(columns.size).reshape(columns.shape)
@@ -164,8 +166,8 @@ class SelfCheck:
     """Errors at withheld observations.
 
     Args:
-        squares: a row for every withheld group and depth: `group`, `depth`, `n`, and for each of
-            `METHODS` the sum of its squared errors, °C².
+        squares: a row for every withheld group and depth, with columns `group`, `depth`, `n` and,
+            for each of `METHODS`, the sum of its squared errors, °C².
     """
 
     squares: pd.DataFrame
@@ -184,7 +186,7 @@ class SelfCheck:
         return by_depth.astype({"n": int})
 
     def interval_against(self, other: str) -> tuple[float, float] | None:
-        """The 90 % interval of our RMSE minus another method's; None with too few groups.
+        """The 90 % interval of the reconstruction's RMSE minus another's; None with few groups.
 
         Args:
             other: one of `METHODS`.
@@ -197,7 +199,7 @@ class SelfCheck:
         return interval(ours - theirs, self.groups)
 
     def worse_than(self, other: str) -> bool:
-        """Whether our RMSE exceeds another method's by more than 1 %.
+        """Whether the reconstruction's RMSE exceeds another method's by more than 1 %.
 
         Args:
             other: one of `METHODS`.
@@ -247,13 +249,13 @@ def run_self_check(
 ) -> SelfCheck:
     """Withhold, reconstruct and compare, on at most six dates, in one tile of each.
 
-    Only the date itself loses observations: those of nearby dates enter its background, as they do
-    in a reconstruction.
+    Observations are withheld only on the date itself; those of nearby dates enter its background,
+    as in a reconstruction.
 
     Args:
         model: in evaluation mode, on `device`.
         observations: as for `reconstruct`, inside the model's statistics.
-        members: size of the ensemble that is judged; only four members are drawn, and in mode
+        members: size of the ensemble to judge; at most four members are drawn, and in mode
             `diffusion` the error of their mean is corrected to that of an ensemble of this size.
         sampling: how the members are drawn.
         device: where the networks run.
@@ -268,30 +270,31 @@ def run_self_check(
         generator = np.random.default_rng([sampling.seed, run])
         date = dates[run % len(dates)]
         nearby = nearby_dates[date]
-        own = nearby.index(date)
-        window = _window(observations.isel(time=nearby), own, sampling.tile, generator)
+        index = nearby.index(date)
+        window = _window(observations.isel(time=nearby), index, sampling.tile, generator)
         if window is None:
             continue
-        group = withhold(window.observed.values[own], generator)
+        group = withhold(window.observed.values[index], generator)
         observed = window.observed.values.copy()
-        observed[own] &= group < 0
-        if not observed[own].any():
+        observed[index] &= group < 0
+        if not observed[index].any():
             continue
         rest = window.assign(observed=window.observed.copy(data=observed))
         shape = observed.shape[1:]
         names = ("mean", "background", "climatology", "spread")
         drawn = {name: np.full(shape, np.nan, np.float32) for name in names}
         drawn["members"] = np.full((drawn_members, *shape), np.nan, np.float32)
-        for _ in draw(rest, drawn, date=own, sampling=replace(sampling, seed=sampling.seed + run)):
+        choices = replace(sampling, seed=sampling.seed + run)
+        for _ in draw(rest, drawn, date=index, sampling=choices):
             pass
-        level, y, x = np.nonzero(window.observed.values[own] & (group >= 0))
-        truth = window.value.values[own][level, y, x]
+        level, y, x = np.nonzero(window.observed.values[index] & (group >= 0))
+        truth = window.value.values[index][level, y, x]
         part = {"group": [f"{date} {label}" for label in group[y, x]], "n": 1}
         part["depth"] = window.depth.values[level].round(1)
         for method, name in zip(METHODS, names):
             part[method] = (drawn[name][level, y, x] - truth) ** 2.0
         if model.regressor is None:
-            # The error of the members' mean exceeds that of the ensemble asked for.
+            # The mean of four members has a larger error than that of the whole ensemble.
             excess = ensemble_variance_factor(MEMBERS) - ensemble_variance_factor(max(members, 2))
             part["reconstruction"] -= excess * drawn["spread"][level, y, x] ** 2.0
         parts.append(pd.DataFrame(part))
@@ -301,11 +304,11 @@ def run_self_check(
 
 
 def _window(
-    dates: xr.Dataset, own: int, tile: int, generator: np.random.Generator
+    dates: xr.Dataset, date: int, tile: int, generator: np.random.Generator
 ) -> xr.Dataset | None:
-    """One tile around a column observed on the date `own`, in memory; None if there is none."""
+    """One tile around a column observed on a date, in memory; None if there is none."""
     for top in generator.permutation(np.arange(0, dates.sizes["latitude"], tile)):
-        band = dates.observed.isel(time=own, latitude=slice(top, top + tile)).values.any(0)
+        band = dates.observed.isel(time=date, latitude=slice(top, top + tile)).values.any(0)
         if band.any():
             y, x = generator.choice(np.argwhere(band))
             box = {}

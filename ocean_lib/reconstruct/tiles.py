@@ -1,9 +1,9 @@
 """A domain of any size as overlapping tiles, whose results are blended as they arrive.
 
 The weights of all tiles at a cell are smooth and sum to 1, so blended results have no seam.  They
-are yielded by rows from the first to the last, so a caller that works in place holds one band of
-tiles, never the domain.  On a ring (the last column is the neighbour of the first) the tiles go all
-the way round.
+are yielded by rows from the first to the last, so a caller that works in place needs memory for one
+band of tiles only.  On a ring (the last column is the neighbour of the first) the tiles go all the
+way round.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,13 +20,13 @@ from ocean_lib.core.arrays import canvas
 __all__ = ["Tile", "Tiles"]
 
 
-OVERLAP = 0.25  # least share of a tile that its neighbour also covers
+OVERLAP = 0.25  # lower bound on the share of a tile that its neighbour also covers
 PIECE = 16  # rows that are yielded at a time
 
 
 @dataclass(frozen=True)
 class Tile:
-    """The cells of one tile; columns across the end of a ring are indices, not a slice."""
+    """The cells of one tile; columns across the end of a ring are indices instead of a slice."""
 
     rows: slice
     columns: slice | np.ndarray
@@ -51,7 +51,7 @@ def _ring_starts(size: int, tile: int) -> list[int]:
 
 
 def _weights(places: list[np.ndarray], size: int) -> list[Tensor]:
-    """Smooth weights of intervals, given by their indices, that sum to 1 at every index."""
+    """Smooth weights of intervals (arrays of indices) that sum to 1 at every index."""
     bells = [np.hanning(len(place) + 2)[1:-1] + 1e-3 for place in places]
     total = np.zeros(size)
     for place, bell in zip(places, bells):
@@ -68,7 +68,7 @@ class Tiles:
     Args:
         height: rows of the domain.
         width: columns of the domain.
-        tile: cells on a side of a tile; tiles are no larger than the domain.
+        tile: side of a tile, cells; smaller if the domain is smaller.
         ring: whether the last column is the neighbour of the first.
     """
 

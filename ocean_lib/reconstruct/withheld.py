@@ -1,12 +1,12 @@
 """Scores of every method at withheld profiles.
 
-Whole floats or whole months are withheld; the other profiles are put on the grid, and the field is
-reconstructed from them.  The values that a withheld profile measured are compared with the
-reconstruction, its background (optimal interpolation), the climatology and the field of a product.
+All profiles of some floats or months are withheld; the others are put on the grid, and the field is
+reconstructed from them.  The values of the withheld profiles are compared with the reconstruction,
+its background (optimal interpolation), the climatology and the field of a product.
 Values of one profile are not independent, so intervals come from resampling profiles.
 
 GLORYS12 and other reanalyses assimilate Argo: they have seen the withheld profiles, so their errors
-here are not independent.  Nor do they resolve what varies within a cell.
+here are not independent.  Nor do they resolve variability within a cell.
 """
 
 import numpy as np
@@ -35,12 +35,12 @@ CAVEAT = (
 def choose_withheld(
     table: xr.Dataset, by: str = "float", share: float = 0.2, seed: int = 0
 ) -> np.ndarray:
-    """Choose the profiles of a share of the floats, or of the last months.
+    """Choose the profiles to withhold: those of random floats, or of the last months.
 
     Args:
         table: P profiles with their cells, from `gridding.to_cells`.
         by: `float` or `time`.
-        share: of the floats or months, rounded; at least one.
+        share: share of the floats or months; at least one of them is withheld.
         seed: of the choice of floats.
 
     Returns:
@@ -78,8 +78,8 @@ def score_withheld(
         model: the trained model.
         table: P profiles with their cells, from `gridding.to_cells`.
         withheld: (P,), bool, from `choose_withheld`.
-        fields: a product, canonical, on the grid of the table.  It is scored, and its `surface` is
-            observed.
+        fields: a product, canonical, on the grid of the table.  It is scored too, and its
+            `surface`, if it has one, is observed.
         members: ensemble size, at least 2.
         sampling: how the members are drawn.
         device: where the networks run.
@@ -131,9 +131,9 @@ def score_withheld(
 
 
 def _inside(members: np.ndarray, measured: np.ndarray, error: np.ndarray) -> np.ndarray:
-    """Whether a measurement lies in the central 90 % interval of members and its own error.
+    """Whether measurements lie in the central 90 % interval of the members and their own error.
 
-    The half-widths of the two, of the t-interval of the members and of a Gaussian, add in squares.
+    The half-widths of both, a t-interval for the members and a Gaussian one, add in quadrature.
 
     Args:
         members: (M, N).
