@@ -1,5 +1,7 @@
 """Geometry of the sphere: wrapped longitudes, points on the unit sphere, global grids."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -8,12 +10,12 @@ __all__ = ["EARTH_RADIUS", "is_ring", "sphere", "wrap_longitude"]
 EARTH_RADIUS = 6371.0  # km, mean
 
 
-def wrap_longitude(longitude, centre=0.0):
+def wrap_longitude(longitude: Any, centre: Any = 0.0) -> Any:
     """Shift longitudes by whole turns into [centre - 180, centre + 180).
 
     Args:
-        longitude: degrees, in any turn.
-        centre: degrees.
+        longitude: number or array, degrees, in any turn.
+        centre: number or array, degrees.
     """
     return centre + (longitude - centre + 180) % 360 - 180
 

@@ -1,4 +1,4 @@
-"""Explore: sliders and clicks over pictures, one widget for the last line of a cell."""
+"""Explore: interactive figures with sliders and clicks; each function returns a notebook widget."""
 
 import lazy_loader
 

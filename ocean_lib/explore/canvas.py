@@ -1,10 +1,10 @@
-"""A view on an interactive canvas: its figure follows controls and clicks and can be downloaded.
+"""Interactive canvas for a view: its figure follows controls and clicks and can be downloaded.
 
-The figure is kept and changed on an `ipympl` canvas, which works in JupyterLab and Voilà and also
-reports clicks. A button below it makes a high-resolution PNG of what is shown.
+The figure is updated in place on an `ipympl` canvas, which works in JupyterLab and Voilà and also
+reports clicks. A button below it saves the figure as a high-resolution PNG.
 
-A view has a `figure` and `show(**values)`, with one argument a control. It may have `click(axes, x,
-y)`, which returns whether anything changed, and a `hint`, a text that the PNG leaves out.
+A view has a `figure` and `show(**values)`, with one argument per control. It may have `click(axes,
+x, y)`, which returns whether anything changed, and a `hint`, a text that the PNG leaves out.
 """
 
 import base64
@@ -23,28 +23,28 @@ DPI = 300  # of the PNG
 
 
 def live_canvas(figure: Figure) -> tuple[widgets.DOMWidget, Callable[[], None]]:
-    """An `ipympl` canvas of a figure, and the function that sends the figure to the page."""
+    """Put a figure on an `ipympl` canvas; returns it and a function that updates the page."""
     from ipympl.backend_nbagg import Canvas, FigureManager
 
     figure.set_dpi(100)
     canvas = Canvas(figure)
     FigureManager(canvas, 0)
-    canvas.syncing_data_url = False  # no browser reads the picture that it would keep
+    canvas.syncing_data_url = False  # its copy of the image is never read
     canvas.header_visible = canvas.toolbar_visible = canvas.footer_visible = False
     canvas.resizable = False
 
     def refresh() -> None:
-        canvas._force_full = True  # a page opened late lacks what a difference builds on
+        canvas._force_full = True  # a page opened later has no image to update
         canvas.draw()
 
     return canvas, refresh
 
 
 def with_controls(view: Any, controls: dict[str, widgets.Widget]) -> widgets.VBox:
-    """Controls above the figure of a view, and the button that makes a PNG below it.
+    """Combine controls, the figure of a view, and the button that makes a PNG.
 
     Args:
-        view: see the module.
+        view: see the module docstring.
         controls: {argument of `view.show`: control}.
     """
     canvas, refresh = live_canvas(view.figure)
@@ -52,7 +52,7 @@ def with_controls(view: Any, controls: dict[str, widgets.Widget]) -> widgets.VBo
 
     def redraw(change=None) -> None:
         values = {name: control.value for name, control in controls.items()}
-        if values != drawn:  # one control may have moved another
+        if values != drawn:  # false if another control already triggered this change
             view.show(**values)
             refresh()
             drawn.update(values)
@@ -92,13 +92,13 @@ def _download_button(view, controls, refresh) -> widgets.HBox:
 
 
 def _words(control) -> str:
-    """What a control shows; a bare number comes with the name of the control."""
+    """Text of a control's value; a number is preceded by the name of the control."""
     label = getattr(control, "label", None)
     return label if isinstance(label, str) else f"{control.description} {control.value}"
 
 
 def close_widgets(widget: widgets.Widget) -> None:
-    """Close a widget and all its children, which keep their data as long as they are open."""
+    """Close a widget and its children, which would otherwise keep their data in memory."""
     for child in getattr(widget, "children", ()):
         close_widgets(child)
     widget.unobserve_all()

@@ -1,12 +1,13 @@
-"""Interactive pictures: masks, a reconstruction, a sample as it forms, or a run in progress.
+"""Explorers: interactive figures of masks, a reconstruction, the steps of sampling, or a run.
 
-Each function returns one widget for the last line of a notebook cell. The notebook draws a static
-figure first, so that it also reads where widgets do not work.
+Each function returns one widget for the last line of a notebook cell. Notebooks also draw a static
+figure, for readers whose viewer shows no widgets.
 """
 
 import asyncio
 import html
 from collections.abc import Mapping
+from pathlib import Path
 
 import ipywidgets as widgets
 import xarray as xr
@@ -37,14 +38,14 @@ SURFACES = {"clear": 0.0, "30 % cloud": 0.3, "60 % cloud": 0.6, "not seen": None
 
 
 def _dropdown(description: str, options, value=None) -> widgets.Dropdown:
-    """A list, its first option chosen unless `value` is given."""
+    """A dropdown list that starts at `value`, by default its first option."""
     options = list(options.items() if isinstance(options, Mapping) else options)
     value = {} if value is None else {"value": value}
     return widgets.Dropdown(description=description, options=options, **value)
 
 
 def _slider(description: str, options: list[tuple], value=None) -> widgets.SelectionSlider:
-    """A slider over (label, value), the first chosen unless `value` is given."""
+    """A slider over options (label, value) that starts at `value`, by default the first."""
     value = options[0][1] if value is None else value
     return widgets.SelectionSlider(
         description=description, options=options, value=value, continuous_update=False
@@ -52,16 +53,16 @@ def _slider(description: str, options: list[tuple], value=None) -> widgets.Selec
 
 
 def _depth_slider(dataset: xr.Dataset) -> widgets.SelectionSlider:
-    """A slider over the levels; it starts at the middle one, where the ocean is least known."""
+    """A slider over the levels that starts at the middle one."""
     levels = [(depth_label(depth), float(depth)) for depth in dataset["depth"].values]
     return _slider("depth", levels, levels[len(levels) // 2][1])
 
 
 def explore_masks(month: xr.Dataset, *, patterns: Mapping[str, float] = PATTERNS) -> widgets.VBox:
-    """Observe one month, by pattern, fraction of the ocean, surface and seed.
+    """Explore how one month is observed, by pattern, fraction of the ocean, surface and seed.
 
-    Shows what a network would see: the surface where the month has one, and the observed values
-    beside the complete field.
+    Shows the input of a network (the surface, if the month has one, and the observed values) beside
+    the complete field.
 
     Args:
         month: canonical dataset of one date (`Store.fields`).
@@ -86,11 +87,11 @@ def explore_masks(month: xr.Dataset, *, patterns: Mapping[str, float] = PATTERNS
 def explore_reconstruction(
     reconstruction: xr.Dataset, baselines: xr.Dataset | None = None
 ) -> widgets.VBox:
-    """Two maps of a reconstruction side by side, by case, month and depth.
+    """Explore a reconstruction with two maps side by side, by case, month and depth.
 
-    Each map shows one of `quantity_names`. Temperatures keep the limits of the truth at that depth
-    over all months. A click opens the profile there, a second one the section of the right map
-    between the two places.
+    Each map shows one of `quantity_names`. Temperatures have the limits of the truth at that depth
+    over all months. A click opens the profile at that place, a second click the section of the
+    right map between the two places.
 
     Args:
         reconstruction: the dataset of reconstruction.nc, or a dense field without cases or truth.
@@ -112,7 +113,7 @@ def explore_reconstruction(
 
 
 def explore_denoising(steps: xr.DataArray, *, kind: str = "temperature") -> widgets.VBox:
-    """Follow sampling from noise to a field step by step, beside the finished field.
+    """Explore sampling from noise to a field, step by step, beside the final field.
 
     Args:
         steps: (step, latitude, longitude) with the coordinate `noise_level`.
@@ -123,8 +124,8 @@ def explore_denoising(steps: xr.DataArray, *, kind: str = "temperature") -> widg
     return with_controls(DenoisingView(steps, kind), {"step": slider})
 
 
-def explore_file(path) -> widgets.VBox:
-    """The explorer of one file: reconstruction.nc or the output of `ocean_lib reconstruct`.
+def explore_file(path: str | Path) -> widgets.VBox:
+    """Explore one file: reconstruction.nc or the output of `ocean_lib reconstruct`.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -139,14 +140,14 @@ def _run_dropdown(names: list[str], run: str) -> widgets.Dropdown:
 
 
 def explore_runs(run: str = "") -> widgets.VBox:
-    """The explorer of the reconstruction of any run, with its baselines after notebook 05.
+    """Explore the reconstructions of all runs, with their baselines if notebook 05 has run.
 
     Args:
         run: name of the run shown first; the newest by default.
 
     Raises:
         FileNotFoundError: no run has a reconstruction.
-        ValueError: that run has none.
+        ValueError: the named run has none.
     """
     names = [name for name in known_runs() if Run(name).reconstruction.is_file()]
     if not names:
@@ -166,11 +167,11 @@ def explore_runs(run: str = "") -> widgets.VBox:
     return widgets.VBox([dropdown, explorer])
 
 
-_watchers: list[asyncio.Task] = []  # the task that follows a run, at most one
+_watchers: list[asyncio.Task] = []  # at most one task, which follows a run
 
 
 def explore_run(run: str = "") -> widgets.VBox:
-    """The progress of a run, live: notebooks, training step, pace, and the loss so far.
+    """Follow a run live: notebooks, training step, remaining time, and the loss so far.
 
     Reads the files of the run every two seconds, so a run on another node can be followed where
     `outputs/` is shared.
@@ -216,7 +217,7 @@ def explore_run(run: str = "") -> widgets.VBox:
     widget = widgets.VBox([dropdown, bar, words, canvas])
     try:
         loop = asyncio.get_running_loop()
-    except RuntimeError:  # outside Jupyter nothing can be followed
+    except RuntimeError:  # no event loop outside Jupyter, so no updates
         return widget
     for task in _watchers:
         task.cancel()

@@ -1,7 +1,7 @@
-"""A map that is kept and changed, several times faster than drawing a new figure.
+"""Live maps: maps that are updated in place, several times faster than drawing a new figure.
 
-The panel is laid out once, with its land, coast, degrees and colour bar; `set` then changes the
-data of the artists, and the owner of the canvas redraws it.
+The panel is laid out once, with land, coast, degrees and colour bar; `set` then changes the data of
+the artists, and the owner of the canvas redraws it.
 """
 
 from collections.abc import Sequence
@@ -24,11 +24,11 @@ __all__ = ["LiveFigure", "LiveMap", "fix_layout", "live_maps"]
 
 OBSERVED: dict[str, Any] = {"ms": 2.5, "mfc": "white", "mec": "black", "mew": 0.5, "zorder": 4}
 MARK: dict[str, Any] = {"marker": "X", "ms": 8, "mfc": VERMILION, "mec": "white", "mew": 0.8}
-LEAST_HEIGHT = 3.4  # inches of a figure
+MIN_HEIGHT = 3.4  # inches, of a figure
 
 
 class LiveMap:
-    """One map whose field, ocean, limits and title can be set again.
+    """One map whose field, ocean, limits and title can be changed.
 
     Args:
         axes: the panel.
@@ -70,8 +70,8 @@ class LiveMap:
             kind: `temperature`, `difference`, `spread` or the name of another variable.
             limits: (low, high) of the colours.
             ocean: (latitude, longitude), bool.
-            title: of the map.
-            observed: (latitude, longitude), bool; marked where they are sparse.
+            title: title of the map.
+            observed: (latitude, longitude), bool; marked if they are sparse.
         """
         wet, values = np.asarray(ocean, bool), np.asarray(field, float)
         self.base.mesh.set_array(wet.astype(float))
@@ -79,7 +79,7 @@ class LiveMap:
         sparse = is_sparse(np.isfinite(values), wet)
         cells = np.full_like(values, np.nan) if sparse else values
         self.mesh.set_array(np.ma.masked_invalid(cells))
-        # One change for both limits: every change redraws the colour bar.
+        # Change both limits silently: every notification redraws the colour bar.
         with self.norm.callbacks.blocked():
             self.norm.vmin, self.norm.vmax = limits
         if kind != self.kind:
@@ -102,13 +102,13 @@ class LiveMap:
         """Mark places and draw a line.
 
         Args:
-            places: (longitude, latitude) in degrees of each.
-            line: (longitude, latitude) in degrees of points along it.
+            places: (longitude, latitude) pairs, degrees.
+            line: (longitude, latitude) of points along the line, degrees.
         """
         for artist, points in ((self.marks, places), (self.line, line)):
             degrees = np.array(points, float).reshape(-1, 2).T
             x, y = project(self.axes.projection, *degrees)
-            # A line that leaves the map on one side comes back on the other.
+            # A line that leaves the map on one side re-enters on the other.
             jump = np.abs(np.diff(x, prepend=x[:1])) > np.ptp(self.base.x) / 2
             artist.set_data(np.where(jump & (artist is self.line), np.nan, x), y)
 
@@ -118,24 +118,24 @@ class LiveFigure(NamedTuple):
 
     figure: Figure
     maps: list[LiveMap]
-    spare: list[Axes]  # panels that are no maps
+    spare: list[Axes]  # panels without maps
 
 
 @mpl.rc_context(STYLE)
 def live_maps(
     field: xr.DataArray, ocean: xr.DataArray, number: int, *, spare: int = 0, width: float = 9.5
 ) -> LiveFigure:
-    """A figure with live maps in a row.
+    """Create a figure with live maps in a row.
 
     Args:
         field: (latitude, longitude), for its grid.
         ocean: (latitude, longitude), bool.
-        number: of maps.
-        spare: number of further panels, which are no maps.
+        number: number of maps.
+        spare: number of further panels without maps.
         width: inches.
     """
     figure, grid = map_panels(field, 1, number + spare, extra=1.0, width=width)
-    figure.set_figheight(max(figure.get_figheight(), LEAST_HEIGHT))
+    figure.set_figheight(max(figure.get_figheight(), MIN_HEIGHT))
     further = []
     for axes in grid[0, number:]:
         place = axes.get_subplotspec()
@@ -147,7 +147,7 @@ def live_maps(
 
 
 def fix_layout(figure: Figure) -> bool:
-    """Lay a figure out for good, with room for titles of two lines; True the first time."""
+    """Fix the layout of a figure, with room for two-line titles; True if it was not yet fixed."""
     if figure.get_layout_engine() is None:
         return False
     titles = {axes: axes.get_title() for axes in figure.axes if axes.get_label() != "<colorbar>"}

@@ -1,6 +1,6 @@
-"""The views of the explorers of masks, of a sample as it forms and of a training run.
+"""Views for the explorers of masks, of the steps of sampling, and of a training run.
 
-Each keeps a figure that `show` changes, and knows nothing of widgets and canvases; the view of a
+Each view has a figure that `show` updates, independent of widgets and canvases. The view of a
 reconstruction is in `reconstruction_view`.
 """
 
@@ -17,16 +17,16 @@ __all__ = ["DenoisingView", "LossView", "MasksView"]
 
 
 class MasksView:
-    """What a network would see of one month: the surface, the observed values, and the field.
+    """The observations of one month, as a network gets them, and the field.
 
     Args:
-        month: canonical dataset of one date, with `surface` where the store has one.
+        month: canonical dataset of one date, with `surface` if the store has one.
     """
 
     @mpl.rc_context(STYLE)
     def __init__(self, month: xr.Dataset):
         self.data, self.has_surface = month, "surface" in month
-        self.request: tuple = ()  # the specification and the seed last observed with
+        self.request: tuple = ()  # specification and seed of the current observations
         field, ocean = month["temperature"].isel(time=0, depth=0), month["ocean"].isel(depth=0)
         self.figure, self.maps, _ = live_maps(field, ocean, 2 + self.has_surface)
 
@@ -37,11 +37,11 @@ class MasksView:
         """Observe the month and show one level.
 
         Args:
-            pattern: its name.
-            fraction: of the ocean that is observed.
-            depth: metres, nearest level.
-            seed: of the pattern.
-            surface: fraction of the surface under cloud; None if the surface is not seen.
+            pattern: name of the pattern.
+            fraction: fraction of the ocean that is observed.
+            depth: metres, the nearest level is selected.
+            seed: seed of the pattern.
+            surface: cloudy fraction of the surface; None if the surface is not observed.
         """
         specification = {"pattern": pattern, "observed": fraction}
         if surface is not None:
@@ -69,7 +69,7 @@ class MasksView:
 
 
 class DenoisingView:
-    """A sample as it forms, beside the finished field.
+    """The steps of sampling, beside the final field.
 
     Args:
         steps: (step, latitude, longitude) with the coordinate `noise_level`.
@@ -95,14 +95,14 @@ class DenoisingView:
 
 
 class LossView:
-    """The loss of a run so far, one panel a stage."""
+    """The loss of a run so far, one panel per stage."""
 
     def __init__(self) -> None:
         self.figure = mpl.figure.Figure((7.2, 2.8), dpi=100, layout="constrained")
 
     @mpl.rc_context(STYLE)
     def show(self, records: list[dict]) -> None:
-        """Draw the records of metrics.jsonl anew, or say that there are none yet."""
+        """Draw the records of metrics.jsonl, or a note that there are none yet."""
         self.figure.clear()
         stages = len({record["stage"] for record in records})
         if stages:

@@ -1,8 +1,10 @@
-"""The view of a reconstruction: two maps, and a profile or section at the places clicked.
+"""View of a reconstruction: two maps, and a profile or section at the clicked places.
 
-The figure is kept and changed by `show` and by clicks. It knows nothing of widgets and canvases, so
-that notebooks also use it for a static figure.
+`show` and clicks update the figure. The view is independent of widgets and canvases, so notebooks
+also use it for a static figure.
 """
+
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -36,17 +38,17 @@ QUANTITIES = (
     *("truth", "value", "observed", "mean", "members", "spread"),
     *("background", "climatology", "calibration", "calibration_power"),
 )
-LEGEND_HEIGHT = 0.17  # of the figure, below a profile or section
+LEGEND_HEIGHT = 0.17  # fraction of the figure, below a profile or section
 
 
 def variable_names(reconstruction: xr.Dataset) -> list[str]:
-    """Temperature and the further variables of a reconstruction."""
+    """Names of temperature and the further variables of a reconstruction."""
     names = [str(name) for name in reconstruction.data_vars]
     return ["temperature", *(name[:-5] for name in names if name.endswith("_mean"))]
 
 
 def _of_variable(reconstruction: xr.Dataset, variable: str) -> xr.Dataset:
-    """The dataset of one variable, its quantities named as those of temperature are."""
+    """The dataset of one variable, with the names of the quantities of temperature."""
     if variable == "temperature":
         return reconstruction
     plain = {named(variable, name): name for name in QUANTITIES}
@@ -55,14 +57,14 @@ def _of_variable(reconstruction: xr.Dataset, variable: str) -> xr.Dataset:
 
 
 def quantity_names(reconstruction: xr.Dataset, baselines: xr.Dataset | None = None) -> list[str]:
-    """Names of everything that a map can show.
+    """Names of the quantities that a map can show.
 
     Args:
         reconstruction: the dataset of reconstruction.nc.
         baselines: the dataset of baselines.nc.
 
     Returns:
-        Quantities, members, baselines, and the errors of all that can be compared with the truth.
+        Quantities, members, baselines, and the errors of those that are compared with the truth.
     """
     stored = {*reconstruction.data_vars}
     if "value" not in reconstruction:
@@ -95,7 +97,7 @@ def _field_and_kind(selected: xr.Dataset, name: str) -> tuple[xr.DataArray, str]
 
 
 def _shared_limits(shown: list[tuple[xr.DataArray, str]], of_variable: Limits) -> list[Limits]:
-    """Limits of each (field, kind): those of its variable, or shared with all of its kind."""
+    """Limits of each (field, kind): shared by errors and spreads of one kind, else of_variable."""
     limits = {}
     for _, kind in shown:
         alike = [field for field, other in shown if other == kind]
@@ -105,15 +107,15 @@ def _shared_limits(shown: list[tuple[xr.DataArray, str]], of_variable: Limits) -
 
 
 class ReconstructionView:
-    """Two maps of a reconstruction, and a panel for the places clicked.
+    """Two maps of a reconstruction, and a panel for the clicked places.
 
     A click on a map opens the profile there: the ensemble and the observations nearby. A second
     click opens the section of the right map between the two places; a third starts again. Members
-    and spread are calibrated where the reconstruction holds the factors.
+    and spread are calibrated if the reconstruction holds the factors.
 
     Args:
         reconstruction: the dataset of reconstruction.nc, or a dense field without truth.
-        baselines: the dataset of baselines.nc, for other methods beside it.
+        baselines: the dataset of baselines.nc, for comparison.
     """
 
     @mpl.rc_context(STYLE)
@@ -141,7 +143,7 @@ class ReconstructionView:
     @mpl.rc_context(STYLE)
     def show(
         self,
-        time,
+        time: np.datetime64,
         depth: float,
         left: str = "truth",
         right: str = "mean",
@@ -152,13 +154,13 @@ class ReconstructionView:
         """Change both maps; the profile or section follows.
 
         Args:
-            time: date, nearest.
-            depth: metres, nearest level.
-            left: of `quantity_names`.
-            right: of `quantity_names`.
+            time: the nearest date is selected.
+            depth: metres, the nearest level is selected.
+            left: quantity of the left map, one of `quantity_names`.
+            right: quantity of the right map.
             profile: `anomaly` or `value`.
-            case: its name; the first by default.
-            variable: of `variable_names`.
+            case: name of the case; the first by default.
+            variable: one of `variable_names`.
         """
         self.data, self.names = self.by_variable[variable], (left, right)
         self.selected = calibrate_reconstruction(select(self.data, case=case, time=time))
@@ -180,7 +182,7 @@ class ReconstructionView:
         self._draw_detail()
 
     def click(self, axes: GeoAxes, x: float, y: float) -> bool:
-        """React to a click at a point of some axes; True if it changed the figure."""
+        """Handle a click at a point of some axes; True if it changed the figure."""
         if axes not in [panel.axes for panel in self.maps]:
             return False
         self.mark(*profiles.nearest_cell(self.data, *unproject(axes.projection, x, y)))
@@ -188,12 +190,12 @@ class ReconstructionView:
 
     @mpl.rc_context(STYLE)
     def mark(self, row: int, column: int) -> None:
-        """React to a click on that cell."""
+        """Handle a click on a cell."""
         self.clicks = (self.clicks if len(self.clicks) == 1 else []) + [(row, column)]
         self._draw_detail()
 
     def _title(self, level: xr.Dataset, field: xr.DataArray, name: str, kind: str) -> str:
-        """The name, and the size of an error where nothing was observed."""
+        """Title of a map: the name, and for an error its RMSE over unobserved cells."""
         if not field.notnull().any():
             return f"{capitalised(name)}\nnone here"
         if kind != "difference":
@@ -226,7 +228,7 @@ class ReconstructionView:
             self._draw_profile(axes, *self.clicks[0], place_label(*places[0]))
         else:
             self._draw_section(axes, section, " to ".join(place_label(*end) for end in places))
-        # On the free side, with labels as small as on the maps.
+        # The depth axis goes to the free side, with labels as small as on the maps.
         axes.yaxis.tick_right()
         axes.yaxis.set_label_position("right")
         axes.tick_params(labelsize=STYLE["ytick.labelsize"])
@@ -274,24 +276,25 @@ def still_figure(
     baselines: xr.Dataset | None = None,
     *,
     case: str | None = None,
-    time=None,
+    time: str | np.datetime64 | None = None,
     depth: float = 100.0,
     left: str = "truth",
     right: str = "mean",
 ) -> Figure:
-    """The view as a static figure, with the profile farthest from observations.
+    """Draw the view as a static figure, with the profile farthest from observations.
 
     Args:
         reconstruction: the dataset of reconstruction.nc.
         baselines: the dataset of baselines.nc.
-        case: its name; the first by default.
-        time: date, nearest; the first by default.
-        depth: metres, nearest level.
-        left: of `quantity_names`.
-        right: of `quantity_names`.
+        case: name of the case; the first by default.
+        time: the nearest date is selected; the first by default.
+        depth: metres, the nearest level is selected.
+        left: quantity of the left map, one of `quantity_names`.
+        right: quantity of the right map.
     """
     view = ReconstructionView(reconstruction, baselines)
     selected = select(reconstruction, case=case, time=time)
-    view.show(selected["time"].values, depth, left, right, case=selected["case"].item())
+    date: Any = selected["time"].values[()]
+    view.show(date, depth, left, right, case=selected["case"].item())
     view.mark(*profiles.most_remote_column(selected))
     return view.figure

@@ -1,7 +1,6 @@
-"""How far a run is, read from the files that it writes, even by another machine.
+"""State of a run, read from the files that it writes, even on another machine.
 
-The run itself is not asked: `metrics.jsonl` and `manifest.json` appear whole or not at all, so they
-can be read at any moment.
+`metrics.jsonl` and `manifest.json` are written atomically, so they can be read at any moment.
 """
 
 import json
@@ -14,12 +13,12 @@ from ocean_lib.runs.paths import Run, workspace
 __all__ = ["RunState", "known_runs", "read_state"]
 
 
-RECENT = 10  # number of records that determine the pace
+RECENT = 10  # number of records that the pace is computed from
 
 
 @dataclass(frozen=True)
 class RunState:
-    """How far a run is."""
+    """Progress of a run."""
 
     records: list[dict]  # of metrics.jsonl
     notebooks: dict[str, str]  # status of each notebook that was started
@@ -54,7 +53,7 @@ def _read(path: Path) -> str:
 
 
 def _seconds_per_step(records: list[dict]) -> float | None:
-    """The recent pace within one stage; a resumed training counts its seconds from 0 again."""
+    """Recent pace within one stage; resumed training restarts its count of seconds at 0."""
     recent = records[-RECENT:]
     for index in range(len(recent) - 1, 0, -1):
         earlier, later = recent[index - 1], recent[index]
@@ -68,7 +67,7 @@ def _seconds_per_step(records: list[dict]) -> float | None:
 
 
 def read_state(run: Run) -> RunState:
-    """The state of a run, as its files tell at this moment."""
+    """Read the current state of a run from its files."""
     records = [json.loads(line) for line in _read(run.metrics).splitlines()]
     manifest = json.loads(_read(run.manifest) or "{}")
     newest = records[-1] if records else {"step": 0, "steps": 0}

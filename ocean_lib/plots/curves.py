@@ -1,8 +1,8 @@
 """Curves: scores by depth, losses by training step, power by wavenumber.
 
 Depth runs downward on a square-root scale, which resolves the thermocline and keeps the deep ocean
-in sight. Lines differ by colour and by dash or marker. Every function returns its figure; with
-`axes`, one a panel, it draws on those.
+in sight. Lines differ by colour and by dash or marker. Every function returns its figure; given
+`axes`, one per panel, it draws on those.
 """
 
 import os
@@ -19,7 +19,7 @@ from ocean_lib.core.geometry import EARTH_RADIUS
 from ocean_lib.fields.reconstruction_file import select
 from ocean_lib.plots import style
 from ocean_lib.plots.labels import case_title, depth_label
-from ocean_lib.plots.style import STYLE, panels
+from ocean_lib.plots.style import STYLE, AxesLike, panels
 
 __all__ = [
     "error_by_depth",
@@ -46,10 +46,10 @@ UNITS = {"psnr": " (dB)"} | dict.fromkeys(UNITLESS, "")
 
 
 def line_styles(methods: Sequence[str], ours: str) -> dict[str, dict]:
-    """Line styles of methods, the same whether or not climatology is among them.
+    """Line styles of methods; they do not depend on whether climatology is among them.
 
     Args:
-        methods: their names; the order decides the colours.
+        methods: names of the methods; their order determines the colours.
         ours: the method drawn in blue and in front; climatology is grey.
 
     Returns:
@@ -72,7 +72,7 @@ def line_styles(methods: Sequence[str], ours: str) -> dict[str, dict]:
 
 
 def score_label(metric: str) -> str:
-    """A metric and its unit in words: `RMSE (°C)`, `Anomaly correlation`."""
+    """Name of a metric with its unit: `RMSE (°C)`, `Anomaly correlation`."""
     metric = metric.removesuffix("_all_pixels")
     name = NAMES.get(metric, metric.replace("_", " ").capitalize())
     return name.replace("Spread skill", "Spread–skill") + UNITS.get(metric, " (°C)")
@@ -85,16 +85,16 @@ def error_by_depth(
     metric: str = "rmse",
     ours: str = "reconstruction",
     reference: str | None = None,
-    axes=None,
+    axes: AxesLike = None,
 ) -> Figure:
-    """A metric by depth, a line a method and a panel a case.
+    """Plot a metric by depth, one line per method and one panel per case.
 
     Args:
         scores: the table of scores.csv; only rows of single levels are drawn.
-        metric: its name in the table.
+        metric: name of the metric in the table.
         ours: the method drawn in front, with its confidence interval.
-        reference: what was scored against; the first in the table by default.
-        axes: one axes a case to draw on.
+        reference: the reference of the scores; the first in the table by default.
+        axes: one axes per case to draw on.
 
     Raises:
         ValueError: the table has no scores of the metric by depth.
@@ -134,13 +134,13 @@ def error_by_depth(
 
 
 @mpl.rc_context(STYLE)
-def loss_curve(records: Iterable[dict] | str | os.PathLike, *, axes=None) -> Figure:
-    """Training and validation loss by step, a panel a stage; logarithmic if all are positive.
+def loss_curve(records: Iterable[dict] | str | os.PathLike, *, axes: AxesLike = None) -> Figure:
+    """Plot training and validation loss by step, one panel per stage, on a log scale if positive.
 
     Args:
-        records: dicts with `step`, `stage`, `loss` and, in some or none, `validation`; or the path
-            of metrics.jsonl.
-        axes: one axes a stage to draw on.
+        records: dicts with `step`, `stage`, `loss` and optionally `validation`; or the path of
+            metrics.jsonl.
+        axes: one axes per stage to draw on.
     """
     if isinstance(records, str | os.PathLike):
         table = pd.read_json(records, lines=True)
@@ -170,11 +170,11 @@ def loss_curve(records: Iterable[dict] | str | os.PathLike, *, axes=None) -> Fig
 
 
 @mpl.rc_context(STYLE)
-def scores_by_evaluations(table: pd.DataFrame, *, axes=None) -> Figure:
-    """Scores by the number of network evaluations a member, a panel a score and a line a case.
+def scores_by_evaluations(table: pd.DataFrame, *, axes: AxesLike = None) -> Figure:
+    """Plot scores by network evaluations per member, one panel per score and one line per case.
 
     Args:
-        table: of `reconstruct.convergence.by_evaluations`.
+        table: from `reconstruct.convergence.by_evaluations`.
         axes: three axes to draw on.
     """
     scores, colours = (
@@ -194,7 +194,7 @@ def scores_by_evaluations(table: pd.DataFrame, *, axes=None) -> Figure:
         panel.xaxis.set_major_locator(FixedLocator(numbers))
         panel.xaxis.set_minor_locator(NullLocator())
         panel.xaxis.set_major_formatter(lambda value, _: f"{value:g}")
-        panel.set(xlabel="Evaluations a member", ylabel=score_label(score))
+        panel.set(xlabel="Evaluations per member", ylabel=score_label(score))
         panel.set_ylim(0, 1.15 * table[score].max())
         panel.grid(alpha=0.3, linewidth=0.4)
     return figure
@@ -223,22 +223,26 @@ def _zonal_power(
 
 @mpl.rc_context(STYLE)
 def spectra(
-    reconstruction: Dataset, *, case: str | None = None, time=None, depth: float = 100.0, axes=None
+    reconstruction: Dataset,
+    *,
+    case: str | None = None,
+    time: str | np.datetime64 | None = None,
+    depth: float = 100.0,
+    axes: AxesLike = None,
 ) -> Figure:
-    """Zonal power spectra of truth, ensemble mean and members at one level.
+    """Plot zonal power spectra of truth, ensemble mean and members at one level.
 
-    Rows are cut into pieces without land, half the domain wide; the power of all pieces is
-    averaged.
+    Rows are cut into pieces without land, half the domain wide, whose power is averaged.
 
     Args:
         reconstruction: the dataset of reconstruction.nc.
-        case: its name; the first by default.
-        time: date, nearest; the first by default.
-        depth: metres, nearest level.
+        case: name of the case; the first by default.
+        time: the nearest date is selected; the first by default.
+        depth: metres, the nearest level is selected.
         axes: one axes to draw on.
 
     Raises:
-        ValueError: no piece of ocean is that wide.
+        ValueError: no row has half the domain width without land.
     """
     level = select(reconstruction, case=case, time=time, depth=depth)
     level = level.transpose(..., "latitude", "longitude")

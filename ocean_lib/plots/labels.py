@@ -1,10 +1,11 @@
-"""Words for titles and labels: dates, depths, longitudes and latitudes."""
+"""Text for titles and labels: dates, depths, longitudes and latitudes."""
 
 from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
-from xarray import Dataset
+from numpy.typing import ArrayLike
+from xarray import DataArray, Dataset
 
 from ocean_lib.core.geometry import wrap_longitude
 
@@ -26,22 +27,22 @@ def calibrated_suffix(reconstruction: Dataset) -> str:
 
 
 def capitalised(name: str) -> str:
-    """The name with its first letter in upper case; the others are left as they are."""
+    """Change the first letter of a name to upper case and keep the others."""
     return name[:1].upper() + name[1:]
 
 
-def month_label(time) -> str:
-    """A date (datetime64) in words: `Mar 2015`."""
+def month_label(time: ArrayLike) -> str:
+    """Format a date (datetime64): `Mar 2015`."""
     return pd.Timestamp(np.asarray(time).item()).strftime("%b %Y")
 
 
-def depth_label(depth) -> str:
-    """A depth (m) in words: `0.5 m`, `109 m`."""
+def depth_label(depth: float | DataArray) -> str:
+    """Format a depth (m): `0.5 m`, `109 m`."""
     return f"{float(depth):.{1 if float(depth) < 10 else 0}f} m"
 
 
 def degrees_label(value: float, along: str) -> str:
-    """A coordinate (degrees) in words: `150°W`, `12.5°N`, `0°`.
+    """Format a coordinate (degrees): `150°W`, `12.5°N`, `0°`.
 
     Args:
         value: longitude or latitude.
@@ -54,7 +55,7 @@ def degrees_label(value: float, along: str) -> str:
 
 
 def place_label(longitude: float, latitude: float) -> str:
-    """A place (degrees) in words: `33.2°N 66.5°W`."""
+    """Format a place (degrees): `33.2°N 66.5°W`."""
     places = (latitude, "latitude"), (longitude, "longitude")
     return " ".join(degrees_label(round(float(value), 1), along) for value, along in places)
 

@@ -1,11 +1,12 @@
 """Maps of fields, observations and reconstructions, and the animation of a sample as it forms.
 
-Every function takes labelled arrays and returns its figure. With `axes`, GeoAxes of any projection
-and one a panel, it draws on those. Months and depths are chosen by the nearest label, cases by
-name.
+The functions take labelled arrays and return figures. With `axes`, one GeoAxes of any projection
+per panel, they draw on those. Months and depths select the nearest label, cases their name.
 """
 
 import io
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
@@ -20,7 +21,15 @@ from ocean_lib.fields.reconstruction_file import select
 from ocean_lib.plots import painting, style
 from ocean_lib.plots.labels import calibrated_suffix, case_title, depth_label, nearest_levels
 from ocean_lib.plots.painting import paint, paint_observed
-from ocean_lib.plots.style import STYLE, Limits, colour_bar, figure_title, map_panels, robust_limits
+from ocean_lib.plots.style import (
+    STYLE,
+    AxesLike,
+    Limits,
+    colour_bar,
+    figure_title,
+    map_panels,
+    robust_limits,
+)
 
 __all__ = [
     "denoising",
@@ -34,29 +43,29 @@ __all__ = [
 ]
 
 
-FRAME, LAST_FRAME = 350, 2500  # duration in the animation, ms
+FRAME, LAST_FRAME = 350, 2500  # durations in the animation, ms
 
 
 @mpl.rc_context(STYLE)
 def field_map(
     field: DataArray,
     *,
-    axes=None,
+    axes: AxesLike = None,
     kind: str = "temperature",
     limits: Limits | None = None,
     title: str = "",
     ocean: DataArray | None = None,
     observations: tuple | None = None,
 ) -> Figure:
-    """One field with its colour bar.
+    """Map one field with its colour bar.
 
     Args:
         field: (latitude, longitude).
         axes: one GeoAxes to draw on.
         kind: `temperature`, `difference`, `spread` or the name of another variable.
         limits: (low, high) of the colours; robust ones by default.
-        title: of the map.
-        ocean: (latitude, longitude), bool; tells unobserved ocean from land.
+        title: title of the map.
+        ocean: (latitude, longitude), bool; distinguishes unobserved ocean from land.
         observations: (longitudes, latitudes) in degrees, marked on the map.
 
     Raises:
@@ -79,18 +88,18 @@ def small_multiples(
     title: str = "",
     ocean: DataArray | None = None,
     limits: dict[str, Limits] | None = None,
-    axes=None,
+    axes: AxesLike = None,
 ) -> Figure:
-    """Maps side by side; those of one kind share limits and a colour bar.
+    """Draw maps side by side; those of one kind share limits and a colour bar.
 
     Args:
         panels: title, field (latitude, longitude) and kind of each map; see `field_map`.
-        columns: maps in a row; all of them by default.
-        title: of the figure.
-        ocean: (latitude, longitude), bool; tells unobserved ocean from land. With it, temperatures
-            in under 3 % of the ocean are drawn as dots.
-        limits: {kind: (low, high)} in place of robust ones.
-        axes: one GeoAxes a map to draw on.
+        columns: number of maps in a row; all by default.
+        title: title of the figure.
+        ocean: (latitude, longitude), bool; distinguishes unobserved ocean from land. If given,
+            temperatures at under 3 % of the ocean cells are drawn as dots.
+        limits: {kind: (low, high)}; robust limits by default.
+        axes: one GeoAxes per map to draw on.
     """
     columns = min(columns or len(panels), len(panels))
     rows = -(-len(panels) // columns)
@@ -121,15 +130,20 @@ def small_multiples(
 
 @mpl.rc_context(STYLE)
 def occlusion(
-    field: DataArray, observed: DataArray, ocean: DataArray, *, title: str = "", axes=None
+    field: DataArray,
+    observed: DataArray,
+    ocean: DataArray,
+    *,
+    title: str = "",
+    axes: AxesLike = None,
 ) -> Figure:
-    """An observation pattern in four maps: observed values, field, observed mask, ocean mask.
+    """Show an observation pattern in four maps: observed values, field, observed and ocean mask.
 
     Args:
         field: (latitude, longitude).
         observed: (latitude, longitude), bool.
         ocean: (latitude, longitude), bool.
-        title: of the figure.
+        title: title of the figure.
         axes: four GeoAxes to draw on.
     """
     observed, ocean = observed.astype(bool), ocean.astype(bool)
@@ -157,15 +171,15 @@ def observing_month(
     *,
     surface_observed: DataArray | None = None,
     title: str = "",
-    axes=None,
+    axes: AxesLike = None,
 ) -> Figure:
-    """One month as the observing system samples it: the surface, with profiles on top.
+    """Map one month as the observing system samples it: the surface with profiles on top.
 
     Args:
         field: (latitude, longitude), the surface.
         columns: (latitude, longitude), bool, True where a profile was taken.
-        surface_observed: (latitude, longitude), bool; the rest is under cloud and drawn grey.
-        title: of the map.
+        surface_observed: (latitude, longitude), bool; other ocean is cloudy and drawn grey.
+        title: title of the map.
         axes: one GeoAxes to draw on.
     """
     ocean = field.notnull()
@@ -185,18 +199,24 @@ def observing_month(
 
 @mpl.rc_context(STYLE)
 def reconstruction_maps(
-    reconstruction: Dataset, *, case: str | None = None, time=None, depths=(0, 100, 500), axes=None
+    reconstruction: Dataset,
+    *,
+    case: str | None = None,
+    time: str | np.datetime64 | None = None,
+    depths: Sequence[float] = (0, 100, 500),
+    axes: AxesLike = None,
 ) -> Figure:
-    """Observations, truth, ensemble mean, error (mean - truth) and spread, a row a depth.
+    """Map observations, truth, ensemble mean, error and spread, one row per depth.
 
-    Sparse observations are dots, also on the mean, error and spread; denser ones are cells.
+    The error is mean - truth. Sparse observations are drawn as dots, also on the mean, error and
+    spread; dense ones as cells.
 
     Args:
         reconstruction: the dataset of reconstruction.nc.
-        case: its name; the first by default.
-        time: date, nearest; the first by default.
-        depths: metres, nearest levels, each drawn once.
-        axes: five GeoAxes a depth to draw on.
+        case: name of the case; the first by default.
+        time: the nearest date is selected; the first by default.
+        depths: metres, the nearest levels are selected without repetition.
+        axes: five GeoAxes per depth to draw on.
     """
     selected = select(reconstruction, case=case, time=time)
     levels = nearest_levels(selected, depths)
@@ -234,20 +254,20 @@ def members(
     reconstruction: Dataset,
     *,
     case: str | None = None,
-    time=None,
+    time: str | np.datetime64 | None = None,
     depth: float = 100.0,
     n: int = 4,
-    axes=None,
+    axes: AxesLike = None,
 ) -> Figure:
-    """Truth, ensemble mean and the first members at one level.
+    """Map truth, ensemble mean and the first members at one level.
 
     Args:
         reconstruction: the dataset of reconstruction.nc.
-        case: its name; the first by default.
-        time: date, nearest; the first by default.
-        depth: metres, nearest level.
+        case: name of the case; the first by default.
+        time: the nearest date is selected; the first by default.
+        depth: metres, the nearest level is selected.
         n: number of members.
-        axes: one GeoAxes a map to draw on.
+        axes: one GeoAxes per map to draw on.
     """
     level = select(reconstruction, case=case, time=time, depth=depth)
     fields = {"Truth": level["truth"], "Mean": level["mean"]}
@@ -259,17 +279,22 @@ def members(
 
 
 def denoising(
-    steps: DataArray, *, n: int = 8, kind: str = "temperature", title: str = "", axes=None
+    steps: DataArray,
+    *,
+    n: int = 8,
+    kind: str = "temperature",
+    title: str = "",
+    axes: AxesLike = None,
 ) -> Figure:
-    """Sampling from noise to a field, as small maps.
+    """Show sampling from noise to a field in small maps.
 
     Args:
-        steps: (step, latitude, longitude) with the coordinate `noise_level`; the last one is the
-            finished field and sets the limits.
+        steps: (step, latitude, longitude) with the coordinate `noise_level`; the last step is the
+            final field and sets the limits.
         n: number of maps.
         kind: see `field_map`.
-        title: of the figure.
-        axes: one GeoAxes a map to draw on.
+        title: title of the figure.
+        axes: one GeoAxes per map to draw on.
     """
     shown = np.unique(np.linspace(0, steps.sizes["step"] - 1, n).round().astype(int))
     noise = steps["noise_level"]
@@ -279,14 +304,16 @@ def denoising(
 
 
 @mpl.rc_context(STYLE)
-def denoising_animation(steps: DataArray, path, *, kind: str = "temperature", title: str = ""):
-    """Sampling from noise to a field, as a GIF with one frame a step.
+def denoising_animation(
+    steps: DataArray, path: str | Path, *, kind: str = "temperature", title: str = ""
+) -> str | Path:
+    """Show sampling from noise to a field in a GIF with one frame per step.
 
     Args:
-        steps: as of `denoising`.
-        path: of the file to write, ending in .gif.
+        steps: see `denoising`.
+        path: file to write, ending in .gif.
         kind: see `field_map`.
-        title: of the figure.
+        title: title of the figure.
 
     Returns:
         `path`.
@@ -308,6 +335,6 @@ def denoising_animation(steps: DataArray, path, *, kind: str = "temperature", ti
         frames.append(Image.open(buffer).convert("RGB"))
     options = {"save_all": True, "append_images": frames[1:], "loop": 0}
     options["duration"] = [FRAME] * (len(frames) - 1) + [LAST_FRAME]
-    with atomic_write(path) as beside:
-        frames[0].save(beside, "GIF", **options)
+    with atomic_write(path) as temporary:
+        frames[0].save(temporary, "GIF", **options)
     return path

@@ -1,17 +1,18 @@
-"""What one panel shows: a field cell by cell, land and coast, observed places.
+"""Painting of one panel: a field cell by cell, land and coast, observed places.
 
 Land and coast come from the ocean mask, so nothing is downloaded and the coast follows the cells
 exactly. Ocean without a value is light grey. Fewer observations than 3 % of the ocean are drawn as
 dots, which stay visible where single cells would not.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PathCollection, QuadMesh
 from matplotlib.colors import ListedColormap
+from numpy.typing import ArrayLike
 from xarray import DataArray
 
 from ocean_lib.plots import projections
@@ -32,20 +33,20 @@ __all__ = [
 ]
 
 
-SPARSE = 0.03  # of the ocean: fewer observations are drawn as dots
+SPARSE = 0.03  # fraction of the ocean; fewer observations are drawn as dots
 
 
 class MapBase(NamedTuple):
-    """What lies under a painted map."""
+    """Background of a map panel."""
 
     x: np.ndarray  # (rows + 1, columns + 1), corners of the cells on the map
-    y: np.ndarray  # alike
+    y: np.ndarray  # same shape as x
     mesh: QuadMesh  # land and ocean
     coast: LineCollection
 
 
 def coast_lines(x: np.ndarray, y: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The boundary of a mask along the edges of its cells.
+    """Trace the boundary of a mask along the edges of its cells.
 
     Args:
         x: corners (rows + 1, columns + 1), or edges (columns + 1,).
@@ -53,7 +54,7 @@ def coast_lines(x: np.ndarray, y: np.ndarray, mask: np.ndarray) -> np.ndarray:
         mask: (rows, columns), bool.
 
     Returns:
-        (n, 2, 2): for each of n segments two points (x, y).
+        (n, 2, 2), two points (x, y) per segment.
     """
     if np.ndim(x) == 1:
         x, y = np.meshgrid(x, y)
@@ -92,13 +93,13 @@ def map_base(
     left: bool = True,
     bottom: bool = True,
 ) -> MapBase:
-    """Land, unobserved ocean, coast, degrees and title of one map panel.
+    """Draw land, unobserved ocean, coast, degrees and title of one map panel.
 
     Args:
         axes: the panel.
         field: (latitude, longitude), for its grid.
         ocean: (latitude, longitude), bool.
-        title: of the panel.
+        title: title of the panel.
         left: whether to label latitudes.
         bottom: whether to label longitudes.
     """
@@ -126,8 +127,8 @@ def paint(
         field: (latitude, longitude).
         kind: `temperature`, `difference`, `spread` or the name of another variable.
         limits: (low, high) of the colours.
-        ocean: (latitude, longitude), bool; where it has no value the map is grey. By default the
-            cells with a value.
+        ocean: (latitude, longitude), bool; ocean without a value is grey. By default the cells
+            with a value.
         **panel: `title`, `left` and `bottom` of `map_base`.
     """
     field = field.transpose("latitude", "longitude")
@@ -142,7 +143,7 @@ def paint_mask(axes: GeoAxes, mask: DataArray, ocean: DataArray, colour: str, **
         axes: the panel.
         mask: (latitude, longitude), bool.
         ocean: (latitude, longitude), bool.
-        colour: of the True cells.
+        colour: colour of the True cells.
         **panel: `title`, `left` and `bottom` of `map_base`.
     """
     x, y, *_ = map_base(axes, mask, ocean, **panel)
@@ -150,7 +151,7 @@ def paint_mask(axes: GeoAxes, mask: DataArray, ocean: DataArray, colour: str, **
     axes.pcolormesh(x, y, values, cmap=ListedColormap([colour]), rasterized=True)
 
 
-def dots(axes: GeoAxes, longitude, latitude, **marks) -> PathCollection:
+def dots(axes: GeoAxes, longitude: ArrayLike, latitude: ArrayLike, **marks: Any) -> PathCollection:
     """Draw places (degrees, any turn) as small dots on a map panel; `marks` is their style."""
     x, y = projections.project(axes.projection, longitude, latitude)
     marks = {"s": 9, "c": "black", "edgecolors": "white", "linewidths": 0.4, "zorder": 3} | marks
@@ -163,8 +164,8 @@ def cell_positions(mask: DataArray) -> tuple[np.ndarray, np.ndarray]:
     return mask["longitude"].values[column], mask["latitude"].values[row]
 
 
-def is_sparse(observed, ocean) -> bool:
-    """Whether so few cells of the ocean are observed that they are drawn as dots."""
+def is_sparse(observed: DataArray | np.ndarray, ocean: DataArray | np.ndarray) -> bool:
+    """Whether the ocean has observations, but so few that they are drawn as dots."""
     return 0 < int((observed & ocean).sum()) < SPARSE * int(ocean.sum())
 
 
@@ -177,7 +178,7 @@ def paint_observed(
     limits: Limits,
     **panel,
 ) -> QuadMesh:
-    """Draw observed temperatures alone, as dots where they are sparse and as cells elsewhere.
+    """Draw observed temperatures only, as dots if they are sparse, else as cells.
 
     Args:
         axes: the panel.
@@ -194,7 +195,7 @@ def paint_observed(
     if sparse:
         known = value.notnull()
         colours = {"cmap": colour_map("temperature"), "vmin": limits[0], "vmax": limits[1]}
-        marks = {"s": 8, "edgecolors": "black", "linewidths": 0.3} | colours
+        marks: dict[str, Any] = {"s": 8, "edgecolors": "black", "linewidths": 0.3, **colours}
         dots(axes, *cell_positions(known), c=np.asarray(value)[np.asarray(known)], **marks)
     return mesh
 
@@ -216,8 +217,8 @@ def paint_section(
         x: edges of the columns (columns + 1,).
         y: edges of the rows (rows + 1,).
         field: (rows, columns).
-        ocean: (rows, columns), bool. Where its coordinate `inside` is False, as outside the grid
-            that a transect crosses, the panel stays white.
+        ocean: (rows, columns), bool. Where its coordinate `inside` is False, such as outside the
+            grid that a transect crosses, the panel stays white.
         kind: `temperature`, `difference`, `spread` or the name of another variable.
         limits: (low, high) of the colours.
     """

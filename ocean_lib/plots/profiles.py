@@ -1,8 +1,8 @@
 """Profiles: the ensemble at one place by depth, with the observed columns nearby.
 
-Depth runs downward on a square-root scale. Shaded bands hold 90 % and 50 % of the members; lines
-are the mean, the truth and the other estimates. All functions take one case and date of
-reconstruction.nc, except `profile`, which selects them.
+Depth runs downward on a square-root scale. Shaded bands contain 90 % and 50 % of the members; lines
+are the mean, the truth and the other estimates. The functions take one case and date of
+reconstruction.nc; only `profile` takes the complete dataset.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ from ocean_lib.core.geometry import EARTH_RADIUS, wrap_longitude
 from ocean_lib.fields.reconstruction_file import select
 from ocean_lib.plots import style
 from ocean_lib.plots.labels import calibrated_suffix, case_title, place_label
-from ocean_lib.plots.style import STYLE, figure_title, panels
+from ocean_lib.plots.style import STYLE, AxesLike, figure_title, panels
 
 __all__ = ["draw_profile", "most_remote_column", "nearest_cell", "observed_columns_near", "profile"]
 
@@ -43,18 +43,18 @@ def nearest_cell(dataset: Dataset, longitude: float, latitude: float) -> tuple[i
 def observed_columns_near(
     selected: Dataset, row: int, column: int, *, within: float = 60.0, most: int = 5
 ) -> list[tuple[float, Dataset]]:
-    """The observed columns nearest to a cell.
+    """Find the observed columns nearest to a cell.
 
     Args:
         selected: one case and date of a reconstruction.
-        row: of the cell.
-        column: of the cell.
+        row: row of the cell.
+        column: column of the cell.
         within: largest distance, km.
         most: largest number of columns.
 
     Returns:
-        Distance (km) and dataset (depth) of each, the nearest first; empty for a reconstruction
-        that holds no observations.
+        Distance (km) and dataset (depth) of each column, nearest first; empty if the
+        reconstruction holds no observations.
     """
     if "value" not in selected:
         return []
@@ -83,8 +83,8 @@ def draw_profile(
         axes: the panel.
         column: the dataset at one place (member, depth). A single level is drawn as a slab.
         anomaly: draw departures from the climatology of each column.
-        beside: {name: (depth,)} of further lines, four at most.
-        observed: of `observed_columns_near`; drawn as marks.
+        beside: {name: values (depth,)} of further lines, four at most.
+        observed: from `observed_columns_near`; drawn as marks.
         label: whether to name the depth axis.
     """
     ocean = np.asarray(column["ocean"], bool)
@@ -108,13 +108,7 @@ def draw_profile(
         (column[name], {"label": name} | look) for name, look in LINES.items() if name in column
     ]
     for (name, values), colour in zip((beside or {}).items(), FURTHER_COLOURS):
-        dashed: dict[str, Any] = {
-            "label": name,
-            "color": colour,
-            "linestyle": "-.",
-            "linewidth": 1.2,
-        }
-        lines.append((values, dashed))
+        lines.append((values, FURTHER_LINE | {"label": name, "color": colour}))
     for values, look in lines:
         profile = np.asarray(values, float)[ocean] - climatology
         if np.isfinite(profile).any():
@@ -132,7 +126,7 @@ def draw_profile(
 
 
 def most_remote_column(selected: Dataset) -> tuple[int, int]:
-    """(row, column) of the full-depth column farthest, summed over levels, from observations."""
+    """(row, column) of the deepest column with the largest summed distance to observations."""
     from scipy.ndimage import distance_transform_edt
 
     selected = selected.transpose(..., "depth", "latitude", "longitude")
@@ -152,19 +146,19 @@ def profile(
     reconstruction: Dataset,
     *,
     case: str | None = None,
-    time=None,
+    time: str | np.datetime64 | None = None,
     latitude: float | None = None,
     longitude: float | None = None,
-    axes=None,
+    axes: AxesLike = None,
 ) -> Figure:
-    """The profile of one place, as temperature and as departure from the climatology.
+    """Draw the profile at one place, as temperature and as departure from climatology.
 
     Args:
         reconstruction: the dataset of reconstruction.nc.
-        case: its name; the first by default.
-        time: date, nearest; the first by default.
-        latitude: degrees, nearest cell.
-        longitude: degrees, nearest cell. Without both, `most_remote_column`.
+        case: name of the case; the first by default.
+        time: the nearest date is selected; the first by default.
+        latitude: degrees, of the nearest cell.
+        longitude: degrees, of the nearest cell; `most_remote_column` if either is None.
         axes: two axes to draw on.
 
     Raises:

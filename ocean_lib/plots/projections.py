@@ -1,9 +1,9 @@
-"""Map projections: the one that suits a region, and degrees on the axes of a map.
+"""Map projections: the projection that suits a region, and degrees on the axes of a map.
 
-Regions of up to 120 degrees away from the poles are drawn in Mercator, the seas around a pole in
-polar stereographic, the globe in Equal Earth, which preserves areas, and wide bands in plate
-carrée. Every projection is centred on its field, so that no cell is cut at the date line:
-longitudes run on past 180 degrees east as those of the field do.
+Regions up to 120 degrees wide and away from the poles are drawn in Mercator, polar seas in polar
+stereographic, the globe in Equal Earth, which preserves areas, and wide bands in plate carrée.
+Every projection is centred on its field, so that no cell is cut at the date line: longitudes
+continue past 180 degrees east as they do in the field.
 
 Reference: Šavrič et al. 2019, doi:10.1080/13658816.2018.1504949 (Equal Earth).
 """
@@ -13,6 +13,7 @@ import numpy as np
 from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.path import Path
 from matplotlib.ticker import FixedLocator, MaxNLocator
+from numpy.typing import ArrayLike
 from xarray import DataArray
 
 from ocean_lib.core.geometry import wrap_longitude
@@ -21,11 +22,11 @@ from ocean_lib.plots.labels import degrees_label
 __all__ = ["cell_edges", "corners", "frame_map", "project", "projection_for", "unproject"]
 
 
-SEAM = 180 - 1e-6  # degrees from the centre; a point any farther would change sides
+SEAM = 180 - 1e-6  # degrees from the centre; a point farther away would change sides
 FULL_CIRCLE = 359.0  # degrees of longitude from which a field counts as global
 
 
-def cell_edges(centres) -> np.ndarray:
+def cell_edges(centres: ArrayLike) -> np.ndarray:
     """Edges (n + 1,) of cells with increasing centres (n,), half way between neighbours."""
     centres = np.asarray(centres, dtype=float)
     if centres.size == 1:
@@ -41,7 +42,7 @@ def _edges_in_degrees(field: DataArray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def projection_for(field: DataArray) -> crs.Projection:
-    """The projection that suits the region of a field (latitude, longitude).
+    """Choose the projection for the region of a field (latitude, longitude).
 
     Raises:
         ValueError: the field is a section (fewer than 2 rows or columns).
@@ -69,11 +70,13 @@ def _centre(projection: crs.Projection) -> float:
     return projection.proj4_params.get("lon_0", projection.proj4_params.get("pm", 0))
 
 
-def project(projection: crs.Projection, longitude, latitude) -> tuple[np.ndarray, np.ndarray]:
-    """Project degrees.
+def project(
+    projection: crs.Projection, longitude: ArrayLike, latitude: ArrayLike
+) -> tuple[np.ndarray, np.ndarray]:
+    """Project degrees to a map.
 
     Args:
-        projection: of the map.
+        projection: projection of the map.
         longitude: any shape, degrees in any turn.
         latitude: the same shape, degrees.
 
@@ -82,7 +85,7 @@ def project(projection: crs.Projection, longitude, latitude) -> tuple[np.ndarray
     """
     centre = _centre(projection)
     offset = np.asarray(longitude, dtype=float) - centre
-    # Offsets beyond half a turn belong to another turn; the seam itself has two sides.
+    # Wrap offsets beyond half a turn; points on the seam itself keep their side.
     wrapped = wrap_longitude(offset)
     offset = np.clip(np.where(np.abs(offset) > 180 + 1e-6, wrapped, offset), -SEAM, SEAM)
     latitude = np.clip(np.asarray(latitude, dtype=float), -90, 90)
@@ -103,7 +106,7 @@ def corners(projection: crs.Projection, field: DataArray) -> tuple[np.ndarray, n
 def frame_map(
     axes: GeoAxes, field: DataArray, *, left: bool = True, bottom: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Set the limits and the degrees of a map.
+    """Set the limits of a map and label its degrees.
 
     Args:
         axes: the panel.
@@ -130,7 +133,7 @@ def frame_map(
 
 
 def _curved_grid(axes: GeoAxes, around: bool, labelled: bool) -> None:
-    """Grid lines; round the pole also a circular frame."""
+    """Draw grid lines, and a circular frame around a pole."""
     polar = isinstance(axes.projection, crs.Stereographic)
     if polar and around:
         angle = np.linspace(0, 2 * np.pi, 181)

@@ -1,8 +1,8 @@
 """Sections along a line and Hovmöller diagrams, both with truth, mean, error and spread.
 
 Depth runs downward on a square-root scale, which resolves the thermocline and keeps the deep ocean
-in sight; the sea floor has the colour of land. Cells are drawn as they are, never interpolated: a
-line that crosses the grid shows the cells under it.
+in sight; the sea floor has the colour of land. Cells are never interpolated: a line that crosses
+the grid shows the cells under it.
 
 Reference: Hovmöller 1949, doi:10.3402/tellusa.v1i2.8498.
 """
@@ -25,18 +25,18 @@ from ocean_lib.plots import labels, style
 from ocean_lib.plots.labels import degrees_label
 from ocean_lib.plots.painting import outline, paint_section
 from ocean_lib.plots.projections import cell_edges
-from ocean_lib.plots.style import STYLE, colour_bar, figure_title, robust_limits
+from ocean_lib.plots.style import STYLE, AxesLike, colour_bar, figure_title, robust_limits
 
 __all__ = ["hovmoller", "section", "transect"]
 
 
-LONGEST_ROW = 31.0  # days a row of a Hovmöller diagram covers at most
-ROUNDING = 1e-9  # degrees that a place may lie outside the field
-FEW_COLUMNS = 0.3  # share of observed columns from which their ticks would touch
+LONGEST_ROW = 31.0  # days that a row of a Hovmöller diagram covers at most
+ROUNDING = 1e-9  # tolerance for places outside the field, degrees
+FEW_COLUMNS = 0.3  # fraction of observed columns above which they are not ticked
 
 
 def transect(dataset: Dataset, places: Sequence[tuple[float, float]]) -> Dataset:
-    """The cells under the great circles that join places.
+    """Select the cells under the great circles that join places.
 
     Args:
         dataset: (…, latitude, longitude).
@@ -44,8 +44,8 @@ def transect(dataset: Dataset, places: Sequence[tuple[float, float]]) -> Dataset
 
     Returns:
         The dataset (…, distance), with `distance` in km from the first place and the coordinates
-        `along_longitude` and `along_latitude` of the great circles. Where a circle leaves the field
-        between two places the coordinate `inside` is False and values are missing.
+        `along_longitude` and `along_latitude` of the great circles. Where a circle leaves the
+        field, the coordinate `inside` is False and values are missing.
 
     Raises:
         ValueError: a place lies outside the field.
@@ -73,10 +73,10 @@ def transect(dataset: Dataset, places: Sequence[tuple[float, float]]) -> Dataset
         ends: dict[str, Any] = {"initial_idx": 0, "terminus_idx": 0}
         line = earth.inv_intermediate(*start, *end, number, return_back_azimuth=False, **ends)
         points.append(np.stack([line.lons, line.lats]))
-        # A line of no length is drawn a metre long.
+        # A line of zero length is drawn one metre long.
         distances.append(distances[-1][-1] + np.linspace(0, max(length, 1.0) / 1000, number))
     (longitude, latitude), distance = np.hstack(points), np.concatenate(distances[1:])
-    keep = np.diff(distance, prepend=-1) > 0  # a corner ends one line and begins the next
+    keep = np.diff(distance, prepend=-1) > 0  # a corner belongs to two lines
     along = {
         "longitude": DataArray(wrap_longitude(longitude[keep], centre), dims="distance"),
         "latitude": DataArray(latitude[keep], dims="distance"),
@@ -93,9 +93,9 @@ def transect(dataset: Dataset, places: Sequence[tuple[float, float]]) -> Dataset
 
 
 def _draw_four(
-    selected: Dataset, x: np.ndarray, y: np.ndarray, axes, height: float
+    selected: Dataset, x: np.ndarray, y: np.ndarray, axes: AxesLike, height: float
 ) -> tuple[Figure, np.ndarray]:
-    """Truth with observed cells outlined, mean, error and spread, on shared edges `x` and `y`."""
+    """Draw truth with observed cells outlined, mean, error and spread, with cell edges x and y."""
     ocean = selected["ocean"]
     truth, mean, spread = (selected[name].where(ocean) for name in ("truth", "mean", "spread"))
     figure, grid = style.panels(2, 2, height=height, axes=axes, sharex=True, sharey=True)
@@ -122,14 +122,14 @@ def _draw_four(
 def _row_of_cells(
     selected: Dataset, latitude: float | None, longitude: float | None
 ) -> tuple[Dataset, str]:
-    """A row or column of cells, by default a row with much ocean; and the dimension along it."""
+    """A row or column of cells, by default one with much ocean, and the dimension along it."""
     if longitude is not None and latitude is not None:
         raise ValueError("a row of cells lies on one latitude or one longitude; give one of them")
     if longitude is not None:
         return selected.sel(longitude=longitude, method="nearest"), "latitude"
     if latitude is not None:
         return selected.sel(latitude=latitude, method="nearest"), "longitude"
-    # Of the rows with nearly the most ocean the one nearest the middle.
+    # Of the rows with nearly the most ocean, take the one nearest to the middle.
     dims = [dim for dim in ("depth", "longitude") if dim in selected["ocean"].dims]
     wet = selected["ocean"].sum(dims)
     rows = np.nonzero(wet.values >= 0.97 * wet.values.max())[0]
@@ -152,23 +152,23 @@ def section(
     reconstruction: Dataset,
     *,
     case: str | None = None,
-    time=None,
+    time: str | np.datetime64 | None = None,
     latitude: float | None = None,
     longitude: float | None = None,
     line: Sequence[tuple[float, float]] | None = None,
-    axes=None,
+    axes: AxesLike = None,
 ) -> Figure:
-    """Truth, ensemble mean, error and spread along a line, by depth.
+    """Draw truth, ensemble mean, error and spread along a line, by depth.
 
-    Observed cells are outlined on the truth; columns with observations are ticked at the top where
-    they are few.
+    Observed cells are outlined on the truth; columns with observations are ticked at the top if
+    there are few.
 
     Args:
         reconstruction: the dataset of reconstruction.nc.
-        case: its name; the first by default.
-        time: date, nearest; the first by default.
-        latitude: degrees, nearest row of cells.
-        longitude: degrees, nearest column of cells.
+        case: name of the case; the first by default.
+        time: the nearest date is selected; the first by default.
+        latitude: degrees, of the nearest row of cells.
+        longitude: degrees, of the nearest column of cells.
         line: two or more (longitude, latitude), joined by great circles. By default a row of cells
             with much ocean.
         axes: four axes to draw on.
@@ -206,15 +206,15 @@ def section(
 
 
 def _date_rows(days: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Rows of a Hovmöller diagram, with empty ones between dates that lie far apart.
+    """Rows of a Hovmöller diagram, with empty rows between dates that are far apart.
 
-    A row is as high as the shortest interval between two dates, `LONGEST_ROW` at most.
+    The height of a row is the shortest interval between two dates, at most `LONGEST_ROW`.
 
     Args:
-        days: (dates,) increasing.
+        days: (dates,), ascending.
 
     Returns:
-        Edges (rows + 1,) in days, index of the date (rows,), whether the row shows it (rows,).
+        Edges (rows + 1,) in days, index of a date (rows,), whether the row shows it (rows,).
     """
     height = np.diff(days).min(initial=LONGEST_ROW)
     edges, dates, filled = [days[0] - height / 2], [], []
@@ -233,24 +233,24 @@ def hovmoller(
     latitude: float | None = None,
     longitude: float | None = None,
     depth: float = 100.0,
-    axes=None,
+    axes: AxesLike = None,
 ) -> Figure:
-    """Truth, ensemble mean, error and spread of a row of cells at one depth, by date.
+    """Draw truth, ensemble mean, error and spread of a row of cells at one depth, by date.
 
     Observed cells are outlined on the truth.
 
     Args:
         reconstruction: the dataset of reconstruction.nc.
-        case: its name; the first by default.
-        latitude: degrees, nearest row of cells.
-        longitude: degrees, nearest column of cells. Without both, a row with much ocean.
-        depth: metres, nearest level.
+        case: name of the case; the first by default.
+        latitude: degrees, of the nearest row of cells.
+        longitude: degrees, of the nearest column of cells. Without both, a row with much ocean.
+        depth: metres, the nearest level is selected.
         axes: four axes to draw on.
 
     Raises:
         ValueError: both `latitude` and `longitude` are given.
     """
-    # Under another name `select` keeps all dates.
+    # Renamed, so that `select` keeps all dates.
     selected = select(reconstruction.rename(time="date"), case=case, depth=depth)
     selected, along = _row_of_cells(selected, latitude, longitude)
     selected = selected.transpose(..., "date", along)

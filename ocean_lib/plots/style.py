@@ -1,12 +1,12 @@
-"""The style that all figures share: colours, limits, sizes, legends and axes.
+"""Style shared by all figures: colours, limits, sizes, legends and axes.
 
-Temperatures are drawn in `cmocean.thermal`, differences in `balance` centred on zero, ensemble
-spread in `amp`. Fields that are compared share robust limits. Curves use the colours of Okabe and
-Ito, which colour-blind readers can tell apart. Unobserved ocean is a lighter grey than land.
+Temperature is drawn in `cmocean.thermal`, differences in `balance` centred on zero, ensemble spread
+in `amp`. Fields that are compared share robust limits. Curves use the colours of Okabe and Ito,
+which colour-blind readers can distinguish. Unobserved ocean is a lighter grey than land.
 
-A figure is as wide as a journal's page or column, as high as its panels need, and unknown to
-pyplot: a notebook shows it once and need not close it. Drawing functions also accept `axes`; they
-then draw there and return the figure of those axes.
+A figure is as wide as a page or column of a journal and as high as its panels need. It is not
+registered with pyplot, so a notebook shows it once and need not close it. Drawing functions also
+accept `axes`; they then draw there and return the figure of those axes.
 
 Reference: Okabe & Ito 2008, "Color Universal Design", jfly.uni-koeln.de/color.
 """
@@ -24,6 +24,7 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, ScalarFormatter
+from numpy.typing import ArrayLike
 from xarray import DataArray
 
 from ocean_lib.fields.conventions import CELSIUS
@@ -46,6 +47,7 @@ __all__ = [
 ]
 
 
+AxesLike = Axes | Sequence[Axes] | np.ndarray | None  # to draw on; None for a new figure
 Limits = tuple[float, float]  # low and high, in the unit of a field
 # On maps and sections.
 LAND, COAST, HIDDEN = "#8f867a", "#3b3630", "#e4e4e4"
@@ -59,7 +61,7 @@ COLOUR_MAPS = {
 # On curves.
 BLACK, GREY, BLUE, VERMILION = "#000000", "#777777", "#0072b2", "#d55e00"
 ORANGE, GREEN, PURPLE, SKY_BLUE = "#e69f00", "#009e73", "#cc79a7", "#56b4e9"
-NOTE = "#555555"  # text in an empty panel
+NOTE = "#555555"  # colour of text in an empty panel
 STYLE: dict[Any, Any] = {
     **dict.fromkeys(("font.size", "axes.titlesize", "axes.labelsize"), 8),
     **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 7),
@@ -77,7 +79,7 @@ def robust_limits(*fields: DataArray, kind: str = "temperature") -> Limits:
 
     Args:
         *fields: any shape; NaN is ignored.
-        kind: `difference` gives limits symmetric about zero, `spread` limits that start at zero.
+        kind: `difference` for limits symmetric about zero, `spread` for limits that start at zero.
 
     Returns:
         (low, high), in the unit of the fields.
@@ -93,12 +95,12 @@ def robust_limits(*fields: DataArray, kind: str = "temperature") -> Limits:
 
 
 def colour_map(kind: str) -> Colormap:
-    """The colour map of `temperature`, `salinity`, `difference`, `spread` or another variable."""
+    """Colour map of `temperature`, `salinity`, `difference`, `spread` or another variable."""
     return COLOUR_MAPS.get(kind, cmocean.cm.matter)
 
 
 def unit(field: DataArray) -> str:
-    """The unit in the attributes of a field; °C where there is none."""
+    """Unit of a field from its attributes; °C if it has none."""
     units = field.attrs.get("units", "°C")
     if re.sub("[_ ]", "", units.lower()) in CELSIUS:
         return "°C"
@@ -106,12 +108,12 @@ def unit(field: DataArray) -> str:
 
 
 def unit_label(field: DataArray, kind: str) -> str:
-    """The label of a colour bar, kind and unit: `Temperature (°C)`."""
+    """Label of a colour bar, kind and unit: `Temperature (°C)`."""
     return f"{kind.replace('_', ' ').capitalize()} ({unit(field)})"
 
 
 def new_figure(width: float = WIDTH, height: float = 3.0) -> Figure:
-    """An empty figure, unknown to pyplot, whose layout keeps map panels together.
+    """Create an empty figure, not registered with pyplot, whose layout keeps map panels together.
 
     Args:
         width: inches.
@@ -122,7 +124,7 @@ def new_figure(width: float = WIDTH, height: float = 3.0) -> Figure:
     return figure
 
 
-def _reuse(axes, rows: int, columns: int) -> tuple[Figure, np.ndarray]:
+def _reuse(axes: AxesLike, rows: int, columns: int) -> tuple[Figure, np.ndarray]:
     axes = np.ravel(np.asarray(axes, dtype=object))
     if axes.size != rows * columns:
         raise ValueError(
@@ -138,9 +140,9 @@ def map_panels(
     *,
     extra: float = 0.9,
     width: float = WIDTH,
-    axes=None,
+    axes: AxesLike = None,
 ) -> tuple[Figure, np.ndarray]:
-    """A figure for maps in the projection that suits a field, as high as the maps need.
+    """Create a figure for maps in the projection that suits a field, as high as the maps need.
 
     Args:
         field: (latitude, longitude), for its region.
@@ -167,9 +169,15 @@ def map_panels(
 
 
 def panels(
-    rows: int, columns: int, *, width: float = WIDTH, height: float = 3.0, axes=None, **shared: bool
+    rows: int,
+    columns: int,
+    *,
+    width: float = WIDTH,
+    height: float = 3.0,
+    axes: AxesLike = None,
+    **shared: bool,
 ) -> tuple[Figure, np.ndarray]:
-    """A figure for curves or sections.
+    """Create a figure for curves or sections.
 
     Args:
         rows: number of rows of panels.
@@ -177,7 +185,7 @@ def panels(
         width: inches.
         height: inches.
         axes: `rows * columns` axes to use instead; a single one may come alone.
-        **shared: `sharex`, `sharey`, as of `Figure.subplots`.
+        **shared: `sharex` and `sharey` of `Figure.subplots`.
 
     Returns:
         The figure, and its axes (rows, columns).
@@ -192,21 +200,23 @@ def panels(
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
-def figure_title(figure: Figure, axes, title: str) -> None:
-    """Title a new figure; the figure of `axes` passed in by the caller keeps its own title."""
+def figure_title(figure: Figure, axes: AxesLike, title: str) -> None:
+    """Set the title of a new figure; if the caller passed `axes`, their figure keeps its title."""
     if axes is None:
         figure.suptitle(title)
 
 
-def legend(grid: np.ndarray, axes, handles: list, labels: list[str], columns: int) -> None:
-    """One legend for all panels: below a new figure, or inside the last of the `axes` passed in.
+def legend(
+    grid: np.ndarray, axes: AxesLike, handles: list, labels: list[str], columns: int
+) -> None:
+    """Draw one legend for all panels: below a new figure, or in the last of the caller's axes.
 
     Args:
         grid: axes (rows, columns) that are drawn on.
-        axes: those passed in by the caller, or None.
+        axes: the axes that the caller passed, or None.
         handles: artists.
-        labels: one a handle.
-        columns: of the legend below a figure.
+        labels: one per handle.
+        columns: number of columns of a legend below the figure.
     """
     if axes is None:
         below = grid.flat[0].figure.legend
@@ -218,14 +228,14 @@ def legend(grid: np.ndarray, axes, handles: list, labels: list[str], columns: in
 def colour_bar(
     mesh: QuadMesh, axes: Axes | Sequence[Axes], label: str, location: str = "right", **options: Any
 ) -> Colorbar:
-    """A colour bar beside one or several axes, pointed at both ends because limits are robust.
+    """Draw a colour bar beside one or several axes, pointed at both ends as limits are robust.
 
     Args:
-        mesh: what the colours belong to.
+        mesh: the coloured cells.
         axes: the panels that share the bar.
         label: quantity and unit.
         location: `right` or `bottom`.
-        **options: as of `Figure.colorbar`, such as `aspect` and `shrink`.
+        **options: options of `Figure.colorbar`, such as `aspect` and `shrink`.
     """
     figure = np.ravel(np.asarray(axes, dtype=object))[0].get_figure(root=False)
     bar = figure.colorbar(mesh, ax=axes, location=location, extend="both", pad=0.02, **options)
@@ -240,12 +250,12 @@ def colour_bar(
     return bar
 
 
-def depth_axis(axes: Axes, depth, *, label: bool = True) -> None:
-    """Let depth run downward from the surface on a square-root scale with ticks at round metres.
+def depth_axis(axes: Axes, depth: ArrayLike, *, label: bool = True) -> None:
+    """Make the y axis depth, downward on a square-root scale, with ticks at round metres.
 
     Args:
-        axes: whose y axis is depth.
-        depth: (levels,) or the greatest alone, in metres.
+        axes: the panel.
+        depth: (levels,), or the greatest depth alone, metres.
         label: whether to name the axis.
     """
     deepest = float(np.max(depth))
@@ -262,7 +272,7 @@ def depth_axis(axes: Axes, depth, *, label: bool = True) -> None:
         axes.set_ylabel("Depth (m)")
 
 
-def depth_edges(depth) -> np.ndarray:
+def depth_edges(depth: ArrayLike) -> np.ndarray:
     """Edges (n + 1,) of levels (n,) in metres, the first at the surface."""
     edges = np.maximum(projections.cell_edges(depth), 0)
     edges[0] = 0

@@ -1,8 +1,7 @@
 """Verification of uncertainty: spread against error, ranks, and the reach of observations.
 
-The numbers come from `scores.diagnostics`. There is one panel a case; methods look alike in all of
-them. A spread calibrated on other months is drawn beside the raw one, both against what a perfect
-ensemble would show.
+The numbers come from `scores.diagnostics`. There is one panel per case; a method has the same style
+in all panels. Raw and calibrated spread are drawn together with the result of a perfect ensemble.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,18 +19,19 @@ from ocean_lib.fields.reconstruction_file import select
 from ocean_lib.plots import labels, style
 from ocean_lib.plots.curves import line_styles
 from ocean_lib.plots.painting import paint
-from ocean_lib.plots.style import STYLE
+from ocean_lib.plots.style import STYLE, AxesLike
 from ocean_lib.scores.diagnostics import reach_of_observations
 
 __all__ = ["error_beside_spread", "rank_histogram", "reliability_diagram", "skill_by_distance"]
 
 
 METHOD_COLOURS, METHOD_MARKERS = (style.VERMILION, style.BLUE, style.GREEN, style.PURPLE), "so^v"
+LOWEST_SKILL = -0.5  # lower limit of the axis
 REFERENCE_LINE = {"color": style.GREY, "linewidth": 0.9, "linestyle": "--"}  # a perfect ensemble
 
 
 def _by_case(results: Mapping[tuple[str, str], Any]) -> tuple[dict[str, dict], dict[str, dict]]:
-    """{case: {method: result}} of {(case, method): result}, and {method: its look}."""
+    """{case: {method: result}} of {(case, method): result}, and {method: its line style}."""
     cases: dict[str, dict] = {}
     for (case, method), result in results.items():
         cases.setdefault(case, {})[method] = result
@@ -54,14 +54,14 @@ def _legend(grid, axes, columns: int) -> None:
 
 @mpl.rc_context(STYLE)
 def reliability_diagram(
-    tables: Mapping[tuple[str, str], pd.DataFrame], *, unit: str = "°C", axes=None
+    tables: Mapping[tuple[str, str], pd.DataFrame], *, unit: str = "°C", axes: AxesLike = None
 ) -> Figure:
-    """Error against stated spread, a line a method; a reliable spread lies on the diagonal.
+    """Plot error against stated spread, one line per method; reliable spread lies on the diagonal.
 
     Args:
         tables: {(case, method): table of `scores.diagnostics.reliability`}, at most four methods.
-        unit: of spread and error.
-        axes: one axes a case to draw on.
+        unit: unit of spread and error.
+        axes: one axes per case to draw on.
 
     Raises:
         ValueError: there are more than four methods.
@@ -91,15 +91,15 @@ def rank_histogram(
     counts: Mapping[tuple[str, str], Sequence[int]],
     *,
     independent: Mapping[str, float] | None = None,
-    axes=None,
+    axes: AxesLike = None,
 ) -> Figure:
-    """Frequency of each rank of the truth among the members, relative to a uniform distribution.
+    """Plot how often the truth has each rank among the members, relative to uniform.
 
     Args:
-        counts: {(case, method): counts of `scores.diagnostics.rank_counts`}, at most four methods.
+        counts: {(case, method): result of `scores.diagnostics.rank_counts`}, at most four methods.
         independent: {case: effective number of independent cells}; draws the band that holds 90 %
             of the bars of a perfect ensemble.
-        axes: one axes a case to draw on.
+        axes: one axes per case to draw on.
 
     Raises:
         ValueError: there are more than four methods.
@@ -131,17 +131,16 @@ def rank_histogram(
 
 @mpl.rc_context(STYLE)
 def skill_by_distance(
-    table: pd.DataFrame, *, ours: str = "reconstruction", lowest: float = -0.5, axes=None
+    table: pd.DataFrame, *, ours: str = "reconstruction", axes: AxesLike = None
 ) -> Figure:
-    """Skill against climatology by distance to the nearest observation, a line a method.
+    """Plot skill against climatology by distance to the nearest observation, one line per method.
 
-    A large mark on the line of zero skill shows where a method falls to climatology.
+    A large mark on the line of zero skill shows where a method is no better than climatology.
 
     Args:
-        table: of `scores.diagnostics.by_distance`, of one or more cases.
+        table: from `scores.diagnostics.by_distance`, with one or more cases.
         ours: the method drawn in front.
-        lowest: lower limit of the axis.
-        axes: one axes a case to draw on.
+        axes: one axes per case to draw on.
     """
     cases, methods = (list(dict.fromkeys(table[name])) for name in ("case", "method"))
     methods.sort(key=lambda method: method == ours)
@@ -163,7 +162,7 @@ def skill_by_distance(
         panel.set(title=case, xlabel="Distance to the nearest observation (km)")
         panel.set_xlim(0, 1.03 * farthest)
         panel.grid(alpha=0.3, linewidth=0.4)
-    grid[0, 0].set_ylim(max(floor - 0.05, lowest), 1.02)
+    grid[0, 0].set_ylim(max(floor - 0.05, LOWEST_SKILL), 1.02)
     grid[0, 0].set_ylabel("Skill against climatology")
     handles, labels = grid[0, 0].get_legend_handles_labels()
     mark = Line2D([], [], linestyle="", marker="o", color="white", markeredgecolor="black")
@@ -177,20 +176,20 @@ def error_beside_spread(
     reconstruction: Dataset,
     *,
     cases: Sequence[str] | None = None,
-    time=None,
-    depths=(0, 100, 500),
-    axes=None,
+    time: str | np.datetime64 | None = None,
+    depths: Sequence[float] = (0, 100, 500),
+    axes: AxesLike = None,
 ) -> Figure:
-    """Absolute error of the mean beside the spread on maps: a row a depth, two columns a case.
+    """Map the absolute error of the mean beside the spread: one row per depth, two maps per case.
 
-    The two maps of a case share their limits: a reliable spread is large where errors are large.
+    The two maps of a case share limits; reliable spread is large where errors are large.
 
     Args:
         reconstruction: the dataset of reconstruction.nc.
-        cases: their names; all by default.
-        time: date, nearest; the first by default.
-        depths: metres, nearest levels, each drawn once.
-        axes: two GeoAxes a case and depth to draw on.
+        cases: names of the cases; all by default.
+        time: the nearest date is selected; the first by default.
+        depths: metres, the nearest levels are selected without repetition.
+        axes: two GeoAxes per case and depth to draw on.
     """
     if cases is None:
         cases = [str(name) for name in np.atleast_1d(reconstruction["case"].values)]
