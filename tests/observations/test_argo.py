@@ -1,4 +1,4 @@
-"""Argo's files: the six real ones against their raw arrays, and made ones with every fault."""
+"""Argo's files: six real ones against their raw arrays, and synthetic ones with every fault."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Fixed observations of whole fields, and °C there and back."""
+"""Observations drawn from whole fields, and conversion to standardised units and back."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is kept of casts, and how they are read off at levels, against loops and check values."""
+"""Cleaning of casts and interpolation to levels, against loops and check values."""
 
 import numpy as np
 import pytest

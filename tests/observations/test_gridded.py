@@ -1,4 +1,4 @@
-"""Files of observations with gaps on a model's levels: by hand, refusals, what is left out."""
+"""Gridded observations on a model's levels: values by hand, refusals, values left out."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def seen(small_store):
 
 
 def file(seen, path, **changes):
-    """As a user would write them: one variable, fill where nothing was measured."""
+    """A file as a user would write it: one variable, fill where nothing was measured."""
     given = xr.Dataset({"thetao": seen.value.assign_attrs(units="degrees_C")})
     given.assign(changes).to_netcdf(path)
     return path

@@ -142,7 +142,7 @@ def test_a_simulated_float_reconstructs_as_well_as_the_grids_own_columns(
 
 
 def test_error_bars_of_gridded_floats_cover(small_ocean, statistics, tmp_path):
-    """Of profiles off the centres of cells the stated error holds what the cells' means are."""
+    """The stated error covers the difference between off-centre profiles and cell means."""
     rng = np.random.default_rng(5)
     casts = []
     for number in range(40):

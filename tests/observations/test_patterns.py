@@ -28,7 +28,7 @@ EXACT = {
 def test_the_fraction_is_met_to_the_cell(pattern, shape, fraction, seeded):
     observed = EXACT[pattern](3, shape, fraction, seeded())
     cells = math.prod(shape)
-    # Clouds are asked for by what they cover, and what they leave is seen.
+    # The fraction of clouds is that of the cells they cover; the others are seen.
     asked = cells - round(fraction * cells) if pattern == "clouds" else round(fraction * cells)
     assert observed.shape == (3, *shape) and observed.dtype == torch.bool
     assert observed.flatten(1).sum(1).tolist() == [asked] * 3
@@ -57,7 +57,7 @@ def test_a_seed_fixes_the_mask_and_samples_differ(pattern, seeded, device):
 
 
 def test_a_few_blocks_are_rectangles_of_three_to_nine_cells(seeded):
-    """With one per cent hidden, separate pieces are whole rectangles but the one cut short."""
+    """With 1 % hidden, most separate pieces are complete rectangles; the last is cut short."""
     whole, pieces, sides = 0, 0, set()
     for hidden in ~patterns.blocks(40, (121, 117), 0.99, seeded()).cpu().numpy():
         labels, number = label(hidden)
@@ -94,7 +94,7 @@ def test_blocks_hide_every_place_alike(seeded):
 
 
 def test_tracks_are_a_few_straight_lines(seeded):
-    """Lines through pairs of cells, the fullest first, cover all of a short pattern."""
+    """A few lines through pairs of cells cover all cells of a track pattern."""
 
     def lines(observed):
         points, number = np.argwhere(observed).astype(float), 0
@@ -120,7 +120,7 @@ def test_tracks_are_a_few_straight_lines(seeded):
 
 
 def test_clouds_are_clustered(seeded):
-    """A neighbour shares a cell's cloud far more often than chance."""
+    """Neighbouring cells agree far more often than by chance."""
     seen = patterns.clouds(4, (64, 64), 0.5, seeded())
     assert float((seen[:, 1:] == seen[:, :-1]).float().mean()) > 0.8
 

@@ -1,4 +1,4 @@
-"""Tables and files of profiles as one dataset, with a word for every one that is left out."""
+"""Tables and files of profiles as one dataset, with a reason for every one left out."""
 
 import gdac
 import numpy as np

@@ -1,4 +1,4 @@
-"""Real positions in patches: the right cells of the right months, and what an index must be."""
+"""Real positions in patches: the right cells of the right months, and refused indices."""
 
 import gdac
 import numpy as np

@@ -1,4 +1,4 @@
-"""One date over a domain: which dates it reads, and its noise."""
+"""One date over a domain: the dates it reads, and its noise."""
 
 import numpy as np
 import torch

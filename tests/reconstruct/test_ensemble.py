@@ -74,7 +74,7 @@ def test_a_value_with_a_huge_error_changes_next_to_nothing(small_store, seen, mo
 
 
 def test_tiles_of_an_untrained_model_equal_the_whole(small_store, fields):
-    """Zero heads say the same everywhere, and so does a background of no observation."""
+    """Networks with zero heads predict the same everywhere, as does an unobserved background."""
     model = densifier(small_store)
     nothing = observe(fields, {"pattern": "pixels", "observed": 0.0}, seed=0)
     whole = reconstruct(model, nothing, **FAST)
@@ -115,7 +115,7 @@ class Wiener(Densifier):
 
 
 def unknowing():
-    """The background of one level that nothing is known of."""
+    """The background of one level without observations."""
     one = torch.ones(1, 1)
     none = torch.zeros(1, 0, 1, 1)
     return Background(SCALES, coefficients=none, plain=one, left=one, factor=one)
@@ -153,7 +153,7 @@ def nothing_seen(statistics):
 
 
 def seams(members, height, width, tile, ring=False):
-    """Spread and mean squared gradient where tiles change over, against those inside tiles."""
+    """Spread and mean squared gradient where tiles overlap, relative to those inside tiles."""
     tiles = Tiles(height, width, tile, ring)
     covered = np.zeros(width, int)
     for columns in tiles.columns:
@@ -187,7 +187,7 @@ def test_a_field_of_odd_size_has_no_seam_and_its_full_spread_where_tiles_overlap
 
 
 def test_averaged_finished_tiles_would_fail_that_test():
-    """Each tile drawn by itself, with noise of its own, then blended by the same windows."""
+    """Every tile drawn separately, with its own noise, then blended by the same weights."""
     statistics = plain_statistics(80, 240)
     model = Wiener(statistics, unknowing(), mode="diffusion")
 
@@ -282,7 +282,7 @@ def test_an_untrained_model_gives_the_background_back(small_store, seen):
 
 
 def test_members_of_the_regression_scatter_by_its_deviation(small_store, seen):
-    """200 members about the mean, against a model that says the background and its error."""
+    """200 members, against a model that predicts the background and its error."""
     model = densifier(small_store, "regression")
     one = seen.isel(time=[0])
     result = reconstruct(model, one, members=200)

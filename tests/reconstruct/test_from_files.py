@@ -1,4 +1,4 @@
-"""From a checkpoint and a file to a file, by the command line: the same fields, killed or not."""
+"""Files to files by the command line: the same fields with and without interruption."""
 
 import shutil
 from types import SimpleNamespace

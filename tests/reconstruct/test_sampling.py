@@ -1,4 +1,4 @@
-"""How members are drawn: what is refused before a model is loaded, and what once it is."""
+"""Choices of sampling that are refused before and after a model is loaded."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""What a model was not trained for, and the self-check, against counts and errors taken by hand."""
+"""Warnings and the self-check, against counts and errors computed by hand."""
 
 import numpy as np
 import pandas as pd
@@ -45,7 +45,7 @@ def test_a_tenth_of_the_profiles_is_withheld_whole(columns):
 
 
 def test_of_dense_columns_whole_blocks_are_withheld():
-    """A cell beside an observed one would be no test: cells go with their block."""
+    """Neighbouring cells would reveal a withheld cell, so blocks are withheld."""
     observed = np.random.default_rng(1).random((2, 64, 80)) < 0.5
     held = withhold(observed, np.random.default_rng(0))
     taken, columns = held >= 0, observed.any(0)
@@ -103,7 +103,7 @@ def test_a_spoiled_model_is_told_first_and_a_good_one_is_not(small_store, seen):
 
 
 def pretend(groups):
-    """One value a group, where the reconstruction has half the error of the background."""
+    """One value per group; the reconstruction has half the error of the background."""
     error = np.random.default_rng(0).uniform(0.1, 0.3, groups)
     names = [f"0 {label}" for label in range(groups)]
     squares = {"reconstruction": error**2, "background": 4 * error**2, "climatology": 1.0}

@@ -12,7 +12,7 @@ line_or_ring = pytest.mark.parametrize("ring", [False, True])
 
 
 def whole(tiles, function, folder=None):
-    """All rows that `blend` hands over, put together; asserts that they come in turn."""
+    """All rows that `blend` yields, concatenated; asserts that they come in order."""
     parts, reached = [], 0
     for rows, results in tiles.blend(function, folder):
         assert rows.start == reached and rows.stop > rows.start
@@ -89,7 +89,7 @@ def test_a_ring_has_no_end():
 
 
 def test_rows_handed_over_are_read_no_more():
-    """In place, as a sampler works: each row is overwritten once it has come."""
+    """In place, as in sampling: rows are overwritten once they are yielded."""
     value = torch.randn(1, 53, 11)
     copy, tiles = value.clone(), Tiles(53, 11, 8)
     for rows, (result,) in tiles.blend(lambda tile: (tile.cut(copy),)):

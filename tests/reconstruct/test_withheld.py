@@ -1,4 +1,4 @@
-"""Withheld profiles: which, and what is said of them, against arithmetic by hand."""
+"""Withheld profiles: their choice and their scores, against arithmetic by hand."""
 
 import numpy as np
 import pytest

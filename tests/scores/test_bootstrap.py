@@ -8,7 +8,7 @@ from ocean_lib.scores import bootstrap
 
 
 def autoregression(noise, length, axis):
-    """White noise made to decorrelate as exp(-lag / length) along an axis, variance 1."""
+    """Noise of variance 1 with autocorrelation exp(-lag / length) along an axis."""
     fold = np.exp(-1 / length)
     noise = np.moveaxis(noise, axis, 0) * np.sqrt(1 - fold**2)
     noise[0] /= np.sqrt(1 - fold**2)
@@ -101,7 +101,7 @@ def interval(value, lengths):
 
 
 def test_intervals_of_correlated_errors_hold_the_truth_nine_times_in_ten():
-    """Of the mean of squares, which is 1, of errors alike over 4 steps and 3 cells."""
+    """For the mean square, which is 1, of errors equal over 4 steps and 3 cells."""
     rng = np.random.default_rng(3)
     held, naive = 0, 0
     for _ in range(150):

@@ -1,4 +1,4 @@
-"""Factor and power of the spread against ensembles whose own are known, and what stays as it is."""
+"""Factor and power of the spread, fitted to ensembles of known factor and power."""
 
 import numpy as np
 import pytest
@@ -30,7 +30,7 @@ def ocean(seed, dates=20, rows=12, columns=17):
 
 
 def wrong(fields, observations, rng, members=None):
-    """Truth and members are draws of one Gaussian at hidden cells, stated too narrow or wide."""
+    """Truth and members from one Gaussian at hidden cells, with spread too small or large."""
     away = ~observations.observed
     sigma = 0.2 + xr.zeros_like(fields.temperature) + rng.random(fields.temperature.shape)
     ratio = xr.DataArray([NARROW[depth] for depth in DEPTH], {"depth": DEPTH})
@@ -71,7 +71,7 @@ def test_a_known_factor_is_found_and_holds_on_other_months(members):
 
 @pytest.mark.parametrize("power", [0.7, 1.25])
 def test_a_known_power_is_found(power):
-    """Errors of deviation 2 s^p where s is stated."""
+    """Errors of standard deviation 2 s^p for a stated spread s."""
     fields, observations, rng = ocean(1, dates=60)
     spread = 0.1 + xr.zeros_like(fields.temperature) + rng.random(fields.temperature.shape)
     away = fields.ocean & ~observations.observed

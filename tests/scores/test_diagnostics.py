@@ -1,4 +1,4 @@
-"""Distance, ranks and reliability against loops, and against ensembles without fault."""
+"""Distance, ranks and reliability against loops, and for perfectly reliable ensembles."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""The table of scores against a few lines of numpy, and what may and may not count."""
+"""The table of scores against a few lines of numpy; which cells and levels count."""
 
 import numpy as np
 import pandas as pd
@@ -82,7 +82,7 @@ def normal(fields):
 
 
 def given(fields, **means):
-    """Methods that give one value, and climatology."""
+    """Methods with one value everywhere, and climatology."""
     return {name: xr.Dataset({"mean": mean}) for name, mean in means.items()} | {
         "climatology": xr.Dataset({"mean": normal(fields)})
     }
@@ -331,7 +331,7 @@ def by_date(fields, values):
 
 
 def test_the_interval_of_independent_dates_is_that_of_statistics():
-    """A bias that each date draws anew: its mean has a standard error of 1/√dates."""
+    """A bias drawn anew on every date: its mean has a standard error of 1/√dates."""
     dates = 100
     fields, observations, rng = ocean(dates)
     bias = rng.standard_normal(dates)
@@ -344,7 +344,7 @@ def test_the_interval_of_independent_dates_is_that_of_statistics():
 
 
 def test_dates_that_err_alike_widen_the_interval():
-    """Four dates in a row that say the same are one witness."""
+    """Four consecutive dates with equal errors count as one independent date."""
     fields, observations, rng = ocean(240, rows=3, columns=6)
     widths = []
     for values in (rng.standard_normal(240), np.repeat(rng.standard_normal(60), 4)):
@@ -366,7 +366,7 @@ def test_a_paired_interval_keeps_what_the_methods_share():
 
 
 def test_a_difference_has_blocks_by_the_longer_lengths(monkeypatch):
-    """Ours errs alike over the whole field, theirs from date to date for long."""
+    """Our errors are correlated in space, theirs in time."""
     fields, observations, rng = ocean(120, rows=5, columns=7, surface=False)
     asked = []
 
@@ -384,7 +384,7 @@ def test_a_difference_has_blocks_by_the_longer_lengths(monkeypatch):
 
 @pytest.mark.parametrize(("dates", "claimed"), [(1, False), (18, False), (20, True)])
 def test_too_few_blocks_give_the_difference_of_every_block_and_claim_nothing(dates, claimed):
-    """The whole field errs alike on a date, and dates do not: a block is two dates."""
+    """Errors are equal within a date and independent between dates: a block is two dates."""
     fields, observations, rng = ocean(dates, rows=4, columns=5)
     ours, theirs = rng.standard_normal((2, dates)) + [[0], [3]]
     methods = given(fields, ours=by_date(fields, ours), theirs=by_date(fields, theirs))

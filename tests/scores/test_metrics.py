@@ -145,7 +145,7 @@ def test_ensemble_scores_are_those_of_xskillscore_and_of_a_loop(case):
 
 @pytest.mark.parametrize("number", [2, 3, 8])
 def test_fair_crps_corrects_that_of_the_empirical_distribution(number):
-    """xskillscore's divides the pairs by M² where the fair one has M(M − 1)."""
+    """xskillscore divides the sum over pairs by M², the fair CRPS by M(M − 1)."""
     rng = np.random.default_rng(number)
     members, truth = rng.standard_normal((number, 50)), rng.standard_normal(50)
     drawn = xr.DataArray(members, dims=("member", "cell"))

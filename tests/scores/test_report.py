@@ -43,7 +43,7 @@ def verdict(*rows):
 
 
 def three():
-    """linear is best, close is not told apart from it, ours is worse."""
+    """linear is best, close does not differ from it significantly, ours is worse."""
     return [
         truth("close", 0.31, low=0.25, high=0.4),
         truth("ours", 0.5, low=0.4, high=0.6),

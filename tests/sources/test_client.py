@@ -1,4 +1,4 @@
-"""The login, and what is tried again; the service itself is stood in for by functions here."""
+"""The login and the retries, with functions in place of the service."""
 
 import time
 

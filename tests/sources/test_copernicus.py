@@ -53,14 +53,14 @@ def _enter(environment):
 
 
 def _fetch(source, folder, patience=60.0, **asked):
-    """In the other process: the files, and what was shown."""
+    """In the other process: the files and the lines shown."""
     service.PATIENCE, lines = patience, []
     files = download.fetch(source, folder, show=lines.append, **asked)
     return files, "\n".join(lines)
 
 
 def _renamed(folder, **asked):
-    """In the other process: a product whose first dataset the service does not know."""
+    """In the other process: a product with a first dataset that the service does not know."""
     from dataclasses import replace
 
     known = download.SOURCES["glorys12"]
@@ -97,7 +97,7 @@ def ocean():
 
 @pytest.fixture(scope="module")
 def fetched(pool, tmp_path_factory):
-    """A request, undisturbed: its folder, files and what was said."""
+    """A request without faults: its folder, files and lines of text."""
     folder = tmp_path_factory.mktemp("undisturbed")
     return folder, *get(pool, "glorys12", folder, shallowest=True, **ASKED)
 
@@ -281,7 +281,7 @@ def test_a_block_that_is_lacking_is_not_taken_for_land(pool, store, tmp_path):
 
 
 def test_a_part_of_a_level_that_is_lacking_is_told_from_ice(fetched, tmp_path):
-    """Of a field, also by the months that were there before; of a view from above it may be."""
+    """A field may not, compared with months fetched before; a view from above may."""
     folder, files, _ = fetched
     asked = {"folder": tmp_path, **ASKED, "shallowest": True}
     for above in (False, True):

@@ -1,4 +1,4 @@
-"""Fetching, and what it refuses before any long work; `test_copernicus` calls the real client."""
+"""Fetching, and refusals before any long work; `test_copernicus` calls the real client."""
 
 import subprocess
 import sys
@@ -108,7 +108,7 @@ def test_months_that_are_all_there_need_no_login(no_login, tmp_path):
     asked = GLORYS12 | {"depths": [0.5]}
     files = download.fetch("glorys12", tmp_path, show=lines.append, **asked)
     assert files == list(request.files.values()) and "all 4 month(s) already fetched" in lines[0]
-    # Another region or other levels are other files: nothing is taken for what it is not.
+    # Another region or other levels have other file names, so files are never confused.
     for change in ({"depths": [0.5, 10.0]}, {"region": (-66, -61, 22, 26)}, {"shallowest": True}):
         with pytest.raises(PermissionError):
             download.fetch("glorys12", tmp_path, **(asked | change))

@@ -1,4 +1,4 @@
-"""Views from above on a field's grid: against rules that made them, and the real OSTIA file."""
+"""Satellite views on a field's grid: synthetic ones of known values, and a real OSTIA file."""
 
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def top(ocean):
 
 @pytest.fixture(scope="module")
 def daily(ocean, tmp_path_factory):
-    """Daily files in the layout of OSTIA, kelvin, a twentieth of a degree, of two months."""
+    """Two months of daily files in the layout of OSTIA: kelvin, 1/20 degree."""
     folder = tmp_path_factory.mktemp("ostia")
     days = pd.date_range("1993-03-01", "1993-04-30", freq="D")
     view = archive.sea_surface(ocean, days).to_dataset(name="analysed_sst")
@@ -59,9 +59,7 @@ def test_daily_kelvin_becomes_the_mean_of_the_month_on_the_fields_own_cells(dail
 
 def test_a_month_that_lacks_days_is_refused(daily, ocean):
     view = satellites.open_view(daily, "ostia").isel(time=slice(0, 50))
-    with pytest.raises(
-        ValueError, match="1993-04 is covered on 19 of 30 date.s., limit 80%"
-    ):
+    with pytest.raises(ValueError, match="1993-04 is covered on 19 of 30 date.s., limit 80%"):
         satellites.on_grid(view, ocean.time.values[2:4], ocean.latitude, ocean.longitude)
     with pytest.raises(ValueError, match="1993-06 .* 0 of"):
         satellites.on_grid(view, ocean.time.values[5:6], ocean.latitude, ocean.longitude)
