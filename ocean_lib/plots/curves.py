@@ -19,7 +19,7 @@ from ocean_lib.core.geometry import EARTH_RADIUS
 from ocean_lib.fields.reconstruction_file import select
 from ocean_lib.plots import style
 from ocean_lib.plots.labels import case_title, depth_label
-from ocean_lib.plots.style import STYLE, AxesLike, panels
+from ocean_lib.plots.style import STYLE, Panels, panels
 
 __all__ = [
     "error_by_depth",
@@ -85,7 +85,7 @@ def error_by_depth(
     metric: str = "rmse",
     ours: str = "reconstruction",
     reference: str | None = None,
-    axes: AxesLike = None,
+    axes: Panels = None,
 ) -> Figure:
     """Plot a metric by depth, one line per method and one panel per case.
 
@@ -134,7 +134,7 @@ def error_by_depth(
 
 
 @mpl.rc_context(STYLE)
-def loss_curve(records: Iterable[dict] | str | os.PathLike, *, axes: AxesLike = None) -> Figure:
+def loss_curve(records: Iterable[dict] | str | os.PathLike, *, axes: Panels = None) -> Figure:
     """Plot training and validation loss by step, one panel per stage, on a log scale if positive.
 
     Args:
@@ -170,7 +170,7 @@ def loss_curve(records: Iterable[dict] | str | os.PathLike, *, axes: AxesLike = 
 
 
 @mpl.rc_context(STYLE)
-def scores_by_evaluations(table: pd.DataFrame, *, axes: AxesLike = None) -> Figure:
+def scores_by_evaluations(table: pd.DataFrame, *, axes: Panels = None) -> Figure:
     """Plot scores by network evaluations per member, one panel per score and one line per case.
 
     Args:
@@ -228,7 +228,7 @@ def spectra(
     case: str | None = None,
     time: str | np.datetime64 | None = None,
     depth: float = 100.0,
-    axes: AxesLike = None,
+    axes: Panels = None,
 ) -> Figure:
     """Plot zonal power spectra of truth, ensemble mean and members at one level.
 

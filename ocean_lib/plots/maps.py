@@ -1,7 +1,6 @@
 """Maps of fields, observations and reconstructions, and the animation of a sample as it forms.
 
-The functions take labelled arrays and return figures. With `axes`, one GeoAxes of any projection
-per panel, they draw on those. Months and depths select the nearest label, cases their name.
+With `axes`, one GeoAxes of any projection per panel, the functions draw on those.
 """
 
 import io
@@ -23,8 +22,8 @@ from ocean_lib.plots.labels import calibrated_suffix, case_title, depth_label, n
 from ocean_lib.plots.painting import paint, paint_observed
 from ocean_lib.plots.style import (
     STYLE,
-    AxesLike,
     Limits,
+    Panels,
     colour_bar,
     figure_title,
     map_panels,
@@ -43,6 +42,7 @@ __all__ = [
 ]
 
 
+COLUMN_NAMES = ("Observed", "Truth", "Mean", "Mean − truth")
 FRAME, LAST_FRAME = 350, 2500  # durations in the animation, ms
 
 
@@ -50,7 +50,7 @@ FRAME, LAST_FRAME = 350, 2500  # durations in the animation, ms
 def field_map(
     field: DataArray,
     *,
-    axes: AxesLike = None,
+    axes: Panels = None,
     kind: str = "temperature",
     limits: Limits | None = None,
     title: str = "",
@@ -88,7 +88,7 @@ def small_multiples(
     title: str = "",
     ocean: DataArray | None = None,
     limits: dict[str, Limits] | None = None,
-    axes: AxesLike = None,
+    axes: Panels = None,
 ) -> Figure:
     """Draw maps side by side; those of one kind share limits and a colour bar.
 
@@ -96,8 +96,7 @@ def small_multiples(
         panels: title, field (latitude, longitude) and kind of each map; see `field_map`.
         columns: number of maps in a row; all by default.
         title: title of the figure.
-        ocean: (latitude, longitude), bool; distinguishes unobserved ocean from land. If given,
-            temperatures at under 3 % of the ocean cells are drawn as dots.
+        ocean: (latitude, longitude), bool; if given, sparse temperatures are drawn as dots.
         limits: {kind: (low, high)}; robust limits by default.
         axes: one GeoAxes per map to draw on.
     """
@@ -130,12 +129,7 @@ def small_multiples(
 
 @mpl.rc_context(STYLE)
 def occlusion(
-    field: DataArray,
-    observed: DataArray,
-    ocean: DataArray,
-    *,
-    title: str = "",
-    axes: AxesLike = None,
+    field: DataArray, observed: DataArray, ocean: DataArray, *, title: str = "", axes: Panels = None
 ) -> Figure:
     """Show an observation pattern in four maps: observed values, field, observed and ocean mask.
 
@@ -157,9 +151,8 @@ def occlusion(
     words = f"Observed mask ({share:.3g} %)"
     painting.paint_mask(grid[1, 0], seen, ocean, style.OBSERVED, title=words)
     painting.paint_mask(grid[1, 1], ocean, ocean, style.SEA, title="Ocean mask", left=False)
-    names = {"observed": style.OBSERVED, "hidden": style.HIDDEN}
-    names |= {"ocean": style.SEA, "land": style.LAND}
-    style.legend(grid, axes, [Patch(color=colour) for colour in names.values()], list(names), 4)
+    patches = [Patch(color=c) for c in (style.OBSERVED, style.HIDDEN, style.SEA, style.LAND)]
+    style.legend(grid, axes, patches, ["observed", "hidden", "ocean", "land"], 4)
     figure_title(figure, axes, title)
     return figure
 
@@ -171,7 +164,7 @@ def observing_month(
     *,
     surface_observed: DataArray | None = None,
     title: str = "",
-    axes: AxesLike = None,
+    axes: Panels = None,
 ) -> Figure:
     """Map one month as the observing system samples it: the surface with profiles on top.
 
@@ -189,8 +182,8 @@ def observing_month(
     mesh = paint(panel, seen, kind="temperature", limits=limits, ocean=ocean, title=title)
     colour_bar(mesh, panel, style.unit_label(field, "temperature"))
     longitude, latitude = painting.cell_positions(columns.astype(bool) & ocean)
-    entries: dict[str, Any] = {}
-    entries[f"{longitude.size} profiles"] = painting.dots(panel, longitude, latitude, s=14)
+    marks = painting.dots(panel, longitude, latitude, s=14)
+    entries: dict[str, Any] = {f"{longitude.size} profiles": marks}
     if surface_observed is not None:
         entries["cloud"] = Patch(color=style.HIDDEN)
     style.legend(grid, axes, list(entries.values()), list(entries), 2)
@@ -204,12 +197,11 @@ def reconstruction_maps(
     case: str | None = None,
     time: str | np.datetime64 | None = None,
     depths: Sequence[float] = (0, 100, 500),
-    axes: AxesLike = None,
+    axes: Panels = None,
 ) -> Figure:
     """Map observations, truth, ensemble mean, error and spread, one row per depth.
 
-    The error is mean - truth. Sparse observations are drawn as dots, also on the mean, error and
-    spread; dense ones as cells.
+    Sparse observations are drawn as dots, also on the mean, error and spread.
 
     Args:
         reconstruction: the dataset of reconstruction.nc.
@@ -220,8 +212,8 @@ def reconstruction_maps(
     """
     selected = select(reconstruction, case=case, time=time)
     levels = nearest_levels(selected, depths)
-    size = {"width": 7.8, "extra": 0.4 + 0.45 * len(levels)}
-    figure, grid = map_panels(selected["truth"], len(levels), 5, **size, axes=axes)
+    extra = 0.4 + 0.45 * len(levels)
+    figure, grid = map_panels(selected["truth"], len(levels), 5, width=7.8, extra=extra, axes=axes)
     for row, depth in zip(grid, levels, strict=True):
         level, bottom = selected.sel(depth=depth), depth == levels[-1]
         ocean, observed = level["ocean"], level["observed"]
@@ -231,8 +223,7 @@ def reconstruction_maps(
         row[0].set_ylabel(depth_label(depth), fontweight="bold")
         for panel, field in zip(row[1:3], (truth, mean), strict=True):
             mesh = paint(panel, field, kind="temperature", limits=limits, left=False, bottom=bottom)
-        label = style.unit_label(truth, "temperature")
-        colour_bar(mesh, list(row[:3]), label, "bottom", aspect=50)
+        colour_bar(mesh, list(row[:3]), style.unit_label(truth, "temperature"), "bottom", aspect=50)
         errors = (mean - truth, "difference"), (spread, "spread")
         for panel, (field, kind) in zip(row[3:], errors, strict=True):
             limits = robust_limits(field, kind=kind)
@@ -243,8 +234,7 @@ def reconstruction_maps(
             for panel in row[2:]:
                 painting.dots(panel, *places, s=4, c="white", edgecolors="black")
     spread_name = "Spread" + calibrated_suffix(selected)
-    names = ("Observed", "Truth", "Mean", "Mean − truth", spread_name)
-    for panel, name in zip(grid[0], names, strict=True):
+    for panel, name in zip(grid[0], (*COLUMN_NAMES, spread_name), strict=True):
         panel.set_title(name)
     figure_title(figure, axes, case_title(selected))
     return figure
@@ -257,7 +247,7 @@ def members(
     time: str | np.datetime64 | None = None,
     depth: float = 100.0,
     n: int = 4,
-    axes: AxesLike = None,
+    axes: Panels = None,
 ) -> Figure:
     """Map truth, ensemble mean and the first members at one level.
 
@@ -279,18 +269,12 @@ def members(
 
 
 def denoising(
-    steps: DataArray,
-    *,
-    n: int = 8,
-    kind: str = "temperature",
-    title: str = "",
-    axes: AxesLike = None,
+    steps: DataArray, *, n: int = 8, kind: str = "temperature", title: str = "", axes: Panels = None
 ) -> Figure:
     """Show sampling from noise to a field in small maps.
 
     Args:
-        steps: (step, latitude, longitude) with the coordinate `noise_level`; the last step is the
-            final field and sets the limits.
+        steps: (step, latitude, longitude) with `noise_level`; the last step sets the limits.
         n: number of maps.
         kind: see `field_map`.
         title: title of the figure.
@@ -307,16 +291,13 @@ def denoising(
 def denoising_animation(
     steps: DataArray, path: str | Path, *, kind: str = "temperature", title: str = ""
 ) -> str | Path:
-    """Show sampling from noise to a field in a GIF with one frame per step.
+    """Show sampling from noise to a field in a GIF with one frame per step; returns `path`.
 
     Args:
         steps: see `denoising`.
         path: file to write, ending in .gif.
         kind: see `field_map`.
         title: title of the figure.
-
-    Returns:
-        `path`.
     """
     last = steps.isel(step=-1).transpose("latitude", "longitude")
     figure, grid = map_panels(last, 1, 1, extra=0.5, width=4.2)
@@ -330,11 +311,10 @@ def denoising_animation(
         step = steps.isel(step=index).transpose("latitude", "longitude").where(last.notnull())
         mesh.set_array(np.ma.masked_invalid(np.asarray(step, float)))
         grid[0, 0].set_title(f"noise {float(steps['noise_level'][index]):.2f}")
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=110)
+        figure.savefig(buffer := io.BytesIO(), format="png", dpi=110)
         frames.append(Image.open(buffer).convert("RGB"))
-    options = {"save_all": True, "append_images": frames[1:], "loop": 0}
-    options["duration"] = [FRAME] * (len(frames) - 1) + [LAST_FRAME]
+    durations = [FRAME] * (len(frames) - 1) + [LAST_FRAME]
+    options = {"save_all": True, "append_images": frames[1:], "loop": 0, "duration": durations}
     with atomic_write(path) as temporary:
         frames[0].save(temporary, "GIF", **options)
     return path

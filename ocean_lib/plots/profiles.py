@@ -18,7 +18,7 @@ from ocean_lib.core.geometry import EARTH_RADIUS, wrap_longitude
 from ocean_lib.fields.reconstruction_file import select
 from ocean_lib.plots import style
 from ocean_lib.plots.labels import calibrated_suffix, case_title, place_label
-from ocean_lib.plots.style import STYLE, AxesLike, figure_title, panels
+from ocean_lib.plots.style import STYLE, Panels, figure_title, panels
 
 __all__ = ["draw_profile", "most_remote_column", "nearest_cell", "observed_columns_near", "profile"]
 
@@ -149,7 +149,7 @@ def profile(
     time: str | np.datetime64 | None = None,
     latitude: float | None = None,
     longitude: float | None = None,
-    axes: AxesLike = None,
+    axes: Panels = None,
 ) -> Figure:
     """Draw the profile at one place, as temperature and as departure from climatology.
 

@@ -25,7 +25,7 @@ from ocean_lib.plots import labels, style
 from ocean_lib.plots.labels import degrees_label
 from ocean_lib.plots.painting import outline, paint_section
 from ocean_lib.plots.projections import cell_edges
-from ocean_lib.plots.style import STYLE, AxesLike, colour_bar, figure_title, robust_limits
+from ocean_lib.plots.style import STYLE, Panels, colour_bar, figure_title, robust_limits
 
 __all__ = ["hovmoller", "section", "transect"]
 
@@ -93,7 +93,7 @@ def transect(dataset: Dataset, places: Sequence[tuple[float, float]]) -> Dataset
 
 
 def _draw_four(
-    selected: Dataset, x: np.ndarray, y: np.ndarray, axes: AxesLike, height: float
+    selected: Dataset, x: np.ndarray, y: np.ndarray, axes: Panels, height: float
 ) -> tuple[Figure, np.ndarray]:
     """Draw truth with observed cells outlined, mean, error and spread, with cell edges x and y."""
     ocean = selected["ocean"]
@@ -156,7 +156,7 @@ def section(
     latitude: float | None = None,
     longitude: float | None = None,
     line: Sequence[tuple[float, float]] | None = None,
-    axes: AxesLike = None,
+    axes: Panels = None,
 ) -> Figure:
     """Draw truth, ensemble mean, error and spread along a line, by depth.
 
@@ -233,7 +233,7 @@ def hovmoller(
     latitude: float | None = None,
     longitude: float | None = None,
     depth: float = 100.0,
-    axes: AxesLike = None,
+    axes: Panels = None,
 ) -> Figure:
     """Draw truth, ensemble mean, error and spread of a row of cells at one depth, by date.
 

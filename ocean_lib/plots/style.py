@@ -47,7 +47,7 @@ __all__ = [
 ]
 
 
-AxesLike = Axes | Sequence[Axes] | np.ndarray | None  # to draw on; None for a new figure
+Panels = Axes | Sequence[Axes] | np.ndarray | None  # to draw on; None for a new figure
 Limits = tuple[float, float]  # low and high, in the unit of a field
 # On maps and sections.
 LAND, COAST, HIDDEN = "#8f867a", "#3b3630", "#e4e4e4"
@@ -124,7 +124,7 @@ def new_figure(width: float = WIDTH, height: float = 3.0) -> Figure:
     return figure
 
 
-def _reuse(axes: AxesLike, rows: int, columns: int) -> tuple[Figure, np.ndarray]:
+def _reuse(axes: Panels, rows: int, columns: int) -> tuple[Figure, np.ndarray]:
     axes = np.ravel(np.asarray(axes, dtype=object))
     if axes.size != rows * columns:
         raise ValueError(
@@ -140,7 +140,7 @@ def map_panels(
     *,
     extra: float = 0.9,
     width: float = WIDTH,
-    axes: AxesLike = None,
+    axes: Panels = None,
 ) -> tuple[Figure, np.ndarray]:
     """Create a figure for maps in the projection that suits a field, as high as the maps need.
 
@@ -174,7 +174,7 @@ def panels(
     *,
     width: float = WIDTH,
     height: float = 3.0,
-    axes: AxesLike = None,
+    axes: Panels = None,
     **shared: bool,
 ) -> tuple[Figure, np.ndarray]:
     """Create a figure for curves or sections.
@@ -200,15 +200,13 @@ def panels(
     return figure, figure.subplots(rows, columns, squeeze=False, **shared)
 
 
-def figure_title(figure: Figure, axes: AxesLike, title: str) -> None:
+def figure_title(figure: Figure, axes: Panels, title: str) -> None:
     """Set the title of a new figure; if the caller passed `axes`, their figure keeps its title."""
     if axes is None:
         figure.suptitle(title)
 
 
-def legend(
-    grid: np.ndarray, axes: AxesLike, handles: list, labels: list[str], columns: int
-) -> None:
+def legend(grid: np.ndarray, axes: Panels, handles: list, labels: list[str], columns: int) -> None:
     """Draw one legend for all panels: below a new figure, or in the last of the caller's axes.
 
     Args:

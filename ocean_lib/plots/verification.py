@@ -19,7 +19,7 @@ from ocean_lib.fields.reconstruction_file import select
 from ocean_lib.plots import labels, style
 from ocean_lib.plots.curves import line_styles
 from ocean_lib.plots.painting import paint
-from ocean_lib.plots.style import STYLE, AxesLike
+from ocean_lib.plots.style import STYLE, Panels
 from ocean_lib.scores.diagnostics import reach_of_observations
 
 __all__ = ["error_beside_spread", "rank_histogram", "reliability_diagram", "skill_by_distance"]
@@ -54,7 +54,7 @@ def _legend(grid, axes, columns: int) -> None:
 
 @mpl.rc_context(STYLE)
 def reliability_diagram(
-    tables: Mapping[tuple[str, str], pd.DataFrame], *, unit: str = "°C", axes: AxesLike = None
+    tables: Mapping[tuple[str, str], pd.DataFrame], *, unit: str = "°C", axes: Panels = None
 ) -> Figure:
     """Plot error against stated spread, one line per method; reliable spread lies on the diagonal.
 
@@ -91,7 +91,7 @@ def rank_histogram(
     counts: Mapping[tuple[str, str], Sequence[int]],
     *,
     independent: Mapping[str, float] | None = None,
-    axes: AxesLike = None,
+    axes: Panels = None,
 ) -> Figure:
     """Plot how often the truth has each rank among the members, relative to uniform.
 
@@ -131,7 +131,7 @@ def rank_histogram(
 
 @mpl.rc_context(STYLE)
 def skill_by_distance(
-    table: pd.DataFrame, *, ours: str = "reconstruction", axes: AxesLike = None
+    table: pd.DataFrame, *, ours: str = "reconstruction", axes: Panels = None
 ) -> Figure:
     """Plot skill against climatology by distance to the nearest observation, one line per method.
 
@@ -178,7 +178,7 @@ def error_beside_spread(
     cases: Sequence[str] | None = None,
     time: str | np.datetime64 | None = None,
     depths: Sequence[float] = (0, 100, 500),
-    axes: AxesLike = None,
+    axes: Panels = None,
 ) -> Figure:
     """Map the absolute error of the mean beside the spread: one row per depth, two maps per case.
 
