@@ -288,9 +288,7 @@ class _Mixture(NamedTuple):
     factor: Tensor  # on the stated error, (D,)
 
 
-def _mix(
-    check: Validation, interpolation: OptimalInterpolation, reduced: ReducedSpace
-) -> _Mixture:
+def _mix(check: Validation, interpolation: OptimalInterpolation, reduced: ReducedSpace) -> _Mixture:
     """The best mixture of interpolation and reduced space at the holdout targets."""
     targets, months = check.holdout_targets, to_months(check.observations.time.values)
     prepared = interpolation.prepare(check.batch, check.observations)
