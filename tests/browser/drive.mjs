@@ -169,7 +169,7 @@ async function runNotebook(browser, name) {
 
 async function runVoila(browser) {
   const page = await browser.newPage({ viewport: { width: 1200, height: 800 } });
-  await page.goto(voila, { waitUntil: "domcontentloaded" });
+  await page.goto(voila, { waitUntil: "domcontentloaded", timeout: 180000 });
   await page.waitForSelector(CANVAS, { timeout: 120000 });
   await page.waitForTimeout(2000);
   await moveSliders(page, "voila");
