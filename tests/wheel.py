@@ -85,11 +85,11 @@ def main() -> int:
         with xr.open_dataset(folder / "dense.nc") as dense:
             wet = (dense.ocean == 1).broadcast_like(dense["mean"])
             assert np.isfinite(dense["mean"].where(wet, 0)).all() and wet.any()
-        # Without a checkout there are no notebooks to run, and the command says so.
+        # The wheel holds no notebooks, and the command says so.
         refused = subprocess.run(
             [script, "run", "demo"], cwd=folder, env=clean, capture_output=True, text=True
         )
-        assert refused.returncode == 2 and "checkout" in refused.stderr, refused.stderr
+        assert refused.returncode == 2 and "clone the repository" in refused.stderr, refused
     print(f"{wheel.name}: installed alone, it imports, loads a checkpoint and reconstructs")
     return 0
 
