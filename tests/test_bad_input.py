@@ -266,7 +266,7 @@ CASES = {
     "GRIB for a file": (bytes_of(b"GRIB" * 9), ValueError, "GRIB", "convert"),
     "no right to read": (protected, PermissionError, "fields.nc", "chmod"),
     "same dates twice": (twice, ValueError, "2020-01-16", "limit 1", "drop"),
-    "files on two grids": (mixed_grids, ValueError, "b.nc", "latitude", "50", "40", "apart"),
+    "files on two grids": (mixed_grids, ValueError, "b.nc", "latitude", "50", "40", "separately"),
     # what is in them
     "no temperature": (
         opened(lambda d: d.rename(thetao="chl").drop_attrs()),

@@ -176,8 +176,8 @@ def test_files_that_cannot_be_scored_are_refused(ocean, guess, tmp_path):
             score.open_result(path, ocean, case)
 
     one = guess[["mean"]].sel(case="half", drop=True)
-    refused(one, "give --case")
-    refused(one, "give --case", "quarter")
+    refused(one, "one of the ocean.s with --case")
+    refused(one, "one of the ocean.s with --case", "quarter")
     refused(guess.assign_coords(case=["half", "quarter"]), "quarter")
     refused(one.rename(mean="thetao"), "neither mean nor members", "half")
     refused(one.isel(time=slice(1, None)), "lacks time .* of 10 of the case", "half")
@@ -275,8 +275,8 @@ def test_sections_are_scored_as_one_and_below_190_m(real):
     ocean = cases.pooled(oceans)
     case = "3 stations"
     table = score.score(ocean, {case: {"copy": ocean.climatology}}, "copy")
-    table = table[(table.method == "copy") & (table.metric == "rmse")].set_index("depth")
-    for depth, least in (("all", 0), (score.BELOW, 190)):
+    table = table[(table.method == "copy") & (table.metric == "rmse")].set_index("layer")
+    for layer, least in (("all", 0), (score.BELOW, 190)):
         total, number = 0.0, 0
         for one in oceans:
             error = (one.climatology["mean"] - one.fields.temperature).where(
@@ -284,8 +284,8 @@ def test_sections_are_scored_as_one_and_below_190_m(real):
             )
             error = error.sel(depth=slice(least, None)).values
             total, number = total + np.nansum(error**2), number + np.isfinite(error).sum()
-        assert table.value[depth] == pytest.approx(np.sqrt(total / number), rel=1e-5)
-        assert table.n[depth] == number
+        assert table.value[layer] == pytest.approx(np.sqrt(total / number), rel=1e-5)
+        assert table.n[layer] == number
 
 
 def test_a_network_moved_to_its_own_ocean_is_itself(small_store, ocean):
@@ -331,7 +331,7 @@ def test_the_networks_files_are_those_that_are_scored(small_store, ocean, tmp_pa
     methods._keep("small", made)
     assert [*made][-1] == "network" and set(made) < set(results.ORDER)
     table = results.measured(show=lambda line: None)
-    spread = table[(table.metric == "spread_skill") & (table.depth == "all")].set_index("method")
+    spread = table[(table.metric == "spread_skill") & (table.layer == "all")].set_index("method")
     wide, narrow = (spread.value[name].values for name in ("network, calibrated", "network"))
     np.testing.assert_allclose(wide, 2 * narrow, rtol=2e-3)
     assert set(table.method[table.metric == "crps"]) == {*made, "climatology"}

@@ -115,9 +115,9 @@ def test_a_field_without_a_date_is_dated_in_the_middle_of_the_nominal_year(tmp_p
     assert scalar.values == np.datetime64("2020-02-15") and "comment" not in scalar.attrs
     for name in "ab":
         bare.to_netcdf(tmp_path / f"{name}.nc")
-    refused(["2001-07-02", "no date", "apart"], canonical.open_fields, tmp_path)
+    refused(["2001-07-02", "no date", "separately"], canonical.open_fields, tmp_path)
     sea().to_netcdf(tmp_path / "b.nc")
-    refused(["b.nc", "real", "nominal", "apart"], canonical.open_fields, tmp_path)
+    refused(["b.nc", "real", "nominal", "separately"], canonical.open_fields, tmp_path)
 
 
 REFUSED = {

@@ -367,7 +367,7 @@ def test_what_cannot_ride_along_is_refused(tmp_path):
     refused(words, canonical.open_fields, tmp_path, variables=["so"])
     grams = truth.so.assign_attrs(standard_name="sea_water_absolute_salinity", units="g kg-1")
     truth[["thetao"]].assign(so=grams).isel(time=[1]).to_netcdf(tmp_path / "1.nc")
-    words = ["1.nc", "sea_water_absolute_salinity", "apart"]
+    words = ["1.nc", "sea_water_absolute_salinity", "separately"]
     refused(words, canonical.open_fields, tmp_path, variables=["so"])
 
 

@@ -106,7 +106,7 @@ def test_without_salinity_temperature_keeps_the_name_of_what_it_is(tmp_path):
     truth = in_situ(salty(sea()))
     truth.isel(time=[0]).to_netcdf(tmp_path / "0.nc")
     truth.drop_vars("so").isel(time=[1]).to_netcdf(tmp_path / "1.nc")
-    refused(["1.nc", "sea_water_temperature", "apart"], canonical.open_fields, tmp_path)
+    refused(["1.nc", "sea_water_temperature", "separately"], canonical.open_fields, tmp_path)
     grams = truth.so.assign_attrs(units="kg m-3")
     refused(["'kg m-3'", "1e-3"], canonical.to_canonical, truth.assign(so=grams))
 
