@@ -26,7 +26,7 @@ from ocean_lib.explore import reconstruction_view
 
 View = reconstruction_view.ReconstructionView
 show = View.show
-View.show = lambda view, **names: None if hasattr(view, "chosen") else show(view, **names)
+View.show = lambda view, **names: None if hasattr(view, "names") else show(view, **names)
 """,
     "silent": """
 from ocean_lib.explore import reconstruction_view
