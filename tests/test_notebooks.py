@@ -80,6 +80,7 @@ def test_the_chain_runs_on_the_demo_ocean_and_its_scores_are_those_of_its_file(w
         for m in range(8, 11)
     ]
     command = [f"observations={gdac.write(workspace / 'floats.nc', floats)}"]
+    command += ["dates=2", "tuning_evaluations=3", "background_evaluations=2", "evaluations=[2]"]
     assert execute_run("smoke", command) == 0
     result = complete(workspace / "outputs" / "smoke")
     dense = xr.load_dataset(workspace / "outputs" / "smoke" / "floats.nc")

@@ -8,11 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xarray as xr
-from tiny import PATTERNS, densifier
 
 from ocean_lib.__main__ import main
-from ocean_lib.observations.batch import observe
 from ocean_lib.runs import doctor
 
 
@@ -101,15 +98,3 @@ def test_the_doctor_of_an_installed_package_reads_its_metadata(wheel):
     # Notebooks are not installed, so that what only they need is not required.
     assert "-        no-such-package" in done.stdout
     assert f"free at {wheel.folder}" in done.stdout
-
-
-def test_an_installed_package_reconstructs(wheel, small_store):
-    densifier(small_store).save(wheel.folder / "checkpoint.pt")
-    seen = observe(small_store.fields("test").isel(time=[0]), PATTERNS[1], seed=3)
-    xr.Dataset({"thetao": seen.value}).to_netcdf(wheel.folder / "floats.nc")
-    done = wheel(
-        *["reconstruct", "checkpoint.pt", "floats.nc", "dense.nc"],
-        *["--members", "2", "--steps", "1", "--device", "cpu"],
-    )
-    assert done.returncode == 0, done.stderr
-    assert (wheel.folder / "dense.nc").is_file()
