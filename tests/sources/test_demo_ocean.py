@@ -13,7 +13,7 @@ import xarray as xr
 from ocean_lib.sources import demo_ocean
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "data"
-MONTHS, SHAPE = 48, (96, 128)
+MONTHS, SHAPE = 72, (96, 128)
 LEVELS = {q: int(np.abs(demo_ocean.DEPTH - q).argmin()) for q in (0, 30, 100, 300, 600, 1000)}
 
 
