@@ -6,8 +6,8 @@ import pytest
 from ocean_lib.sources.turbulence import LayeredTurbulence, enlarge
 
 
-def still_layers(shape, spacing, **changes):
-    """Three layers at rest, without jet, drag or forcing."""
+def layers(shape, spacing, **changes):
+    """Three layers, without jet, drag or forcing unless asked for."""
     options = dict(
         thickness=(0.35, 0.75, 3.6),
         gravity=(0.014, 0.010),
@@ -24,7 +24,12 @@ def still_layers(shape, spacing, **changes):
         tracer_targets=np.zeros((1, *shape)),
         tracer_rate=0,
     )
-    turbulence = LayeredTurbulence(shape, spacing, np.random.default_rng(0), **options | changes)
+    return LayeredTurbulence(shape, spacing, np.random.default_rng(0), **options | changes)
+
+
+def still_layers(shape, spacing, **changes):
+    """The same at rest."""
+    turbulence = layers(shape, spacing, **changes)
     turbulence.state[:] = 0
     return turbulence
 
@@ -64,25 +69,7 @@ def test_tracers_ride_on_the_mean_flow_and_fade():
 
 
 def test_the_jet_has_its_speed_and_its_place():
-    jet = LayeredTurbulence(
-        (64, 32),
-        (10.0, 10.0),
-        np.random.default_rng(0),
-        thickness=(0.35, 0.75, 3.6),
-        gravity=(0.014, 0.010),
-        coriolis=8.6e-5,
-        beta=1.6e-3,
-        shear=(0, 0, 0),
-        jet=(40, 20, 2),
-        jet_row=20,
-        jet_width=30,
-        jet_rate=0.1,
-        drag=0,
-        tracer_layers=(0,),
-        tracer_gradients=(0,),
-        tracer_targets=np.zeros((1, 64, 32)),
-        tracer_rate=0,
-    )
+    jet = layers((64, 32), (10.0, 10.0), jet=(40, 20, 2), jet_row=20, jet_width=30, jet_rate=0.1)
     profile = jet.velocity()[0].mean(axis=-1)
     assert np.all(profile.argmax(axis=1) == 20)
     np.testing.assert_allclose(np.ptp(profile, axis=1), [40, 20, 2], rtol=1e-2)
