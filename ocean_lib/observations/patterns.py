@@ -18,6 +18,8 @@ __all__ = ["PATTERNS", "blocks", "clouds", "pixels", "profiles", "tracks"]
 Shape = tuple[int, int]
 Fraction = float | Tensor  # of the cells; one number for all samples, or (B,)
 CYCLE, DRIFT = 3, 2.0  # profiles of a float in a month; its drift between them, cells
+SIDES = 3, 9  # smallest and largest side of a block, cells
+CLOUD = 24.0  # size of a cloud, cells
 SHELF = 500.0  # m: shallower water has no floats
 
 
@@ -58,9 +60,7 @@ def pixels(batch: int, shape: Shape, fraction: Fraction, generator: Generator) -
     return _earliest(noise, _count(fraction, batch, math.prod(shape), noise.device))
 
 
-def blocks(
-    batch: int, shape: Shape, fraction: Fraction, generator: Generator, sides: Shape = (3, 9)
-) -> Tensor:
+def blocks(batch: int, shape: Shape, fraction: Fraction, generator: Generator) -> Tensor:
     """Rectangles of hidden cells.
 
     Rectangles are added one after the other until exactly `fraction` of the cells remains
@@ -71,7 +71,6 @@ def blocks(
         shape: (H, W).
         fraction: of the cells that is observed, exactly; a number or (B,).
         generator: on whose device the pattern is drawn.
-        sides: smallest and largest side of a rectangle, cells.
 
     Returns:
         bool, (B, H, W), True where observed.
@@ -81,7 +80,7 @@ def blocks(
     hidden = height * width - _count(fraction, batch, height * width, device)
     # n random rectangles leave exp(-n area / cells) uncovered. Draw 40 % more than are needed on
     # average; cells that are uncovered even then are reached last.
-    smallest, largest = sides
+    smallest, largest = SIDES
     area = ((smallest + largest) / 2) ** 2
     covered = min(float(hidden.max()) / (height * width), 0.995)
     number = int(1.4 * -math.log(1 - covered) * (height + 8) * (width + 8) / area) + 8
@@ -152,9 +151,7 @@ def _smooth_noise(batch: int, shape: Shape, scale: float, generator: Generator) 
     return total / total.std(dim=(1, 2), correction=0, keepdim=True).clamp(min=1e-6)
 
 
-def clouds(
-    batch: int, shape: Shape, fraction: Fraction, generator: Generator, scale: float = 24.0
-) -> Tensor:
+def clouds(batch: int, shape: Shape, fraction: Fraction, generator: Generator) -> Tensor:
     """Clouds over the surface.
 
     Args:
@@ -162,12 +159,11 @@ def clouds(
         shape: (H, W).
         fraction: of the cells that is under cloud, exactly; a number or (B,).
         generator: on whose device the pattern is drawn.
-        scale: size of a cloud, cells.
 
     Returns:
         bool, (B, H, W), True where the surface is seen.
     """
-    noise = _smooth_noise(batch, shape, scale, generator)
+    noise = _smooth_noise(batch, shape, CLOUD, generator)
     return ~_earliest(noise, _count(fraction, batch, math.prod(shape), noise.device))
 
 

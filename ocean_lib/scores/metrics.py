@@ -33,6 +33,7 @@ __all__ = [
 
 
 COVERED = 0.90  # probability of the interval of `inside` and `coverage`
+WINDOW = 1.5  # standard deviation of the window of `ssim`, cells
 TINY = 1e-12  # lower bound on an error estimate when it is a divisor
 
 
@@ -184,7 +185,7 @@ def psnr(forecast: np.ndarray, truth: np.ndarray, where: np.ndarray) -> float:
         return float(20 * np.log10(np.ptp(truth) / np.sqrt(((forecast - truth) ** 2).mean())))
 
 
-def ssim(forecast: np.ndarray, truth: np.ndarray, where: np.ndarray, sigma: float = 1.5) -> float:
+def ssim(forecast: np.ndarray, truth: np.ndarray, where: np.ndarray) -> float:
     """Mean structural similarity within an 11×11 Gaussian window.
 
     Land is the mean of the truth in both fields, so coasts add no difference.
@@ -193,7 +194,6 @@ def ssim(forecast: np.ndarray, truth: np.ndarray, where: np.ndarray, sigma: floa
         forecast: (..., H, W).
         truth: (..., H, W), NaN on land.
         where: (..., H, W), bool; the index is averaged over these cells.
-        sigma: width of the window in cells.
     """
     from scipy.ndimage import gaussian_filter1d
 
@@ -202,7 +202,7 @@ def ssim(forecast: np.ndarray, truth: np.ndarray, where: np.ndarray, sigma: floa
     # One matrix per axis blurs a stack of small fields several times faster than a filter; single
     # precision is enough for anomalies from the middle.
     down, across = (
-        gaussian_filter1d(np.eye(size, dtype=np.float32), sigma, axis=0, truncate=3.5)
+        gaussian_filter1d(np.eye(size, dtype=np.float32), WINDOW, axis=0, truncate=3.5)
         for size in truth.shape[-2:]
     )
 

@@ -21,6 +21,9 @@ import scipy.fft
 __all__ = ["LayeredTurbulence", "enlarge"]
 
 
+COURANT = 0.33  # Courant number of a time step
+
+
 class LayeredTurbulence:
     """A periodic ocean of three layers and its tracers, stepped forward in place.
 
@@ -151,12 +154,11 @@ class LayeredTurbulence:
             speeds.append(np.sqrt((self.velocity()[:, 0] ** 2).sum(axis=0).mean()))
         return np.mean(speeds[-(blocks // 3) :])
 
-    def advance(self, days: float, courant: float = 0.33, samples: int = 8) -> np.ndarray:
+    def advance(self, days: float, samples: int = 8) -> np.ndarray:
         """Step forward, with a time step set by the fastest current so that any seed is stable.
 
         Args:
             days: length of the period.
-            courant: Courant number.
             samples: lower bound on the number of states in the mean.
 
         Returns:
@@ -165,7 +167,7 @@ class LayeredTurbulence:
         u, v = self.velocity()
         u += self.mean_flow[:3]
         rate = np.max(np.abs(u) / self.spacing[1] + np.abs(v) / self.spacing[0])
-        steps = max(samples, int(np.ceil(days * rate / courant)))
+        steps = max(samples, int(np.ceil(days * rate / COURANT)))
         dt = np.float32(days / steps)
         every = steps // samples
         total, count = np.zeros_like(self.state), 0
