@@ -32,7 +32,7 @@ from ocean_lib.reconstruct import domain
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.runs.paths import workspace
-from ocean_lib.scores.evaluation import hidden_ocean
+from ocean_lib.scores.hidden import hidden_ocean
 from ocean_lib.scores.metrics import ensemble_scores
 from ocean_lib.store.store import Store
 

@@ -33,7 +33,7 @@ from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.runs.paths import device_name, workspace
 from ocean_lib.runs.progress_bar import progress
-from ocean_lib.scores.evaluation import hidden_ocean
+from ocean_lib.scores.hidden import hidden_ocean
 from ocean_lib.scores.metrics import ensemble_scores
 from ocean_lib.store.store import Store
 

@@ -58,7 +58,7 @@ def _depth_slider(dataset: xr.Dataset) -> widgets.SelectionSlider:
     return _slider("depth", levels, levels[len(levels) // 2][1])
 
 
-def explore_masks(month: xr.Dataset, *, patterns: Mapping[str, float] = PATTERNS) -> widgets.VBox:
+def explore_masks(month: xr.Dataset) -> widgets.VBox:
     """Explore how one month is observed, by pattern, fraction of the ocean, surface and seed.
 
     Shows the input of a network (the surface, if the month has one, and the observed values) beside
@@ -66,14 +66,13 @@ def explore_masks(month: xr.Dataset, *, patterns: Mapping[str, float] = PATTERNS
 
     Args:
         month: canonical dataset of one date (`Store.fields`).
-        patterns: {name: initial fraction}.
     """
-    fractions = [(f"{100 * f:g} %", f) for f in sorted({*FRACTIONS, *patterns.values()})]
-    pattern = _dropdown("pattern", list(patterns))
-    fraction = _slider("fraction", fractions, patterns[pattern.value])
+    fractions = [(f"{100 * f:g} %", f) for f in sorted({*FRACTIONS, *PATTERNS.values()})]
+    pattern = _dropdown("pattern", list(PATTERNS))
+    fraction = _slider("fraction", fractions, PATTERNS[pattern.value])
 
     def reset_fraction(change) -> None:
-        fraction.value = patterns[pattern.value]
+        fraction.value = PATTERNS[pattern.value]
 
     pattern.observe(reset_fraction, names="value")
     seed = widgets.IntSlider(description="seed", min=0, max=100, continuous_update=False)
@@ -112,16 +111,15 @@ def explore_reconstruction(
     return with_controls(ReconstructionView(reconstruction, baselines), controls)
 
 
-def explore_denoising(steps: xr.DataArray, *, kind: str = "temperature") -> widgets.VBox:
+def explore_denoising(steps: xr.DataArray) -> widgets.VBox:
     """Explore sampling from noise to a field, step by step, beside the final field.
 
     Args:
         steps: (step, latitude, longitude) with the coordinate `noise_level`.
-        kind: `temperature` or the name of another variable.
     """
     last = steps.sizes["step"] - 1
     slider = widgets.IntSlider(description="step", min=0, max=last, continuous_update=False)
-    return with_controls(DenoisingView(steps, kind), {"step": slider})
+    return with_controls(DenoisingView(steps), {"step": slider})
 
 
 def explore_file(path: str | Path) -> widgets.VBox:

@@ -73,24 +73,23 @@ class DenoisingView:
 
     Args:
         steps: (step, latitude, longitude) with the coordinate `noise_level`.
-        kind: `temperature` or the name of another variable.
     """
 
     @mpl.rc_context(STYLE)
-    def __init__(self, steps: xr.DataArray, kind: str = "temperature"):
-        self.steps, self.kind = steps.transpose("step", "latitude", "longitude"), kind
+    def __init__(self, steps: xr.DataArray):
+        self.steps = steps.transpose("step", "latitude", "longitude")
         last = self.steps.isel(step=-1)
-        self.limits = robust_limits(last, kind=kind)
+        self.limits = robust_limits(last)
         self.ocean = last.notnull().reset_coords(drop=True)
         self.figure, self.maps, _ = live_maps(last, self.ocean, 2, width=7.2)
-        self.maps[1].set(last, kind, self.limits, self.ocean, "Finished")
+        self.maps[1].set(last, "temperature", self.limits, self.ocean, "Finished")
 
     @mpl.rc_context(STYLE)
     def show(self, step: int) -> None:
         """Show one step on the left."""
         field = self.steps.isel(step=step).where(self.ocean)
         title = f"Step {step}, noise {float(field['noise_level']):.2f}"
-        self.maps[0].set(field, self.kind, self.limits, self.ocean, title)
+        self.maps[0].set(field, "temperature", self.limits, self.ocean, title)
         fix_layout(self.figure)
 
 

@@ -276,24 +276,22 @@ def still_figure(
     baselines: xr.Dataset | None = None,
     *,
     case: str | None = None,
-    time: str | np.datetime64 | None = None,
     depth: float = 100.0,
     left: str = "truth",
     right: str = "mean",
 ) -> Figure:
-    """Draw the view as a static figure, with the profile farthest from observations.
+    """Draw the first date as a static figure, with the profile farthest from observations.
 
     Args:
         reconstruction: the dataset of reconstruction.nc.
         baselines: the dataset of baselines.nc.
         case: name of the case; the first by default.
-        time: the nearest date is selected; the first by default.
         depth: metres, the nearest level is selected.
         left: quantity of the left map, one of `quantity_names`.
         right: quantity of the right map.
     """
     view = ReconstructionView(reconstruction, baselines)
-    selected = select(reconstruction, case=case, time=time)
+    selected = select(reconstruction, case=case)
     date: Any = selected["time"].values[()]
     view.show(date, depth, left, right, case=selected["case"].item())
     view.mark(*profiles.most_remote_column(selected))

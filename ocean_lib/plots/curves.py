@@ -1,4 +1,4 @@
-"""Curves: scores by depth, losses by training step, power by wavenumber.
+"""Curves: scores by depth, losses by training step, scores by evaluations.
 
 Depth runs downward on a square-root scale, which resolves the thermocline and keeps the deep ocean
 in sight. Lines differ by colour and by dash or marker. Every function returns its figure; given
@@ -7,28 +7,17 @@ in sight. Lines differ by colour and by dash or marker. Every function returns i
 
 import os
 from collections.abc import Iterable, Sequence
+from itertools import cycle
 
 import matplotlib as mpl
-import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, LogLocator, NullFormatter, NullLocator
-from xarray import Dataset
 
-from ocean_lib.core.geometry import EARTH_RADIUS
-from ocean_lib.fields.reconstruction_file import select
 from ocean_lib.plots import style
-from ocean_lib.plots.labels import case_title, depth_label
 from ocean_lib.plots.style import STYLE, Panels, panels
 
-__all__ = [
-    "error_by_depth",
-    "line_styles",
-    "loss_curve",
-    "score_label",
-    "scores_by_evaluations",
-    "spectra",
-]
+__all__ = ["error_by_depth", "line_styles", "loss_curve", "score_label", "scores_by_evaluations"]
 
 
 METHOD_COLOURS = (
@@ -71,11 +60,16 @@ def line_styles(methods: Sequence[str], ours: str) -> dict[str, dict]:
     return {method: styles.get(method, front) | {"markersize": 3} for method in methods}
 
 
-def score_label(metric: str) -> str:
-    """Name of a metric with its unit: `RMSE (°C)`, `Anomaly correlation`."""
+def score_label(metric: str, unit: str = "°C") -> str:
+    """Name of a metric with its unit: `RMSE (°C)`, `Anomaly correlation`.
+
+    Args:
+        metric: a value of the column `metric`.
+        unit: of the scored variable.
+    """
     metric = metric.removesuffix("_all_pixels")
     name = NAMES.get(metric, metric.replace("_", " ").capitalize())
-    return name.replace("Spread skill", "Spread–skill") + UNITS.get(metric, " (°C)")
+    return name.replace("Spread skill", "Spread–skill") + UNITS.get(metric, f" ({unit})")
 
 
 @mpl.rc_context(STYLE)
@@ -84,7 +78,7 @@ def error_by_depth(
     *,
     metric: str = "rmse",
     ours: str = "reconstruction",
-    reference: str | None = None,
+    unit: str = "°C",
     axes: Panels = None,
 ) -> Figure:
     """Plot a metric by depth, one line per method and one panel per case.
@@ -93,19 +87,17 @@ def error_by_depth(
         scores: the table of scores.csv; only rows of single levels are drawn.
         metric: name of the metric in the table.
         ours: the method drawn in front, with its confidence interval.
-        reference: the reference of the scores; the first in the table by default.
+        unit: unit of the scored variable.
         axes: one axes per case to draw on.
 
     Raises:
         ValueError: the table has no scores of the metric by depth.
     """
-    reference = scores["reference"].iloc[0] if reference is None else reference
-    table = scores[(scores["metric"] == metric) & (scores["reference"] == reference)]
+    table = scores[(scores["metric"] == metric) & (scores["reference"] == "truth")]
     table = table.dropna(subset=["depth", "value"]).sort_values("depth")
     if table.empty:
         raise ValueError(
-            f"no score of {metric!r} by depth against {reference!r}; the metrics are "
-            f"{sorted(scores['metric'].unique())}"
+            f"no score of {metric!r} by depth; the metrics are {sorted(scores['metric'].unique())}"
         )
     cases = list(dict.fromkeys(scores["case"][scores["case"].isin(table["case"])]))
     methods = [m for m in dict.fromkeys(scores["method"]) if m in set(table["method"])]
@@ -123,7 +115,7 @@ def error_by_depth(
                 band = {"color": styles[method]["color"], "alpha": 0.2, "linewidth": 0}
                 panel.fill_betweenx(rows["depth"], low, high, **band)
         panel.set_title(case)
-        panel.set_xlabel(score_label(metric))
+        panel.set_xlabel(score_label(metric, unit))
         panel.grid(alpha=0.3, linewidth=0.4)
         style.depth_axis(panel, 1.04 * table["depth"], label=panel is grid[0, 0])
         if metric in ("rmse", "mae", "crps", "spread"):
@@ -174,17 +166,16 @@ def scores_by_evaluations(table: pd.DataFrame, *, axes: Panels = None) -> Figure
     """Plot scores by network evaluations per member, one panel per score and one line per case.
 
     Args:
-        table: from `reconstruct.convergence.by_evaluations`.
+        table: from `reconstruct.convergence.score_by_evaluations`.
         axes: three axes to draw on.
     """
-    scores, colours = (
-        ("rmse", "crps", "spread_skill"),
-        (style.SKY_BLUE, style.VERMILION, style.BLACK),
-    )
+    scores = "rmse", "crps", "spread_skill"
+    colours = style.SKY_BLUE, style.VERMILION, style.BLACK
     numbers = sorted(table["evaluations"].unique())
     figure, grid = panels(1, len(scores), height=2.6, axes=axes)
     for panel, score in zip(grid[0], scores, strict=True):
-        for (case, rows), colour, marker in zip(table.groupby("case", sort=False), colours, "os^"):
+        looks = zip(cycle(colours), cycle("os^"))
+        for (case, rows), (colour, marker) in zip(table.groupby("case", sort=False), looks):
             rows = rows.sort_values("evaluations")
             panel.plot(rows["evaluations"], rows[score], f"{marker}-", color=colour, markersize=3)
             end = numbers[-1], rows[score].iloc[-1]
@@ -197,86 +188,4 @@ def scores_by_evaluations(table: pd.DataFrame, *, axes: Panels = None) -> Figure
         panel.set(xlabel="Evaluations per member", ylabel=score_label(score))
         panel.set_ylim(0, 1.15 * table[score].max())
         panel.grid(alpha=0.3, linewidth=0.4)
-    return figure
-
-
-def _zonal_power(
-    field: np.ndarray, rows: np.ndarray, starts: np.ndarray, length: int
-) -> np.ndarray:
-    """Mean power (…, wavenumber) of pieces of rows, detrended and under a Hann window.
-
-    Args:
-        field: (…, rows, columns).
-        rows: (pieces,) row of each piece.
-        starts: (pieces,) first column of each piece.
-        length: number of columns of a piece.
-    """
-    from scipy.signal import detrend
-
-    pieces = [field[..., row, start : start + length] for row, start in zip(rows, starts)]
-    stacked = np.stack(pieces, -2)
-    stacked = stacked[np.isfinite(stacked).all(-1)]
-    window = np.hanning(length)
-    power = np.abs(np.fft.rfft(detrend(stacked, axis=-1) * window)) ** 2 / (window**2).sum()
-    return power.mean(0)
-
-
-@mpl.rc_context(STYLE)
-def spectra(
-    reconstruction: Dataset,
-    *,
-    case: str | None = None,
-    time: str | np.datetime64 | None = None,
-    depth: float = 100.0,
-    axes: Panels = None,
-) -> Figure:
-    """Plot zonal power spectra of truth, ensemble mean and members at one level.
-
-    Rows are cut into pieces without land, half the domain wide, whose power is averaged.
-
-    Args:
-        reconstruction: the dataset of reconstruction.nc.
-        case: name of the case; the first by default.
-        time: the nearest date is selected; the first by default.
-        depth: metres, the nearest level is selected.
-        axes: one axes to draw on.
-
-    Raises:
-        ValueError: no row has half the domain width without land.
-    """
-    level = select(reconstruction, case=case, time=time, depth=depth)
-    level = level.transpose(..., "latitude", "longitude")
-    length = level.sizes["longitude"] // 2
-    stride = max(length // 2, 1)
-    wet = np.lib.stride_tricks.sliding_window_view(np.asarray(level["ocean"]), length, axis=1)
-    rows, pieces = np.nonzero(wet.all(-1)[:, ::stride])
-    if not rows.size:
-        raise ValueError(
-            f"no row of ocean at {depth_label(level['depth'])} is {length} cells wide, "
-            "half the domain; choose a shallower depth"
-        )
-    step = float(np.radians(level["longitude"].diff("longitude").mean()))
-    spacing = EARTH_RADIUS * step * float(np.cos(np.deg2rad(level["latitude"])).mean())  # km
-    wavenumber = np.fft.rfftfreq(length, spacing)[1:]
-    figure, grid = panels(1, 1, width=3.8, height=3.2, axes=axes)
-    panel = grid[0, 0]
-    looks = {
-        "members": {"label": "Members", "color": style.VERMILION, "linestyle": "-"},
-        "mean": {"label": "Ensemble mean", "color": style.BLUE, "linestyle": "--"},
-        "truth": {"label": "Truth", "color": style.BLACK, "linestyle": "-"},
-    }
-    for name, look in looks.items():
-        field = np.asarray(level[name], dtype=float)
-        if np.isfinite(field).any():
-            power = _zonal_power(field, rows, pieces * stride, length)[1:]
-            panel.loglog(wavenumber, power * spacing, linewidth=1.4, **look)
-    round_lengths = [digit * 10**decade for decade in range(5) for digit in (2, 5, 10)]  # km
-    shown = [1 / km for km in round_lengths if wavenumber[0] <= 1 / km <= wavenumber[-1]]
-    panel.xaxis.set_major_locator(FixedLocator(shown))
-    panel.xaxis.set_major_formatter(lambda value, _: f"{1 / value:.0f}")
-    panel.xaxis.set_minor_locator(NullLocator())
-    panel.set(xlabel="Wavelength (km)", ylabel="Power (°C² km)")
-    panel.set_title(case_title(level, depth_label(level["depth"])))
-    panel.grid(alpha=0.3, linewidth=0.4)
-    panel.legend(frameon=False)
     return figure

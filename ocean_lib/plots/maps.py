@@ -52,9 +52,7 @@ def field_map(
     *,
     axes: Panels = None,
     kind: str = "temperature",
-    limits: Limits | None = None,
     title: str = "",
-    ocean: DataArray | None = None,
     observations: tuple | None = None,
 ) -> Figure:
     """Map one field with its colour bar.
@@ -63,17 +61,14 @@ def field_map(
         field: (latitude, longitude).
         axes: one GeoAxes to draw on.
         kind: `temperature`, `difference`, `spread` or the name of another variable.
-        limits: (low, high) of the colours; robust ones by default.
         title: title of the map.
-        ocean: (latitude, longitude), bool; distinguishes unobserved ocean from land.
         observations: (longitudes, latitudes) in degrees, marked on the map.
 
     Raises:
         ValueError: the field is a section (fewer than 2 rows or columns).
     """
     figure, grid = map_panels(field, 1, 1, extra=0.4, width=5.0, axes=axes)
-    limits = limits or robust_limits(field, kind=kind)
-    mesh = paint(grid[0, 0], field, kind=kind, limits=limits, ocean=ocean, title=title)
+    mesh = paint(grid[0, 0], field, kind=kind, limits=robust_limits(field, kind=kind), title=title)
     colour_bar(mesh, grid[0, 0], style.unit_label(field, kind))
     if observations is not None:
         painting.dots(grid[0, 0], *observations)
@@ -268,41 +263,35 @@ def members(
     return small_multiples(panels, columns=3, title=title, axes=axes)
 
 
-def denoising(
-    steps: DataArray, *, n: int = 8, kind: str = "temperature", title: str = "", axes: Panels = None
-) -> Figure:
+def denoising(steps: DataArray, *, n: int = 8, title: str = "", axes: Panels = None) -> Figure:
     """Show sampling from noise to a field in small maps.
 
     Args:
         steps: (step, latitude, longitude) with `noise_level`; the last step sets the limits.
         n: number of maps.
-        kind: see `field_map`.
         title: title of the figure.
         axes: one GeoAxes per map to draw on.
     """
     shown = np.unique(np.linspace(0, steps.sizes["step"] - 1, n).round().astype(int))
     noise = steps["noise_level"]
-    panels = [(f"noise {float(noise[i]):.2g}", steps.isel(step=i), kind) for i in shown]
-    limits = {kind: robust_limits(steps.isel(step=-1), kind=kind)}
+    panels = [(f"noise {float(noise[i]):.2g}", steps.isel(step=i), "temperature") for i in shown]
+    limits = {"temperature": robust_limits(steps.isel(step=-1))}
     return small_multiples(panels, columns=4, title=title, limits=limits, axes=axes)
 
 
 @mpl.rc_context(STYLE)
-def denoising_animation(
-    steps: DataArray, path: str | Path, *, kind: str = "temperature", title: str = ""
-) -> str | Path:
+def denoising_animation(steps: DataArray, path: str | Path, *, title: str = "") -> str | Path:
     """Show sampling from noise to a field in a GIF with one frame per step; returns `path`.
 
     Args:
         steps: see `denoising`.
         path: file to write, ending in .gif.
-        kind: see `field_map`.
         title: title of the figure.
     """
     last = steps.isel(step=-1).transpose("latitude", "longitude")
     figure, grid = map_panels(last, 1, 1, extra=0.5, width=4.2)
-    mesh = paint(grid[0, 0], last, kind=kind, limits=robust_limits(last, kind=kind), title=" ")
-    colour_bar(mesh, grid[0, 0], style.unit_label(steps, kind))
+    mesh = paint(grid[0, 0], last, kind="temperature", limits=robust_limits(last), title=" ")
+    colour_bar(mesh, grid[0, 0], style.unit_label(steps, "temperature"))
     figure.suptitle(title)
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # all frames have the same layout

@@ -13,6 +13,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, MaxNLocator
+from scipy.special import ndtri
 from xarray import Dataset
 
 from ocean_lib.fields.reconstruction_file import select
@@ -21,6 +22,7 @@ from ocean_lib.plots.curves import line_styles
 from ocean_lib.plots.painting import paint
 from ocean_lib.plots.style import STYLE, Panels
 from ocean_lib.scores.diagnostics import reach_of_observations
+from ocean_lib.scores.metrics import COVERED
 
 __all__ = ["error_beside_spread", "rank_histogram", "reliability_diagram", "skill_by_distance"]
 
@@ -109,7 +111,7 @@ def rank_histogram(
     for panel, (case, methods) in zip(grid[0], cases.items(), strict=True):
         number = max(len(ranks) for ranks in methods.values())
         if independent and case in independent:
-            half = 1.645 * np.sqrt((number - 1) / independent[case])
+            half = ndtri((1 + COVERED) / 2) * np.sqrt((number - 1) / independent[case])
             band = {"color": style.GREY, "alpha": 0.22, "linewidth": 0}
             panel.axhspan(1 - half, 1 + half, label="90 % band", **band)
         panel.axhline(1, label="uniform", **REFERENCE_LINE)

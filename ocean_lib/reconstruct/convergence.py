@@ -13,7 +13,7 @@ import xarray as xr
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.reconstruct.sampling import Sampling
-from ocean_lib.scores.evaluation import hidden_ocean
+from ocean_lib.scores.hidden import hidden_ocean
 from ocean_lib.scores.metrics import ensemble_scores
 
 __all__ = ["score_by_evaluations"]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ocean_lib.fields.conventions import named
+from ocean_lib.fields.conventions import DIMS, named
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations.batch import select_statistics
 from ocean_lib.reconstruct.domain import Domain
@@ -23,8 +23,7 @@ from ocean_lib.reconstruct.sampling import Sampling
 __all__ = ["count_rows", "denoising_steps", "reconstruct", "reconstruct_date"]
 
 
-DIMS = ("time", "member", "depth", "latitude", "longitude")
-GRID_DIMS = ("time", "depth", "latitude", "longitude")
+MEMBER_DIMS = ("time", "member", *DIMS[1:])
 
 
 def count_rows(model: Densifier, observations: xr.Dataset, members: int, sampling: Sampling) -> int:
@@ -148,12 +147,12 @@ def reconstruct(
     model = model.to(device).eval()
     quantities = ["members", "mean", "spread", "background", "climatology"]
     quantities += ["deviation"] if model.regressor is not None else []
-    dates, *grid = (observations.sizes[dim] for dim in GRID_DIMS)
-    result = xr.Dataset(coords={name: observations[name] for name in GRID_DIMS})
+    dates, *grid = (observations.sizes[dim] for dim in DIMS)
+    result = xr.Dataset(coords={name: observations[name] for name in DIMS})
     for variable in model.statistics.attrs["variables"]:
         units = {"units": model.statistics.attrs["units"][variable]}
         for quantity in quantities:
-            dims = DIMS if quantity == "members" else GRID_DIMS
+            dims = MEMBER_DIMS if quantity == "members" else DIMS
             shape = (dates, members, *grid) if quantity == "members" else (dates, *grid)
             array = np.full(shape, np.nan, np.float32)
             result[named(variable, quantity)] = (dims, array, units)

@@ -22,7 +22,7 @@ import xarray as xr
 from ocean_lib import __version__
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.core.resumable import Construction, under_construction
-from ocean_lib.fields.conventions import named
+from ocean_lib.fields.conventions import DIMS, named
 from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.reconstruction_file import create_date_file, join_dates
 from ocean_lib.model.densifier import Densifier
@@ -37,7 +37,6 @@ __all__ = ["assemble_profiles", "prepare_profiles", "reconstruct_files"]
 
 
 LOAD_LIMIT = 6e8  # bytes; observations of a date and its nearby dates are loaded if they take less
-GRID = ("depth", "latitude", "longitude")
 COMPRESSED = {"zlib": True, "complevel": 1}
 
 
@@ -115,7 +114,7 @@ def reconstruct_files(
         for line in warnings:
             show(f"WARNING: {line}")
         show(f"RMSE at withheld observations by depth, °C\n{outcome['table']}")
-        sizes = ", ".join(f"{observations.sizes[name]} {name}" for name in ("time", *GRID))
+        sizes = ", ".join(f"{observations.sizes[name]} {name}" for name in DIMS)
         show(f"{number} observations on {sizes}. {model.statistics.attrs['credit']}")
         title = "Reconstruction from sparse observations"
         if fallback and outcome["worse"]:
@@ -207,7 +206,7 @@ def _check_output(output: Path) -> None:
 
 def _bytes_needed(observations: xr.Dataset, members: int) -> int:
     """Disk space for the fields of all dates twice, and for the scratch arrays of one date."""
-    field = 4 * int(np.prod([observations.sizes[name] for name in GRID]))
+    field = 4 * int(np.prod([observations.sizes[name] for name in DIMS[1:]]))
     return field * (2 * (members + 4) * observations.sizes["time"] + 24)
 
 

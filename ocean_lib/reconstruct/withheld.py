@@ -26,21 +26,19 @@ from ocean_lib.scores.metrics import COVERED, interval_half_width
 __all__ = ["CAVEAT", "choose_withheld", "score_withheld"]
 
 
+SHARE = 0.2  # of the floats or months, at least one of them
 CAVEAT = (
     "a product that assimilates Argo, as GLORYS12 does, has seen the withheld profiles: "
     "its error here is not independent"
 )
 
 
-def choose_withheld(
-    table: xr.Dataset, by: str = "float", share: float = 0.2, seed: int = 0
-) -> np.ndarray:
-    """Choose the profiles to withhold: those of random floats, or of the last months.
+def choose_withheld(table: xr.Dataset, by: str = "float", seed: int = 0) -> np.ndarray:
+    """Choose the profiles to withhold: those of a fifth of the floats, or of the last months.
 
     Args:
         table: P profiles with their cells, from `gridding.to_cells`.
         by: `float` or `time`.
-        share: share of the floats or months; at least one of them is withheld.
         seed: of the choice of floats.
 
     Returns:
@@ -56,7 +54,7 @@ def choose_withheld(
     groups = np.unique(labels[used])
     if len(groups) < 2:
         raise ValueError(f"{len(groups)} {by}(s) hold profiles, needs 2 to withhold one")
-    number = min(max(1, round(share * len(groups))), len(groups) - 1)
+    number = min(max(1, round(SHARE * len(groups))), len(groups) - 1)
     if by == "float":
         groups = np.random.default_rng(seed).permutation(groups)
     return used & np.isin(labels, groups[-number:])

@@ -15,7 +15,7 @@ from importlib import metadata
 from packaging.requirements import Requirement
 
 from ocean_lib.runs.parameters import NOTEBOOKS
-from ocean_lib.runs.paths import workspace
+from ocean_lib.runs.paths import MIN_FREE_GB, workspace
 from ocean_lib.sources.client import login
 
 __all__ = ["examine"]
@@ -23,7 +23,6 @@ __all__ = ["examine"]
 
 DISTRIBUTION = "densify-ocean"
 RUNTIME_EXTRAS = ("", "notebooks", "argo", "copernicus")  # of the distribution; "" for no extra
-MIN_FREE_GB = 2
 
 Findings = Iterator[tuple[str, str, str]]  # state, what was checked, message
 
@@ -124,7 +123,7 @@ def _disk() -> Findings:
         return
     free = shutil.disk_usage(root).free / 1e9
     state = "ok" if free >= MIN_FREE_GB else "missing"
-    yield state, "disk", f"{free:.1f} GB free at {root}; a run needs {MIN_FREE_GB} GB"
+    yield state, "disk", f"{free:.1f} GB free at {root}; a run needs {MIN_FREE_GB:g} GB"
 
 
 def _login() -> Findings:

@@ -13,13 +13,22 @@ from typing import Any
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.runs.parameters import NOTEBOOKS, RunError
 
-__all__ = ["Run", "device_name", "folder_name", "not_writable", "open_run", "workspace"]
+__all__ = [
+    "MIN_FREE_GB",
+    "Run",
+    "device_name",
+    "folder_name",
+    "not_writable",
+    "open_run",
+    "workspace",
+]
 
 
+MIN_FREE_GB = 2.0  # that a run needs on the disk of its folder
 # What the steps write into a run's folder, beside `figures/NN_*`.
 _RESULTS = {
     "03_training": ("checkpoints", "checkpoint.pt", "metrics.jsonl"),
-    "04_sampling": ("reconstruction.nc",),
+    "04_sampling": ("reconstruction.nc", "floats.nc", "floats.csv"),
     "05_evaluation": ("baselines.nc", "scores.csv"),
 }
 

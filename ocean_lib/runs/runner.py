@@ -28,7 +28,7 @@ from ocean_lib.runs.parameters import (
     load_parameters,
     suggestion,
 )
-from ocean_lib.runs.paths import Run, device_name, not_writable, open_run, workspace
+from ocean_lib.runs.paths import MIN_FREE_GB, Run, device_name, not_writable, open_run, workspace
 
 __all__ = ["SUSPENDED", "execute_run", "foreign_kernel", "scores_table"]
 
@@ -37,7 +37,6 @@ SUSPENDED = 75  # exit code; EX_TEMPFAIL, which schedulers read as "run it again
 EXIT_CODES = {"done": 0, "planned": 0, "suspended": SUSPENDED}  # by status; 1 for any other
 INTENDED_ENDS = {"Suspended": "suspended", "Planned": "planned"}  # exceptions, and their status
 SECONDS_TO_SUSPEND = 20  # that training has after a signal
-MIN_FREE_GB = 1.0
 SHOWN_METRICS = ("rmse", "mae", "bias", "crps", "spread", "psnr", "ssim")
 
 
@@ -124,14 +123,14 @@ def scores_table(path: Path) -> str:
         raise RunError(str(error)) from error
     scores = scores[(scores["layer"] == "all") & scores["metric"].isin(SHOWN_METRICS)]
     tables = []
-    for (case, reference), group in scores.groupby(["case", "reference"], sort=False):
+    for case, group in scores.groupby("case", sort=False):
         table = group.pivot_table(
             index="method", columns="metric", values="value", aggfunc="first", sort=False
         )
         table = table[[metric for metric in SHOWN_METRICS if metric in table.columns]]
         table = table.rename_axis(index=None, columns=None)
         text = table.to_string(float_format="{:.3f}".format, na_rep="-")
-        tables.append(f"{case} against {reference}\n{text}")
+        tables.append(f"{case} against truth\n{text}")
     return "\n\n".join(tables)
 
 

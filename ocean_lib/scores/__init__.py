@@ -10,7 +10,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "bootstrap": ["block_numbers", "decorrelation", "interval"],
         "calibration": ["apply_calibration", "fit_calibration_by_case", "stated_spread"],
-        "evaluation": ["hidden_ocean", "score_methods"],
+        "evaluation": ["score_methods"],
+        "hidden": ["hidden_ocean"],
         "report": ["compare_runs", "read_runs", "summary", "table", "verdict"],
         "score_table": ["read_scores", "write_scores"],
     },

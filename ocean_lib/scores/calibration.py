@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.fields.conventions import named
-from ocean_lib.scores.evaluation import hidden_ocean
+from ocean_lib.scores.hidden import hidden_ocean
 from ocean_lib.scores.metrics import ensemble_variance_factor
 from ocean_lib.scores.score_table import LAYERS
 

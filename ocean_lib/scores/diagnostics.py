@@ -17,8 +17,9 @@ import pandas as pd
 import xarray as xr
 
 from ocean_lib.core.geometry import EARTH_RADIUS, sphere
+from ocean_lib.fields.conventions import DIMS
 from ocean_lib.scores.bootstrap import decorrelation
-from ocean_lib.scores.evaluation import hidden_ocean
+from ocean_lib.scores.hidden import hidden_ocean, shallowest_scored
 
 __all__ = [
     "by_distance",
@@ -32,7 +33,6 @@ __all__ = [
 
 MIN_CELLS = 50  # of a bin of distances
 MIN_DATES = 3  # of a bin of distances: one month far from all floats shows one eddy
-ORDER = ("time", "depth", "latitude", "longitude")
 
 
 def _points(latitude: np.ndarray, longitude: np.ndarray) -> np.ndarray:
@@ -52,7 +52,7 @@ def distance(observed: xr.DataArray, where: xr.DataArray) -> xr.DataArray:
     """
     from scipy.spatial import KDTree
 
-    observed, where = observed.transpose(*ORDER), where.transpose(*ORDER)
+    observed, where = observed.transpose(*DIMS), where.transpose(*DIMS)
     grid = np.meshgrid(observed.latitude, observed.longitude, indexing="ij")
     points, away = _points(*grid), np.full(observed.shape, np.nan)
     for level in np.ndindex(observed.shape[:2]):
@@ -108,18 +108,17 @@ def by_distance(
         raise ValueError(f"no method 'climatology' among {list(methods)}; add it to methods")
     hidden = hidden_ocean(fields, observations, variable)
     away = distance(fields.ocean & ~hidden, hidden).values
-    if "surface_observed" in observations and observations["surface_observed"].any():
-        hidden = hidden & (fields.depth > 5.0)
-    where = hidden.transpose(*ORDER).values & np.isfinite(away)
+    hidden = hidden & (fields.depth > shallowest_scored(observations))
+    where = hidden.transpose(*DIMS).values & np.isfinite(away)
     away = away[where]
     if edges is None:
         places = fields.latitude.values, fields.longitude.values
         edges = _edges(*places, away.max(initial=0.0)).tolist()
-    truth = fields[variable].transpose(*ORDER)
-    area = np.cos(np.deg2rad(fields.latitude)).broadcast_like(truth).transpose(*ORDER).values[where]
+    truth = fields[variable].transpose(*DIMS)
+    area = np.cos(np.deg2rad(fields.latitude)).broadcast_like(truth).transpose(*DIMS).values[where]
     bins, number = np.digitize(away, edges) - 1, len(edges) - 1
     inside = (bins >= 0) & (bins < number)
-    bins, date = bins[inside], np.nonzero(where)[ORDER.index("time")][inside]
+    bins, date = bins[inside], np.nonzero(where)[DIMS.index("time")][inside]
     dates = np.bincount(np.unique([bins, date], axis=1)[0], minlength=number)
     count = np.bincount(bins, minlength=number)
     enough = (count >= MIN_CELLS) & (dates >= min(MIN_DATES, fields.sizes["time"]))
@@ -128,7 +127,7 @@ def by_distance(
         return np.bincount(bins, values[inside], minlength=number)[enough]
 
     square = {
-        method: total(area * (result["mean"].transpose(*ORDER) - truth).values[where] ** 2)
+        method: total(area * (result["mean"].transpose(*DIMS) - truth).values[where] ** 2)
         for method, result in methods.items()
     }
     weight = total(area)
@@ -163,16 +162,15 @@ def reach_of_observations(table: pd.DataFrame) -> pd.Series:
     return pd.Series(list(reach.values()), index, name="reach", dtype=float)
 
 
-def rank_counts(
-    truth: xr.DataArray, members: xr.DataArray, where: xr.DataArray, *, seed: int = 0
-) -> np.ndarray:
+def rank_counts(truth: xr.DataArray, members: xr.DataArray, where: xr.DataArray) -> np.ndarray:
     """How often the truth has each rank among M members: (M + 1,), from lowest to highest.
+
+    Where the truth equals some members, its rank among them is drawn at random.
 
     Args:
         truth: (…).
         members: (…, member).
         where: (…), bool; only these cells count.
-        seed: of the ranks drawn at random where the truth equals some members.
     """
     cells = where.transpose(*truth.dims).values.astype(bool)
     value = truth.values[cells]
@@ -181,7 +179,7 @@ def rank_counts(
         member = members.isel(member=index).transpose(*truth.dims).values[cells]
         below += member < value
         tied += member == value
-    rank = below + np.random.default_rng(seed).integers(0, tied + 1)
+    rank = below + np.random.default_rng(0).integers(0, tied + 1)
     return np.bincount(rank, minlength=members.sizes["member"] + 1)
 
 
@@ -222,6 +220,6 @@ def effective_sample_size(error: xr.DataArray, where: xr.DataArray) -> float:
         error: (time, depth, latitude, longitude).
         where: the same shape, bool; only these cells count.
     """
-    errors, cells = (array.transpose(*ORDER).values for array in (error, where))
+    errors, cells = (array.transpose(*DIMS).values for array in (error, where))
     lengths = decorrelation(errors, cells)
     return max(1.0, float(cells.sum((0, 2, 3)).max() / np.prod(lengths)))

@@ -22,31 +22,14 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from ocean_lib.fields.conventions import named
 from ocean_lib.scores import bootstrap, metrics
+from ocean_lib.scores.hidden import hidden_ocean, shallowest_scored
 from ocean_lib.scores.score_table import COLUMNS, LAYER_NAMES, LAYERS
 
-__all__ = ["hidden_ocean", "score_methods"]
+__all__ = ["score_methods"]
 
 
 ORDER = ("depth", "time", "latitude", "longitude")
-
-
-def hidden_ocean(
-    fields: xr.Dataset, observations: xr.Dataset, variable: str = "temperature"
-) -> xr.DataArray:
-    """Where scores count: ocean without an observation.
-
-    Args:
-        fields: canonical truth.
-        observations: what every method saw.
-        variable: the variable whose observations count.
-
-    Returns:
-        bool (time, depth, latitude, longitude).
-    """
-    hidden = fields.ocean & ~observations[named(variable, "observed")].astype(bool)
-    return hidden.transpose("time", "depth", "latitude", "longitude")
 
 
 class Cover(NamedTuple):
@@ -236,8 +219,7 @@ def score_methods(
     where = hidden_ocean(fields, observations, variable).transpose(*ORDER).values
     depth = fields.depth.values
     area = np.cos(np.deg2rad(fields.latitude.values))[:, None]
-    surface = "surface_observed" in observations and bool(observations.surface_observed.any())
-    overall = depth > (5.0 if surface else -np.inf)
+    overall = depth > shallowest_scored(observations)
     groups = _groups(depth, where, overall)
     cells = _Cells(where, area, least)
     climatology = methods["climatology"]["mean"].transpose(*ORDER).values

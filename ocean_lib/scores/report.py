@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ocean_lib.scores.metrics import COVERED
 from ocean_lib.scores.score_table import LAYER_NAMES, read_scores
 
 __all__ = ["TIED", "compare_runs", "markdown", "read_runs", "summary", "table", "verdict"]
@@ -21,8 +22,13 @@ __all__ = ["TIED", "compare_runs", "markdown", "read_runs", "summary", "table", 
 
 TIED = "≈"  # marks a score that does not differ significantly from the best
 HIGHEST = ("skill", "anomaly_correlation", "psnr", "ssim")  # metrics for which higher is better
-TARGETS = {"bias": 0.0, "spread_skill": 1.0, "coverage": 0.9}  # metrics for which nearer is better
+TARGETS = {
+    "bias": 0.0,
+    "spread_skill": 1.0,
+    "coverage": COVERED,
+}  # metrics for which nearer is better
 TITLES = {"rmse": "RMSE", "crps": "CRPS"}  # the metrics that have differences
+OURS = "reconstruction"
 NO_DIFFERENCE, NO_CLAIM = "no difference beyond chance", "no claim"
 
 
@@ -228,24 +234,21 @@ def read_runs(files: dict[str, Path]) -> pd.DataFrame:
     return scores[scores["case"].isin(common)]
 
 
-def compare_runs(
-    scores: pd.DataFrame, metric: str = "rmse", method: str = "reconstruction"
-) -> pd.DataFrame:
-    """(case, layer) × runs: one score of one method as text, and the number of hidden cells.
+def compare_runs(scores: pd.DataFrame, metric: str = "rmse") -> pd.DataFrame:
+    """(case, layer) × runs: one score of the reconstruction as text, and its hidden cells.
 
     Args:
         scores: from `read_runs`.
         metric: a value of the column `metric`.
-        method: a value of the column `method`.
 
     Raises:
-        ValueError: no run has this metric of this method.
+        ValueError: no run has this metric of a reconstruction.
     """
-    rows = scores[(scores["reference"] == "truth") & (scores["method"] == method)]
+    rows = scores[(scores["reference"] == "truth") & (scores["method"] == OURS)]
     rows = rows[(rows["metric"] == metric) & rows["layer"].isin(LAYER_NAMES)]
     if rows.empty:
         raise ValueError(
-            f"no score of {metric!r} of {method!r}; there are metrics "
+            f"no score of {metric!r} of {OURS!r}; there are metrics "
             f"{sorted(set(scores['metric']))} and methods {_unique(scores['method'])}"
         )
     cells = rows[rows["layer"] == "all"].assign(layer="hidden cells")

@@ -1,4 +1,4 @@
-"""Curves of scores, losses and spectra."""
+"""Curves of scores and losses."""
 
 import json
 
@@ -6,7 +6,6 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
 from pictured import DEPTHS, make_reconstruction, panels
 
 from ocean_lib.plots import curves
@@ -18,7 +17,7 @@ def make_scores():
     rows = [
         {
             "method": method,
-            "reference": "field",
+            "reference": "truth",
             "case": case,
             "layer": layer,
             "depth": depth,
@@ -87,19 +86,3 @@ def test_loss_curve_reads_records_or_a_file(tmp_path):
     assert panels(curves.loss_curve(negative))[0].get_yscale() == "linear"
     without = [{"step": 1, "stage": "diffusion", "loss": 0.5}]
     assert len(panels(curves.loss_curve(without))) == 1
-
-
-def test_spectrum_of_a_wave_peaks_at_its_wavelength():
-    reconstruction = make_reconstruction(rows=33, columns=101)
-    ocean = xr.ones_like(reconstruction["ocean"])
-    kilometres = 111.195 * np.cos(np.deg2rad(reconstruction["latitude"].mean())) / 12
-    wave = np.sin(2 * np.pi * np.arange(101) / 10)
-    wavy = reconstruction.assign(ocean=ocean, truth=reconstruction["truth"] * 0 + wave)
-    wavy["truth"] = wavy["truth"].fillna(0) + xr.DataArray(wave, dims="longitude")
-    wavy["mean"], wavy["members"] = wavy["mean"].fillna(0), wavy["members"].fillna(0)
-    axes = panels(curves.spectra(wavy, depth=100))[0]
-    truth = next(line for line in axes.lines if line.get_label() == "Truth")
-    peak = truth.get_xdata()[np.argmax(truth.get_ydata())]
-    assert peak == pytest.approx(1 / (10 * float(kilometres)), rel=0.02)
-    with pytest.raises(ValueError, match="choose a shallower depth"):
-        curves.spectra(reconstruction.assign(ocean=ocean * 0))

@@ -5,6 +5,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 import xarray as xr
+from grids import shared
 from pictured import bars, make_reconstruction, make_steps, panels
 from PIL import Image
 
@@ -204,12 +205,7 @@ def test_a_reconstruction_is_drawn_as_read_from_its_file(reconstruction, tmp_pat
 
 
 def test_the_tropical_pacific_is_drawn_as_it_lies():
-    from pathlib import Path
-
-    path = Path(__file__).parents[3] / "shared/data/giops/nemo_test.nc"
-    if not path.exists():
-        pytest.skip("shared/data/giops is not beside this checkout")
-    with xr.open_dataset(path, decode_times=False) as raw:
+    with xr.open_dataset(shared("giops/nemo_test.nc"), decode_times=False) as raw:
         water = raw["votemper"].isel(time_counter=0, deptht=0)
         coordinates = {
             "latitude": raw["nav_lat"].values[:, 0],

@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from pictured import bars, make_reconstruction, panels
+from scipy.stats import norm
 
 from ocean_lib.plots import curves, verification
 
@@ -51,7 +52,7 @@ def test_rank_histogram_is_relative_to_uniform_with_its_band():
     heights = [[bar.get_height() for bar in bars_] for bars_ in first.containers]
     assert heights == [[1.5, 0.5, 0.5, 1.5], [1, 1, 1, 1]]
     band = [patch for patch in first.patches if patch.get_label() == "90 % band"][0]
-    half = 1.645 * np.sqrt(0.25 * 0.75 / 75) * 4  # binomial, in units of a quarter
+    half = norm.ppf(0.95) * np.sqrt(0.25 * 0.75 / 75) * 4  # binomial, in units of a quarter
     assert band.get_height() == pytest.approx(2 * half)
     assert not [patch for patch in second.patches if patch.get_label() == "90 % band"]
     assert legend(figure) == ["90 % band", "uniform", *METHODS]

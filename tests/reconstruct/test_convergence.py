@@ -10,7 +10,7 @@ from ocean_lib.reconstruct.convergence import score_by_evaluations
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.scores import metrics
-from ocean_lib.scores.evaluation import hidden_ocean
+from ocean_lib.scores.hidden import hidden_ocean
 
 CHOICES = {"members": 3, "sampling": Sampling(seed=4)}
 

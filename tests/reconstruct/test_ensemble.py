@@ -14,7 +14,7 @@ from ocean_lib.model.densifier import MODES, Densifier
 from ocean_lib.model.sampling import SAMPLERS
 from ocean_lib.observations.batch import observe, select_statistics, standardise, with_background
 from ocean_lib.reconstruct.ensemble import (
-    DIMS,
+    MEMBER_DIMS,
     count_rows,
     denoising_steps,
     reconstruct,
@@ -84,7 +84,7 @@ def test_tiles_of_an_untrained_model_equal_the_whole(small_store, fields):
 
 def test_a_tiled_reconstruction_keeps_what_is_known_and_its_spread(small_store, seen):
     model = ready(small_store)
-    tiled = reconstruct(model, seen, **TILED).transpose(*DIMS, ...)
+    tiled = reconstruct(model, seen, **TILED).transpose(*MEMBER_DIMS, ...)
     observed = seen.observed.values
     for member in range(3):
         one = tiled.members.isel(member=member).values
@@ -239,7 +239,7 @@ def test_a_reconstruction_meets_the_observations_and_leaves_land_empty(
 ):
     seen = observe(fields, pattern, seed=3)
     result = reconstruct(ready(small_store, mode), seen, **FAST)
-    assert result.members.dims == DIMS and result.sizes["member"] == 3
+    assert result.members.dims == MEMBER_DIMS and result.sizes["member"] == 3
     assert result.member.values.tolist() == [1, 2, 3]
     for name in ("time", "depth", "latitude", "longitude"):
         np.testing.assert_array_equal(result[name], seen[name])
@@ -368,7 +368,11 @@ def test_members_and_dates_have_noise_of_their_own(small_store, seen):
     given = seen.observed.isel(time=0, drop=True)
     same = seen.assign(observed=given.expand_dims(time=seen.time), value=seen.value.fillna(10.0))
     result = reconstruct(densifier(small_store), same, **FAST)
-    noise = (result.members - result["mean"]).transpose("member", *DIMS[:1], *DIMS[2:]).values
+    noise = (
+        (result.members - result["mean"])
+        .transpose("member", *MEMBER_DIMS[:1], *MEMBER_DIMS[2:])
+        .values
+    )
     flat = noise[:, :, same.ocean.values & ~given.values].reshape(6, -1)
     correlation = np.corrcoef(flat) - np.eye(6)
     assert flat.shape[1] > 500 and np.abs(correlation).max() < 0.2

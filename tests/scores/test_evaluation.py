@@ -6,8 +6,9 @@ import pytest
 import xarray as xr
 from scipy.stats import norm
 
-from ocean_lib.scores import bootstrap, evaluation, score_table
+from ocean_lib.scores import bootstrap, score_table
 from ocean_lib.scores.evaluation import score_methods
+from ocean_lib.scores.hidden import hidden_ocean
 from ocean_lib.scores.score_table import COLUMNS, LAYERS
 
 GRID = ("time", "depth", "latitude", "longitude")
@@ -297,7 +298,7 @@ def test_the_order_of_dimensions_does_not_matter():
 
 def test_hidden_is_ocean_that_was_not_observed():
     fields, observations, _ = three()
-    where = evaluation.hidden_ocean(fields, observations)
+    where = hidden_ocean(fields, observations)
     assert where.dims == GRID and where.dtype == bool
     for i in [
         (0, 0, 0, 0),
@@ -403,7 +404,7 @@ def test_too_few_blocks_give_the_difference_of_every_block_and_claim_nothing(dat
         (layer, k) for layer in ("all", "5-100", "100-300") for k in range(1, number + 1)
     ]
     assert rows.depth.isna().all()
-    hidden = evaluation.hidden_ocean(fields, observations).values & (DEPTH > 5)[:, None, None]
+    hidden = hidden_ocean(fields, observations).values & (DEPTH > 5)[:, None, None]
     area = np.cos(np.deg2rad(fields.latitude.values))[:, None] * hidden
     for k in range(number):
         part = slice(2 * k, 2 * k + 2)
@@ -442,7 +443,7 @@ def test_sections_are_pooled_by_joining_them_along_longitude():
             mean = methods[name]["mean"].values[..., first : first + 8]
             squares[name] += ((mean - field.temperature.values)[where] ** 2).sum()
     n = pick(scores, "ours", "rmse").n
-    assert n == sum(int(evaluation.hidden_ocean(*part[:2]).sum()) for part in parts)
+    assert n == sum(int(hidden_ocean(*part[:2]).sum()) for part in parts)
     expected = (squares["ours"] / n) ** 0.5 - (squares["theirs"] / n) ** 0.5
     assert row.value == pytest.approx(expected, rel=1e-4)
     few = score(

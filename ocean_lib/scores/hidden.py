@@ -1,0 +1,40 @@
+"""Which cells and levels the scores count: ocean that no observation tells."""
+
+import numpy as np
+import xarray as xr
+
+from ocean_lib.fields.conventions import DIMS, named
+
+__all__ = ["hidden_ocean", "shallowest_scored"]
+
+
+NEAR_SURFACE = 5.0  # m
+
+
+def hidden_ocean(
+    fields: xr.Dataset, observations: xr.Dataset, variable: str = "temperature"
+) -> xr.DataArray:
+    """Where scores count: ocean without an observation.
+
+    Args:
+        fields: canonical truth.
+        observations: what every method saw.
+        variable: the variable whose observations count.
+
+    Returns:
+        bool (time, depth, latitude, longitude).
+    """
+    hidden = fields.ocean & ~observations[named(variable, "observed")].astype(bool)
+    return hidden.transpose(*DIMS)
+
+
+def shallowest_scored(observations: xr.Dataset) -> float:
+    """Depth, m, below which levels count in scores of all levels.
+
+    Levels within `NEAR_SURFACE` of an observed surface do not count: the surface tells them.
+
+    Args:
+        observations: what every method saw.
+    """
+    seen = "surface_observed" in observations and bool(observations.surface_observed.any())
+    return NEAR_SURFACE if seen else -np.inf
