@@ -1,8 +1,8 @@
 """A ConvNeXt U-Net conditioned by FiLM.
 
 A block is a depthwise convolution, a normalisation and a pointwise expansion, in channels_last
-memory; noise level, place and season enter every block as scale and shift of its normalised
-features.  A stem that folds 2×2 cells into channels halves the grid before the first block.
+memory; noise level, place, season and density of observations enter every block as scale and shift
+of its normalised features.  A stem that folds 2×2 cells into channels halves the grid before the first block.
 
     in (B, C, H, W) ─► stem ─► down … ─► middle ─► up … ─► head (B, out, H, W)
                         └────────── skip connections ─────────┘
@@ -105,7 +105,7 @@ class UNet(nn.Module):
         kernel: size of the depthwise convolutions in cells.
         expansion: factor by which the pointwise layers widen a block.
         attention: whether the cells of the smallest grid attend to each other.
-        conditions: numbers per sample that condition it beside the noise level (place, season).
+        conditions: numbers per sample that condition it beside the noise level.
 
     Raises:
         ValueError: the channels of the smallest grid do not divide into the attention heads.

@@ -57,11 +57,11 @@ def to_cells(
     """
     table = table.copy(deep=True)
     status, used = table.status.values, table.status.values == USED
-    west = statistics.longitude.values[0]
+    middle = statistics.longitude.values[[0, -1]].mean()
     index = {}
     for dim, place in (
         ("latitude", table.latitude.values),
-        ("longitude", wrap_longitude(table.longitude.values, west)),
+        ("longitude", wrap_longitude(table.longitude.values, middle)),
     ):
         axis = statistics[dim].values
         half = np.abs(np.diff(axis)).mean() / 2 if len(axis) > 1 else 0.5

@@ -87,6 +87,17 @@ def test_the_spread_of_snapshots_is_found_again(table, statistics):
     np.testing.assert_allclose(usual, expected)
 
 
+def test_profiles_find_their_column_on_a_grid_round_the_globe(simulated, statistics, tmp_path):
+    width = statistics.sizes["longitude"]
+    axis = -180 + 360 / width * (np.arange(width) + 0.5)
+    casts = [simulated[1][0] | {"cycle": k, "longitude": x % 360} for k, x in enumerate(axis)]
+    path = gdac.write(tmp_path / "f.nc", casts)
+    opened = profiles.open_profiles(path, statistics.depth)
+    found = gridding.to_cells(opened, statistics.assign_coords(longitude=axis))
+    np.testing.assert_array_equal(found.column, np.arange(width))
+    assert "outside the region" not in found.status.values
+
+
 def test_profiles_elsewhere_are_told_why(simulated, statistics, tmp_path):
     where = {
         "used": {},
