@@ -2,7 +2,8 @@
 
 A block is a depthwise convolution, a normalisation and a pointwise expansion, in channels_last
 memory; noise level, place, season and density of observations enter every block as scale and shift
-of its normalised features.  A stem that folds 2×2 cells into channels halves the grid before the first block.
+of its normalised features.  A stem that folds 2×2 cells into channels halves the grid before the
+first block.
 
     in (B, C, H, W) ─► stem ─► down … ─► middle ─► up … ─► head (B, out, H, W)
                         └────────── skip connections ─────────┘
