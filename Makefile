@@ -25,7 +25,7 @@ lint: $(DEV) # style, format, the direction of imports, types
 	$(VENV) -m mypy
 
 docs: $(DEV) # the site in site/, with the notebooks as the smoke run executed them
-	$(VENV) -m ocean_lib run smoke run=docs
+	$(VENV) -m ocean_lib run smoke run=docs --fresh
 	mkdir -p docs/notebooks && cp outputs/docs/0*.ipynb docs/notebooks/
 	NO_MKDOCS_2_WARNING=1 $(VENV) -m mkdocs build --strict --quiet
 
@@ -47,7 +47,6 @@ doctor: $(INSTALLED)
 
 figures: # the pictures of README.md, from the demo's run
 	cp outputs/demo/figures/05_maps_2.png assets/reconstruction.png
-	cp outputs/demo/figures/05_error_by_depth.png assets/error_by_depth.png
 	cp outputs/demo/figures/02_occlusion.png assets/occlusion.png
 	cp outputs/demo/figures/05_view.png assets/explorer.png
 	cp outputs/demo/figures/04_denoising.gif assets/denoising.gif

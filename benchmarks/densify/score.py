@@ -35,7 +35,7 @@ def score(ocean: Ocean, methods: dict[str, dict[str, xr.Dataset]], ours: str) ->
 
     Args:
         methods: {case: {method: result}}; climatology is added.
-        ours: as `compare` takes it; where a case lacks it, the last method of that case.
+        ours: as `score_methods` takes it; where a case lacks it, the last method of that case.
     """
     least = (MONTHS, 1, ocean.fields.sizes["longitude"]) if ocean.is_section else (1, 1, 1)
     tables = []

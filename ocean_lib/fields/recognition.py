@@ -141,7 +141,7 @@ def _further(dataset: xr.Dataset, canonical: str, temperature: Hashable) -> Hash
         for name, variable in dataset.data_vars.items()
     }
     named = [name for name in marks if str(canonical).lower() in marks[name]]
-    matches = [salinity[0]] if salinity else named
+    matches = [salinity[0]] if salinity else [] if canonical == "salinity" else named
     if not matches:
         raise ValueError(
             f"no variable {canonical!r} among {list(dataset.data_vars)}; name one of these in "

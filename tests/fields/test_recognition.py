@@ -374,3 +374,11 @@ def test_what_cannot_ride_along_is_refused(tmp_path):
 def test_canonical_names():
     assert recognition.canonical_names(["so", "uo", "vosaline"]) == ["salinity", "uo"]
     assert recognition.canonical_names(()) == []
+
+
+def test_a_salinity_of_an_unknown_kind_is_refused():
+    unknown = salty(sea(), "so", standard_name="sea_water_knudsen_salinity")
+    for name in ("so", "salinity"):
+        refused(["no variable 'salinity'", "so"], canonical.to_canonical, unknown, [name])
+    renamed = salty(sea(), "salinity", standard_name="sea_water_knudsen_salinity")
+    refused(["no variable 'salinity'"], canonical.to_canonical, renamed, ["salinity"])

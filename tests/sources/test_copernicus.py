@@ -348,7 +348,8 @@ def test_a_state_of_in_situ_temperature_becomes_potential(pool, ocean, tmp_path)
 
     asked = ASKED | {"months": ("1993-01", "1993-02")}
     files, told = get(pool, "armor3d", tmp_path, **asked)
-    assert "0 from" not in told  # its continuation is not known to this service
+    # Its continuation is not known to this service.
+    assert "2 month(s) to fetch (2 from cmems_obs-mob_glo_phy_my_0.125deg_P1M-m)" in told
     fields = open_fields(files)
     assert fields.temperature.attrs["standard_name"] == "sea_water_potential_temperature"
     truth = ocean.temperature.sel(time=fields.time, depth=fields.depth, method="nearest")
