@@ -21,7 +21,7 @@ from torch import Tensor
 
 from ocean_lib.core.months import neighbouring_dates
 from ocean_lib.observations.batch import season
-from ocean_lib.store.build import STEP
+from ocean_lib.store.passes import GAP, STEP
 from ocean_lib.store.store import Store
 
 __all__ = [
@@ -54,7 +54,7 @@ def channel_covariance(store: Store) -> Tensor:
         wet = ocean[rows].reshape(-1, channels).astype(np.float64)
         pairs += wet.T @ wet
         for date in anomaly[:, rows]:
-            values = date.reshape(-1, channels).astype(np.float64) * STEP
+            values = np.where(date == GAP, 0, date).reshape(-1, channels).astype(np.float64) * STEP
             total += values.T @ values
     return _positive_definite(total / (len(anomaly) * np.maximum(pairs, 1)))
 

@@ -47,7 +47,8 @@ class Validation:
         statistics = select_statistics(store.statistics(), self.observations)
         self.batch = standardise(self.observations, statistics)
         self.truth = torch.from_numpy(store.standardised("validation", dates))[:, store.surfaces :]
-        self.hidden = self.batch["ocean"] & ~self.batch["observed"]
+        present = torch.from_numpy(store.present("validation", dates))[:, store.surfaces :]
+        self.hidden = self.batch["ocean"] & ~self.batch["observed"] & present
         self.has_surface = bool(self.batch["surface_observed"].any())
         generator = torch.Generator().manual_seed(seed)
         hidden_columns = self.hidden.any(1).nonzero()

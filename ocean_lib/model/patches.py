@@ -19,7 +19,7 @@ from ocean_lib.core.geometry import sphere
 from ocean_lib.core.months import neighbouring_dates, to_months
 from ocean_lib.observations import specification
 from ocean_lib.observations.batch import season, with_background
-from ocean_lib.store.build import STEP
+from ocean_lib.store.passes import GAP, STEP
 from ocean_lib.store.store import Store
 
 __all__ = ["PatchSampler", "check_patch", "wet_corners"]
@@ -123,8 +123,10 @@ class PatchSampler:
         around = torch.cat([near[:, :middle], dates[:, None], near[:, middle:]], 1)
         known = around >= 0
         known[:, beside] &= ~missing
-        field, ocean = self._cut(cuts, around)
-        observations = self._observe(field, ocean, cuts, known, masks, generator)
+        field, ocean, present = self._cut(cuts, around)
+        observations = self._observe(field, ocean, present, cuts, known, masks, generator)
+        # Where the truth is unknown nothing is learnt, as on land.
+        ocean = ocean & present[middle::number, self.surfaces :]
         batch = {"field": field[middle::number, self.surfaces :], "ocean": ocean}
         batch["season"] = self.season[dates]
         for name, values in observations.items():
@@ -138,18 +140,21 @@ class PatchSampler:
             batch = with_background(batch, self.background)
         return batch, cuts
 
-    def _cut(self, cuts: Tensor, around: Tensor) -> tuple[Tensor, Tensor]:
-        """Fields (B N, S + D, h, w) of all N dates of each sample, and its ocean (B, D, h, w)."""
+    def _cut(self, cuts: Tensor, around: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Fields (B N, S + D, h, w) of all N dates, ocean (B, D, h, w), and where values are known.
+
+        The last has the fields' shape; the fields hold 0 in gaps.
+        """
         height, width = self.patch
         boxes = [(slice(y, y + height), slice(x, x + width)) for _, y, x in cuts.tolist()]
         pairs = [(date, *box) for box, dates in zip(boxes, around.tolist()) for date in dates]
         anomaly = torch.stack([self.anomaly[pair] for pair in pairs])
         wet = torch.stack([self.ocean[box] for box in boxes])
         # Channels come last in the store, and stay last in memory as the convolutions want them.
-        field = (anomaly * STEP).permute(0, 3, 1, 2)
-        return field, wet.permute(0, 3, 1, 2)[:, self.surfaces :]
+        field, present = (x.permute(0, 3, 1, 2) for x in (anomaly * STEP, anomaly != GAP))
+        return field * present, wet.permute(0, 3, 1, 2)[:, self.surfaces :], present
 
-    def _observe(self, field, ocean, cuts, known, masks, generator) -> dict[str, Tensor]:
+    def _observe(self, field, ocean, present, cuts, known, masks, generator) -> dict[str, Tensor]:
         """Observations (B N, ...) of fields; `masks` independent draws serve all B samples."""
         number = known.shape[1]
         sea = ocean[:masks].repeat_interleave(number, 0)[:, : len(self.depth)]
@@ -170,7 +175,11 @@ class PatchSampler:
         # An instrument that measures one variable measures all of them.
         variables = (1, len(self.store.variables), 1, 1)
         observed = observed.repeat(*copies).repeat(*variables) & here
-        seen, error = seen.repeat(*copies) & here, error.repeat(*copies) * observed
+        observed = observed & present[:, self.surfaces :]
+        seen, error = (
+            seen.repeat(*copies) & here & present[:, : self.surfaces],
+            error.repeat(*copies) * observed,
+        )
         noise = torch.randn(truth.shape, generator=generator, device=self.device)
         value = (truth + error * noise) * observed
         measured = {"value": value, "observed": observed, "error": error}

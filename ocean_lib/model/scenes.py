@@ -19,7 +19,7 @@ from torch import Tensor
 from ocean_lib.core.arrays import canvas
 from ocean_lib.model.patches import PatchSampler, check_patch, wet_corners
 from ocean_lib.observations.batch import adjacent_dates
-from ocean_lib.store.build import STEP
+from ocean_lib.store.passes import GAP, STEP
 from ocean_lib.store.store import Store
 
 __all__ = ["Scenes"]
@@ -146,12 +146,15 @@ class Scenes:
             return torch.from_numpy(part).to(self.device)
 
         inner = slice(top + y, top + y + self.patch), slice(left + x, left + x + self.patch)
-        truth = (sampler.anomaly[(date, *inner)] * STEP).movedim(-1, 0)
+        anomaly = sampler.anomaly[(date, *inner)].movedim(-1, 0)
+        present = anomaly != GAP
+        truth = anomaly * STEP * present
+        ocean = sampler.ocean[inner].movedim(-1, 0) & present
         sample = {name: cut(name) * STEP for name in FIELDS} | {name: cut(name) for name in MASKS}
         corner = (torch.tensor([top + y]), torch.tensor([left + x]))
         return sample | {
             "field": truth[sampler.surfaces :],
-            "ocean": sampler.ocean[inner].movedim(-1, 0)[sampler.surfaces :],
+            "ocean": ocean[sampler.surfaces :],
             "error": cut("error").float() * sample["observed"],
             "season": sampler.season[date],
             "position": sampler.position(*corner, (self.patch, self.patch))[0],

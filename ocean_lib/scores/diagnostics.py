@@ -17,7 +17,7 @@ import pandas as pd
 import xarray as xr
 
 from ocean_lib.core.geometry import EARTH_RADIUS, sphere
-from ocean_lib.fields.conventions import DIMS
+from ocean_lib.fields.conventions import DIMS, named
 from ocean_lib.scores.bootstrap import decorrelation
 from ocean_lib.scores.hidden import hidden_ocean, shallowest_scored
 
@@ -107,7 +107,8 @@ def by_distance(
     if "climatology" not in methods:
         raise ValueError(f"no method 'climatology' among {list(methods)}; add it to methods")
     hidden = hidden_ocean(fields, observations, variable)
-    away = distance(fields.ocean & ~hidden, hidden).values
+    seen = observations[named(variable, "observed")].astype(bool) & fields.ocean
+    away = distance(seen.transpose(*DIMS), hidden).values
     hidden = hidden & (fields.depth > shallowest_scored(observations))
     where = hidden.transpose(*DIMS).values & np.isfinite(away)
     away = away[where]

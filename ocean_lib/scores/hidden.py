@@ -14,7 +14,7 @@ NEAR_SURFACE = 5.0  # m
 def hidden_ocean(
     fields: xr.Dataset, observations: xr.Dataset, variable: str = "temperature"
 ) -> xr.DataArray:
-    """Where scores count: ocean without an observation.
+    """Where scores count: ocean without an observation, where the truth is known.
 
     Args:
         fields: canonical truth.
@@ -25,6 +25,7 @@ def hidden_ocean(
         bool (time, depth, latitude, longitude).
     """
     hidden = fields.ocean & ~observations[named(variable, "observed")].astype(bool)
+    hidden = hidden & fields[variable].notnull()
     return hidden.transpose(*DIMS)
 
 

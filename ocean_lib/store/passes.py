@@ -7,7 +7,8 @@
 The tasks may run on any node that sees the files: they take a lazy array, and read and write maps
 by their paths. `build` plans them.
 
-    ocean (H, W, C) bool · anomaly (T, H, W, C) int16 · fitted, climatology (K, C, H, W) °C ·
+    ocean (H, W, C) bool · anomaly (T, H, W, C) int16, `GAP` where the ocean has no value ·
+    fitted, climatology (K, C, H, W) °C ·
     spread, deviation (C, H, W) °C, before and after smoothing
 
 If all cells share one profile, climatology and deviation have one row and one column.
@@ -22,9 +23,10 @@ import xarray as xr
 from ocean_lib.core.chunks import Box, chunk_slices, write_slab
 from ocean_lib.store.climatology import fit_climatology, harmonics, smooth
 
-__all__ = ["fit_box", "smooth_level", "standardise_box", "wet_mean", "write_ocean"]
+__all__ = ["GAP", "fit_box", "smooth_level", "standardise_box", "wet_mean", "write_ocean"]
 
 
+GAP = -32768  # anomaly of an ocean cell without a value on that date
 STEP = 1e-3  # standard deviations per integer: the range is ±32 standard deviations
 STRIP = 2**22  # number of values of a map that are processed at once
 
@@ -59,16 +61,16 @@ def _wet(files: Files, channels: slice, rows: slice, columns: slice) -> np.ndarr
 
 
 def _values(part: xr.DataArray, wet: np.ndarray) -> np.ndarray:
-    """Load a small part (time, channel, row, column), with 0 outside the ocean."""
+    """Load a small part (time, channel, row, column), with 0 outside the ocean, NaN in its gaps."""
     values = part.compute(scheduler="synchronous").values
-    missing = wet & ~np.isfinite(values)
-    if missing.any():
-        cell = part[tuple(np.argwhere(missing)[0])]
+    infinite = wet & np.isinf(values)
+    if infinite.any():
+        cell = part[tuple(np.argwhere(infinite)[0])]
         raise ValueError(
-            f"{missing.sum()} value(s) of {part.name} are missing or infinite in the ocean, limit "
-            f"0, the first on {cell.time.values.astype('M8[D]')} at latitude {cell.latitude:g}, "
-            f"longitude {cell.longitude:g}; open the files by fields.open_fields, which leaves "
-            "such cells out of the ocean"
+            f"{infinite.sum()} value(s) of {part.name} are infinite in the ocean, limit 0, the "
+            f"first on {cell.time.values.astype('M8[D]')} at latitude {cell.latitude:g}, "
+            f"longitude {cell.longitude:g}; open the files by fields.open_fields, which refuses "
+            "such values"
         )
     return np.where(wet, values, 0)
 
@@ -162,6 +164,7 @@ def standardise_box(
                     quotient = (values[:, level] - normal) / deviation[channel] / STEP
                     quotient = np.where(wet[level], np.rint(quotient), 0)
                     clipped += int((np.abs(quotient) > 32767).sum())
-                    anomaly[..., channel] = np.clip(quotient, -32767, 32767)
+                    whole = np.clip(quotient, -32767, 32767)
+                    anomaly[..., channel] = np.where(np.isnan(whole), GAP, whole)
         write_slab(files["anomaly"], anomaly, (dates.start, rows.start, columns.start, 0))
     return clipped

@@ -22,9 +22,10 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ocean_lib.core.months import SPLITS
+from ocean_lib.core.months import SPLITS, dates_per_month
 from ocean_lib.store.build import FORMAT, STEP, write_store
 from ocean_lib.store.climatology import climatology_at
+from ocean_lib.store.passes import GAP
 
 __all__ = ["Store", "build_store", "existing_store"]
 
@@ -73,7 +74,8 @@ class Store:
         folder: written by `build_store`.
 
     Attributes:
-        anomaly: (time, latitude, longitude, channel) int16 memory map, in units of `STEP`.
+        anomaly: (time, latitude, longitude, channel) int16 memory map, in units of `STEP`; `GAP`
+            where the ocean has no value.
         ocean: (latitude, longitude, channel) bool.
         climatology: (K, latitude, longitude, channel) °C, coefficients of the harmonics.
         deviation: (latitude, longitude, channel) °C.
@@ -149,14 +151,25 @@ class Store:
     def standardised(self, part: str, dates: Dates | None = None) -> np.ndarray:
         """Anomalies (time, channel, latitude, longitude) float32 of one part, 0 outside the ocean.
 
+        Gaps in the ocean hold 0, the climatology; `present` tells them apart.
+
         Args:
             part: `train`, `validation` or `test`.
             dates: indices within the part; None reads all, which may exceed memory.
         """
+        anomaly = self._read(part, dates)
+        values = anomaly.astype(np.float32) * STEP
+        values[anomaly == GAP] = 0
+        return np.moveaxis(values, -1, 1)
+
+    def present(self, part: str, dates: Dates | None = None) -> np.ndarray:
+        """Where the ocean has a value on a date, and all land; bool, as `standardised`."""
+        return np.moveaxis(self._read(part, dates) != GAP, -1, 1)
+
+    def _read(self, part: str, dates: Dates | None) -> np.ndarray:
         times, columns = self.block(part)
         anomaly = self.anomaly[times, :, columns]
-        anomaly = anomaly if dates is None else anomaly[dates]
-        return np.moveaxis(anomaly.astype(np.float32) * STEP, -1, 1)
+        return anomaly if dates is None else anomaly[dates]
 
     def statistics(self) -> xr.Dataset:
         """Statistics of each channel that convert between anomalies and °C.
@@ -183,6 +196,7 @@ class Store:
                 "units": {name: self._attributes(name)["units"] for name in self.variables},
                 "standard_name": self._attributes("temperature")["standard_name"],
                 "months": months.tolist(),
+                "dates_per_month": round(float(dates_per_month(self.times)), 2),
                 "first": str(dates.min()),
                 "last": str(dates.max()),
                 **{key: self.description[key] for key in ("credit", "licence")},
@@ -209,6 +223,7 @@ class Store:
         value *= statistics.deviation.values
         value += climatology_at(statistics, when)
         value[:, ~statistics.wet.values] = np.nan
+        value[~self.present(part, dates)] = np.nan
         grid = ("depth", "latitude", "longitude")
         levels = len(self.depth)
         ocean = statistics.wet.values[self.surfaces : self.surfaces + levels]

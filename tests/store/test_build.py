@@ -19,6 +19,7 @@ from ocean_lib.core.chunks import on_scheduler
 from ocean_lib.fields.canonical import open_fields, open_surface, to_canonical
 from ocean_lib.store import passes
 from ocean_lib.store.build import STEP
+from ocean_lib.store.climatology import harmonics
 from ocean_lib.store.store import Store, build_store
 
 SCALE, OFFSET, FILL = 24 / 32767, 21.0, -32767
@@ -197,8 +198,8 @@ def test_opening_in_blocks_finds_the_ocean_of_the_integers(opened, raw):
     changed = opened.temperature.compute()
     changed[3, 1, 20, 30] = np.nan
     again = to_canonical(changed.to_dataset(name="thetao"))
-    assert again.attrs["n_intermittent"] == 1 and not again.ocean[1, 20, 30]
-    assert np.isnan(again.temperature[:, 1, 20, 30]).all()
+    assert again.attrs["n_gaps"] == 1 and again.ocean[1, 20, 30]
+    np.testing.assert_array_equal(np.isnan(again.temperature[:, 1, 20, 30]).sum(), 1)
     changed[4, 2, 21, 31] = -np.inf
     with pytest.raises(ValueError, match="inf"):
         to_canonical(changed.to_dataset(name="thetao"))
@@ -392,16 +393,54 @@ def test_a_folder_that_may_not_be_written_is_named(opened, tmp_path, monkeypatch
         make(opened, tmp_path / "s")
 
 
-def test_a_missing_value_in_the_ocean_is_refused(opened, tmp_path):
+def test_an_infinite_value_in_the_ocean_is_refused(opened, tmp_path):
     for date, split in ((3, "in training"), (33, "later")):
         broken = opened.compute()
-        broken.temperature[date, 1, 20, 30] = np.nan
+        broken.temperature[date, 1, 20, 30] = np.inf
         with pytest.raises(ValueError) as caught:
             build_store(broken, tmp_path / split, **SPLITS["time"])
         month = str(np.datetime64("1993-01", "M") + date)
         for word in ("1 value(s) of temperature", f"{month}-01", "latitude 31.6667", "open_fields"):
             assert word in str(caught.value), caught.value
     assert list(tmp_path.iterdir()) == []
+
+
+def test_gaps_stay_gaps_and_change_nothing_else(opened, unbroken, tmp_path):
+    """A level of a training month, a cell of two others, and a month of the test."""
+    broken, whole = opened.compute(), Store(unbroken["time"])
+    broken.temperature[3, 1] = np.nan
+    broken.temperature[[5, 7], 2, 20, 30] = np.nan
+    broken.temperature[33, 0, 10:] = np.nan
+    store = build_store(broken, tmp_path / "s", surface=opened.temperature[:, 0], **SPLITS["time"])
+    np.testing.assert_array_equal(store.statistics().wet, whole.statistics().wet)
+    for part in ("train", "test"):
+        kept, full = store.fields(part), whole.fields(part)
+        given = broken.temperature.sel(time=kept.time)
+        np.testing.assert_array_equal(kept.temperature.isnull(), given.isnull())
+        np.testing.assert_allclose(
+            kept.temperature, full.temperature.where(given.notnull()), atol=2e-3
+        )
+    # The cell's climatology is the least squares fit to its other months, by numpy.
+    months = store.fields("train").time.values
+    value = broken.temperature[: len(months), 2, 20, 30].values
+    basis = harmonics(months, 5)[np.isfinite(value)]
+    known = value[np.isfinite(value)].astype(float)
+    fit, *_ = np.linalg.lstsq(basis, known, rcond=None)
+    channel = store.surfaces + 2
+    np.testing.assert_allclose(
+        store.statistics().harmonic[:, channel, 20, 30], fit, rtol=1e-4, atol=1e-4
+    )
+    untouched = {"channel": channel, "latitude": slice(None, 20)}
+    np.testing.assert_array_equal(
+        store.statistics().harmonic.isel(untouched), whole.statistics().harmonic.isel(untouched)
+    )
+
+
+def test_a_cell_without_values_in_training_is_refused(opened, tmp_path):
+    broken = opened.compute()
+    broken.temperature[:20, 2, 20, 30] = np.nan
+    with pytest.raises(ValueError, match="1 cells have values on fewer than half of the 24"):
+        make(broken, tmp_path / "s")
 
 
 # Further variables
