@@ -286,7 +286,7 @@ CASES = {
     ),
     "mostly gaps": (
         opened(lambda d: d.assign(thetao=d.thetao.where(d.time.dt.month == 1))),
-        ValueError, "some times only", "limit", "fill the gaps",
+        ValueError, "few dates only", "limit", "fill the gaps",
     ),
     "pressure for depth": (
         opened(lambda d: d.assign_coords(depth=("depth", d.depth.values, {"units": "dbar2"}))),
@@ -319,9 +319,9 @@ CASES = {
         built(validation=40), ValueError, "60", "40", "fewer",
     ),
     "unknown split": (built(split="random"), ValueError, "'random'", "'time'", "choose"),
-    "a NaN in the sea": (
-        built(lambda o: o.assign(temperature=o.temperature.where(o.time != o.time[5]))),
-        ValueError, "1993-06", "limit 0", "open_fields",
+    "a sea that training hardly sees": (
+        built(lambda o: o.assign(temperature=o.temperature.where(o.time > o.time[20]))),
+        ValueError, "fewer than half", "training dates", "mask",
     ),
     "disk full": (full_disk, OSError, "0.00 GB are free", "GB more", "free some"),
     "store that is not there": (no_store, F, "none", "01_download"),

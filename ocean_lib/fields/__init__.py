@@ -9,7 +9,13 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "canonical": ["open_fields", "open_surface", "to_canonical"],
+        "canonical": [
+            "describe_fields",
+            "open_fields",
+            "open_levels",
+            "open_surface",
+            "to_canonical",
+        ],
         "conventions": ["named"],
         "files": ["find_files", "open_file"],
         "reconstruction_file": [

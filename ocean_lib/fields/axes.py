@@ -18,6 +18,7 @@ from ocean_lib.fields.conventions import AXES, DEEPEST, DEGREES, METRES, SURFACE
 __all__ = ["depth_in_metres", "find_axis", "horizontal", "order_longitudes", "take"]
 
 
+INDICES = {"x", "y", "xc", "yc", "i", "j"}  # names that may count cells
 MAX_BEND = 0.05  # grid steps that a row or column may bend
 REGRID = "regrid it to latitude and longitude first, for example `cdo remapbil,r360x180`"
 LONGITUDE_TOLERANCE = 1e-4  # degrees (about 10 m); closer longitudes are the same column
@@ -88,7 +89,7 @@ def depth_in_metres(axis: xr.DataArray | None, variable: xr.DataArray, kind: str
             "gsw.z_from_p, then interpolate to levels)"
         )
     metres = axis.variable.astype("float64") * METRES[units]
-    if not units and axis.size > 3 and (np.diff(metres) == 1).all() and metres[0] in (0, 1):
+    if not units and axis.size > 1 and (np.diff(metres) == 1).all() and metres[0] in (0, 1):
         raise ValueError(
             f"{axis.name} counts its levels from {int(metres[0])} to {int(metres[-1])}, without "
             "units; give it the depths in m, or units 'm' if these are depths"
@@ -130,6 +131,12 @@ def horizontal(
     for name, axis in (("latitude", latitude), ("longitude", longitude)):
         if (units := str(axis.attrs.get("units", "")).strip().lower()) not in DEGREES:
             raise ValueError(f"{axis.name} has units {units!r}, must be degrees; convert {name}")
+        declared = {"units", "standard_name", "axis"} & axis.attrs.keys()
+        if not declared and str(axis.name).lower() in INDICES:
+            raise ValueError(
+                f"{axis.name} has no units, so it may count cells; give {name} in degrees, with "
+                f"units '{AXES[name][1][0]}'"
+            )
     if 2 in (latitude.ndim, longitude.ndim):
         return *_rows_and_columns(*xr.broadcast(latitude, longitude), region), {}
     if not latitude.ndim or latitude.dims != longitude.dims:

@@ -8,16 +8,20 @@ variables, such as salinity, share the grid and the ocean.
 Temperature is potential: in-situ and conservative temperature are converted if the file holds
 salinity; otherwise they keep their standard_name. Kinds are never mixed.
 
-Only the fill value that the file declares means missing (compared with the raw numbers), never a
-value such as 0. The ocean is static: it holds the cells where every variable has a value at all
-times. Other cells with values are left out and counted in `attrs["n_intermittent"]`. Values stay
-lazy; finding the ocean takes one pass through the data, which also checks their range.
+Only the fill value that the file declares means missing (compared with the raw numbers). A value
+such as 0 that fills land undeclared is refused, until `land_value` or `mask` says what land is. The
+ocean is static: it holds the cells where every variable has a value on most dates; a gap in it
+stays NaN. Other cells with values are left out and counted in `attrs["n_intermittent"]`. Values
+stay lazy; finding the ocean takes one pass through the data, which also checks their range.
+`describe_fields` says what was understood.
 """
 
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -25,14 +29,22 @@ import xarray as xr
 from ocean_lib.fields.axes import take
 from ocean_lib.fields.conventions import DIMS, Region
 from ocean_lib.fields.files import Paths, find_files, open_file
+from ocean_lib.fields.land_mask import open_mask, without_land
 from ocean_lib.fields.recognition import arrange, canonical_names
 from ocean_lib.fields.seawater import to_potential
-from ocean_lib.fields.selection import check_region, nearest_levels, select_period, select_region
-from ocean_lib.fields.survey import Limits, check_values, gridded_variables, survey_fields
+from ocean_lib.fields.selection import (
+    check_region,
+    nearest_levels,
+    own_levels,
+    select_period,
+    select_region,
+)
+from ocean_lib.fields.survey import Survey, check_values, gridded_variables, survey_fields
 
-__all__ = ["open_fields", "open_surface", "to_canonical"]
+__all__ = ["describe_fields", "open_fields", "open_levels", "open_surface", "to_canonical"]
 
 
+MOST_GAPS = 0.1  # share of the ocean's values that may be missing
 # Errors that the libraries raise when a stored block is damaged.
 DAMAGE = (OSError, RuntimeError, ValueError, KeyError, EOFError, zlib.error)
 
@@ -44,6 +56,9 @@ def open_fields(
     depths: Sequence[float] | None = None,
     times: tuple | None = None,
     variables: str | Iterable[str] = (),
+    variable: str | None = None,
+    land_value: float | None = None,
+    mask: str | Path | None = None,
 ) -> xr.Dataset:
     """Open gridded files as one canonical dataset.
 
@@ -54,25 +69,30 @@ def open_fields(
         times: (first, last), inclusive, such as ("1993-01", "2020-12"); None keeps all.
         variables: names of further variables on the grid of temperature. Any name of salinity
             becomes `salinity`; other variables keep their names.
+        variable: name in the files of the variable to use as temperature; recognised by default.
+        land_value: temperature that the files hold on land, in °C as opened here.
+        mask: name of a variable of the files, or path of a file, that marks the ocean; see
+            `land_mask.open_mask`.
     Raises:
         FileNotFoundError: a path matches no file.
         PermissionError: a file may not be read.
-        ValueError: a file is not NetCDF or Zarr, is damaged, holds no gridded temperature, or
-            does not cover the selection.
+        ValueError: a file is not NetCDF or Zarr, is damaged, holds no gridded temperature or
+            several, holds a constant on land, or does not cover the selection.
     """
     check_region(region)
+    select = partial(_select, region=region, depths=depths)
     with ExitStack() as on_refusal:
         pieces: dict[Path, xr.Dataset] = {}
         for path in find_files(paths):
             dataset = open_file(path)
             on_refusal.callback(dataset.close)
             try:
-                piece = arrange(dataset, variables, region)
-                if region is not None:
-                    piece = select_region(piece, region)
-                if depths is not None:
-                    piece = take(piece, "depth", nearest_levels(piece, depths))
-                pieces[path] = _finish(piece, variables)
+                piece = select(arrange(dataset, variables, region, named=variable))
+                piece = _finish(piece, variables)
+                if land_value is not None or mask is not None:
+                    sea = None if mask is None else select(open_mask(mask, dataset, region))
+                    piece = without_land(piece, land_value, sea)
+                pieces[path] = piece
                 _same_grid(next(iter(pieces.values())), pieces[path])
             except ValueError as error:
                 raise ValueError(f"{path}: {error}") from error
@@ -83,7 +103,7 @@ def open_fields(
         except DAMAGE as error:
             _name_damaged(pieces)
             raise ValueError(f"the files hold values that cannot be read ({error})") from error
-        fields = _with_ocean(fields, *survey)
+        fields = _with_ocean(fields, survey, masked=mask is not None)
         on_refusal.pop_all()
     return fields
 
@@ -98,7 +118,7 @@ def to_canonical(dataset: xr.Dataset, variables: str | Iterable[str] = ()) -> xr
         ValueError: no gridded temperature is recognised, or its values are implausible.
     """
     fields = _in_time(_finish(arrange(dataset, variables), variables))
-    return _with_ocean(fields, *survey_fields(fields))
+    return _with_ocean(fields, survey_fields(fields))
 
 
 def _finish(piece: xr.Dataset, variables: str | Iterable[str]) -> xr.Dataset:
@@ -151,6 +171,8 @@ def _same_grid(first: xr.Dataset, other: xr.Dataset) -> None:
 
 def _in_time(fields: xr.Dataset) -> xr.Dataset:
     """Sort by time, and refuse repeated dates."""
+    if not fields.sizes["time"]:
+        raise ValueError("it holds 0 dates along time, needs 1; choose another file")
     fields = fields.sortby("time")
     times = fields["time"].values
     if (same := times[1:] == times[:-1]).any():
@@ -175,32 +197,103 @@ def _name_damaged(pieces: dict[Path, xr.Dataset]) -> None:
             ) from error
 
 
-def _with_ocean(
-    fields: xr.Dataset, ocean: np.ndarray, intermittent: int, limits: Limits
-) -> xr.Dataset:
+def _with_ocean(fields: xr.Dataset, survey: Survey, masked: bool = False) -> xr.Dataset:
     """Check the values, add the static ocean, and set all cells outside it to NaN."""
-    check_values(limits)
-    if intermittent > ocean.sum():
+    ocean, dates = survey.ocean, fields.sizes["time"]
+    if survey.constant is not None and not masked:
+        share = survey.filled / max(1, int(ocean.sum()) + survey.intermittent)
         raise ValueError(
-            f"{intermittent} cells hold values at some times only, or of some variables, limit "
-            f"{int(ocean.sum())}, the number of complete cells; these are observations, not a "
-            "field: fill the gaps first, or choose times and variables without gaps"
+            f"{survey.filled} cells ({share:.0%}) hold {survey.constant:.9g} °C on all dates, as "
+            "land that is not declared missing; give "
+            f"land_value={survey.constant:.9g}, or a mask of the ocean"
         )
-    fields["ocean"] = (DIMS[1:], ocean, {"long_name": "sea water at all times"})
+    check_values(survey.limits)
+    if survey.intermittent > ocean.sum() or survey.gaps.sum() > MOST_GAPS * dates * ocean.sum():
+        raise ValueError(
+            f"{survey.intermittent} cells hold values on few dates only, or of some variables, "
+            f"limit {int(ocean.sum())}, the number of the others, where {survey.gaps.sum()} values "
+            f"are missing, limit {MOST_GAPS:.0%}: these are observations, not a field; fill the "
+            "gaps first, or choose times and variables without gaps"
+        )
+    fields["ocean"] = (DIMS[1:], ocean, {"long_name": "sea water on most dates"})
     chunks = fields["temperature"].chunksizes
     lazy = fields["ocean"].chunk({dim: chunks[dim] for dim in DIMS[1:]})
-    for name in limits:
-        fields[name] = fields[name].where(lazy).assign_attrs(fields[name].attrs)
-    return fields.assign_attrs(n_intermittent=intermittent)
+    for name, limits in survey.limits.items():
+        attrs = fields[name].attrs | {"actual_range": list(limits)}
+        fields[name] = fields[name].where(lazy).assign_attrs(attrs)
+    gaps: dict[str, Any] = {"n_intermittent": survey.intermittent, "n_gaps": int(survey.gaps.sum())}
+    if gaps["n_gaps"]:
+        worst = int(survey.gaps.argmax())
+        date = fields["time"].values[worst].astype("M8[D]")
+        gaps["worst_gap"] = f"{survey.gaps[worst] / ocean.sum():.1%} of the ocean on {date}"
+    return fields.assign_attrs(gaps)
 
 
-def open_surface(paths: Paths, region: Region | None = None) -> xr.DataArray:
+def describe_fields(fields: xr.Dataset) -> str:
+    """What was understood of files, in lines of text.
+
+    Args:
+        fields: from `open_fields`.
+    """
+    lines = []
+    for name in gridded_variables(fields):
+        low, high = fields[name].attrs["actual_range"]
+        attrs = fields[name].attrs
+        source = f" from {attrs['source_name']}" if "source_name" in attrs else ""
+        kind = f" ({attrs['standard_name']})" if "standard_name" in attrs else ""
+        lines.append(f"{name}{source}{kind}: {low:.4g} to {high:.4g} {attrs.get('units', '')}")
+    time, depth = fields["time"], fields["depth"].values
+    dates = f"{time.values[0].astype('M8[D]')} to {time.values[-1].astype('M8[D]')}"
+    note = "; ".join(time.attrs[key] for key in ("comment", "note") if key in time.attrs)
+    lines.append(f"{time.size} date(s), {dates}{f' ({note})' if note else ''}")
+    grid = [f"{depth.size} level(s), {depth[0]:.4g} to {depth[-1]:.4g} m"]
+    for name in ("latitude", "longitude"):
+        axis = fields[name].values
+        grid.append(f"{name} {axis[0]:.5g} to {axis[-1]:.5g}°")
+    lines.append(", ".join(grid))
+    ocean = int(fields["ocean"].sum())
+    lines.append(f"{ocean} ocean cells ({ocean / fields['ocean'].size:.0%})")
+    attrs = fields.attrs
+    if attrs["n_intermittent"]:
+        lines.append(f"{attrs['n_intermittent']} cells with values on few dates are left out")
+    if attrs["n_gaps"]:
+        lines.append(
+            f"{attrs['n_gaps']} values of the ocean are missing, at most {attrs['worst_gap']}; "
+            "they count as not observed"
+        )
+    return "\n".join(lines)
+
+
+def _select(piece: xr.Dataset, region: Region | None, depths: Sequence[float] | None) -> xr.Dataset:
+    """The region and levels asked for."""
+    piece = piece if region is None else select_region(piece, region)
+    return piece if depths is None else take(piece, "depth", nearest_levels(piece, depths))
+
+
+def open_levels(paths: Paths, variable: str | None = None) -> list[float]:
+    """Up to eight levels of the files, spread from the surface to 900 m, m.
+
+    Args:
+        paths: as for `open_fields`.
+        variable: as for `open_fields`.
+    """
+    path = find_files(paths)[0]
+    with open_file(path) as first:
+        try:
+            return own_levels(arrange(first, named=variable).depth.values)
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+
+
+def open_surface(paths: Paths, region: Region | None = None, **choices: Any) -> xr.DataArray:
     """Open the shallowest level of the files, (time, latitude, longitude), °C.
 
     Args:
         paths: as for `open_fields`.
         region: as for `open_fields`.
+        choices: `variable`, `land_value` and `mask`, as for `open_fields`.
     """
     with open_file(find_files(paths)[0]) as first:
-        shallowest = arrange(first, region=region).depth.values[:1]
-    return open_fields(paths, region=region, depths=shallowest).temperature.isel(depth=0, drop=True)
+        shallowest = arrange(first, region=region, named=choices.get("variable")).depth.values
+    fields = open_fields(paths, region=region, depths=shallowest[:1], **choices)
+    return fields.temperature.isel(depth=0, drop=True)

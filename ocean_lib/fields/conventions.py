@@ -38,7 +38,12 @@ LONG_NAMES = {"conservative": CONSERVATIVE, "potential": POTENTIAL, "pot. temp":
 
 # {axis: (CF standard names, units, CF axis letter, names in use)}
 AXES = {
-    "time": (("time",), (), "T", ("time", "time_counter", "ocean_time", "month", "mt", "t")),
+    "time": (
+        ("time",),
+        (),
+        "T",
+        ("time", "time_counter", "ocean_time", "month", "mt", "date", "t"),
+    ),
     "depth": (
         ("depth", "elevation", "height", "altitude"),
         (),
@@ -74,6 +79,8 @@ SALINITY_UNITS = frozenset(
 )
 
 LOWEST, HIGHEST = -10.0, 45.0  # °C, limits of plausible sea temperatures
+# (m, °C): no sea is warmer at that depth; the Red Sea holds 22 °C down to its floor.
+WARMEST = ((0.0, 100.0, 400.0), (45.0, 36.0, 26.0))
 FRESHEST, SALTIEST = -1.0, 60.0  # g/kg, limits of plausible salinities
 NOMINAL_YEAR = 2001  # for fields without a date; not a leap year
 DEEPEST = 11100.0  # m, limit of plausible depths

@@ -13,10 +13,11 @@ import xarray as xr
 
 from ocean_lib.fields.conventions import NOMINAL_YEAR
 
-__all__ = ["decode_dates"]
+__all__ = ["decode_dates", "decode_numbers"]
 
 
 MONTHS = re.compile(r"\s*(?:common_)?(month|year)s?\s+since\s+(.+)", re.IGNORECASE)
+SINCE = re.compile(r"^\s*\w+\s+since\s", re.IGNORECASE)
 YEARS = (1678, 2261)  # range of datetime64[ns]
 
 
@@ -40,7 +41,7 @@ def decode_dates(axis: xr.DataArray | None, dataset: xr.Dataset) -> xr.Variable:
     if (
         numbers.dtype.kind in "iuf"
         and np.isin(numbers, np.arange(1, 13)).all()
-        and "since" not in units
+        and "since" not in units.lower()
         and "month" in f"{axis.name} {units}".lower()
     ):
         start = np.datetime64(f"{NOMINAL_YEAR}-01", "M") + (numbers.astype(int) - 1)
@@ -48,7 +49,13 @@ def decode_dates(axis: xr.DataArray | None, dataset: xr.Dataset) -> xr.Variable:
         middle = _between(start, start + 1, 0.5).astype("M8[ns]")
         return xr.Variable(axis.dims, middle, {"comment": comment})
     values = _decode(numbers, axis)
-    bounds = dataset.variables.get(axis.attrs.get("bounds"))
+    named = axis.attrs.get("bounds")
+    bounds = dataset.variables.get(named)
+    note = (
+        ""
+        if named is None or bounds is not None
+        else (f"{named}, the bounds of {axis.name}, is not in the file: dates are taken as written")
+    )
     if bounds is not None and bounds.shape == (*values.shape, 2):
         first, last = np.moveaxis(_decode(bounds.values, axis), -1, 0)
         values = np.where(values == last, _between(first, last, 0.5), values)
@@ -58,7 +65,7 @@ def decode_dates(axis: xr.DataArray | None, dataset: xr.Dataset) -> xr.Variable:
             f"{axis.name} holds the year {years[outside].flat[0]}, outside {YEARS[0]} to "
             f"{YEARS[1]}; count from a later year, for example `cdo shifttime,1900years`"
         )
-    return xr.Variable(axis.dims, values.astype("M8[ns]"))
+    return xr.Variable(axis.dims, values.astype("M8[ns]"), {"note": note} if note else {})
 
 
 def _decode(values: np.ndarray, axis: xr.DataArray) -> np.ndarray:
@@ -69,10 +76,10 @@ def _decode(values: np.ndarray, axis: xr.DataArray) -> np.ndarray:
             unit, since = counted.groups()
             # Only this calendar, and those without leap years, have a year 0.
             plain = "proleptic_gregorian" if calendar in ("standard", "gregorian") else calendar
-            start = _count(np.zeros(1), f"days since {since}", plain)[0]
+            start = decode_numbers(np.zeros(1), f"days since {since}", plain)[0]
             values = _months_after(start, values * (12.0 if unit.lower() == "year" else 1.0))
         elif values.dtype.kind in "iuf":
-            values = _count(values.ravel(), units, calendar).reshape(values.shape)
+            values = decode_numbers(values.ravel(), units, calendar).reshape(values.shape)
         elif values.dtype.kind == "O":
             values = _plain(values)
     except ValueError as error:
@@ -87,8 +94,19 @@ def _decode(values: np.ndarray, axis: xr.DataArray) -> np.ndarray:
     return values.astype("M8[s]")
 
 
-def _count(values: np.ndarray, units: str, calendar: str) -> np.ndarray:
-    """Decode numbers of days, hours or seconds since a date."""
+def decode_numbers(values: np.ndarray, units: str, calendar: str = "standard") -> np.ndarray:
+    """Decode numbers of days, hours or seconds since a date.
+
+    Args:
+        values: (N,).
+        units: such as "days since 1950-01-01", in capitals or not.
+        calendar: a CF calendar.
+    Returns:
+        datetime64[s], (N,).
+    Raises:
+        ValueError: the units are unknown, or a date lies outside the calendar.
+    """
+    units = SINCE.sub(lambda match: match[0].lower(), units)
     attrs = {"units": units, "calendar": calendar} if "since" in units else {}
     time = xr.Dataset({"time": ("time", values, attrs)})
     coder = xr.coders.CFDatetimeCoder(time_unit="s")

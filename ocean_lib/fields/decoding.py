@@ -4,6 +4,10 @@ xarray applies fill value, scale, offset and sign. A variable may also declare t
 valid values (`valid_range`, `valid_min`, `valid_max`); values outside are missing. According to the
 NetCDF User's Guide the limits have the stored type and apply before scaling; floating-point limits
 of packed integers apply after it. Limits of any other type are ignored.
+
+A missing value may be declared in another type than its variable's, such as double beside float or
+text: it is converted, since xarray compares it as it stands. One that the stored type cannot hold
+is refused.
 """
 
 from collections.abc import Hashable, Iterable
@@ -23,9 +27,66 @@ def decode(dataset: xr.Dataset, names: Iterable[Hashable]) -> xr.Dataset:
     Args:
         dataset: raw or decoded.
         names: variables whose invalid values become missing.
+    Raises:
+        ValueError: a missing value, scale or offset is no number of a usable type.
     """
-    valid = {name: _only_valid(dataset[name]) for name in names}
+    valid = {name: _only_valid(_in_stored_type(dataset[name])) for name in names}
     return xr.decode_cf(dataset.assign(valid), decode_times=False, decode_timedelta=False)
+
+
+def _in_stored_type(variable: xr.DataArray) -> xr.DataArray:
+    """The variable with its missing values in the stored type, and scale and offset as numbers."""
+    attrs, dtype = dict(variable.attrs), variable.dtype.newbyteorder("=")
+    for name in ("_FillValue", "missing_value"):
+        if name in attrs:
+            values = [_number(variable, name, value) for value in np.ravel(attrs[name])]
+            stored = [_stored(variable, name, value, dtype) for value in values]
+            attrs[name] = stored[0] if len(stored) == 1 else np.array(stored)
+    if "_FillValue" in attrs and "missing_value" in attrs and np.size(attrs["missing_value"]) == 1:
+        if attrs["missing_value"] == attrs["_FillValue"]:
+            del attrs["missing_value"]
+    for name in ("scale_factor", "add_offset"):
+        if name in attrs:
+            attrs[name] = _number(variable, name, attrs[name])
+    changed = variable.copy(deep=False)
+    changed.attrs = attrs
+    return changed
+
+
+def _number(variable: xr.DataArray, name: str, value):
+    """A number that an attribute states, perhaps as text.
+
+    Raises:
+        ValueError: the text is no number.
+    """
+    if not isinstance(value, (str, bytes)):
+        return value
+    try:
+        return float(value)
+    except ValueError as error:
+        raise ValueError(
+            f"{variable.name} has {name} {value!r}, which is no number; write it as a number"
+        ) from error
+
+
+def _stored(variable: xr.DataArray, name: str, value, dtype: np.dtype):
+    """A missing value in the stored type.
+
+    Raises:
+        ValueError: an integer type cannot hold it.
+    """
+    if dtype.kind not in "iu":
+        return dtype.type(value)
+    if not np.isfinite(value) or value != np.floor(value):
+        raise ValueError(
+            f"{variable.name} holds {dtype} and has {name} {value:g}, which {dtype} cannot hold; "
+            "declare the stored number"
+        )
+    ends, value = np.iinfo(dtype), int(value)
+    if not ends.min <= value <= ends.max:
+        size = 1 << 8 * dtype.itemsize  # written as a signed or unsigned number of the same bits
+        value = (value - ends.min) % size + ends.min
+    return dtype.type(value)
 
 
 def _only_valid(variable: xr.DataArray) -> xr.DataArray:

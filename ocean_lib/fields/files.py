@@ -9,9 +9,14 @@ import xarray as xr
 __all__ = ["Paths", "find_files", "open_file"]
 
 
+class GroupsError(ValueError):
+    """The variables of a file lie in groups."""
+
+
 Paths = str | Path | Iterable[str | Path]  # a path, folder, glob or list of them
 CHUNK = "16MiB"  # of packed values, per dask chunk
 SUFFIXES = (".nc", ".nc4", ".cdf", ".zarr")
+NO_LOCKS = ("unable to lock file", "no locks available", "function not implemented")
 # {first bytes of other file types, in lower case: remedy}
 OTHER_TYPES = {
     (b"<!doctype", b"<html", b"<?xml"): "it is a web page, often a login form: log in and "
@@ -21,11 +26,12 @@ OTHER_TYPES = {
 }
 
 
-def find_files(paths: Paths) -> list[Path]:
+def find_files(paths: Paths, also: tuple[str, ...] = ()) -> list[Path]:
     """List the files that paths match, without duplicates.
 
     Args:
         paths: a path, a glob, a folder (searched recursively), or a list of them.
+        also: suffixes of further files that a folder may hold, in lower case.
     Raises:
         FileNotFoundError: a path matches no file.
     """
@@ -33,19 +39,26 @@ def find_files(paths: Paths) -> list[Path]:
     for path in [paths] if isinstance(paths, (str, Path)) else paths:
         path = Path(path).expanduser()
         if path.is_dir() and path.suffix != ".zarr" and not _is_zarr(path):
-            inside = (p for p in path.rglob("*") if p.suffix in SUFFIXES)
+            inside = (p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES + also)
             matches = [p for p in inside if not p.name.startswith(".")]
         else:
-            matches = [path] if path.exists() else [Path(p) for p in glob.glob(str(path))]
+            matches = [path] if path.exists() else _match(path)
         if not matches:
             raise FileNotFoundError(
-                f"no {', '.join(SUFFIXES)} file is found at {path}; correct the path (relative "
-                "paths start at the working folder)"
+                f"no {', '.join(SUFFIXES + also)} file is found at {path}; correct the path "
+                "(relative paths start at the working folder)"
             )
         files += sorted(matches)
     if not files:
         raise FileNotFoundError("the list of paths is empty; name at least one file")
     return list(dict.fromkeys(files))
+
+
+def _match(pattern: Path) -> list[Path]:
+    """Files that a glob matches; brackets in names of existing folders stand for themselves."""
+    folder = next(parent for parent in pattern.parents if parent.exists())
+    rest = pattern.relative_to(folder)
+    return [Path(name) for name in glob.glob(str(Path(glob.escape(str(folder))) / rest))]
 
 
 def _is_zarr(path: Path) -> bool:
@@ -79,14 +92,39 @@ def _open(path: Path) -> xr.Dataset:
         if path.is_dir():
             return xr.open_zarr(path, decode_cf=False, chunks="auto")
         _check_length(path)
-        return xr.open_dataset(path, engine="netcdf4", decode_cf=False, chunks="auto")
-    except PermissionError:
+        dataset = xr.open_dataset(path, engine="netcdf4", decode_cf=False, chunks="auto")
+        if not dataset.variables:
+            _refuse_groups(path)
+        return dataset
+    except (PermissionError, GroupsError):
         raise
     except (EOFError, OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
+        if any(words in str(error).lower() for words in NO_LOCKS):
+            raise OSError(
+                f"{path} cannot be locked ({error}): its file system has no locks; set the "
+                "environment variable HDF5_USE_FILE_LOCKING=FALSE"
+            ) from error
         size = "a folder" if path.is_dir() else f"{path.stat().st_size} bytes"
         raise ValueError(
             f"{path} ({size}) cannot be read ({error}); it is probably cut short: fetch it again"
         ) from error
+
+
+def _refuse_groups(path: Path) -> None:
+    """Refuse a file that keeps its variables in groups.
+
+    Raises:
+        GroupsError: its variables lie in groups.
+    """
+    import netCDF4
+
+    with netCDF4.Dataset(path) as file:
+        groups = list(file.groups)
+    if groups:
+        raise GroupsError(
+            f"{path}: its variables lie in groups, {', '.join(groups)}; copy one to the top, for "
+            f"example with `ncks -G : -g {groups[0]} in.nc out.nc`"
+        )
 
 
 def _check_beginning(path: Path) -> None:

@@ -1,10 +1,13 @@
 """Recognition of the variables of a gridded file, whatever their names, signs, units and order.
 
-CF attributes identify a variable; without them, its name does. The tables of `conventions` list
-both in order of preference. `arrange` applies them and returns temperature and further variables,
-lazy, in canonical order. A file that is not recognised is refused with a remedy.
+CF attributes identify a variable; without them, its name does. The tables of `conventions` list the
+kinds in order of preference. Anomalies, errors, deviations and counts are never temperature; among
+several of the best kind, a standard_name and then a name in use decide, and a tie is refused. `arrange` returns temperature
+and further variables, lazy, in canonical order. A file that is not recognised is refused with a
+remedy.
 """
 
+import re
 from collections.abc import Hashable, Iterable
 from typing import Any
 
@@ -21,6 +24,15 @@ __all__ = ["arrange", "canonical_names"]
 
 
 ATTRIBUTES = ("standard_name", "units", "long_name")
+# What a name, a long_name and cell_methods say of statistics other than a mean.
+OTHER_NAME = re.compile(
+    r"(^|[_-])(anom\w*|err\w*|std\w*|stdev|sd|se|dd|oa|ma|gp|var|variance|count|nobs|num_obs|n_obs"
+    r"|unc\w*|uncertainty|spread|tendency|increment|incr|flag|qc|min|max|minimum|maximum)($|[_-])"
+)
+OTHER_LONG_NAME = re.compile(
+    r"anomal|error|deviation|uncertaint|number of|\bcount|variance|tendency|increment|\bflag"
+)
+OTHER_METHOD = re.compile(r"standard_deviation|variance|range|maximum|minimum|\bsum\b")
 
 
 def canonical_names(variables: str | Iterable[str]) -> list[str]:
@@ -39,6 +51,7 @@ def arrange(
     variables: str | Iterable[str] = (),
     region: Region | None = None,
     temperature: tuple[Hashable, str] | None = None,
+    named: str | None = None,
 ) -> xr.Dataset:
     """Bring an opened dataset, decoded or raw, to canonical names, order, signs and units.
 
@@ -49,6 +62,7 @@ def arrange(
             kept.
         temperature: name and kind (a key of `TEMPERATURES`) of the variable to use as temperature;
             recognised by default.
+        named: name of the variable to use as temperature, whose kind its attributes say.
     Returns:
         `temperature (time, depth, latitude, longitude)`, the further variables, and `salinity` if
         it is needed to convert temperature; without `ocean`, and times in the order of the file. A
@@ -57,12 +71,13 @@ def arrange(
         ValueError: temperature or a further variable is missing on this grid, an axis is missing
             or unusable, or a unit is unknown.
     """
-    name, kind = temperature or _temperature(dataset)
+    name, kind = temperature or _temperature(dataset, named)
     sources = {"temperature": name} | {
         canonical: _further(dataset, canonical, name) for canonical in canonical_names(variables)
     }
-    salinity = _find(dataset, SALINITIES)
-    if kind not in (POTENTIAL, SURFACE) and salinity is not None:
+    convertible = kind not in (POTENTIAL, SURFACE)
+    salinity = _find(dataset, SALINITIES) if convertible or "salinity" in sources else None
+    if convertible and salinity is not None:
         # Salinity on other levels cannot convert temperature, which is then left as it is.
         if set(dataset[salinity[0]].dims) == set(dataset[name].dims):
             sources.setdefault("salinity", salinity[0])
@@ -75,6 +90,12 @@ def arrange(
                 f"{name} {variable.dims} has no {dim} among {list(dataset.variables)}; "
                 f"give the coordinate standard_name {dim!r}"
             )
+    along = [axes[dim].dims for dim in ("time", "latitude", "longitude") if axes[dim] is not None]
+    if along[0] and along.count(along[0]) == 3:
+        raise ValueError(
+            f"the place of {name} {variable.dims} changes with time along {along[0][0]}, as of "
+            "casts of a moving platform, not of a grid; write them as a table of casts (CSV)"
+        )
     axes["time"] = decode_dates(axes["time"], dataset)
     axes["depth"] = depth_in_metres(axes["depth"], variable, kind)
     axes["latitude"], axes["longitude"], window, extra = horizontal(
@@ -97,39 +118,99 @@ def arrange(
 
 
 def _find(dataset: xr.Dataset, table: dict) -> tuple[Hashable, str] | None:
-    """Name and kind of the preferred variable among those that a table recognises, or None."""
+    """Name and kind of the variable that a table recognises, or None.
+
+    Raises:
+        ValueError: several are as good, or the only one holds no numbers.
+    """
     matches, refusals = [], []
-    known = [name for _, names in table.values() for name in names]
     for name, variable in dataset.data_vars.items():
-        lower, standard_name = str(name).lower(), variable.attrs.get("standard_name")
-        which, key = (0, standard_name) if standard_name else (1, lower)
-        kind = next((kind for kind, names in table.items() if key in names[which]), None)
-        if kind is None or variable.ndim < 2:
+        kind = _kind(variable, table)
+        if kind is None or variable.ndim < 2 or _is_statistic(variable):
             continue
         if variable.dtype.kind not in "fiu":
             refusals.append(f"{name} {variable.dims} holds {variable.dtype}")
             continue
-        if not standard_name:
-            text = str(variable.attrs.get("long_name", "")).lower()
-            kinds = (
-                kind
-                for word, kind in conventions.LONG_NAMES.items()
-                if word in text and kind in table
-            )
-            kind = next(kinds, kind)
-        rank = known.index(lower) if lower in known else len(known)
-        matches.append((-variable.ndim, list(table).index(kind), rank, name, kind))
+        matches.append((name, kind))
     if refusals and not matches:
         raise ValueError(f"{refusals[0]}, must be numbers; write it as floats")
-    return min(matches)[3:] if matches else None
+    if not matches:
+        return None
+    known = [name for _, names in table.values() for name in names]
+    ranks = [
+        (
+            -dataset[name].ndim,
+            list(table).index(kind),
+            "standard_name" not in dataset[name].attrs,
+            str(name).lower() not in known,
+        )
+        for name, kind in matches
+    ]
+    best = [match for match, rank in zip(matches, ranks, strict=True) if rank == min(ranks)]
+    if len(best) > 1:
+        names = ", ".join(str(name) for name, _ in best)
+        raise ValueError(
+            f"{names} are each a {best[0][1]}, limit 1; say which by variable=…, or leave the "
+            "others out of the file"
+        )
+    return best[0]
 
 
-def _temperature(dataset: xr.Dataset) -> tuple[Hashable, str]:
+def _kind(variable: xr.DataArray, table: dict) -> str | None:
+    """Kind of a variable in a table, or None."""
+    lower, standard_name = str(variable.name).lower(), variable.attrs.get("standard_name")
+    which, key = (0, standard_name) if standard_name else (1, lower)
+    kind = next((kind for kind, names in table.items() if key in names[which]), None)
+    if kind is None or standard_name:
+        return kind
+    text = str(variable.attrs.get("long_name", "")).lower()
+    kinds = (k for word, k in conventions.LONG_NAMES.items() if word in text and k in table)
+    return next(kinds, kind)
+
+
+def _is_statistic(variable: xr.DataArray) -> bool:
+    """Whether a variable is an anomaly, error, deviation or count rather than a mean value."""
+    attrs = variable.attrs
+    return bool(
+        OTHER_NAME.search(str(variable.name).lower())
+        or OTHER_LONG_NAME.search(str(attrs.get("long_name", "")).lower())
+        or OTHER_METHOD.search(str(attrs.get("cell_methods", "")).lower())
+    )
+
+
+def _temperature(dataset: xr.Dataset, variable: str | None) -> tuple[Hashable, str]:
+    """Name and kind of temperature: of a named variable, or of the one that is recognised."""
+    if variable:
+        if variable not in dataset:
+            raise ValueError(
+                f"variable is {variable!r}, not among {list(map(str, dataset.data_vars))}"
+            )
+        if kind := _kind(dataset[variable], TEMPERATURES):
+            return variable, kind
+        raise ValueError(
+            f"variable {variable} does not say what temperature it is; give it the standard_name "
+            f"{POTENTIAL} or {conventions.IN_SITU}"
+        )
     if match := _find(dataset, TEMPERATURES):
         return match
-    raise ValueError(
-        f"no temperature among the variables {list(dataset.data_vars)}; rename it to thetao "
-        f"or give it the standard_name {POTENTIAL} or {conventions.IN_SITU}"
+    raise ValueError(_why_none(dataset))
+
+
+def _why_none(dataset: xr.Dataset) -> str:
+    """Why a file holds no gridded temperature, and what to do."""
+    sizes, variables = {*map(str, dataset.sizes)}, [str(name) for name in dataset.data_vars]
+    if {"N_PROF", "N_LEVELS"} <= sizes:
+        return "it holds profiles (N_PROF × N_LEVELS), not a field; give it as observations"
+    if feature := dataset.attrs.get("featureType", dataset.attrs.get("cdm_data_type")):
+        if "profile" in str(feature).lower() or "trajectory" in str(feature).lower():
+            return (
+                f"it holds casts (featureType {feature}), not a field; write them as a table (CSV)"
+            )
+    statistics = [name for name in variables if _is_statistic(dataset[name])]
+    left_out = f" ({', '.join(statistics)} are statistics, not values)" if statistics else ""
+    return (
+        f"no temperature among the variables {variables}{left_out}; rename it to thetao or give it "
+        f"the standard_name {POTENTIAL} or {conventions.IN_SITU}"
     )
 
 
@@ -192,6 +273,7 @@ def _in_celsius(temperature: xr.DataArray, name: Hashable, kind: str) -> xr.Data
         # At 0 m in-situ and potential temperature are the same.
         "standard_name": POTENTIAL if kind == SURFACE else kind,
         "units": "degrees_C",
+        "source_name": str(name),
         "long_name": temperature.attrs.get("long_name", "sea water temperature"),
     }
     return celsius

@@ -12,7 +12,10 @@ import xarray as xr
 from ocean_lib.fields.axes import order_longitudes, take
 from ocean_lib.fields.conventions import Region
 
-__all__ = ["check_region", "nearest_levels", "select_period", "select_region"]
+__all__ = ["check_region", "nearest_levels", "own_levels", "select_period", "select_region"]
+
+
+LEVELS = (9.6, 34.4, 65.8, 109.7, 186.1, 318.1, 541.1, 902.3)  # m, modelled by default
 
 
 def check_region(region: Region | None) -> None:
@@ -95,6 +98,18 @@ def nearest_levels(fields: xr.Dataset, depths: Sequence[float]) -> np.ndarray:
             "must be at least one, without repetition; leave some out or add one"
         )
     return np.sort(index)
+
+
+def own_levels(depth: np.ndarray, wanted: Sequence[float] = LEVELS) -> list[float]:
+    """Levels of a file of one's own, those nearest to wanted depths, each once.
+
+    Args:
+        depth: of the file, (D,), m.
+        wanted: m; those deeper than the file by more than half are left out.
+    """
+    reach = 1.5 * float(np.max(depth))
+    nearest = {float(depth[np.abs(depth - want).argmin()]) for want in wanted if want <= reach}
+    return sorted(nearest) or [float(depth[0])]
 
 
 def select_period(fields: xr.Dataset, times: tuple) -> xr.Dataset:

@@ -1,6 +1,7 @@
 """Survey of fields: one pass through the data finds where they have values, and their range.
 
-The survey gives the static ocean; the range reveals implausible values.
+The survey gives the static ocean, which is what most dates say, and the dates with gaps in it; the
+range reveals implausible values, and a value that never changes reveals land that holds a constant.
 """
 
 from functools import partial
@@ -12,26 +13,50 @@ import xarray as xr
 from ocean_lib.core.chunks import DECODING_BYTES, chunk_slices, run_tasks, select_box, spatial_boxes
 from ocean_lib.fields.conventions import DIMS, FRESHEST, HIGHEST, LOWEST, SALTIEST
 
-__all__ = ["check_values", "gridded_variables", "survey_fields"]
+__all__ = ["Survey", "check_values", "gridded_variables", "guess_unit", "survey_fields"]
 
 
+LAND_SHARE = 0.01  # of the cells with values: constant land is not less
+FREEZING = (-2.0, -1.6)  # °C, of sea water: models hold it under ice
+CANDIDATES = 4  # values that may fill land, of a box
 Limits = dict[str, tuple[float, float]]  # lowest and highest value by variable, °C, g/kg
 
 
-class _Survey(NamedTuple):
-    """Where an array (time, depth, latitude, longitude) holds values, and their range.
+class Survey(NamedTuple):
+    """What one pass through the fields found.
 
     Attributes:
-        always: (depth, latitude, longitude) bool, finite at all dates.
-        ever: (depth, latitude, longitude) bool, finite at some date.
-        low: lowest value, -inf included; inf without values.
-        high: highest value, inf included; -inf without values.
+        ocean: (depth, latitude, longitude) bool, all variables have values on most dates.
+        intermittent: number of other cells with values on some dates.
+        gaps: (time,), number of ocean cells without a value.
+        limits: {variable: (lowest, highest)}, inf included; inf, -inf without values.
+        constant: a value that many cells of temperature hold on all dates, as land does that is not
+            declared missing; None if there is none.
+        filled: number of those cells.
     """
 
-    always: np.ndarray
-    ever: np.ndarray
+    ocean: np.ndarray
+    intermittent: int
+    gaps: np.ndarray
+    limits: Limits
+    constant: float | None
+    filled: int
+
+
+class _BoxSurvey(NamedTuple):
+    """What a pass through a box of one array found.
+
+    Attributes:
+        number: (depth, latitude, longitude), number of dates with a value.
+        low: lowest value; inf without values.
+        high: highest value; -inf without values.
+        constants: {value: cells at each level, (depth,)} of cells that never change.
+    """
+
+    number: np.ndarray
     low: float
     high: float
+    constants: dict[float, np.ndarray]
 
 
 def gridded_variables(fields: xr.Dataset) -> list[str]:
@@ -40,49 +65,126 @@ def gridded_variables(fields: xr.Dataset) -> list[str]:
     return sorted(names, key=lambda name: name != "temperature")
 
 
-def _survey_box(part: xr.DataArray) -> _Survey:
+def _survey_box(part: xr.DataArray) -> _BoxSurvey:
     """Survey a lazy box of an array, a few dates at a time."""
-    always, ever = np.ones(part.shape[1:], bool), np.zeros(part.shape[1:], bool)
+    number = np.zeros(part.shape[1:], np.int32)
     low, high = np.inf, -np.inf
-    for dates in chunk_slices(part, "time", always.size):
+    first = np.full(part.shape[1:], np.nan, part.dtype)
+    same = np.ones(part.shape[1:], bool)
+    for dates in chunk_slices(part, "time", same.size):
         values = part.isel(time=dates).compute(scheduler="synchronous").values
-        finite = np.isfinite(values)
-        always &= finite.all(0)
-        ever |= finite.any(0)
+        number += np.isfinite(values).sum(0, dtype=np.int32)
+        first = values[0].copy() if dates.start == 0 else first
+        same &= (values == first).all(0)  # NaN is never the same
         low = min(low, float(np.fmin.reduce(values, axis=None, initial=np.inf)))
         high = max(high, float(np.fmax.reduce(values, axis=None, initial=-np.inf)))
-    return _Survey(always, ever, low, high)
+    return _BoxSurvey(number, low, high, _constants(first, same))
 
 
-def _survey(array: xr.DataArray) -> _Survey:
+def _constants(first: np.ndarray, same: np.ndarray) -> dict[float, np.ndarray]:
+    """The most frequent of the values that never change, with the cells that hold them by level."""
+    values, cells = np.unique(first[same], return_counts=True)
+    often = values[np.argsort(-cells)[:CANDIDATES]]
+    return {float(v): ((first == v) & same).sum((1, 2)) for v in often}
+
+
+def _survey(array: xr.DataArray) -> _BoxSurvey:
     """Survey an array that may be larger than memory, box by box."""
-    always, ever = np.ones(array.shape[1:], bool), np.zeros(array.shape[1:], bool)
+    number = np.zeros(array.shape[1:], np.min_scalar_type(array.shape[0]))
     low, high = np.inf, -np.inf
+    constants: dict[float, np.ndarray] = {}
     boxes, size = spatial_boxes(array, DECODING_BYTES * max(array.chunksizes.get("time", (1,))))
     surveys = run_tasks((partial(_survey_box, select_box(array, box)) for box in boxes), size)
     for box, part in zip(boxes, surveys, strict=True):
-        always[box], ever[box] = part.always, part.ever
+        number[box] = part.number
         low, high = min(low, part.low), max(high, part.high)
-    return _Survey(always, ever, low, high)
+        for value, cells in part.constants.items():
+            levels = constants.setdefault(value, np.zeros(array.shape[1], int))
+            levels[box[0]] += cells
+    return _BoxSurvey(number, low, high, constants)
 
 
-def survey_fields(fields: xr.Dataset) -> tuple[np.ndarray, int, Limits]:
+def _land_value(survey: _BoxSurvey, dates: int) -> tuple[float | None, int]:
+    """The value that fills land, if one does, and its number of cells.
+
+    It fills at least `LAND_SHARE` of the cells, on two dates and at two levels if there are as many
+    (or on two dates, or at two levels, of a single level or date), and is not the freezing point.
+    """
+    with_values, levels = int((survey.number > 0).sum()), survey.number.shape[0]
+    if dates == 1 and levels == 1 or survey.low == survey.high:
+        return None, 0
+    for value, cells in sorted(survey.constants.items(), key=lambda item: -item[1].sum()):
+        frozen = FREEZING[0] <= value <= FREEZING[1]
+        if cells.sum() >= max(2, LAND_SHARE * with_values) and not frozen:
+            if (cells > 0).sum() >= min(2, levels):
+                return value, int(cells.sum())
+    return None, 0
+
+
+def survey_fields(fields: xr.Dataset) -> Survey:
     """Survey all variables of a dataset in canonical order.
+
+    The data are read once, and once more only if some cells lack values on some dates.
 
     Args:
         fields: lazy dataset.
-    Returns:
-        The ocean (depth, latitude, longitude) bool, where all variables have a value at all dates;
-        the number of other cells that have any value; and the range of each variable.
     """
-    ocean, some, limits = np.array(True), np.array(False), {}
+    dates = fields.sizes["time"]
+    ocean, some, whole, limits = np.array(True), np.array(False), True, {}
+    constant, filled = None, 0
     for name in gridded_variables(fields):
-        always, ever, low, high = _survey(fields[name])
-        limits[name] = low, high
+        survey = _survey(fields[name])
+        limits[name] = survey.low, survey.high
+        if name == "temperature":
+            constant, filled = _land_value(survey, dates)
         # In place, because masks of a global grid are large.
-        ocean = np.logical_and(always, ocean, out=always)
-        some = np.logical_or(ever, some, out=ever)
-    return ocean, int(np.greater(some, ocean, out=some).sum()), limits
+        most = survey.number > dates // 2
+        whole = whole and bool((survey.number[most] == dates).all())
+        ocean = np.logical_and(most, ocean, out=most)
+        some = np.logical_or(survey.number > 0, some)
+    gaps = np.zeros(dates, int) if whole else _gaps(fields, ocean)
+    intermittent = int(np.greater(some, ocean, out=some).sum())
+    return Survey(ocean, intermittent, gaps, limits, constant, filled)
+
+
+def _gaps(fields: xr.Dataset, ocean: np.ndarray) -> np.ndarray:
+    """Number of ocean cells (time,) that lack a value of some variable."""
+    names = gridded_variables(fields)
+    gaps = np.zeros(fields.sizes["time"], int)
+    array = fields[names[0]]
+    boxes, size = spatial_boxes(array, DECODING_BYTES * max(array.chunksizes.get("time", (1,))))
+    tasks = (
+        partial(_gaps_of_box, [select_box(fields[name], box) for name in names], ocean[box])
+        for box in boxes
+    )
+    for part in run_tasks(tasks, size * len(names)):
+        gaps += part
+    return gaps
+
+
+def _gaps_of_box(parts: list[xr.DataArray], ocean: np.ndarray) -> np.ndarray:
+    gaps = []
+    for dates in chunk_slices(parts[0], "time", ocean.size):
+        loaded = (part.isel(time=dates).compute(scheduler="synchronous").values for part in parts)
+        missing = np.logical_or.reduce([~np.isfinite(values) for values in loaded])
+        gaps.append((missing & ocean).sum((1, 2, 3)))
+    return np.concatenate(gaps)
+
+
+def guess_unit(low: float, high: float) -> str:
+    """What impossible temperatures may be, and the remedy.
+
+    Args:
+        low: lowest value, taken as °C.
+        high: highest value, taken as °C.
+    """
+    if 250 < high < 350:
+        return "they look like kelvin: set the variable's units to 'K'"
+    if high < -200:
+        return "they look like °C labelled kelvin: set the variable's units to 'degC'"
+    if low > 20 and high < 110:
+        return "they look like °F: convert them to °C"
+    return "a fill value may be undeclared: name it in the attribute _FillValue"
 
 
 def check_values(limits: Limits) -> None:
@@ -104,17 +206,9 @@ def check_values(limits: Limits) -> None:
             )
     low, high = limits["temperature"]
     if not LOWEST <= low <= high <= HIGHEST:
-        if 250 < high < 350:
-            guess = "they look like kelvin: set the variable's units to 'K'"
-        elif high < -200:
-            guess = "they look like °C labelled kelvin: set the variable's units to 'degC'"
-        elif low > 20 and high < 110:
-            guess = "they look like °F: convert them to °C"
-        else:
-            guess = "a fill value may be undeclared: name it in the attribute _FillValue"
         raise ValueError(
             f"temperatures from {low:g} to {high:g} °C reach outside {LOWEST:g} to {HIGHEST:g} "
-            f"°C; {guess}"
+            f"°C; {guess_unit(low, high)}"
         )
     if "salinity" not in limits:
         return

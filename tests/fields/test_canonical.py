@@ -162,14 +162,27 @@ def test_zarr_glob_folder_and_list_agree(tmp_path):
     assert folder.attrs["credit"] == "somebody"
 
 
-def test_cells_with_gaps_are_no_ocean_but_counted():
+def test_a_gap_stays_in_the_ocean_and_is_counted():
     truth = sea()
     truth.thetao[1, 0, 7, 7] = np.nan
     opened = canonical.to_canonical(truth)
+    assert opened.attrs["n_intermittent"] == 0 and opened.ocean[0, 7, 7]
+    assert opened.attrs["n_gaps"] == 1 and "2020-02-15" in opened.attrs["worst_gap"]
+    np.testing.assert_array_equal(opened.temperature, truth.thetao)
+    told = canonical.describe_fields(opened)
+    assert "1 values of the ocean are missing, at most 0.2% of the ocean on 2020-02-15" in told
+
+
+def test_cells_with_values_on_few_dates_are_no_ocean_but_counted():
+    truth = sea()
+    truth.thetao[1:, 0, 7, 7] = np.nan
+    opened = canonical.to_canonical(truth)
     assert opened.attrs["n_intermittent"] == 1 and not opened.ocean[0, 7, 7]
-    assert np.isnan(opened.temperature[:, 0, 7, 7]).all()
+    assert np.isnan(opened.temperature[:, 0, 7, 7]).all() and opened.attrs["n_gaps"] == 0
+    assert "1 cells with values on few dates are left out" in canonical.describe_fields(opened)
     truth.thetao[0, :, :8] = np.nan
-    refused(["some times only", "limit", "fill the gaps"], canonical.to_canonical, truth)
+    words = ["few dates", "missing, limit 10%", "fill the gaps"]
+    refused(words, canonical.to_canonical, truth)
 
 
 def test_what_lies_outside_is_refused(tmp_path):

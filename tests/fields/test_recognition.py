@@ -79,7 +79,9 @@ def test_every_variant_is_the_same_field(tmp_path, name):
 def ring(values):
     """A field round the globe whose temperature is told by its longitude alone."""
     d = sea(longitude=np.asarray(values, float), latitude=np.array([-10.0, 0, 10]))
-    d["thetao"] = (d.thetao * 0).fillna(0) + 10 + np.mod(d.longitude, 360) / 36
+    d["thetao"] = (
+        (d.thetao * 0).fillna(0) + 10 + np.mod(d.longitude, 360) / 36 + d.time.dt.month / 1e4
+    )
     return d
 
 
@@ -107,7 +109,7 @@ def test_longitudes_ascend_and_a_region_crosses_the_date_line(tmp_path, name):
         cut = canonical.open_fields(tmp_path / "a.nc", region=(*region[:2], -10, 10))
         np.testing.assert_array_equal(cut.longitude, expected)
         np.testing.assert_allclose(
-            cut.temperature, np.broadcast_to(10 + expected % 360 / 36, cut.temperature.shape), 1e-6
+            cut.temperature, np.broadcast_to(10 + expected % 360 / 36, cut.temperature.shape), 1e-4
         )
 
 
@@ -130,7 +132,7 @@ def test_single_levels_rows_and_columns():
 
 def test_potential_is_preferred_and_kinds_are_told_by_long_name():
     truth = sea()
-    both = truth.assign(temp=(truth.thetao + 1).assign_attrs(units="degC"))
+    both = truth.assign(temp=(truth.thetao + 1).drop_attrs().assign_attrs(units="degC"))
     np.testing.assert_array_equal(canonical.to_canonical(both).temperature, truth.thetao)
     for long_name, kind in (
         ("Conservative temperature", "conservative_"),
@@ -319,9 +321,10 @@ def test_salinity_rides_along_by_any_name(tmp_path, name):
     assert opened.salinity.dims == DIMS and opened.salinity.dtype == np.float32
     attrs = {"standard_name": "sea_water_salinity", "units": "psu"}
     assert attrs.items() <= opened.salinity.attrs.items()
-    both = np.isfinite(truth.thetao.values).all(0) & np.isfinite(truth[name].values).all(0)
-    assert (opened.ocean.values == both).all() and not both[0, [7, 8, 9], [7, 8, 9]].any()
-    assert opened.attrs["n_intermittent"] == 3
+    both = np.isfinite(truth.thetao.values).any(0) & np.isfinite(truth[name].values).any(0)
+    assert (opened.ocean.values == both).all() and not both[0, [7, 9], [7, 9]].any()
+    assert opened.attrs["n_intermittent"] == 2 and opened.attrs["n_gaps"] == 1
+    assert opened.attrs["worst_gap"].endswith("of the ocean on 2020-02-15")
     np.testing.assert_array_equal(
         opened.salinity, np.where(both, truth[name], np.nan).astype("float32")
     )
@@ -337,7 +340,8 @@ def test_other_variables_ride_along_by_their_own_name(tmp_path):
     truth.isel(time=[1]).to_netcdf(tmp_path / "1.nc")
     opened = canonical.open_fields(tmp_path, variables=["uo"], region=(-52, -51.5, 40, 41))
     np.testing.assert_array_equal(opened.uo, truth.uo[:2, :, :, :7])
-    assert opened.uo.attrs == {"units": "m s-1", "long_name": "eastward"}
+    assert {"units": "m s-1", "long_name": "eastward"}.items() <= opened.uo.attrs.items()
+    assert "step" not in opened.uo.attrs
     assert "uo" not in canonical.open_fields(tmp_path)
     named = canonical.to_canonical(truth, variables="UO")
     np.testing.assert_array_equal(named.UO, truth.uo)
