@@ -209,7 +209,8 @@ def test_a_pool_is_scored_as_its_parts(ocean, guess):
 def test_what_is_exported_is_what_may_be_seen(ocean, small_store, tmp_path):
     paths = cases.export(ocean, tmp_path / "seen")
     for path, seen in zip(paths, ocean.observations.values()):
-        got, number = count_observations(open_observations(path, small_store.statistics()))
+        given = open_observations(path, small_store.statistics())
+        got, number = count_observations(given, small_store.statistics())
         assert number == int(seen.observed.sum())
         for name in ("value", "observed", "ocean"):
             np.testing.assert_array_equal(got[name].values, seen[name].values)

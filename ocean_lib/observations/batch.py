@@ -126,13 +126,14 @@ def observe(fields: xr.Dataset, specification: dict, seed: int) -> xr.Dataset:
         if field.dims != fields.temperature.dims:
             continue
         variable = str(name)
-        observed = field.copy(data=drawn.numpy()).drop_attrs()
+        observed = field.copy(data=drawn.numpy()).drop_attrs() & field.notnull()
         observations[named(variable, "value")] = field.where(observed)
         observations[named(variable, "observed")] = observed
         error = xr.zeros_like(field, dtype=np.float32).drop_attrs()
         observations[named(variable, "error")] = error
     if surfaces:
         surface_observed = fields.surface.copy(data=surface_drawn[:, 0].numpy()).drop_attrs()
+        surface_observed = surface_observed & (fields.surface.notnull() | ~fields.ocean[0])
         observations["surface"] = fields.surface.where(surface_observed)
         observations["surface_observed"] = surface_observed
     return observations

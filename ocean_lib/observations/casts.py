@@ -17,12 +17,13 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ocean_lib.core.geometry import wrap_longitude
-from ocean_lib.fields.conventions import HIGHEST, LOWEST
+from ocean_lib.fields.conventions import HIGHEST, LOWEST, WARMEST
 
 __all__ = ["Casts"]
 
 
 GAP_SHARE, GAP_FLOOR = 0.25, 20.0  # of the depth; m
+MOST = 0.5  # share of possible values below which a profile is refused
 SPIKE = (6.0, 2.0)  # °C, above and below 500 m
 COLDEST = max(LOWEST, -2.5)  # °C
 SALINITIES = (2.0, 41.0)  # practical, of sea water
@@ -65,28 +66,32 @@ class Casts:
     lost: Counter = field(default_factory=Counter)
 
     @classmethod
-    def from_padded(
+    def from_values(
         cls,
         *,
+        profile: np.ndarray,
         temperature: np.ndarray,
         salinity: np.ndarray,
         error: np.ndarray,
         flagged: np.ndarray,
-        flags: dict[str, np.ndarray],
+        flags: dict[str, np.ndarray] | None = None,
         pressure: np.ndarray | None = None,
         depth: np.ndarray | None = None,
+        lost: Counter[str] | None = None,
         **casts: Any,
     ) -> "Casts":
-        """Casts from (P, L) arrays that are NaN where there is no value.
+        """Casts from flat arrays, profile after profile, that are NaN where there is no value.
 
         Args:
-            temperature: (P, L), °C.
-            salinity: (P, L), practical.
-            error: (P, L), standard deviation, °C.
-            flagged: bool, (P, L), values that their file marks as bad.
+            profile: (N,), index of each value's profile, ascending.
+            temperature: (N,), °C.
+            salinity: (N,), practical.
+            error: (N,), standard deviation, °C.
+            flagged: bool, (N,), values that their file marks as bad.
             flags: {reason: bool (P,)}, profiles that cannot be used.
-            pressure: (P, L), dbar; this or `depth`.
-            depth: (P, L), m.
+            pressure: (N,), dbar; this or `depth`.
+            depth: (N,), m.
+            lost: number of values removed before, by reason.
             casts: `platform`, `station`, `rank`, `time`, `latitude`, `longitude`, each (P,).
         """
         import gsw
@@ -94,14 +99,18 @@ class Casts:
         latitude, longitude = (np.asarray(casts[name], float) for name in ("latitude", "longitude"))
         refused = np.full(len(latitude), "", dtype=object)
         nowhere = ~(np.abs(latitude) <= 90) | ~(np.abs(longitude) <= 360)
-        for reason, affected in (flags | {"no position": nowhere}).items():
+        for reason, affected in ((flags or {}) | {"no position": nowhere}).items():
             refused[affected & (refused == "")] = reason
         vertical = np.asarray(pressure if depth is None else depth)
-        measured = np.isfinite(temperature) & np.isfinite(vertical) & (refused == "")[:, None]
+        measured = np.isfinite(temperature) & np.isfinite(vertical) & (refused == "")[profile]
         usable, bad = measured & ~flagged, measured & flagged
-        refused[bad.any(1) & ~usable.any(1)] = "all values are flagged"
-        profile, level = np.nonzero(usable)
-        metres = vertical[profile, level]
+        number = len(latitude)
+        good, marked = (np.bincount(profile[some], minlength=number) for some in (usable, bad))
+        refused[(marked > 0) & (good == 0)] = "all values are flagged"
+        index = np.flatnonzero(usable)
+        profile = np.asarray(profile)[index]
+        index = index[_downwards(profile, vertical[index])]
+        metres = vertical[index]
         if depth is None:
             metres = -gsw.z_from_p(metres, latitude[profile])
         return cls(
@@ -114,10 +123,10 @@ class Casts:
             refused=refused,
             profile=profile,
             depth=metres,
-            temperature=temperature[profile, level],
-            salinity=salinity[profile, level],
-            error=error[profile, level],
-            lost=Counter({"flag is not 1 or 2": int(bad.sum())}),
+            temperature=temperature[index],
+            salinity=salinity[index],
+            error=error[index],
+            lost=(lost or Counter()) + Counter({"flag is not 1 or 2": int(bad.sum())}),
         )
 
     def __len__(self) -> int:
@@ -125,19 +134,36 @@ class Casts:
 
     def clean(self) -> "Casts":
         """Remove impossible values; profiles with fewer than two left are refused."""
+        before = np.bincount(self.profile, minlength=len(self))
+        looks = self._looks_like()
         self._keep((self.temperature > COLDEST) & (self.temperature < HIGHEST), "impossible value")
         self._keep((self.depth > -2) & (self.depth < DEEPEST), "impossible pressure")
         self.depth = self.depth.clip(min=0)
+        possible = self.temperature < np.interp(self.depth, *WARMEST)
+        self._keep(possible, "impossible value at its depth")
+        left = np.bincount(self.profile, minlength=len(self))
+        doubtful = (left < MOST * before) & (self.refused == "")
+        for profile in np.flatnonzero(doubtful):
+            self.refused[profile] = f"most values are impossible ({looks[profile]}?)"
+        self._keep(~doubtful[self.profile], "beside impossible values")
         # A value must lie deeper than all before it in its profile. Offsets keep the profiles
         # apart, so that one running maximum serves all of them.
         offset = self.depth + self.profile * 2 * DEEPEST
-        before = np.concatenate([[-np.inf], np.maximum.accumulate(offset)[:-1]])
-        self._keep(offset > before, "pressure does not increase")
+        deepest = np.concatenate([[-np.inf], np.maximum.accumulate(offset)[:-1]])
+        self._keep(offset > deepest, "pressure does not increase")
         self._keep(~self._spikes(), "spike")
         counts = np.bincount(self.profile, minlength=len(self))
         for count, reason in enumerate(("no value", "one value only")):
             self.refused[(counts == count) & (self.refused == "")] = reason
         return self
+
+    def _looks_like(self) -> np.ndarray:
+        """What the values of every profile (P,) are, if they are no °C."""
+        low, high = np.full(len(self), np.inf), np.full(len(self), -np.inf)
+        np.minimum.at(low, self.profile, self.temperature)
+        np.maximum.at(high, self.profile, self.temperature)
+        units = [(low > 250) & (high < 350), (low > 20) & (high < 110)]
+        return np.select(units, ["kelvin", "°F"], "undeclared fill")
 
     def _spikes(self) -> np.ndarray:
         """Values beyond both neighbours by more than `SPIKE`, as in Argo's spike test."""
@@ -203,3 +229,13 @@ class Casts:
             between = values[above] * (1 - weight) + values[below] * weight
             result[valid] = between[valid]
         return temperature, error
+
+
+def _downwards(profile: np.ndarray, vertical: np.ndarray) -> np.ndarray:
+    """Order (N,) of values that turns round the profiles stored from deep to shallow."""
+    if not len(profile):
+        return np.zeros(0, int)
+    number = np.arange(len(profile))
+    first, last = (np.searchsorted(profile, profile, side=side) for side in ("left", "right"))
+    falls = vertical[last - 1] < vertical[first]
+    return np.where(falls, first + last - 1 - number, number)

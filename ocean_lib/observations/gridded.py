@@ -18,14 +18,15 @@ from collections.abc import Iterator
 import numpy as np
 import xarray as xr
 
-from ocean_lib.fields.conventions import DIMS, POTENTIAL, SURFACE, named
+from ocean_lib.fields.conventions import DIMS, POTENTIAL, SURFACE, WARMEST, named
 from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.recognition import arrange, canonical_names
 from ocean_lib.fields.seawater import to_potential
-from ocean_lib.fields.survey import check_values
+from ocean_lib.fields.survey import check_values, guess_unit
 from ocean_lib.observations.gridding import temperature_channels
+from ocean_lib.observations.gross_check import LIMIT, plausible_on_grid
 
-__all__ = ["count_observations", "open_observations", "read_in_bands"]
+__all__ = ["count_observations", "describe_observations", "open_observations", "read_in_bands"]
 
 
 LEVEL_TOLERANCE = 0.05  # of the depth: levels closer than this, or than 0.5 m, count as the same
@@ -33,12 +34,15 @@ MAX_ON_LAND = 0.1  # share of the observations that may lie on land, along coast
 BAND = 128  # rows read at a time
 
 
-def open_observations(paths: Paths, statistics: xr.Dataset) -> xr.Dataset:
+def open_observations(
+    paths: Paths, statistics: xr.Dataset, variable: str | None = None
+) -> xr.Dataset:
     """Open observations on the levels of a model, on their own rows and columns.
 
     Args:
         paths: a file, folder, glob or list of them.
         statistics: of the model.
+        variable: name of the variable to use as temperature; recognised by default.
 
     Returns:
         The dataset described in this module's docstring, lazy, sorted by time.
@@ -52,7 +56,7 @@ def open_observations(paths: Paths, statistics: xr.Dataset) -> xr.Dataset:
     for path in find_files(paths):
         dataset = open_file(path)
         try:
-            pieces.append(_on_model_levels(dataset, statistics))
+            pieces.append(_on_model_levels(dataset, statistics, variable))
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
     options = {"data_vars": "minimal", "coords": "minimal", "compat": "override"}
@@ -73,7 +77,9 @@ def open_observations(paths: Paths, statistics: xr.Dataset) -> xr.Dataset:
     return observations
 
 
-def _on_model_levels(dataset: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+def _on_model_levels(
+    dataset: xr.Dataset, statistics: xr.Dataset, variable: str | None
+) -> xr.Dataset:
     """The observations of one file at the model's levels, lazy."""
     names = canonical_names(str(name) for name in dataset.data_vars)
     further = [name for name in statistics.attrs["variables"][1:] if name in names]
@@ -82,7 +88,7 @@ def _on_model_levels(dataset: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
     for name in ("error", "surface", "ocean", "observed", *errors.values()):
         if name in dataset:  # attributes copied from the temperature would make it a second one
             dataset[name].attrs.pop("standard_name", None)
-    fields = to_potential(arrange(dataset, [*further, *errors.values()]))
+    fields = to_potential(arrange(dataset, [*further, *errors.values()], named=variable))
     kind, expected = fields.temperature.attrs["standard_name"], statistics.attrs["standard_name"]
     if kind != expected:
         raise ValueError(
@@ -90,14 +96,15 @@ def _on_model_levels(dataset: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
             "salinity from which it can be converted"
         )
     fields, notes = _select_levels(_same_turn(fields, statistics), statistics)
-    observations = xr.Dataset(attrs={"notes": notes})
+    source = fields.temperature.attrs.get("source_name", "temperature")
+    observations = xr.Dataset(attrs={"notes": notes, "source_name": source})
     empty = fields.temperature.where(False)
-    for variable in statistics.attrs["variables"]:
-        value = fields[variable] if variable in variables else empty
-        observations[named(variable, "value")] = value.drop_attrs()
-        observations[named(variable, "observed")] = value.notnull()
-        error = fields[errors[variable]] if variable in errors else xr.zeros_like(value)
-        observations[named(variable, "error")] = error.drop_attrs()
+    for name in statistics.attrs["variables"]:
+        value = fields[name] if name in variables else empty
+        observations[named(name, "value")] = value.drop_attrs()
+        observations[named(name, "observed")] = value.notnull()
+        error = fields[errors[name]] if name in errors else xr.zeros_like(value)
+        observations[named(name, "error")] = error.drop_attrs()
     if statistics.attrs["surfaces"] and "surface" in dataset:
         surface = arrange(dataset, temperature=("surface", SURFACE))
         surface = _same_turn(surface, statistics).temperature
@@ -152,26 +159,32 @@ def read_in_bands(observations: xr.Dataset) -> Iterator[xr.Dataset]:
             yield observations.isel(time=[date], latitude=slice(top, top + BAND)).load()
 
 
-def count_observations(observations: xr.Dataset) -> tuple[xr.Dataset, int]:
-    """Check the observations, leave out those on land, and count the rest.
+def count_observations(observations: xr.Dataset, statistics: xr.Dataset) -> tuple[xr.Dataset, int]:
+    """Check the observations, leave out those on land or ruled out, and count the rest.
 
     Args:
         observations: of `open_observations`.
+        statistics: of the model.
 
     Returns:
         The observations in the ocean, and the number of observed temperatures.
 
     Raises:
-        ValueError: there are none, too many lie on land, values cannot be °C, or an error is not a
-            standard deviation.
+        ValueError: there are none, too many lie on land, values cannot be °C at their depth, or an
+            error is not a standard deviation.
     """
-    total = land = 0
+    total = land = ruled_out = 0
     low, high = np.inf, -np.inf
-    for band in read_in_bands(observations):
+    warmest = np.full(observations.sizes["depth"], -np.inf)
+    plausible = plausible_on_grid(observations, statistics)
+    for band in read_in_bands(observations.assign(plausible=plausible)):
         observed = band.observed.values
         value, error = band.value.values[observed], band.error.values[observed]
         total += len(value)
         land += int((observed & ~band.ocean.values).sum())
+        ruled_out += int((observed & band.ocean.values & ~band.plausible.values).sum())
+        highest = band.value.where(band.observed).max(("time", "latitude", "longitude")).values
+        warmest = np.fmax(warmest, highest)
         low, high = min(low, value.min(initial=np.inf)), max(high, value.max(initial=-np.inf))
         if len(bad := error[~(np.isfinite(error) & (error >= 0))]):
             raise ValueError(
@@ -180,6 +193,7 @@ def count_observations(observations: xr.Dataset) -> tuple[xr.Dataset, int]:
     if not total:
         raise ValueError("0 values are observed, needs 1; all is fill, or at levels left out")
     check_values({"temperature": (float(low), float(high))})
+    _check_by_depth(observations.depth.values, warmest, low)
     if land > MAX_ON_LAND * total:
         raise ValueError(
             f"{land} of {total} observations lie on land, limit {MAX_ON_LAND:.0%}; check latitude "
@@ -188,7 +202,53 @@ def count_observations(observations: xr.Dataset) -> tuple[xr.Dataset, int]:
     if land:
         note = f"{land} of {total} observations lie on land and are left out"
         observations = observations.assign_attrs(notes=[*observations.attrs["notes"], note])
+    kept = observations.ocean
+    if ruled_out:
+        kept = kept & plausible
+        note = (
+            f"values: {ruled_out} of {total} observations depart from the climatology by more than "
+            f"{LIMIT:g} of its standard deviations and are left out"
+        )
+        observations = observations.assign_attrs(notes=[*observations.attrs["notes"], note])
+    if not total - land - ruled_out:
+        raise ValueError(
+            f"0 of {total} observations are left: {note}; check units, dates and places"
+        )
+    observations = observations.assign_attrs(actual_range=[float(low), float(high)])
     for name in map(str, list(observations)):
         if name.endswith("observed") and name != "surface_observed":
-            observations[name] = observations[name] & observations.ocean
-    return observations, total - land
+            observations[name] = observations[name] & kept
+    return observations, total - land - ruled_out
+
+
+def _check_by_depth(depth: np.ndarray, warmest: np.ndarray, low: float) -> None:
+    """Refuse temperatures that no sea holds at their depth.
+
+    Args:
+        depth: (D,), m.
+        warmest: (D,), highest value at each level, °C.
+        low: lowest value, °C.
+    """
+    possible = np.interp(depth, *WARMEST)
+    if (beyond := warmest > possible).any():
+        level = int(beyond.argmax())
+        raise ValueError(
+            f"temperature reaches {warmest[level]:g} °C at {depth[level]:.0f} m, limit "
+            f"{possible[level]:g} °C; {guess_unit(low, float(warmest.max()))}"
+        )
+
+
+def describe_observations(observations: xr.Dataset, number: int) -> str:
+    """What was understood of gridded observations, in a line of text.
+
+    Args:
+        observations: from `count_observations`.
+        number: of observed temperatures.
+    """
+    sizes = ", ".join(f"{observations.sizes[name]} {name}" for name in DIMS)
+    first, last = observations.time.values[[0, -1]].astype("M8[D]")
+    low, high = observations.attrs["actual_range"]
+    return (
+        f"{number} observations of {observations.attrs['source_name']}, {low:.4g} to {high:.4g} "
+        f"°C, {first} to {last}, on {sizes}"
+    )

@@ -20,8 +20,10 @@ from numpy.typing import ArrayLike
 from scipy.spatial import cKDTree
 
 from ocean_lib.core.geometry import EARTH_RADIUS, sphere, wrap_longitude
+from ocean_lib.core.months import dates_per_month
 from ocean_lib.fields.conventions import DIMS
-from ocean_lib.observations.profiles import USED
+from ocean_lib.observations.gross_check import LIMIT, is_plausible
+from ocean_lib.observations.profiles import USED, describe_use
 from ocean_lib.store.climatology import harmonics
 
 __all__ = [
@@ -52,9 +54,21 @@ def to_cells(
         times: dates (datetime64) of the months to keep; all if None.
 
     Returns:
-        The table with `row`, `column`, `month` (profile) added, values in the ocean only, and
-        `status` updated for profiles outside the grid, in other months or on land.
+        The table with `row`, `column`, `month` (profile) added, possible values in the ocean only
+        (`gross_check`), and `status` updated for profiles outside the grid, in other months, on
+        land, or far from the climatology.
+
+    Raises:
+        ValueError: the fields have several dates a month, and profiles are put into months.
     """
+    several = statistics.attrs.get("dates_per_month", 1)
+    if times is not None:
+        several = max(several, dates_per_month(np.asarray(times)))
+    if several > 1.5:
+        raise ValueError(
+            f"the model has {several:.0f} fields a month, and profiles would be observed on all of "
+            "them, limit 1; give a model of monthly fields, or observations gridded by date"
+        )
     table = table.copy(deep=True)
     status, used = table.status.values, table.status.values == USED
     middle = statistics.longitude.values[[0, -1]].mean()
@@ -86,7 +100,23 @@ def to_cells(
     first = np.datetime64(statistics.attrs["first"], "ns")
     day = first - first.astype("datetime64[M]").astype("M8[ns]")
     table["month"] = ("profile", month.astype("M8[ns]") + day)
-    return table
+    return _without_gross_errors(table, statistics)
+
+
+def _without_gross_errors(table: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+    """The table without the values, and profiles, that the climatology rules out."""
+    departure, deviation = _departures(table, statistics)
+    known = np.isfinite(departure)
+    gross = known & ~is_plausible(np.where(known, departure, 0), deviation)
+    if not gross.any():
+        return table
+    refused = (table.status.values == USED) & (gross.sum(1) > known.sum(1) / 2)
+    table.status.values[refused] = "far from the climatology"
+    keep = ~gross & ~refused[:, None]
+    for name in ("temperature", "error"):
+        table[name] = table[name].where(xr.DataArray(keep, dims=("profile", "depth")))
+    words = f"{gross.sum()} more than {LIMIT:g} standard deviations from the climatology"
+    return table.assign_attrs(lost=[*np.atleast_1d(table.attrs["lost"]).tolist(), words])
 
 
 def temperature_channels(statistics: xr.Dataset) -> slice:
@@ -157,7 +187,16 @@ def average_in_cells(table: xr.Dataset, statistics: xr.Dataset) -> pd.DataFrame:
     """
     used = np.flatnonzero(table.status.values == USED)
     if not len(used):
-        raise ValueError("none of the profiles can be used; their `status` says why")
+        longitude, latitude = (
+            f"{axis[0]:.1f} to {axis[-1]:.1f}°"
+            for axis in (statistics.longitude.values, statistics.latitude.values)
+        )
+        raise ValueError(
+            f"none of the profiles can be used: {describe_use(table)}. The model covers longitude "
+            f"{longitude} and latitude {latitude}; give profiles from there, or train on a region "
+            "that holds these; observations that you put on a grid yourself are accepted from "
+            "elsewhere, with a warning"
+        )
     spread = representativeness(table, statistics)[0].values[used]
     temperature, error = table.temperature.values[used], table.error.values[used]
     profile, level = np.nonzero(np.isfinite(temperature))

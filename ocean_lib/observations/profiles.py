@@ -1,19 +1,13 @@
 """Profiles from any file that holds them, on the levels of a field.
 
-The files are those of Argo's data centres (`argo`), or tables (CSV or Parquet) with a row per value
-and columns
-
-    time  latitude  longitude  depth (m) or pressure (dbar)  temperature (in situ, °C)
-    salinity, error (°C), platform: optional
-
-They become one dataset with one row per profile; duplicate casts are used once. Nothing is dropped
-silently: `status` says whether a profile is used or why not, and `attrs["lost"]` counts the values
-removed, by reason.
+The files are those of Argo's data centres (`argo`) or tables with a row per value (`tables`). They
+become one dataset with one row per profile; duplicate casts are used once. Nothing is dropped
+silently: `status` says whether a profile is used or why not, `attrs["lost"]` counts the values
+removed, by reason, and `describe_use` says what was understood.
 """
 
 from collections import Counter
 from collections.abc import Iterator
-from glob import glob
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from ocean_lib.fields.conventions import IN_SITU, POTENTIAL
 from ocean_lib.fields.files import Paths, find_files
-from ocean_lib.observations import argo
+from ocean_lib.observations import argo, tables
 from ocean_lib.observations.casts import Casts
 
 __all__ = ["NO_LEVEL", "USED", "describe_use", "find_profile_files", "is_profiles", "open_profiles"]
@@ -30,27 +24,49 @@ __all__ = ["NO_LEVEL", "USED", "describe_use", "find_profile_files", "is_profile
 
 USED = "used"
 NO_LEVEL = "no level of the field within its range"
-TABLES = {".csv": "read_csv", ".parquet": "read_parquet"}
-ERROR = 0.01  # °C, of values in a table that states no errors
-COLUMNS = ("time", "latitude", "longitude", "temperature")
+# {suffix: what to do with tables that are not read}
+OTHER_TABLES = {
+    ".xlsx": "save the sheet as CSV",
+    ".xls": "save the sheet as CSV",
+    ".ods": "save the sheet as CSV",
+    ".txt": "write it as CSV (ODV: export as CSV with one line of column names)",
+    ".odv": "export it as CSV with one line of column names",
+    ".gz": "unpack it first",
+    ".zip": "unpack it first",
+}
 
 
 def is_profiles(paths: Paths) -> bool:
-    """Whether the first of the files holds profiles rather than a gridded field."""
+    """Whether files hold profiles rather than gridded fields, by the first that holds either."""
     try:
-        path = find_profile_files(paths)[0]
+        files = _all_files(paths)
     except FileNotFoundError:
         return False
-    return path.suffix in TABLES or argo.is_argo(path)
+    for path in files:
+        if _is_table(path) or argo.is_argo(path):
+            return True
+        if not argo.is_beside_profiles(path):
+            return bool(argo.why_not_argo(path)) or path.suffix.lower() in OTHER_TABLES
+    return False
 
 
-def open_profiles(paths: Paths, levels: ArrayLike, kind: str = POTENTIAL) -> xr.Dataset:
+def open_profiles(
+    paths: Paths,
+    levels: ArrayLike,
+    kind: str = POTENTIAL,
+    *,
+    date_format: str | None = None,
+    time_units: str | None = None,
+) -> xr.Dataset:
     """Profiles from files, interpolated to levels.
 
     Args:
-        paths: a file, folder, glob or list of them.
+        paths: a file, folder, glob or list of them. Of a folder, the files that Argo keeps beside a
+            float's profiles are left out.
         levels: (D,), m.
         kind: standard name of the temperature wanted, potential or in situ.
+        date_format: how tables write dates, such as "%d/%m/%Y"; not needed for ISO 8601.
+        time_units: what the times of tables count, such as "days since 1950-01-01".
 
     Returns:
         `temperature`, `error` (profile, depth) °C, NaN where a profile has no value; `time`,
@@ -58,7 +74,7 @@ def open_profiles(paths: Paths, levels: ArrayLike, kind: str = POTENTIAL) -> xr.
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: a file holds no profiles, a table lacks a column, or `kind` is neither.
+        ValueError: a file holds no profiles, a table cannot be understood, or `kind` is neither.
     """
     if kind not in (POTENTIAL, IN_SITU):
         raise ValueError(
@@ -67,8 +83,8 @@ def open_profiles(paths: Paths, levels: ArrayLike, kind: str = POTENTIAL) -> xr.
         )
     parts, lost, credits = [], Counter[str](), set()
     for path in find_profile_files(paths):
-        credits |= {argo.CREDIT} if path.suffix not in TABLES else set()
-        for casts in _read_casts(path):
+        credits |= set() if _is_table(path) else {argo.CREDIT}
+        for casts in _read_casts(path, date_format, time_units):
             casts.clean()
             if kind == POTENTIAL:
                 casts.make_potential()
@@ -79,98 +95,71 @@ def open_profiles(paths: Paths, levels: ArrayLike, kind: str = POTENTIAL) -> xr.
     empty = table.temperature.isnull().all("depth").values & (table.status.values == USED)
     table.status.values[empty] = NO_LEVEL
     table.temperature.attrs = {"standard_name": kind, "units": "degrees_C"}
-    return table.assign_attrs(lost=dict(lost), credit="; ".join(sorted(credits)))
+    words = [f"{number} {reason}" for reason, number in lost.items()]
+    return table.assign_attrs(lost=words, credit="; ".join(sorted(credits)))
 
 
 def describe_use(table: xr.Dataset) -> str:
-    """How many profiles are used, why others are not, and how many values were removed."""
+    """What was understood of profiles, in lines of text.
+
+    Args:
+        table: from `open_profiles`.
+
+    Returns:
+        How many profiles are used and why others are not, how many values were removed, and the
+        dates, places and temperatures of all profiles with a date and place.
+    """
     reasons = Counter(table.status.values.tolist())
     words = [f"{reasons.pop(USED, 0)} of {table.sizes['profile']} profiles are used"]
     words += [f"{number} {reason}" for reason, number in reasons.most_common()]
-    values = [f"{number} {reason}" for reason, number in table.attrs["lost"].items()]
-    return "; ".join(words) + (". Of their values: " + "; ".join(values) if values else "")
+    lost = np.atleast_1d(table.attrs["lost"]).tolist()
+    text = "; ".join(words) + (". Of their values: " + "; ".join(lost) if lost else "")
+    if not table.sizes["profile"]:
+        return text
+    times = table.time.values[table.status.values != "no date"]
+    ranges = (
+        [f"{times.min().astype('M8[D]')} to {times.max().astype('M8[D]')}"] if len(times) else []
+    )
+    for name, unit in (("latitude", "°"), ("longitude", "°"), ("temperature", "°C")):
+        values = table[name].values[np.isfinite(table[name].values)]
+        if values.size:
+            ranges.append(f"{name} {values.min():.5g} to {values.max():.5g} {unit}")
+    return f"{text}\nProfiles of {', '.join(ranges)}"
 
 
 def find_profile_files(paths: Paths) -> list[Path]:
-    """The files that paths stand for, tables included.
+    """The files of profiles that paths stand for, tables included.
 
     Raises:
         FileNotFoundError: there is no such file.
     """
-    files = []
-    for path in [paths] if isinstance(paths, (str, Path)) else paths:
-        if Path(path).suffix not in TABLES:
-            files += find_files(path)
-            continue
-        tables = [Path(path)] if Path(path).is_file() else [Path(p) for p in glob(str(path))]
-        if not tables:
-            raise FileNotFoundError(f"no file is found at {path}; correct the path")
-        files += sorted(tables)
-    return files
+    files = _all_files(paths)
+    profiles = [path for path in files if not argo.is_beside_profiles(path)]
+    return profiles or files
 
 
-def _read_casts(path: Path) -> Iterator[Casts]:
-    if path.suffix in TABLES:
-        yield _read_table(path)
+def _is_table(path: Path) -> bool:
+    return path.suffix.lower() in tables.SUFFIXES
+
+
+def _all_files(paths: Paths) -> list[Path]:
+    return find_files(paths, tables.SUFFIXES)
+
+
+def _read_casts(path: Path, date_format: str | None, time_units: str | None) -> Iterator[Casts]:
+    if _is_table(path):
+        yield tables.read_table(path, date_format=date_format, time_units=time_units)
     elif argo.is_argo(path):
         yield from argo.read_argo(path)
     else:
-        raise ValueError(
-            f"{path} holds no profiles: it is neither an Argo file (N_PROF and N_LEVELS) nor a "
-            f"table ({', '.join(TABLES)}) with columns {', '.join(COLUMNS)}, depth or pressure"
+        why = (
+            argo.why_not_argo(path) or "it is neither an Argo file (N_PROF × N_LEVELS) nor a table"
         )
-
-
-def _read_table(path: Path) -> Casts:
-    """A table with one row per value; rows of the same time and place are one profile."""
-    import pandas as pd
-
-    try:
-        rows = getattr(pd, TABLES[path.suffix])(path)
-    except (ValueError, OSError) as error:
-        raise ValueError(f"{path} cannot be read as a table ({error})") from error
-    rows.columns = [str(name).strip().lower() for name in rows.columns]
-    vertical = next((name for name in ("depth", "pressure") if name in rows), "depth or pressure")
-    if lacking := [name for name in (*COLUMNS, vertical) if name not in rows]:
-        raise ValueError(f"{path} has no column {lacking}; it has {list(rows.columns)}")
-    time = pd.to_datetime(rows["time"], errors="coerce", utc=True, format="mixed")
-    rows["time"] = time.dt.tz_localize(None)
-    for name in ("latitude", "longitude", "temperature", vertical, "salinity", "error"):
-        if name in rows:
-            rows[name] = pd.to_numeric(rows[name], errors="coerce")
-    if "error" in rows and (rows["error"] < 0).any():
+        remedy = OTHER_TABLES.get(path.suffix.lower(), "write its values as a table")
         raise ValueError(
-            f"{path} holds an error of {rows['error'].min():g} °C; give standard deviations >= 0"
+            f"{path} cannot be read as profiles: {why}; {remedy} ({', '.join(tables.SUFFIXES)}) "
+            f"with columns {', '.join(tables.COLUMNS)}, depth or pressure"
         )
-    if "platform" not in rows:
-        rows["platform"] = path.stem
-    keys = ["platform", "time", "latitude", "longitude"]
-    rows = rows.sort_values([*keys, vertical], kind="stable")
-    profile = rows.groupby(keys, dropna=False, sort=False).ngroup().values
-    first = rows.iloc[np.unique(profile, return_index=True)[1]]
-    position = np.arange(len(rows)) - np.searchsorted(profile, profile)
-    shape = len(first), int(position.max(initial=0)) + 1
-
-    def padded(name: str, default: float = np.nan) -> np.ndarray:
-        array = np.full(shape, np.nan)
-        array[profile, position] = rows[name].fillna(default) if name in rows else default
-        return array
-
-    time, latitude, longitude = (first[name] for name in COLUMNS[:3])
-    return Casts.from_padded(
-        platform=first["platform"].astype(str).values,
-        station=[f"{t} {y:.3f} {x:.3f}" for t, y, x in zip(time, latitude, longitude)],
-        rank=np.zeros(len(first), int),
-        time=time.fillna(pd.Timestamp(0)).values,
-        latitude=latitude.values,
-        longitude=longitude.values,
-        **{vertical: padded(vertical)},
-        temperature=padded("temperature"),
-        salinity=padded("salinity"),
-        error=padded("error", ERROR),
-        flagged=np.zeros(shape, bool),
-        flags={"no date": time.isna().values},
-    )
 
 
 def _on_levels(casts: Casts, levels: ArrayLike) -> xr.Dataset:

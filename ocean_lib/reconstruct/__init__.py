@@ -10,7 +10,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "convergence": ["score_by_evaluations"],
         "ensemble": ["denoising_steps", "reconstruct"],
-        "from_files": ["assemble_profiles", "prepare_profiles", "reconstruct_files"],
+        "from_files": ["reconstruct_files"],
+        "gridded_profiles": ["assemble_profiles", "prepare_profiles"],
         "sampling": ["Sampling"],
         "self_check": ["run_self_check"],
         "withheld": ["choose_withheld", "score_withheld"],

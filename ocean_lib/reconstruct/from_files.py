@@ -5,8 +5,8 @@ withheld observations.  The fields are written date by date into a folder beside
 output itself appears when it is complete; after an interruption, the same call keeps the finished
 dates.  Memory is bounded by the tile.
 
-Profiles are put on the model's grid first, in a file of observations beside the output.  It is
-written month by month, so memory is bounded by one month of the domain for any number of profiles.
+Profiles are put on the model's grid first, in a file of observations beside the output
+(`gridded_profiles`).
 """
 
 import os
@@ -20,24 +20,27 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib import __version__
-from ocean_lib.core.atomic import atomic_write
 from ocean_lib.core.resumable import Construction, under_construction
 from ocean_lib.fields.conventions import DIMS, named
 from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.reconstruction_file import create_date_file, join_dates
 from ocean_lib.model.densifier import Densifier
-from ocean_lib.observations import gridding, profiles
-from ocean_lib.observations.gridded import count_observations, open_observations
+from ocean_lib.observations import profiles
+from ocean_lib.observations.gridded import (
+    count_observations,
+    describe_observations,
+    open_observations,
+)
 from ocean_lib.reconstruct.domain import dates_within_reach
 from ocean_lib.reconstruct.ensemble import count_rows, reconstruct_date
+from ocean_lib.reconstruct.gridded_profiles import fingerprint, prepare_profiles
 from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.reconstruct.self_check import extend_statistics, outside_training, run_self_check
 
-__all__ = ["assemble_profiles", "prepare_profiles", "reconstruct_files"]
+__all__ = ["reconstruct_files"]
 
 
 LOAD_LIMIT = 6e8  # bytes; observations of a date and its nearby dates are loaded if they take less
-COMPRESSED = {"zlib": True, "complevel": 1}
 
 
 def reconstruct_files(
@@ -49,6 +52,9 @@ def reconstruct_files(
     sampling: Sampling = Sampling(chunk=4),
     device: str = "cpu",
     fallback: bool = False,
+    variable: str | None = None,
+    date_format: str | None = None,
+    time_units: str | None = None,
     show: Callable[[str], None] = print,
     progress: Callable[[Iterable, int], Iterable] = lambda records, total: records,
 ) -> Path:
@@ -63,7 +69,10 @@ def reconstruct_files(
         sampling: how the members are drawn.
         device: where the networks run.
         fallback: write the background instead if the self-check finds that it is better.
-        show: receives lines of text, the outcome of the self-check first.
+        variable: name of the variable of gridded observations to use as temperature.
+        date_format: how tables of profiles write dates, such as "%d/%m/%Y".
+        time_units: what the times of tables count, such as "days since 1950-01-01".
+        show: receives lines of text: what was understood, then the outcome of the self-check.
         progress: wraps the records of finished rows, as `runs.progress_bar.progress` does.
 
     Returns:
@@ -81,11 +90,15 @@ def reconstruct_files(
     model = Densifier.load(checkpoint, device=device)
     sampling.check(model, members)
     if profiles.is_profiles(paths):
-        paths = prepare_profiles(paths, checkpoint, output.with_suffix(".observations.nc"), show)
+        gridded = output.with_suffix(".observations.nc")
+        paths = prepare_profiles(
+            paths, checkpoint, gridded, show, date_format=date_format, time_units=time_units
+        )
     plan = {
         "version": __version__,
-        "files": [_fingerprint(path) for path in (Path(checkpoint), *find_files(paths))],
+        "files": [fingerprint(path) for path in (Path(checkpoint), *find_files(paths))],
         "fallback": fallback,
+        "variable": variable,
         "members": members,
         **asdict(sampling),
     }
@@ -95,7 +108,9 @@ def reconstruct_files(
             show(f"{output} exists already, made by this same command")
             return output
         raise FileExistsError(f"{output} exists, made from something else; choose another name")
-    observations, number = count_observations(open_observations(paths, model.statistics))
+    observations = open_observations(paths, model.statistics, variable)
+    observations, number = count_observations(observations, model.statistics)
+    show(describe_observations(observations, number))
     warnings = outside_training(model, observations)
     model.statistics = extend_statistics(model.statistics, observations)
     with under_construction(output) as folder:
@@ -114,8 +129,7 @@ def reconstruct_files(
         for line in warnings:
             show(f"WARNING: {line}")
         show(f"RMSE at withheld observations by depth, °C\n{outcome['table']}")
-        sizes = ", ".join(f"{observations.sizes[name]} {name}" for name in DIMS)
-        show(f"{number} observations on {sizes}. {model.statistics.attrs['credit']}")
+        show(model.statistics.attrs["credit"])
         title = "Reconstruction from sparse observations"
         if fallback and outcome["worse"]:
             members, title = 0, "Background (optimal interpolation) from sparse observations"
@@ -180,12 +194,6 @@ def _append_profiles(paths: Paths, output: Path) -> None:
                 table.to_netcdf(output, mode="a", engine="netcdf4")
 
 
-def _fingerprint(path: Path) -> list:
-    """Path, size and modification time, to recognise a changed file."""
-    status = path.stat()
-    return [str(path.absolute()), status.st_size, status.st_mtime_ns]
-
-
 def _plan_of(output: Path) -> str | None:
     """The plan that an output was made by; None if it is no such file."""
     try:
@@ -208,99 +216,3 @@ def _bytes_needed(observations: xr.Dataset, members: int) -> int:
     """Disk space for the fields of all dates twice, and for the scratch arrays of one date."""
     field = 4 * int(np.prod([observations.sizes[name] for name in DIMS[1:]]))
     return field * (2 * (members + 4) * observations.sizes["time"] + 24)
-
-
-def assemble_profiles(
-    table: xr.Dataset, observations: xr.Dataset, drawn: xr.Dataset, statistics: xr.Dataset
-) -> xr.Dataset:
-    """One dataset of observations, reconstruction and the profiles themselves.
-
-    Args:
-        table: profiles with their cells, from `gridding.to_cells`.
-        observations: from `gridding.observe_profiles`.
-        drawn: from `reconstruct`, for the same dates.
-        statistics: of the model.
-    """
-    observed = observations[["value", "observed", "error", "count", "ocean"]]
-    return xr.merge([drawn, observed, _describe(table)], join="exact").assign_attrs(
-        title="Reconstruction from real profiles",
-        profiles=profiles.describe_use(table),
-        credit="; ".join(filter(None, (statistics.attrs["credit"], table.attrs["credit"]))),
-        licence=statistics.attrs["licence"],
-    )
-
-
-def prepare_profiles(
-    paths: Paths, checkpoint: str | Path, path: str | Path, show: Callable[[str], None] = print
-) -> Path:
-    """Put profiles on a model's grid, in a file of observations.
-
-    Args:
-        paths: files of profiles, as for `observations.profiles.open_profiles`.
-        checkpoint: path of the model.
-        path: where to write; a file made from the same profiles is kept.
-        show: receives a line that says how many profiles are used.
-
-    Returns:
-        The path of the file.
-
-    Raises:
-        FileExistsError: the file at `path` was made from other inputs.
-        ValueError: the profiles cannot be used; see `open_profiles`.
-    """
-    path = Path(path)
-    sources = (Path(checkpoint), *profiles.find_profile_files(paths))
-    made_from = str([_fingerprint(source) for source in sources])
-    if path.exists():
-        with xr.open_dataset(path, engine="netcdf4") as existing:
-            if existing.attrs.get("made_from") != made_from:
-                raise FileExistsError(f"{path} exists, made from something else; move it away")
-        return path
-    statistics = Densifier.load(checkpoint).statistics
-    kind = statistics.attrs["standard_name"]
-    table = profiles.open_profiles(paths, statistics.depth.values, kind)
-    table = gridding.to_cells(table, statistics)
-    show(profiles.describe_use(table))
-    _write_gridded(table, statistics, path, made_from)
-    return path
-
-
-def _write_gridded(table: xr.Dataset, statistics: xr.Dataset, path: Path, made_from: str) -> None:
-    """Write what `open_observations` reads, with the profiles beside the grid."""
-    rows = gridding.average_in_cells(table, statistics)
-    kind = {key: table.temperature.attrs[key] for key in ("standard_name", "units")}
-    error = {"units": "degrees_C", "long_name": "instrument and representativeness"}
-    encoding = {name: COMPRESSED for name in ("temperature", "error", "count")}
-    parts: list[Path] = []
-    try:
-        for number, (_, rows_of_month) in enumerate(rows.groupby("month")):
-            month = gridding.to_grid(rows_of_month, statistics).drop_vars(["observed", "ocean"])
-            month = month.rename(value="temperature")
-            month.temperature.attrs, month["error"].attrs = kind, error
-            month["count"].attrs = {"units": "1", "long_name": "profiles"}
-            parts.append(path.with_name(f".{path.name}.{os.getpid()}.{number}.partial"))
-            month.to_netcdf(parts[-1], engine="netcdf4", encoding=encoding)
-        months = xr.open_mfdataset(parts, engine="netcdf4", combine="nested", concat_dim="time")
-        with months, atomic_write(path) as beside:
-            attributes = {
-                "made_from": made_from,
-                "profiles": profiles.describe_use(table),
-                "credit": table.attrs["credit"],
-            }
-            months.assign_attrs(attributes).to_netcdf(beside, engine="netcdf4", encoding=encoding)
-            _describe(table).to_netcdf(beside, engine="netcdf4", mode="a")
-    finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
-
-
-def _describe(table: xr.Dataset) -> xr.Dataset:
-    """Platform, place, time and status of every profile, as variables of a file."""
-    names = ("platform", "station", "status", "time", "latitude", "longitude")
-    arrays = {named("profile", name): table[name].values for name in names}
-    return xr.Dataset(
-        {
-            name: ("profile", array.astype(str) if array.dtype == object else array)
-            for name, array in arrays.items()
-        }
-    )

@@ -35,7 +35,7 @@ def test_the_six_real_floats_become_profiles_and_their_flags_are_counted():
                 there = (values[0] < 99998) & (values[1] < 99998)
                 good = np.isin(flags[0], [b"1", b"2"]) & np.isin(flags[1], [b"1", b"2"])
                 bad += int((there & ~good).sum())
-    assert table.attrs["lost"]["flag is not 1 or 2"] == bad > 100
+    assert f"{bad} flag is not 1 or 2" in table.attrs["lost"] and bad > 100
     assert 0 < float(table.temperature.min()) + 2 < 40 and float(table.error.max()) < 0.2
 
 
@@ -123,7 +123,7 @@ FAULTS = {
     "pressures bad": ({"pressure_flags": "3" * 50}, (), "all values are flagged"),
     "one level": ({"pressure": [10.0], "temperature": [5.0]}, (), "one value only"),
     "no level": ({"pressure": [], "temperature": []}, (), "no value"),
-    "pressure falls": ({"pressure": np.arange(1000.0, 0, -20)}, (), "one value only"),
+    "from the deepest up": ({"pressure": np.arange(1000.0, 0, -20)}, (), "used"),
     "above the levels": ({"pressure": [1, 2, 3.0], "temperature": [5, 5, 5.0]}, (), "no level of"),
     "JULD_QC": ({}, ("JULD_QC",), "date is flagged"),
     "POSITION_QC": ({}, ("POSITION_QC",), "position is flagged"),
@@ -133,7 +133,6 @@ FAULTS = {
     "PSAL": ({}, ("PSAL", "PSAL_QC"), "used"),
     "TEMP": ({}, ("TEMP",), "no value"),
     "JULD": ({}, ("JULD",), "no date"),
-    "DATA_MODE": ({}, ("DATA_MODE",), "used"),
     "CYCLE_NUMBER": ({}, ("CYCLE_NUMBER",), "used"),
     "PLATFORM_NUMBER": ({}, ("PLATFORM_NUMBER",), "used"),
     "DIRECTION": ({}, ("DIRECTION",), "used"),
@@ -148,7 +147,7 @@ def test_a_fault_is_counted_in_a_word(tmp_path, name):
     assert table.status.values[0].startswith(status)
     assert ("1 of 1" in profiles.describe_use(table)) == (status == "used")
     if "PSAL" in name:
-        assert table.attrs["lost"]["without salinity (kept)"] == 50
+        assert "50 without salinity (kept)" in table.attrs["lost"]
 
 
 @pytest.mark.parametrize("name", ["CYCLE_NUMBER", "PLATFORM_NUMBER"])

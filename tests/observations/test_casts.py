@@ -8,10 +8,8 @@ from ocean_lib.observations.casts import GAP_FLOOR, GAP_SHARE, Casts
 
 def casts(*profiles, pressure=True, salinity=35.0, latitude=30.0, **more):
     """Profiles, each (pressures, temperatures)."""
-    number, levels = len(profiles), max(len(each[0]) for each in profiles)
-    padded = np.full((2, number, levels), np.nan)
-    for k, each in enumerate(profiles):
-        padded[:, k, : len(each[0])] = each
+    number = len(profiles)
+    vertical, temperature = (np.concatenate([each[k] for each in profiles]) for k in (0, 1))
     given = {
         "platform": ["1"] * number,
         "station": [str(k) for k in range(number)],
@@ -19,14 +17,14 @@ def casts(*profiles, pressure=True, salinity=35.0, latitude=30.0, **more):
         "time": np.full(number, np.datetime64("2005-01-01")),
         "latitude": np.full(number, latitude),
         "longitude": np.full(number, 200.0),
-        "pressure" if pressure else "depth": padded[0],
-        "temperature": padded[1],
-        "salinity": np.full((number, levels), salinity),
-        "error": np.full((number, levels), 0.01),
-        "flagged": np.zeros((number, levels), bool),
-        "flags": {},
+        "profile": np.repeat(np.arange(number), [len(each[0]) for each in profiles]),
+        "pressure" if pressure else "depth": vertical.astype(float),
+        "temperature": temperature.astype(float),
+        "salinity": np.full(len(vertical), salinity),
+        "error": np.full(len(vertical), 0.01),
+        "flagged": np.zeros(len(vertical), bool),
     }
-    return Casts.from_padded(**(given | more))
+    return Casts.from_values(**(given | more))
 
 
 def test_pressure_becomes_depth_as_published():

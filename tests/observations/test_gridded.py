@@ -5,7 +5,11 @@ import pytest
 import xarray as xr
 
 from ocean_lib.observations.batch import observe
-from ocean_lib.observations.gridded import count_observations, open_observations
+from ocean_lib.observations.gridded import (
+    count_observations,
+    describe_observations,
+    open_observations,
+)
 
 DIMS = ("time", "depth", "latitude", "longitude")
 
@@ -24,13 +28,18 @@ def file(seen, path, **changes):
 
 
 def test_a_file_with_gaps_is_what_was_observed(small_store, seen, tmp_path):
-    given = open_observations(file(seen, tmp_path / "a.nc"), small_store.statistics())
+    statistics = small_store.statistics()
+    given = open_observations(file(seen, tmp_path / "a.nc"), statistics)
     np.testing.assert_array_equal(given.observed.transpose(*DIMS), seen.observed)
     np.testing.assert_allclose(given.value.transpose(*DIMS), seen.value, atol=1e-5)
     np.testing.assert_array_equal(given.ocean, seen.ocean)
     assert not given.error.any() and given.attrs["notes"] == [] and "surface" not in given
-    checked, number = count_observations(given)
-    assert number == int(seen.observed.sum()) and checked is given
+    checked, number = count_observations(given, statistics)
+    assert number == int(seen.observed.sum()) and checked.attrs["notes"] == []
+    np.testing.assert_array_equal(checked.observed, given.observed)
+    told = describe_observations(checked, number)
+    for word in (f"{number} observations of thetao", "1997-03-16 to 1997-04-16", "2 time, 5 depth"):
+        assert word in told
 
 
 def test_error_surface_and_ocean_may_lie_beside(small_store, seen, tmp_path):
@@ -87,7 +96,7 @@ def test_a_few_observations_on_land_are_left_out_and_counted(small_store, seen, 
     given = open_observations(
         file(seen.assign(value=value), tmp_path / "a.nc"), small_store.statistics()
     )
-    checked, number = count_observations(given)
+    checked, number = count_observations(given, small_store.statistics())
     total = int(seen.observed.sum())
     assert number == total
     assert checked.attrs["notes"] == [f"1 of {total + 1} observations lie on land and are left out"]
@@ -112,7 +121,8 @@ def test_a_few_observations_on_land_are_left_out_and_counted(small_store, seen, 
 def test_what_cannot_be_used_is_refused(small_store, seen, tmp_path, change, words):
     path = file(xr.Dataset({"value": change(seen.value)}), tmp_path / "a.nc")
     with pytest.raises(ValueError, match=words):
-        count_observations(open_observations(path, small_store.statistics()))
+        statistics = small_store.statistics()
+        count_observations(open_observations(path, statistics), statistics)
 
 
 def test_an_impossible_error_and_another_kind_of_temperature_are_refused(
@@ -121,7 +131,8 @@ def test_an_impossible_error_and_another_kind_of_temperature_are_refused(
     for bad in (-0.1, np.inf):
         path = file(seen, tmp_path / "a.nc", error=(seen.value * 0 + bad).drop_attrs())
         with pytest.raises(ValueError, match="error of .* impossible; give standard deviations"):
-            count_observations(open_observations(path, small_store.statistics()))
+            statistics = small_store.statistics()
+            count_observations(open_observations(path, statistics), statistics)
     seen = seen.copy()
     seen["value"] = seen.value.assign_attrs(standard_name="sea_water_temperature")
     with pytest.raises(ValueError, match="holds sea_water_temperature, the model.*potential"):

@@ -58,7 +58,7 @@ def test_the_spread_of_snapshots_is_found_again(table, statistics):
         for day in (2, 12, 22):
             rows.append((row, column, np.datetime64("2005-03-01") + day, number))
     row, column, time, platform = map(np.array, zip(*rows))
-    values = 10 + known * rng.standard_normal((len(rows), 5))
+    values = known * rng.standard_normal((len(rows), 5))
     made = xr.Dataset(
         {
             "temperature": (("profile", "depth"), values, dict(table.temperature.attrs)),
@@ -71,7 +71,7 @@ def test_the_spread_of_snapshots_is_found_again(table, statistics):
             "longitude": ("profile", statistics.longitude.values[column]),
         },
         {"depth": statistics.depth},
-        {"lost": {}},
+        {"lost": []},
     )
     flat = statistics.assign(harmonic=0 * statistics.harmonic)
     given = gridding.to_cells(made, flat)

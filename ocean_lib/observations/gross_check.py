@@ -1,0 +1,56 @@
+"""Gross check: observed temperatures that the climatology of their place rules out.
+
+A value is ruled out if it departs from the climatology by more than `LIMIT` standard deviations,
+those of the monthly field and of what a profile adds to it. Weather, eddies and fronts stay far
+within; wrong units, places and dates do not. Only the region of the statistics is checked.
+
+Reference: background check of the Argo and EN4 quality control, Good et al. 2013, doi
+10.1002/2013JC009067 (there with an error model in place of a fixed number of deviations).
+"""
+
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ocean_lib.fields.conventions import DIMS
+from ocean_lib.store.climatology import harmonics
+
+__all__ = ["LIMIT", "is_plausible", "plausible_on_grid"]
+
+
+LIMIT = 8.0  # standard deviations
+SNAPSHOT = 0.7  # °C, that a value at one moment and place adds to the deviation of a monthly mean
+
+
+def is_plausible(departure: Any, deviation: Any) -> Any:
+    """Whether departures from the climatology are possible, bool.
+
+    Args:
+        departure: array, °C.
+        deviation: array, standard deviation of the monthly field, °C.
+    """
+    return abs(departure) <= LIMIT * (deviation**2 + SNAPSHOT**2) ** 0.5
+
+
+def plausible_on_grid(observations: xr.Dataset, statistics: xr.Dataset) -> xr.DataArray:
+    """Whether gridded values are possible, lazy bool (time, depth, latitude, longitude).
+
+    Args:
+        observations: from `gridded.open_observations`, on any rows and columns.
+        statistics: of the model; cells outside its region are possible whatever they hold.
+    """
+    first = statistics.attrs["surfaces"]
+    levels = slice(first, first + statistics.sizes["depth"])
+    local = statistics[["harmonic", "deviation"]].isel(channel=levels).rename(channel="depth")
+    inside = xr.DataArray(True)
+    for dim in ("latitude", "longitude"):
+        covered, places = statistics[dim].values, observations[dim]
+        half = float(np.abs(np.diff(covered)).mean()) / 2 if len(covered) > 1 else 0.5
+        inside = inside & (places >= covered.min() - half) & (places <= covered.max() + half)
+        local = local.sel({dim: places}, method="nearest").assign_coords({dim: places})
+    local = local.assign_coords(depth=observations.depth).chunk()
+    basis = harmonics(observations.time.values, statistics.sizes["term"])
+    dates = xr.DataArray(basis, {"time": observations.time}, ("time", "term")).chunk(time=1)
+    departure = observations.value - xr.dot(dates, local.harmonic, dim="term")
+    return (is_plausible(departure, local.deviation) | ~inside).transpose(*DIMS)

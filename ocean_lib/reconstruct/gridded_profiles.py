@@ -1,0 +1,134 @@
+"""Profiles on a model's grid: a file of observations, and the profiles beside a reconstruction.
+
+The file is written month by month, so memory is bounded by one month of the domain for any number
+of profiles.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import xarray as xr
+
+from ocean_lib.core.atomic import atomic_write
+from ocean_lib.fields.conventions import named
+from ocean_lib.fields.files import Paths
+from ocean_lib.model.densifier import Densifier
+from ocean_lib.observations import gridding, profiles
+
+__all__ = ["assemble_profiles", "fingerprint", "prepare_profiles"]
+
+
+COMPRESSED = {"zlib": True, "complevel": 1}
+
+
+def fingerprint(path: Path) -> list:
+    """Path, size and modification time, to recognise a changed file."""
+    status = path.stat()
+    return [str(path.absolute()), status.st_size, status.st_mtime_ns]
+
+
+def assemble_profiles(
+    table: xr.Dataset, observations: xr.Dataset, drawn: xr.Dataset, statistics: xr.Dataset
+) -> xr.Dataset:
+    """One dataset of observations, reconstruction and the profiles themselves.
+
+    Args:
+        table: profiles with their cells, from `gridding.to_cells`.
+        observations: from `gridding.observe_profiles`.
+        drawn: from `reconstruct`, for the same dates.
+        statistics: of the model.
+    """
+    observed = observations[["value", "observed", "error", "count", "ocean"]]
+    return xr.merge([drawn, observed, _describe(table)], join="exact").assign_attrs(
+        title="Reconstruction from real profiles",
+        profiles=profiles.describe_use(table),
+        credit="; ".join(filter(None, (statistics.attrs["credit"], table.attrs["credit"]))),
+        licence=statistics.attrs["licence"],
+    )
+
+
+def prepare_profiles(
+    paths: Paths,
+    checkpoint: str | Path,
+    path: str | Path,
+    show: Callable[[str], None] = print,
+    *,
+    date_format: str | None = None,
+    time_units: str | None = None,
+) -> Path:
+    """Put profiles on a model's grid, in a file of observations.
+
+    Args:
+        paths: files of profiles, as for `observations.profiles.open_profiles`.
+        checkpoint: path of the model.
+        path: where to write; a file made from the same profiles is kept.
+        show: receives lines that say how many profiles are used, and what was understood.
+        date_format: how tables write dates, as for `open_profiles`.
+        time_units: what the times of tables count, as for `open_profiles`.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        FileExistsError: the file at `path` was made from other inputs.
+        ValueError: the profiles cannot be used; see `open_profiles`.
+    """
+    path = Path(path)
+    sources = (Path(checkpoint), *profiles.find_profile_files(paths))
+    made_from = str([[fingerprint(source) for source in sources], date_format, time_units])
+    if path.exists():
+        with xr.open_dataset(path, engine="netcdf4") as existing:
+            if existing.attrs.get("made_from") != made_from:
+                raise FileExistsError(f"{path} exists, made from something else; move it away")
+        return path
+    statistics = Densifier.load(checkpoint).statistics
+    kind = statistics.attrs["standard_name"]
+    table = profiles.open_profiles(
+        paths, statistics.depth.values, kind, date_format=date_format, time_units=time_units
+    )
+    table = gridding.to_cells(table, statistics)
+    show(profiles.describe_use(table))
+    _write_gridded(table, statistics, path, made_from)
+    return path
+
+
+def _write_gridded(table: xr.Dataset, statistics: xr.Dataset, path: Path, made_from: str) -> None:
+    """Write what `open_observations` reads, with the profiles beside the grid."""
+    rows = gridding.average_in_cells(table, statistics)
+    kind = {key: table.temperature.attrs[key] for key in ("standard_name", "units")}
+    error = {"units": "degrees_C", "long_name": "instrument and representativeness"}
+    encoding = {name: COMPRESSED for name in ("temperature", "error", "count")}
+    parts: list[Path] = []
+    try:
+        for number, (_, rows_of_month) in enumerate(rows.groupby("month")):
+            month = gridding.to_grid(rows_of_month, statistics).drop_vars(["observed", "ocean"])
+            month = month.rename(value="temperature")
+            month.temperature.attrs, month["error"].attrs = kind, error
+            month["count"].attrs = {"units": "1", "long_name": "profiles"}
+            parts.append(path.with_name(f".{path.name}.{os.getpid()}.{number}.partial"))
+            month.to_netcdf(parts[-1], engine="netcdf4", encoding=encoding)
+        months = xr.open_mfdataset(parts, engine="netcdf4", combine="nested", concat_dim="time")
+        with months, atomic_write(path) as beside:
+            attributes = {
+                "made_from": made_from,
+                "profiles": profiles.describe_use(table),
+                "credit": table.attrs["credit"],
+            }
+            months.assign_attrs(attributes).to_netcdf(beside, engine="netcdf4", encoding=encoding)
+            _describe(table).to_netcdf(beside, engine="netcdf4", mode="a")
+    finally:
+        for part in parts:
+            part.unlink(missing_ok=True)
+
+
+def _describe(table: xr.Dataset) -> xr.Dataset:
+    """Platform, place, time and status of every profile, as variables of a file."""
+    names = ("platform", "station", "status", "time", "latitude", "longitude")
+    arrays = {named("profile", name): table[name].values for name in names}
+    return xr.Dataset(
+        {
+            name: ("profile", array.astype(str) if array.dtype == object else array)
+            for name, array in arrays.items()
+        }
+    )
