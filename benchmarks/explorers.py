@@ -79,7 +79,7 @@ def main() -> None:
     here = open_run("demo")
     result, baselines = (
         reconstruction_file.read_reconstruction(here.reconstruction),
-        reconstruction_file.read_reconstruction(here.baselines),
+        xr.load_dataset(here.baselines, engine="netcdf4"),
     )
     month = Store(here.store("demo")).fields("validation", dates=[0])
     seen = reconstruction_file.observations_of_case(result, str(result["case"].values[-1])).isel(

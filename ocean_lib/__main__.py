@@ -91,6 +91,9 @@ def _reconstruct_options(commands) -> None:
     command.add_argument("--seed", type=int, default=0, help="seed of the noise (0)")
     command.add_argument("--tile", type=int, default=160, help="side of a tile in cells (160)")
     command.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
+    command.add_argument("--variable", help="name of the temperature in gridded observations")
+    command.add_argument("--date-format", help="how a table writes dates, such as %%d/%%m/%%Y")
+    command.add_argument("--time-units", help="what the times of a table count, such as days since")
     fallback = "write the background where the self-check finds the reconstruction worse"
     command.add_argument("--fallback", action="store_true", help=fallback)
 

@@ -154,7 +154,8 @@ def explore_runs(run: str = "") -> widgets.VBox:
 
     def open_run(change=None) -> None:
         paths, before = Run(dropdown.value), explorer.children
-        baselines = read_reconstruction(paths.baselines) if paths.baselines.is_file() else None
+        known = paths.baselines.is_file()
+        baselines = xr.load_dataset(paths.baselines, engine="netcdf4") if known else None
         reconstruction = read_reconstruction(paths.reconstruction)
         explorer.children = [explore_reconstruction(reconstruction, baselines)]
         for widget in before:

@@ -63,7 +63,8 @@ def _numbers(values: dict[str, Any]) -> Iterator[str]:
         yield f"learning_rate is {rate}; choose a number above 0, such as 1.0e-3"
     for name, smallest in (("depths", 0), ("multipliers", 1)):
         numbers = values.get(name, [1])
-        if not numbers or not all(smallest <= number < math.inf for number in numbers):
+        own = name == "depths" and values.get("source") == "netcdf"  # levels of the files
+        if not (numbers or own) or not all(smallest <= number < math.inf for number in numbers):
             yield f"{name} is {numbers}; give at least one number, each {smallest} or more"
     depths = values.get("depths", [])
     if len(set(depths)) < len(depths):

@@ -24,6 +24,7 @@ __all__ = [
     "NOTEBOOKS",
     "Parameter",
     "RunError",
+    "check_types",
     "chain",
     "declared",
     "load_parameters",
@@ -224,6 +225,24 @@ def _checked(name: str, value: Any, parameter: Parameter) -> Any:
     if _fits(value, parameter.kind):
         return value
     raise RunError(f"{name} is {value!r}, but must be {parameter.annotation}{_remedy(value)}")
+
+
+def check_types(given: dict[str, Any]) -> None:
+    """Check the parameters of a notebook, which papermill's `-p` may have replaced by text.
+
+    Args:
+        given: `globals()` of the notebook: the values, and their `__annotations__`.
+
+    Raises:
+        RunError: a value has another type than its annotation.
+    """
+    for name, kind in given.get("__annotations__", {}).items():
+        if name in given and not _fits(given[name], kind):
+            spelled = Parameter(kind, None).annotation
+            raise RunError(
+                f"{name} is {given[name]!r}, but must be {spelled}{_remedy(given[name])}; with "
+                f"papermill, write -y '{name}: …' in place of -p"
+            )
 
 
 def _fits(value: Any, kind: Any) -> bool:

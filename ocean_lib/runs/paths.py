@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ocean_lib.core.atomic import atomic_write
-from ocean_lib.runs.parameters import NOTEBOOKS, RunError
+from ocean_lib.runs.parameters import NOTEBOOKS, RunError, check_types
 
 __all__ = [
     "MIN_FREE_GB",
@@ -102,12 +102,18 @@ class Run:
         return path
 
 
-def open_run(name: str) -> Run:
+def open_run(name: str, given: dict[str, Any] | None = None) -> Run:
     """The run of that name, its folders created where they do not exist.
 
+    Args:
+        name: one plain folder name.
+        given: `globals()` of a notebook, whose annotated parameters are checked.
+
     Raises:
-        RunError: the name is not one plain folder name, or the folder is not writable.
+        RunError: the name is not one plain folder name, a parameter has another type than its
+            annotation, or the folder is not writable.
     """
+    check_types(given or {})
     run = Run(name)
     try:
         for folder in (run.figures, run.checkpoints):
