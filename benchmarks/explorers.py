@@ -13,6 +13,7 @@ import statistics
 import time
 from pathlib import Path
 
+import xarray as xr
 from matplotlib.backend_bases import MouseEvent
 
 from ocean_lib.core.atomic import atomic_write

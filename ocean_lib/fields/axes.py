@@ -20,7 +20,6 @@ __all__ = ["depth_in_metres", "find_axis", "horizontal", "order_longitudes", "ta
 
 INDICES = {"x", "y", "xc", "yc", "i", "j"}  # names that may count cells
 MAX_BEND = 0.05  # grid steps that a row or column may bend
-REGRID = "regrid it to latitude and longitude first, for example `cdo remapbil,r360x180`"
 LONGITUDE_TOLERANCE = 1e-4  # degrees (about 10 m); closer longitudes are the same column
 TERRAIN_FOLLOWING = {"s_rho", "sc_r", "sigma", "siglay", "layer"}  # names of dimensions
 
@@ -144,7 +143,8 @@ def horizontal(
     attrs = variable.attrs
     if "mesh" in attrs or "unstructured" in str(attrs.get("CDI_grid_type", "")):
         raise ValueError(
-            f"{variable.name} {variable.dims} lies on the {latitude.size} nodes of a mesh; {REGRID}"
+            f"{variable.name} {variable.dims} lies on the {latitude.size} nodes of a mesh; "
+            f"{_regrid(latitude.values, longitude.values)}"
         )
     if np.unique(np.round(longitude.values, 4)).size < longitude.size:
         raise ValueError(
@@ -183,9 +183,18 @@ def _rows_and_columns(latitude, longitude, region) -> tuple[xr.Variable, xr.Vari
         raise ValueError(
             f"the grid is curved: latitude varies by {bends[0]:.3g}° along a row and longitude by "
             f"{bends[1]:.3g}° along a column, limit {MAX_BEND:g} of a grid step; choose a region "
-            f"where rows and columns are straight, or {REGRID}"
+            f"where rows and columns are straight, or "
+            f"{_regrid(rows, columns)}"
         )
     return xr.Variable((y,), straight[0]), xr.Variable((x,), straight[1]), window
+
+
+def _regrid(latitude: np.ndarray, longitude: np.ndarray) -> str:
+    """The remedy for a grid without rows and columns, at about its own resolution."""
+    spans = [float(np.nanmax(axis) - np.nanmin(axis)) for axis in (latitude, longitude)]
+    step = np.sqrt(max(spans[0] * spans[1], 1e-6) / latitude.size)
+    size = f"r{round(360 / step)}x{round(180 / step)}"
+    return f"regrid it to latitude and longitude first, for example `cdo remapbil,{size}`"
 
 
 def _straight(rows, columns):

@@ -2,9 +2,9 @@
 
 CF attributes identify a variable; without them, its name does. The tables of `conventions` list the
 kinds in order of preference. Anomalies, errors, deviations and counts are never temperature; among
-several of the best kind, a standard_name and then a name in use decide, and a tie is refused. `arrange` returns temperature
-and further variables, lazy, in canonical order. A file that is not recognised is refused with a
-remedy.
+several of the best kind, a standard_name and then a name in use decide, and a tie is refused.
+`arrange` returns temperature and further variables, lazy, in canonical order. A file that is not
+recognised is refused with a remedy.
 """
 
 import re

@@ -174,25 +174,23 @@ def count_observations(observations: xr.Dataset, statistics: xr.Dataset) -> tupl
             error is not a standard deviation.
     """
     total = land = ruled_out = 0
-    low, high = np.inf, -np.inf
+    variables = statistics.attrs["variables"]
+    limits = {name: (np.inf, -np.inf) for name in variables}
     warmest = np.full(observations.sizes["depth"], -np.inf)
     plausible = plausible_on_grid(observations, statistics)
     for band in read_in_bands(observations.assign(plausible=plausible)):
+        for name in variables:
+            limits[name] = _check_band(band, name, *limits[name])
         observed = band.observed.values
-        value, error = band.value.values[observed], band.error.values[observed]
-        total += len(value)
+        total += int(observed.sum())
         land += int((observed & ~band.ocean.values).sum())
         ruled_out += int((observed & band.ocean.values & ~band.plausible.values).sum())
         highest = band.value.where(band.observed).max(("time", "latitude", "longitude")).values
         warmest = np.fmax(warmest, highest)
-        low, high = min(low, value.min(initial=np.inf)), max(high, value.max(initial=-np.inf))
-        if len(bad := error[~(np.isfinite(error) & (error >= 0))]):
-            raise ValueError(
-                f"an error of {bad[0]:g} °C is impossible; give standard deviations >= 0"
-            )
     if not total:
         raise ValueError("0 values are observed, needs 1; all is fill, or at levels left out")
-    check_values({"temperature": (float(low), float(high))})
+    check_values({name: (low, high) for name, (low, high) in limits.items() if low <= high})
+    low, high = limits["temperature"]
     _check_by_depth(observations.depth.values, warmest, low)
     if land > MAX_ON_LAND * total:
         raise ValueError(
@@ -214,11 +212,26 @@ def count_observations(observations: xr.Dataset, statistics: xr.Dataset) -> tupl
         raise ValueError(
             f"0 of {total} observations are left: {note}; check units, dates and places"
         )
-    observations = observations.assign_attrs(actual_range=[float(low), float(high)])
+    observations = observations.assign_attrs(actual_range=[low, high])
     for name in map(str, list(observations)):
         if name.endswith("observed") and name != "surface_observed":
             observations[name] = observations[name] & kept
     return observations, total - land - ruled_out
+
+
+def _check_band(band: xr.Dataset, name: str, low: float, high: float) -> tuple[float, float]:
+    """Lowest and highest observed value of a variable, those of former bands included.
+
+    Raises:
+        ValueError: an error is not a standard deviation.
+    """
+    observed = band[named(name, "observed")].values
+    value, error = (band[named(name, kind)].values[observed] for kind in ("value", "error"))
+    if len(bad := error[~(np.isfinite(error) & (error >= 0))]):
+        raise ValueError(
+            f"an error of {bad[0]:g} ({name}) is impossible; give standard deviations >= 0"
+        )
+    return float(min(low, value.min(initial=np.inf))), float(max(high, value.max(initial=-np.inf)))
 
 
 def _check_by_depth(depth: np.ndarray, warmest: np.ndarray, low: float) -> None:

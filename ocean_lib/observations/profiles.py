@@ -114,17 +114,22 @@ def describe_use(table: xr.Dataset) -> str:
     words += [f"{number} {reason}" for reason, number in reasons.most_common()]
     lost = np.atleast_1d(table.attrs["lost"]).tolist()
     text = "; ".join(words) + (". Of their values: " + "; ".join(lost) if lost else "")
-    if not table.sizes["profile"]:
+    known = table.isel(profile=~np.isin(table.status.values, ["no date", "no position"]))
+    if not known.sizes["profile"]:
         return text
-    times = table.time.values[table.status.values != "no date"]
-    ranges = (
-        [f"{times.min().astype('M8[D]')} to {times.max().astype('M8[D]')}"] if len(times) else []
-    )
-    for name, unit in (("latitude", "°"), ("longitude", "°"), ("temperature", "°C")):
-        values = table[name].values[np.isfinite(table[name].values)]
-        if values.size:
-            ranges.append(f"{name} {values.min():.5g} to {values.max():.5g} {unit}")
+    ranges = [_range(known.time.values.astype("M8[D]"))]
+    for name, unit in (("latitude", "°"), ("longitude", "°"), ("temperature", " °C")):
+        if (values := known[name].values[np.isfinite(known[name].values)]).size:
+            ranges.append(f"{name} {_range(values)}{unit}")
     return f"{text}\nProfiles of {', '.join(ranges)}"
+
+
+def _range(values: np.ndarray) -> str:
+    low, high = (
+        str(value) if values.dtype.kind == "M" else f"{value:.5g}"
+        for value in (values.min(), values.max())
+    )
+    return low if low == high else f"{low} to {high}"
 
 
 def find_profile_files(paths: Paths) -> list[Path]:

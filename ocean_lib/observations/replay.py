@@ -16,6 +16,7 @@ from torch import Tensor
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.core.geometry import wrap_longitude
 from ocean_lib.fields.files import Paths
+from ocean_lib.observations.table_dates import read_dates
 
 __all__ = ["open_position_index", "replay_columns", "write_position_index"]
 
@@ -54,9 +55,11 @@ def open_position_index(path: str) -> list[np.ndarray]:
         ValueError: the file is missing, is not such a table, or holds no position.
     """
     try:
-        rows = pd.read_csv(path, parse_dates=["time"])
-        months = rows["time"].values.astype("datetime64[M]").astype(int)
+        rows = pd.read_csv(path, usecols=COLUMNS)
+        months = read_dates(rows["time"]).values.astype("datetime64[M]").astype(int)
         places = rows[["latitude", "longitude"]].values.astype(float)
+        if (unknown := rows.isna().any(axis=1)).any():
+            raise ValueError(f"row {int(unknown.to_numpy().argmax()) + 1} lacks a value")
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
             f"positions {path!r} is not a table with columns {', '.join(COLUMNS)} ({error}); make "

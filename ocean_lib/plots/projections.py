@@ -19,10 +19,19 @@ from xarray import DataArray
 from ocean_lib.core.geometry import wrap_longitude
 from ocean_lib.plots.labels import degrees_label
 
-__all__ = ["cell_edges", "corners", "frame_map", "project", "projection_for", "unproject"]
+__all__ = [
+    "cell_edges",
+    "corners",
+    "frame_map",
+    "panel_shape",
+    "project",
+    "projection_for",
+    "unproject",
+]
 
 
 SEAM = 180 - 1e-6  # degrees from the centre; a point farther away would change sides
+NARROWEST = 0.4  # of a panel's shorter side to its longer one
 FULL_CIRCLE = 359.0  # degrees of longitude from which a field counts as global
 
 
@@ -103,6 +112,16 @@ def corners(projection: crs.Projection, field: DataArray) -> tuple[np.ndarray, n
     return project(projection, *np.meshgrid(*_edges_in_degrees(field)))
 
 
+def panel_shape(x: np.ndarray, y: np.ndarray) -> float:
+    """Height of a map's panel to its width: that of the region, within `NARROWEST`.
+
+    Args:
+        x: of the `corners`.
+        y: of the `corners`.
+    """
+    return float(np.clip(np.ptp(y) / np.ptp(x), NARROWEST, 1 / NARROWEST))
+
+
 def frame_map(
     axes: GeoAxes, field: DataArray, *, left: bool = True, bottom: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -125,6 +144,8 @@ def frame_map(
     else:
         axes.set_xlim(x.min(), x.max())
         axes.set_ylim(y.min(), y.max())
+        # A narrow strip is stretched, so that its labels and titles have room.
+        axes.set_aspect(panel_shape(x, y) * np.ptp(x) / np.ptp(y))
     if isinstance(projection, crs.Mercator | crs.PlateCarree):
         _rectangular_ticks(axes, longitude, latitude, left, bottom)
     else:
@@ -155,13 +176,14 @@ def _round_degrees(edges: np.ndarray, share: float) -> np.ndarray:
     number = max(round(4 * share), 1)
     ticks = MaxNLocator(nbins=number, steps=steps).tick_values(edges[0], edges[-1])
     ticks = ticks[(ticks >= edges[0]) & (ticks <= edges[-1])]
+    ticks = ticks[::2] if len(ticks) > number else ticks  # labels at both edges would touch
     # The narrowest panels have room for one label, in the middle.
     return ticks[len(ticks) // 2 :][:1] if number == 1 else ticks
 
 
 def _rectangular_ticks(axes, longitude, latitude, left: bool, bottom: bool) -> None:
     (west, east), (south, north) = axes.get_xlim(), axes.get_ylim()
-    shape = (north - south) / (east - west)
+    shape = axes.get_aspect() * (north - south) / (east - west)
     columns = _round_degrees(longitude, min(1, 1 / shape))
     rows = _round_degrees(latitude, min(1, shape))
     axes.set_xticks(project(axes.projection, columns, 0 * columns)[0])

@@ -162,7 +162,7 @@ def map_panels(
         return _reuse(axes, rows, columns)
     projection = projections.projection_for(field)
     x, y = projections.corners(projection, field)
-    height = rows * ((width - 1.1) / columns * (np.ptp(y) / np.ptp(x)) + 0.2) + extra
+    height = rows * ((width - 1.1) / columns * projections.panel_shape(x, y) + 0.2) + extra
     figure = new_figure(width, min(height, MAX_HEIGHT))
     kind = {"projection": projection}
     return figure, figure.subplots(rows, columns, squeeze=False, subplot_kw=kind)

@@ -77,7 +77,7 @@ def test_what_a_table_says_wrong_is_counted(tmp_path):
         "40 rows without time",
         "40 impossible value",
         "40 cells of temperature hold no number, such as 'none' in row 161",
-        "Profiles of 2005-03-10 to 2005-03-14, latitude 34 to 99 °",
+        "Profiles of 2005-03-10 to 2005-03-14, latitude 34°, longitude -69°, temperature",
     ):
         assert words in told
 
