@@ -39,7 +39,13 @@ from ocean_lib.fields.selection import (
     select_period,
     select_region,
 )
-from ocean_lib.fields.survey import Survey, check_values, gridded_variables, survey_fields
+from ocean_lib.fields.survey import (
+    Survey,
+    check_values,
+    gridded_variables,
+    range_in_words,
+    survey_fields,
+)
 
 __all__ = ["describe_fields", "open_fields", "open_levels", "open_surface", "to_canonical"]
 
@@ -205,7 +211,7 @@ def _with_ocean(fields: xr.Dataset, survey: Survey, masked: bool = False) -> xr.
         raise ValueError(
             f"{survey.filled} cells ({share:.0%}) hold {survey.constant:.9g} °C on all dates, as "
             "land that is not declared missing; give "
-            f"land_value={survey.constant:.9g}, or a mask of the ocean"
+            f"land_value={survey.constant:.9g}, or, if part of them is sea, a mask of the ocean"
         )
     check_values(survey.limits)
     if survey.intermittent > ocean.sum() or survey.gaps.sum() > MOST_GAPS * dates * ocean.sum():
@@ -237,19 +243,16 @@ def describe_fields(fields: xr.Dataset) -> str:
     """
     lines = []
     for name in gridded_variables(fields):
-        low, high = fields[name].attrs["actual_range"]
         attrs = fields[name].attrs
         source = f" from {attrs['source_name']}" if "source_name" in attrs else ""
         kind = f" ({attrs['standard_name']})" if "standard_name" in attrs else ""
-        lines.append(f"{name}{source}{kind}: {low:.4g} to {high:.4g} {attrs.get('units', '')}")
-    time, depth = fields["time"], fields["depth"].values
-    dates = f"{time.values[0].astype('M8[D]')} to {time.values[-1].astype('M8[D]')}"
+        values = f"{range_in_words(attrs['actual_range'])} {attrs.get('units', '')}"
+        lines.append(f"{name}{source}{kind}: {values}")
+    time, depth = fields["time"], fields["depth"]
     note = "; ".join(time.attrs[key] for key in ("comment", "note") if key in time.attrs)
-    lines.append(f"{time.size} date(s), {dates}{f' ({note})' if note else ''}")
-    grid = [f"{depth.size} level(s), {depth[0]:.4g} to {depth[-1]:.4g} m"]
-    for name in ("latitude", "longitude"):
-        axis = fields[name].values
-        grid.append(f"{name} {axis[0]:.5g} to {axis[-1]:.5g}°")
+    lines.append(f"{time.size} date(s), {range_in_words(time)}{f' ({note})' if note else ''}")
+    grid = [f"{depth.size} level(s), {range_in_words(depth)} m"]
+    grid += [f"{name} {range_in_words(fields[name])}°" for name in ("latitude", "longitude")]
     lines.append(", ".join(grid))
     ocean = int(fields["ocean"].sum())
     lines.append(f"{ocean} ocean cells ({ocean / fields['ocean'].size:.0%})")

@@ -149,9 +149,9 @@ def _find(dataset: xr.Dataset, table: dict) -> tuple[Hashable, str] | None:
     best = [match for match, rank in zip(matches, ranks, strict=True) if rank == min(ranks)]
     if len(best) > 1:
         names = ", ".join(str(name) for name, _ in best)
+        choice = "say which by variable=…, or " if table is TEMPERATURES else ""
         raise ValueError(
-            f"{names} are each a {best[0][1]}, limit 1; say which by variable=…, or leave the "
-            "others out of the file"
+            f"{names} are each a {best[0][1]}, limit 1; {choice}leave the others out of the file"
         )
     return best[0]
 
@@ -182,14 +182,17 @@ def _temperature(dataset: xr.Dataset, variable: str | None) -> tuple[Hashable, s
     """Name and kind of temperature: of a named variable, or of the one that is recognised."""
     if variable:
         if variable not in dataset:
-            raise ValueError(
-                f"variable is {variable!r}, not among {list(map(str, dataset.data_vars))}"
-            )
+            known = list(map(str, dataset.data_vars))
+            raise ValueError(f"variable is {variable!r}, not among {known}")
         if kind := _kind(dataset[variable], TEMPERATURES):
             return variable, kind
         raise ValueError(
             f"variable {variable} does not say what temperature it is; give it the standard_name "
             f"{POTENTIAL} or {conventions.IN_SITU}"
+        )
+    if {"N_PROF", "N_LEVELS"} <= {*map(str, dataset.sizes)}:
+        raise ValueError(
+            "it holds profiles (N_PROF × N_LEVELS), not a field; give it as observations"
         )
     if match := _find(dataset, TEMPERATURES):
         return match
@@ -198,9 +201,7 @@ def _temperature(dataset: xr.Dataset, variable: str | None) -> tuple[Hashable, s
 
 def _why_none(dataset: xr.Dataset) -> str:
     """Why a file holds no gridded temperature, and what to do."""
-    sizes, variables = {*map(str, dataset.sizes)}, [str(name) for name in dataset.data_vars]
-    if {"N_PROF", "N_LEVELS"} <= sizes:
-        return "it holds profiles (N_PROF × N_LEVELS), not a field; give it as observations"
+    variables = [str(name) for name in dataset.data_vars]
     if feature := dataset.attrs.get("featureType", dataset.attrs.get("cdm_data_type")):
         if "profile" in str(feature).lower() or "trajectory" in str(feature).lower():
             return (

@@ -5,7 +5,7 @@ range reveals implausible values, and a value that never changes reveals land th
 """
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -13,7 +13,14 @@ import xarray as xr
 from ocean_lib.core.chunks import DECODING_BYTES, chunk_slices, run_tasks, select_box, spatial_boxes
 from ocean_lib.fields.conventions import DIMS, FRESHEST, HIGHEST, LOWEST, SALTIEST
 
-__all__ = ["Survey", "check_values", "gridded_variables", "guess_unit", "survey_fields"]
+__all__ = [
+    "Survey",
+    "check_values",
+    "gridded_variables",
+    "guess_unit",
+    "range_in_words",
+    "survey_fields",
+]
 
 
 LAND_SHARE = 0.01  # of the cells with values: constant land is not less
@@ -169,6 +176,20 @@ def _gaps_of_box(parts: list[xr.DataArray], ocean: np.ndarray) -> np.ndarray:
         missing = np.logical_or.reduce([~np.isfinite(values) for values in loaded])
         gaps.append((missing & ocean).sum((1, 2, 3)))
     return np.concatenate(gaps)
+
+
+def range_in_words(values: Any) -> str:
+    """Lowest and highest of some numbers or dates, such as "2 to 17.5".
+
+    Args:
+        values: array of numbers or datetime64.
+    """
+    values = np.asarray(values)
+    low, high = (
+        str(value.astype("M8[D]")) if values.dtype.kind == "M" else f"{value:.5g}"
+        for value in (values.min(), values.max())
+    )
+    return low if low == high else f"{low} to {high}"
 
 
 def guess_unit(low: float, high: float) -> str:

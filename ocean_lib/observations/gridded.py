@@ -22,7 +22,7 @@ from ocean_lib.fields.conventions import DIMS, POTENTIAL, SURFACE, WARMEST, name
 from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.recognition import arrange, canonical_names
 from ocean_lib.fields.seawater import to_potential
-from ocean_lib.fields.survey import check_values, guess_unit
+from ocean_lib.fields.survey import check_values, guess_unit, range_in_words
 from ocean_lib.observations.gridding import temperature_channels
 from ocean_lib.observations.gross_check import LIMIT, plausible_on_grid
 
@@ -259,9 +259,8 @@ def describe_observations(observations: xr.Dataset, number: int) -> str:
         number: of observed temperatures.
     """
     sizes = ", ".join(f"{observations.sizes[name]} {name}" for name in DIMS)
-    first, last = observations.time.values[[0, -1]].astype("M8[D]")
-    low, high = observations.attrs["actual_range"]
+    values = range_in_words(observations.attrs["actual_range"])
     return (
-        f"{number} observations of {observations.attrs['source_name']}, {low:.4g} to {high:.4g} "
-        f"°C, {first} to {last}, on {sizes}"
+        f"{number} observations of {observations.attrs['source_name']}, {values} °C, "
+        f"{range_in_words(observations.time)}, on {sizes}"
     )

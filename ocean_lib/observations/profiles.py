@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from ocean_lib.fields.conventions import IN_SITU, POTENTIAL
 from ocean_lib.fields.files import Paths, find_files
+from ocean_lib.fields.survey import range_in_words
 from ocean_lib.observations import argo, tables
 from ocean_lib.observations.casts import Casts
 
@@ -117,19 +118,11 @@ def describe_use(table: xr.Dataset) -> str:
     known = table.isel(profile=~np.isin(table.status.values, ["no date", "no position"]))
     if not known.sizes["profile"]:
         return text
-    ranges = [_range(known.time.values.astype("M8[D]"))]
+    ranges = [range_in_words(known.time)]
     for name, unit in (("latitude", "°"), ("longitude", "°"), ("temperature", " °C")):
         if (values := known[name].values[np.isfinite(known[name].values)]).size:
-            ranges.append(f"{name} {_range(values)}{unit}")
+            ranges.append(f"{name} {range_in_words(values)}{unit}")
     return f"{text}\nProfiles of {', '.join(ranges)}"
-
-
-def _range(values: np.ndarray) -> str:
-    low, high = (
-        str(value) if values.dtype.kind == "M" else f"{value:.5g}"
-        for value in (values.min(), values.max())
-    )
-    return low if low == high else f"{low} to {high}"
 
 
 def find_profile_files(paths: Paths) -> list[Path]:

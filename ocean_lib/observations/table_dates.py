@@ -70,7 +70,7 @@ def read_dates(
     if time_units:
         dates = _count(column, time_units)
     elif pd.api.types.is_datetime64_any_dtype(column):
-        dates = pd.to_datetime(column, utc=True).dt.tz_localize(None)
+        dates = pd.to_datetime(column, utc=True).dt.tz_localize(None)  # dates already: no parsing
     elif pd.api.types.is_numeric_dtype(column) and not date_format:
         if column.notna().any():
             _refuse_numbers(column)

@@ -63,6 +63,8 @@ def read_table(
                 join_clock(rows["date"], rows["time"]) if "time" in rows else rows["date"]
             )
         rows["time"] = read_dates(rows["time"], date_format=date_format, time_units=time_units)
+        for name in ("temperature", vertical):
+            lost[f"empty cells of {name}"] += int(rows[name].isna().sum())
         for name in ("latitude", "longitude", "temperature", vertical, "salinity", "error"):
             if name in rows:
                 rows[name] = _numbers(rows[name], lost)
@@ -124,7 +126,12 @@ def _open(path: Path) -> pd.DataFrame:
             with path.open(encoding="utf-8-sig") as file:
                 header = file.readline()
             separator = max(("," if suffix == ".csv" else "\t", ";", "\t", ","), key=header.count)
-            rows = pd.read_csv(path, sep=separator, encoding="utf-8-sig", low_memory=False)
+            # The line of names is a row, so that pandas renames no repeated name. Text stays text
+            # until `_numbers` and `read_dates` have understood it.
+            options = {"sep": separator, "encoding": "utf-8-sig", "header": None}
+            names = pd.read_csv(path, nrows=1, dtype=str, **options).iloc[0]
+            rows = pd.read_csv(path, skiprows=1, low_memory=False, **options)
+            rows.columns = names
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} cannot be read as a table ({error})") from error
     rows.columns = [str(name).strip().lower() for name in rows.columns]
