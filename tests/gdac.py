@@ -36,8 +36,12 @@ def _text(values, length):
     return np.array([list(f"{value:<{length}}"[:length]) for value in values], "S1")
 
 
-def write(path, casts, without=(), levels=None):
-    """A multi-profile file, or with one cast a mono-profile one; `without` some variables."""
+def write(path, casts, without=(), levels=None, parameters=()):
+    """A multi-profile file, or with one cast a mono-profile one; `without` some variables.
+
+    With `parameters`, such as ("TEMP", "PRES", "PSAL"), `mode` of a cast has a letter for each, as
+    files of several sensors do.
+    """
     number = len(casts)
     levels = levels or max(len(one["pressure"]) for one in casts)
 
@@ -77,19 +81,26 @@ def write(path, casts, without=(), levels=None):
         numbers[short] = padded(name), FILL
         numbers[f"{short}_ADJUSTED"] = padded(name, float(short == "TEMP")), FILL
         letters[f"{short}_QC"] = letters[f"{short}_ADJUSTED_QC"] = flags(own)
+    if parameters:
+        del letters["DATA_MODE"]
+        letters["PARAMETER_DATA_MODE"] = np.array([list(one["mode"]) for one in casts], "S1")
+        letters["STATION_PARAMETERS"] = np.array([_text(parameters, 64)] * number)
     errors = np.where(padded("pressure") < FILL, padded("error"), FILL)
     numbers["TEMP_ADJUSTED_ERROR"] = errors.astype(np.float32), FILL
     with netCDF4.Dataset(path, "w") as file:
-        for name, size in (("N_PROF", number), ("N_LEVELS", levels), ("STRING8", 8)):
+        sizes = {"N_PROF": number, "N_LEVELS": levels, "STRING8": 8}
+        sizes |= {"N_PARAM": len(parameters), "STRING64": 64} if parameters else {}
+        for name, size in sizes.items():
             file.createDimension(name, size)
+        second = {"PLATFORM_NUMBER": ["STRING8"], "PARAMETER_DATA_MODE": ["N_PARAM"]}
+        second["STATION_PARAMETERS"] = ["N_PARAM", "STRING64"]
         for name, (values, fill) in numbers.items():
             if name not in without:
                 dims = ("N_PROF", "N_LEVELS")[: values.ndim]
                 file.createVariable(name, values.dtype, dims, fill_value=fill)[:] = values
         for name, values in letters.items():
             if name not in without:
-                second = "STRING8" if name == "PLATFORM_NUMBER" else "N_LEVELS"
-                dims = ("N_PROF", second)[: values.ndim]
+                dims = ("N_PROF", *second.get(name, ["N_LEVELS"]))[: values.ndim]
                 file.createVariable(name, "S1", dims, fill_value=b" ")[:] = values
     return path
 

@@ -31,6 +31,9 @@ def find_axis(dataset: xr.Dataset, variable: xr.DataArray, axis: str) -> xr.Data
         dataset: the dataset of the variable.
         variable: the gridded variable.
         axis: `time`, `depth`, `latitude` or `longitude`.
+
+    Raises:
+        ValueError: two coordinates are as good, and their values differ.
     """
     standard_names, units, letter, names = AXES[axis]
     max_ndim = 2 if axis in ("latitude", "longitude") else 1
@@ -51,7 +54,17 @@ def find_axis(dataset: xr.Dataset, variable: xr.DataArray, axis: str) -> xr.Data
             rank = names.index(lower) if lower in names else len(names)
             order = (v.ndim == 0, marks.index(True), name not in listed, rank, v.ndim, lower, name)
             candidates.append(order)
-    return dataset[min(candidates)[-1]] if candidates else None
+    if not candidates:
+        return None
+    best, *others = sorted(candidates)
+    for other in others:
+        ours, theirs = dataset[best[-1]], dataset[other[-1]]
+        if other[:-2] == best[:-2] and not np.array_equal(ours.values, theirs.values):
+            raise ValueError(
+                f"{best[-1]} and {other[-1]} may each be the {axis} of {variable.name}, limit 1; "
+                f"name one in its attribute `coordinates`, or leave the other out of the file"
+            )
+    return dataset[best[-1]]
 
 
 def depth_in_metres(axis: xr.DataArray | None, variable: xr.DataArray, kind: str) -> xr.Variable:

@@ -107,7 +107,9 @@ def join_clock(date: pd.Series, clock: pd.Series) -> pd.Series:
         )
     if pd.api.types.is_datetime64_any_dtype(date):
         date = date.dt.strftime("%Y-%m-%d")
-    joined = date.astype("string").str.strip().str.cat(text.str.zfill(5), sep=" ")
+    text = text.str.replace(r"^(\d{1,2}:\d{2})(?![:\d])", r"\1:00", regex=True)
+    text = text.str.replace(r"^(\d):", r"0\1:", regex=True)
+    joined = date.astype("string").str.strip().str.cat(text, sep=" ")
     return joined.fillna(date.astype("string"))
 
 

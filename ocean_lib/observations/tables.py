@@ -181,15 +181,24 @@ def _flagged(rows: pd.DataFrame) -> dict[str, pd.Series]:
     """Rows whose value, salinity, or time and place, a flag column marks as bad.
 
     Raises:
-        ValueError: a flag column holds something else than digits from 1 to 9.
+        ValueError: a flag column judges nothing known, or holds something else than digits from 1
+            to 9.
     """
     none = pd.Series(False, rows.index)
     bad = {"value": none, "salinity": none, "cast": none}
     for name in rows.columns:
         match = FLAG.fullmatch(name)
-        judged = JUDGED.get(match[1] or "") if match else None
-        if judged is None:
+        if not match:
             continue
+        subject = "" if FLAG.fullmatch(match[1] or "") else match[1] or ""
+        if subject not in JUDGED:
+            if subject in rows:  # flags of another quantity
+                continue
+            raise ValueError(
+                f"column {name} may hold flags, of what is not known; name it after the column "
+                "that it judges, such as temperature_qc, or drop it"
+            )
+        judged = JUDGED[subject]
         # `coerce`, because what is no digit is refused below.
         flags = pd.to_numeric(rows[name], errors="coerce")
         known = flags.isin(range(1, 10)) | rows[name].isna()

@@ -112,6 +112,96 @@ def test_adjusted_values_serve_where_there_are_any(tmp_path):
     np.testing.assert_allclose(table.error.values[:, 0], [0.01, 0.01, 0.05], rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("parameters", "modes", "adjusted"),
+    [
+        (("PRES", "TEMP", "PSAL"), ("DDD", "RRR", "AAA"), (True, False, True)),
+        (("PRES", "TEMP", "PSAL", "DOXY"), ("DDDA", "DRDD", "RARR"), (True, False, True)),
+        (("DOXY", "TEMP", "PRES"), ("ADR", "DRD", "RAD"), (True, False, True)),
+        (("PRES", "PSAL"), ("DD", "RR", "AA"), (False, False, False)),
+    ],
+)
+def test_modes_of_single_parameters_are_obeyed(tmp_path, parameters, modes, adjusted):
+    """Files of several sensors (Sprof) state a mode per parameter, in an order of their own."""
+    given = [gdac.cast(cycle=k, mode=mode, offset=-1.0) for k, mode in enumerate(modes)]
+    path = gdac.write(tmp_path / "6900001_Sprof.nc", given, parameters=parameters)
+    raw = gdac.write(tmp_path / "raw.nc", [gdac.cast(mode="R")])
+    known = profiles.open_profiles(raw, [109.7]).temperature.item()
+    found = profiles.open_profiles(path, [109.7])
+    expected = [known - 1 if one else known for one in adjusted]
+    np.testing.assert_allclose(found.temperature.values[:, 0], expected, atol=1e-3)
+
+
+def test_flags_are_those_of_the_values_that_are_read(tmp_path):
+    path = gdac.write(tmp_path / "s.nc", [gdac.cast(mode="DD")], parameters=("PRES", "TEMP"))
+    with netCDF4.Dataset(path, "a") as file:
+        file["TEMP_QC"][:] = np.full((1, 50), b"4", "S1")  # bad in real time, corrected since
+    assert profiles.open_profiles(path, [109.7]).status.values.tolist() == ["used"]
+    with netCDF4.Dataset(path, "a") as file:
+        file["TEMP_ADJUSTED_QC"][:] = np.full((1, 50), b"4", "S1")
+    found = profiles.open_profiles(path, [109.7])
+    assert found.status.values.tolist() == ["all values are flagged"]
+
+
+def test_a_file_without_any_mode_is_refused(tmp_path):
+    path = gdac.write(tmp_path / "a.nc", [gdac.cast()], without=["DATA_MODE"])
+    with pytest.raises(ValueError, match="neither DATA_MODE nor PARAMETER_DATA_MODE"):
+        profiles.open_profiles(path, LEVELS)
+
+
+@pytest.mark.parametrize("first", ["6900001_Rtraj.nc", "6900001_meta.nc", "2000_BRtraj.nc"])
+def test_a_floats_own_folder_is_read(tmp_path, first):
+    """As a data centre keeps it: profiles beside trajectory, metadata and technical data."""
+    for name, dim in ((first, "N_MEASUREMENT"), ("6900001_tech.nc", "N_TECH_PARAM")):
+        with netCDF4.Dataset(tmp_path / name, "w") as file:
+            file.createDimension(dim, 3)
+            file.createVariable("TEMP", "f4", (dim,))[:] = 3
+    gdac.write(tmp_path / "6900001_prof.nc", [gdac.cast()])
+    assert profiles.is_profiles(tmp_path)
+    assert profiles.open_profiles(tmp_path, LEVELS).status.values.tolist() == ["used"]
+    with pytest.raises(ValueError, match=f"{first} cannot be read as profiles"):
+        profiles.open_profiles(tmp_path / first, LEVELS)
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("POTM_CORRECTED", "DEPH_CORRECTED"), "another format than Argo's.*POTM_CORRECTED"),
+        (("pressure", "temperature"), "another format than Argo's.*temperature"),
+        (("CTDTMP", "PRES_CORE"), "no PRES and TEMP among"),
+    ],
+    ids=["EN4", "argopy", "CCHDO"],
+)
+def test_profiles_of_another_format_are_refused_for_their_true_reason(tmp_path, names, words):
+    with netCDF4.Dataset(tmp_path / "a.nc", "w") as file:
+        file.createDimension("N_PROF", 2)
+        file.createDimension("N_LEVELS", 3)
+        for name in names:
+            file.createVariable(name, "f4", ("N_PROF", "N_LEVELS"))[:] = 3
+    assert profiles.is_profiles(tmp_path / "a.nc")
+    with pytest.raises(ValueError, match=words):
+        profiles.open_profiles(tmp_path / "a.nc", LEVELS)
+
+
+def test_a_file_of_0_profiles_is_refused(tmp_path):
+    with netCDF4.Dataset(tmp_path / "a.nc", "w") as file:
+        file.createDimension("N_PROF", None)
+        file.createDimension("N_LEVELS", 3)
+        for name in ("PRES", "TEMP"):
+            file.createVariable(name, "f4", ("N_PROF", "N_LEVELS"))
+    with pytest.raises(ValueError, match="a.nc holds 0 profiles"):
+        profiles.open_profiles(tmp_path / "a.nc", LEVELS)
+
+
+def test_profiles_stored_from_the_deepest_value_up_are_turned(tmp_path):
+    pressure = np.arange(5.0, 1000, 20)
+    up = {"pressure": pressure[::-1], "temperature": 20 - 0.01 * pressure[::-1]}
+    given = [gdac.cast(cycle=1), gdac.cast(cycle=2, **up), gdac.cast(cycle=3)]
+    found = profiles.open_profiles(gdac.write(tmp_path / "a.nc", given), LEVELS).temperature
+    np.testing.assert_allclose(found[1], found[0], atol=1e-4)
+    assert np.isfinite(found).all()
+
+
 FAULTS = {
     "one is good": ({}, (), "used"),
     "no date": ({"time": None}, (), "no date"),

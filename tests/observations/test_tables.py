@@ -1,0 +1,227 @@
+"""Tables of casts: separators, flags, cells without a number, memory; all left out is counted."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ocean_lib.observations import profiles
+from ocean_lib.observations.tables import read_table
+
+DEPTH = np.arange(2.0, 300, 4)
+KNOWN = 18 - DEPTH / 50
+IN_SITU = "sea_water_temperature"
+
+
+def table(**columns):
+    """A cast of 75 values, 25 dbar apart from anything odd."""
+    return pd.DataFrame(
+        {
+            "time": "2015-04-03",
+            "latitude": 35.0,
+            "longitude": -65.0,
+            "depth": DEPTH,
+            "temperature": KNOWN,
+        }
+        | columns
+    )
+
+
+def written(tmp_path, frame, name="a.csv", **options):
+    frame.to_csv(tmp_path / name, index=False, **options)
+    return tmp_path / name
+
+
+# Flags
+
+
+def flagged(**columns):
+    """Every tenth value is 5 °C too warm, and has another flag."""
+    bad = np.arange(len(DEPTH)) % 10 == 5
+    marks = {name: np.where(bad, *values) for name, values in columns.items()}
+    return table(temperature=KNOWN + 5 * bad, **marks), bad
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"temperature_qc": (4, 1)},
+        {"TEMP_QC": (3, 2)},
+        {"depth_flag": (9, 1)},
+        {"quality": (8, 1)},
+        {"qc_flag": (4.0, 1.0)},
+        {"temperature_quality_flag": (7, 2), "longitude_qc": (1, 1)},
+    ],
+    ids=lambda columns: " ".join(columns),
+)
+def test_a_flag_column_is_honoured(tmp_path, columns):
+    frame, bad = flagged(**columns)
+    casts = read_table(written(tmp_path, frame))
+    np.testing.assert_allclose(casts.temperature, KNOWN[~bad])
+    assert casts.lost["flag is not 1 or 2"] == bad.sum() > 0
+
+
+def test_flags_of_a_place_leave_out_its_rows_and_those_of_salinity_the_salinity(tmp_path):
+    frame, bad = flagged(salinity_qc=(4, 1))
+    frame["salinity"] = 35.0
+    casts = read_table(written(tmp_path, frame))
+    assert len(casts.temperature) == len(DEPTH)
+    np.testing.assert_array_equal(np.isnan(casts.salinity), bad)
+    frame, bad = flagged(position_qc=(4, 1))
+    casts = read_table(written(tmp_path, frame))
+    assert casts.lost["rows with a flag of time or position"] == bad.sum()
+    np.testing.assert_allclose(casts.temperature, KNOWN[~bad])
+
+
+@pytest.mark.parametrize(
+    ("flag", "words"),
+    [("good", "temperature_qc holds good in row 1"), (0, "holds 0 in row 1"), (12, "holds 12")],
+)
+def test_flags_of_another_scheme_are_refused_with_their_column(tmp_path, flag, words):
+    path = written(tmp_path, table(temperature_qc=flag))
+    with pytest.raises(ValueError, match=words):
+        read_table(path)
+
+
+def test_flags_of_nothing_known_are_refused_and_those_of_other_columns_are_not_ours(tmp_path):
+    with pytest.raises(ValueError, match="column cast_flag may hold flags.*such as temperature_qc"):
+        read_table(written(tmp_path, table(cast_flag=1)))
+    casts = read_table(written(tmp_path, table(oxygen=1.0, oxygen_qc="B")))
+    np.testing.assert_allclose(casts.temperature, KNOWN)
+
+
+# Cells and columns
+
+
+def test_a_decimal_comma_is_counted_and_shown(tmp_path):
+    text = [f"{v:.3f}" if i % 3 else f"{v:.3f}".replace(".", ",") for i, v in enumerate(KNOWN)]
+    casts = read_table(written(tmp_path, table(temperature=text)))
+    reason = "cells of temperature hold no number, such as '17,960' in row 1 (a decimal comma?)"
+    assert casts.lost[reason] == 25 and len(casts.temperature) == 50
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"temperature": [f"{v:.2f}".replace(".", ",") for v in KNOWN]}, "all 75 cells.*comma"),
+        ({"latitude": "35N"}, "all 75 cells of latitude hold no number, such as '35N'"),
+        ({"pressure": DEPTH}, "columns depth and pressure; keep the one"),
+        ({"error": -0.5}, "an error of -0.5"),
+    ],
+)
+def test_a_column_that_cannot_be_used_is_refused(tmp_path, columns, words):
+    with pytest.raises(ValueError, match=words):
+        read_table(written(tmp_path, table(**columns), sep=";", name="a.csv"))
+
+
+def test_empty_cells_are_counted(tmp_path):
+    frame = table()
+    frame.loc[:4, "temperature"] = np.nan
+    frame.loc[[10, 20], "depth"] = np.nan
+    casts = read_table(written(tmp_path, frame))
+    assert casts.lost["empty cells of temperature"] == 5 and casts.lost["empty cells of depth"] == 2
+    assert len(casts.temperature) == 68
+
+
+@pytest.mark.parametrize(
+    ("name", "separator"),
+    [("A.CSV", ","), ("a.tsv", "\t"), ("b.csv", ";"), ("c.csv", "\t"), ("d.TSV", "\t")],
+)
+def test_separators_and_suffixes(tmp_path, name, separator):
+    path = written(tmp_path, table(), name, sep=separator)
+    np.testing.assert_allclose(read_table(path).temperature, KNOWN)
+    assert profiles.is_profiles(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("time,latitude,longitude,depth,temperature,temperature\n2015-04-03,1,2,3,4,5\n", "twice"),
+        ("time,latitude,longitude,depth,temperature\n2015-04-03,1,2,3,4,5\n", "cannot be read"),
+        ("time,latitude,longitude,depth,temperature\n", "cannot be read"),
+        ("", "cannot be read"),
+    ],
+    ids=["a name twice", "a cell too many", "no rows", "empty"],
+)
+def test_a_damaged_table_is_refused(tmp_path, text, words):
+    (tmp_path / "a.csv").write_text(text)
+    with pytest.raises(ValueError, match=words):
+        read_table(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize("name", ["a.xlsx", "a.ods", "a.odv", "a.txt", "a.csv.gz"])
+def test_other_tables_are_refused_for_what_they_are(tmp_path, name):
+    (tmp_path / name).write_bytes(b"PK\x03\x04")
+    assert profiles.is_profiles(tmp_path / name)
+    with pytest.raises(ValueError, match="CSV|unpack"):
+        profiles.open_profiles(tmp_path / name, [10.0])
+
+
+def test_a_date_beside_a_time_of_day(tmp_path):
+    frame = table(time="10:30").assign(date="13/04/2015")
+    casts = read_table(written(tmp_path, frame))
+    assert casts.time.tolist() == np.array(["2015-04-13T10:30"], "M8[ns]").tolist()
+
+
+# Casts
+
+
+def test_uneven_casts_stay_flat_and_rows_without_a_key_are_counted(tmp_path):
+    """A cast of thousands of values beside small ones, by a loop over the rows."""
+    rng = np.random.default_rng(0)
+    sizes = [3000, *rng.integers(2, 6, 200)]
+    rows = pd.DataFrame({"cast": np.repeat(np.arange(len(sizes)), sizes)})
+    rows["time"] = np.datetime64("2005-01-01") + rows.cast.to_numpy() % 50
+    rows["latitude"], rows["longitude"] = 30 + rows.cast / 100, -60.0
+    rows["depth"], rows["temperature"] = (
+        rng.uniform(0, 1000, len(rows)),
+        rng.uniform(5, 20, len(rows)),
+    )
+    keyless = rng.random(len(rows)) < 0.05
+    rows.loc[keyless, "latitude"] = np.nan
+    rows = rows.sample(frac=1, random_state=0)
+    rows.drop(columns="cast").to_parquet(tmp_path / "a.parquet")
+    casts = read_table(tmp_path / "a.parquet")
+    assert casts.lost["rows without position"] == keyless.sum() > 100
+    assert len(casts.depth) == (~keyless).sum()  # flat: nothing is padded
+    kept = rows[rows.latitude.notna()]
+    assert len(casts) == kept.cast.nunique()
+    for index in (0, 1, 57):
+        mine = kept[np.isclose(kept.latitude, casts.latitude[index])].sort_values("depth")
+        where = casts.profile == index
+        np.testing.assert_allclose(casts.depth[where], mine.depth)
+        np.testing.assert_allclose(casts.temperature[where], mine.temperature)
+        assert casts.time[index] == mine.time.iloc[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "looks"),
+    [
+        (KNOWN * 1.8 + 32, "°F"),
+        (KNOWN + 273.15, "kelvin"),
+        (np.full(75, -99.9), "undeclared fill"),
+        (np.full(75, 9999.0), "undeclared fill"),
+    ],
+)
+def test_impossible_values_suggest_their_unit(tmp_path, values, looks):
+    deep = table(depth=DEPTH * 6, temperature=values)
+    found = profiles.open_profiles(written(tmp_path, deep), [109.7, 902.3], IN_SITU)
+    assert found.status.values.tolist() == [f"most values are impossible ({looks}?)"]
+    assert found.temperature.isnull().all()
+
+
+@pytest.mark.parametrize(("depth", "value"), [(900.0, 27.0), (400.0, 31.0), (4000.0, 26.5)])
+def test_a_value_that_no_sea_holds_at_its_depth_is_left_out(tmp_path, depth, value):
+    frame = pd.concat([table(), table().tail(1).assign(depth=depth, temperature=value)])
+    found = profiles.open_profiles(written(tmp_path, frame), [109.7], IN_SITU)
+    assert found.attrs["lost"] == ["1 impossible value at its depth"]
+    np.testing.assert_allclose(found.temperature, 18 - 109.7 / 50, rtol=1e-5)
+
+
+def test_profiles_can_be_written_and_say_what_was_understood(tmp_path):
+    found = profiles.open_profiles(written(tmp_path, table()), [109.7], IN_SITU)
+    columns = [name for name in found if found[name].dtype == object]
+    found.assign({name: found[name].astype(str) for name in columns}).to_netcdf(tmp_path / "p.nc")
+    assert profiles.describe_use(found) == (
+        "1 of 1 profiles are used\nProfiles of 2015-04-03, latitude 35°, longitude -65°, "
+        "temperature 15.806 °C"
+    )
