@@ -96,7 +96,9 @@ def open_fields(
                 piece = select(arrange(dataset, variables, region, named=variable))
                 piece = _finish(piece, variables)
                 if land_value is not None or mask is not None:
-                    sea = None if mask is None else select(open_mask(mask, dataset, region))
+                    sea = None if mask is None else open_mask(mask, dataset, region)
+                    if sea is not None:  # a mask of one level holds at all
+                        sea = _select(sea, region, depths if sea.sizes["depth"] > 1 else None)
                     piece = without_land(piece, land_value, sea)
                 pieces[path] = piece
                 _same_grid(next(iter(pieces.values())), pieces[path])

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from ocean_lib.fields.axes import find_axis
 from ocean_lib.fields.conventions import DIMS, SURFACE, Region
 from ocean_lib.fields.files import open_file
 from ocean_lib.fields.recognition import arrange
@@ -48,11 +49,19 @@ def open_mask(mask: str | Path, dataset: xr.Dataset, region: Region | None) -> x
             )
         name = str(found[0])
     array = source[name]
+    time = find_axis(source, array, "time")
+    if time is not None and time.ndim:
+        if time.size > 1:
+            raise ValueError(
+                f"mask {name} has {time.size} dates along {time.dims[0]}, limit 1; choose "
+                f".isel({time.dims[0]}=0)"
+            )
+        array = array.isel({time.dims[0]: 0}, drop=True)
     values = np.unique(array.values[np.isfinite(array.values)])
     if not np.isin(values, (0, 1)).all():
         raise ValueError(f"mask {name} holds {values[:4].tolist()}, must be 0 and 1")
     sea = 1 - array if array.attrs.get("standard_name") == LAND else array
-    source = source.assign({name: sea.astype("float32").drop_attrs()})
+    source = source.assign({name: sea.astype("float32").drop_attrs(deep=False)})
     return arrange(source, region=region, temperature=(name, SURFACE))
 
 

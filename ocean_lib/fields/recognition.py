@@ -19,11 +19,11 @@ from ocean_lib.fields.axes import depth_in_metres, find_axis, horizontal, order_
 from ocean_lib.fields.conventions import DIMS, POTENTIAL, SALINITIES, SURFACE, TEMPERATURES, Region
 from ocean_lib.fields.dates import decode_dates
 from ocean_lib.fields.decoding import decode
+from ocean_lib.fields.units import ATTRIBUTES, in_celsius, salinity_attrs
 
 __all__ = ["arrange", "canonical_names"]
 
 
-ATTRIBUTES = ("standard_name", "units", "long_name")
 # What a name, a long_name and cell_methods say of statistics other than a mean.
 OTHER_NAME = re.compile(
     r"(^|[_-])(anom\w*|err\w*|std\w*|stdev|sd|se|dd|oa|ma|gp|var|variance|count|nobs|num_obs|n_obs"
@@ -71,6 +71,8 @@ def arrange(
         ValueError: temperature or a further variable is missing on this grid, an axis is missing
             or unusable, or a unit is unknown.
     """
+    if {"N_PROF", "N_LEVELS"} <= {*map(str, dataset.sizes)}:
+        raise ValueError(_why_casts(dataset))
     name, kind = temperature or _temperature(dataset, named)
     sources = {"temperature": name} | {
         canonical: _further(dataset, canonical, name) for canonical in canonical_names(variables)
@@ -87,7 +89,8 @@ def arrange(
     for dim in ("latitude", "longitude"):
         if axes[dim] is None:
             raise ValueError(
-                f"{name} {variable.dims} has no {dim} among {list(dataset.variables)}; "
+                _why_casts(dataset)
+                or f"{name} {variable.dims} has no {dim} among {list(dataset.variables)}; "
                 f"give the coordinate standard_name {dim!r}"
             )
     along = [axes[dim].dims for dim in ("time", "latitude", "longitude") if axes[dim] is not None]
@@ -105,9 +108,9 @@ def arrange(
         canonical: _ordered(dataset[source].isel(window), axes, variable)
         for canonical, source in sources.items()
     }
-    arrays["temperature"] = _in_celsius(arrays["temperature"], name, kind)
+    arrays["temperature"] = in_celsius(arrays["temperature"], name, kind)
     if "salinity" in arrays:
-        arrays["salinity"].attrs = _salinity_attrs(dataset[sources["salinity"]], salinity[1])
+        arrays["salinity"].attrs = salinity_attrs(dataset[sources["salinity"]], salinity[1])
     fields = xr.Dataset(arrays, attrs=dataset.attrs).astype("float32")
     fields = fields.assign_coords(_coordinates(axes) | extra)
     fields = take(fields, "depth", np.argsort(fields.depth.values))
@@ -190,23 +193,26 @@ def _temperature(dataset: xr.Dataset, variable: str | None) -> tuple[Hashable, s
             f"variable {variable} does not say what temperature it is; give it the standard_name "
             f"{POTENTIAL} or {conventions.IN_SITU}"
         )
-    if {"N_PROF", "N_LEVELS"} <= {*map(str, dataset.sizes)}:
-        raise ValueError(
-            "it holds profiles (N_PROF × N_LEVELS), not a field; give it as observations"
-        )
     if match := _find(dataset, TEMPERATURES):
         return match
     raise ValueError(_why_none(dataset))
 
 
+def _why_casts(dataset: xr.Dataset) -> str:
+    """Why a file holds casts and no field, and what to do; "" if it does not say so."""
+    if {"N_PROF", "N_LEVELS"} <= {*map(str, dataset.sizes)}:
+        return "it holds profiles (N_PROF × N_LEVELS), not a field; give it as observations"
+    feature = str(dataset.attrs.get("featureType", dataset.attrs.get("cdm_data_type", "")))
+    if "profile" in feature.lower() or "trajectory" in feature.lower():
+        return f"it holds casts (featureType {feature}), not a field; write them as a table (CSV)"
+    return ""
+
+
 def _why_none(dataset: xr.Dataset) -> str:
     """Why a file holds no gridded temperature, and what to do."""
+    if casts := _why_casts(dataset):
+        return casts
     variables = [str(name) for name in dataset.data_vars]
-    if feature := dataset.attrs.get("featureType", dataset.attrs.get("cdm_data_type")):
-        if "profile" in str(feature).lower() or "trajectory" in str(feature).lower():
-            return (
-                f"it holds casts (featureType {feature}), not a field; write them as a table (CSV)"
-            )
     statistics = [name for name in variables if _is_statistic(dataset[name])]
     left_out = f" ({', '.join(statistics)} are statistics, not values)" if statistics else ""
     return (
@@ -259,41 +265,6 @@ def _ordered(array: xr.DataArray, axes: dict, temperature: xr.DataArray) -> xr.D
     array = array.expand_dims([dim for dim in DIMS if dim not in array.dims]).transpose(*DIMS)
     attrs = {key: str(array.attrs[key]) for key in ATTRIBUTES if key in array.attrs}
     return array.drop_encoding().drop_attrs().assign_attrs(attrs)
-
-
-def _in_celsius(temperature: xr.DataArray, name: Hashable, kind: str) -> xr.DataArray:
-    """Convert temperature to °C. A missing unit means °C; the values are checked later."""
-    unit = temperature.attrs.get("units", "degC")
-    units = unit.lower().replace("_", "").replace(" ", "").replace(".", "")
-    if units not in conventions.CELSIUS + conventions.KELVIN:
-        raise ValueError(
-            f"{name} has units {unit!r}, must be °C or K; convert it and set units to 'degC'"
-        )
-    celsius = temperature - 273.15 if units in conventions.KELVIN else temperature
-    celsius.attrs = {
-        # At 0 m in-situ and potential temperature are the same.
-        "standard_name": POTENTIAL if kind == SURFACE else kind,
-        "units": "degrees_C",
-        "source_name": str(name),
-        "long_name": temperature.attrs.get("long_name", "sea water temperature"),
-    }
-    return celsius
-
-
-def _salinity_attrs(variable: xr.DataArray, kind: str) -> dict[str, str]:
-    """Attributes of salinity, if its unit is known."""
-    attrs = {key: str(variable.attrs[key]) for key in ATTRIBUTES if key in variable.attrs}
-    units = attrs.get("units", "").strip().lower()
-    if units not in conventions.SALINITY_UNITS:
-        raise ValueError(
-            f"{variable.name} has units {units!r}, must be 1e-3, psu or g/kg; convert the values "
-            "(kg/kg times 1000) and set units to '1e-3'"
-        )
-    defaults = {
-        "long_name": "sea water salinity",
-        "units": "g kg-1" if kind == conventions.ABSOLUTE else "1e-3",
-    }
-    return defaults | attrs | {"standard_name": kind}
 
 
 def _coordinates(axes: dict[str, xr.Variable]) -> dict[str, tuple]:

@@ -304,6 +304,158 @@ def test_an_unusable_dataset_is_refused(name):
     refused(words, canonical.to_canonical, change(sea()))
 
 
+# A choice among several temperatures
+
+
+def beside(name, change=1.0, base="thetao", **attrs):
+    """A second variable, whose name may come first in the alphabet, with attributes as given."""
+
+    def add(d):
+        other = (d.thetao + change).drop_attrs().assign_attrs({"units": "degC"} | attrs)
+        return d.rename(thetao=base).assign({name: other})
+
+    return add
+
+
+KIND = "sea_water_potential_temperature"
+STATISTICS = {
+    "an anomaly by name": beside("a_thetao_anom", standard_name=KIND),
+    "an anomaly by long name": beside("aaa", standard_name=KIND, long_name="Anomaly of theta"),
+    "an error": beside("thetao_err", standard_name=KIND),
+    "a standard error": beside("t_se", standard_name=KIND),
+    "a deviation": beside("athetao_std", standard_name=KIND),
+    "a count": beside("thetao_count", standard_name=KIND),
+    "a deviation by its method": beside(
+        "amoc", standard_name=KIND, cell_methods="time: standard_deviation"
+    ),
+    "a maximum": beside("a_thetao_max", standard_name=KIND),
+    "a flag": beside("thetao_qc", standard_name=KIND),
+    "an uncertainty": beside("aa", standard_name=KIND, long_name="uncertainty of temperature"),
+}
+
+
+@pytest.mark.parametrize("name", STATISTICS)
+@pytest.mark.parametrize("base", ["thetao", "zz_theta"])
+def test_statistics_are_never_temperature(name, base):
+    both = (
+        STATISTICS[name](sea()).rename(thetao=base) if base != "thetao" else STATISTICS[name](sea())
+    )
+    opened = canonical.to_canonical(both)
+    np.testing.assert_array_equal(opened.temperature, sea().thetao)
+    assert opened.temperature.attrs["source_name"] == base
+    alone = STATISTICS[name](sea()).drop_vars("thetao")
+    refused(["no temperature", "statistics, not values"], canonical.to_canonical, alone)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [("thetao_cglo", "thetao_oras"), ("theta_a", "theta_b"), ("mean_thetao", "thetao_mean")],
+)
+def test_a_tie_is_refused_with_the_candidates_and_variable_chooses(tmp_path, names):
+    first, second = names
+    both = beside(second, base=first, standard_name=KIND)(sea())
+    both.to_netcdf(tmp_path / "a.nc")
+    words = [first, second, "limit 1", "variable=…"]
+    refused(words, canonical.open_fields, tmp_path / "a.nc")
+    for name, shift in ((first, 0), (second, 1)):
+        opened = canonical.open_fields(tmp_path / "a.nc", variable=name)
+        np.testing.assert_allclose(opened.temperature, sea().thetao + shift, rtol=1e-6)
+        assert f"temperature from {name}" in canonical.describe_fields(opened)
+    refused(["'third'", first], canonical.open_fields, tmp_path / "a.nc", variable="third")
+
+
+def test_a_named_variable_must_say_what_it_is(tmp_path):
+    beside("t2", base="t1")(sea()).to_netcdf(tmp_path / "a.nc")
+    words = ["t2", "does not say what temperature it is", "standard_name"]
+    refused(words, canonical.open_fields, tmp_path / "a.nc", variable="t2")
+
+
+# Axes that name or count something else
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (depth_axis([0.0, 1, 2, 3]), ["depth", "0 to 3", "without units"]),
+        (
+            lambda d: depth_axis([1.0, 2, 3, 4])(d).rename(depth="lev"),
+            ["lev", "1 to 4", "depths in m"],
+        ),
+        (
+            lambda d: d.assign_coords(latitude=np.arange(13.0)).drop_attrs().rename(latitude="y"),
+            ["y has no units", "count cells", "degrees_north"],
+        ),
+        (
+            lambda d: d.assign_coords(longitude=np.arange(11.0)).drop_attrs().rename(longitude="x"),
+            ["x has no units", "count cells", "degrees_east"],
+        ),
+        (
+            lambda d: d.assign_coords(
+                lat_b=("latitude", LATITUDE + 0.04, {"units": "degrees_north"}),
+                lat_a=("latitude", LATITUDE, {"units": "degrees_north"}),
+            ).drop_vars("latitude"),
+            ["lat_a and lat_b", "latitude of thetao", "coordinates"],
+        ),
+    ],
+    ids=["levels from 0", "levels", "rows", "columns", "two latitudes"],
+)
+def test_numbers_of_levels_and_cells_are_no_metres_and_degrees(change, words):
+    refused(words, canonical.to_canonical, change(sea()))
+
+
+def test_levels_of_whole_metres_that_say_so_are_depths():
+    d = depth_axis([1.0, 2, 3, 4], units="m")(sea())
+    np.testing.assert_array_equal(canonical.to_canonical(d).depth, [1, 2, 3, 4])
+
+
+def test_bounds_that_name_nothing_are_noted(tmp_path):
+    d = sea()
+    d.time.attrs["bounds"] = "time_bnds"
+    d.to_netcdf(tmp_path / "a.nc")
+    opened = canonical.open_fields(tmp_path / "a.nc")
+    np.testing.assert_array_equal(opened.time, sea().time)
+    assert "time_bnds, the bounds of time, is not in the file" in canonical.describe_fields(opened)
+
+
+def argo(d):
+    return d.stack(N_PROF=("latitude", "longitude")).reset_index("N_PROF").rename(depth="N_LEVELS")
+
+
+def glider(d):
+    line = d.thetao.isel(depth=0, latitude=range(3), longitude=range(3))
+    line = line.isel(latitude=("time", [0, 1, 2]), longitude=("time", [0, 1, 2]))
+    return line.expand_dims(depth=[5.0], axis=1).to_dataset(name="thetao")
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (argo, ["N_PROF × N_LEVELS", "give it as observations"]),
+        (lambda d: argo(d).rename(thetao="POTM"), ["N_PROF × N_LEVELS", "as observations"]),
+        (glider, ["changes with time", "moving platform", "table of casts"]),
+        (
+            lambda d: (
+                d.thetao[0, :, 0, 1:2]
+                .drop_vars(("time", "latitude"))
+                .rename(longitude="cast")
+                .to_dataset(name="temp_raw")
+                .assign_attrs(featureType="profile")
+            ),
+            ["casts (featureType profile)", "CSV"],
+        ),
+    ],
+    ids=["Argo", "EN4", "glider", "ragged"],
+)
+def test_casts_given_as_fields_are_told_where_they_belong(change, words):
+    refused(words, canonical.to_canonical, change(sea()))
+
+
+def test_the_remedy_for_a_curved_grid_keeps_its_resolution():
+    refused(["cdo remapbil,r4", "x2"], canonical.to_canonical, curved(sea()))
+    coarse = sea(latitude=np.arange(0.0, 26, 2), longitude=np.arange(0.0, 22, 2))
+    refused(["cdo remapbil,r1", "x"], canonical.to_canonical, curved(coarse))
+
+
 # Further variables
 
 
