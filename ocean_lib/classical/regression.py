@@ -52,11 +52,16 @@ def channel_covariance(store: Store) -> Tensor:
     for first in range(0, len(ocean), step):
         rows = slice(first, first + step)
         wet = ocean[rows].reshape(-1, channels).astype(np.float64)
-        pairs += wet.T @ wet
+        every = wet.T @ wet
+        pairs += every * len(anomaly)
         for date in anomaly[:, rows]:
-            values = np.where(date == GAP, 0, date).reshape(-1, channels).astype(np.float64) * STEP
+            values = date.reshape(-1, channels).astype(np.float64) * STEP
+            if (gaps := date == GAP).any():
+                gaps = gaps.reshape(-1, channels)
+                values[gaps] = 0
+                pairs -= every - (wet * ~gaps).T @ (wet * ~gaps)
             total += values.T @ values
-    return _positive_definite(total / (len(anomaly) * np.maximum(pairs, 1)))
+    return _positive_definite(total / np.maximum(pairs, 1))
 
 
 def _positive_definite(matrix: np.ndarray) -> Tensor:
@@ -159,16 +164,24 @@ def fit_local_regression(store: Store, window: float) -> Regression:
     products = torch.einsum("tphw,tqhw->pqhw", features, features)
     cross = torch.einsum("tphw,tdhw->pdhw", features, levels)
     ridge = RIDGE * torch.einsum("pphw->", products) / (number * wet[0].sum())
-    solutions = []
+    solutions, gaps = [], torch.from_numpy(~store.present("train")[:, s:])
     for level, ocean in enumerate(wet[s:]):
-        matrix = gaussian_smooth(products * ocean, window).permute(2, 3, 0, 1)
+        here = products
+        if gaps[:, level].any():
+            here = products - torch.einsum(
+                "tphw,tqhw->pqhw", features * gaps[:, level, None], features
+            )
+        matrix = gaussian_smooth(here * ocean, window).permute(2, 3, 0, 1)
         weight = gaussian_smooth(ocean, window)[..., None, None] + 1e-6
         matrix = matrix + ridge * weight * torch.eye(number)
         right = gaussian_smooth(cross[:, level] * ocean, window).permute(1, 2, 0)
         solutions.append(torch.linalg.solve(matrix, right[..., None])[..., 0].permute(2, 0, 1))
     coefficients = torch.stack(solutions)
-    residual = (levels - torch.einsum("dphw,tphw->tdhw", coefficients, features)) * wet[s:]
+    residual = (levels - torch.einsum("dphw,tphw->tdhw", coefficients, features)) * wet[s:] * ~gaps
     pairs = torch.einsum("dhw,ehw->de", wet[s:], wet[s:]) * len(residual)
+    for there in wet[s:] * ~gaps[gaps.any((1, 2, 3))]:
+        pairs -= torch.einsum("dhw,ehw->de", wet[s:], wet[s:])
+        pairs += torch.einsum("dhw,ehw->de", there, there)
     covariance = torch.einsum("tdhw,tehw->de", residual, residual) / pairs.clamp(min=1)
     remaining = _positive_definite(covariance.double().numpy())
     places = store.latitude, store.longitude[columns]
@@ -187,28 +200,29 @@ def fit_shared_regression(store: Store) -> Regression:
     products = torch.zeros(len(wet), number, number, dtype=torch.float64)
     cross = torch.zeros(len(wet), number, dtype=torch.float64)
 
-    def training_dates() -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield features (P, H, W) and levels (D, H, W) of each date."""
+    def training_dates() -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+        """Yield features (P, H, W), levels and where they have values, both (D, H, W), by date."""
         for date in range(len(dates)):
             near = np.arange(max(date - 1, 0), min(date + 2, len(dates)))
             anomaly = torch.from_numpy(store.standardised("train", near))
             index = date - near[0]
             features = _features(anomaly[:, :s], dates[near], slice(index, index + 1))[0]
-            yield features, anomaly[index, s:]
+            there = wet & torch.from_numpy(store.present("train", near[[index]])[0, s:])
+            yield features, anomaly[index, s:], there
 
-    for features, levels in training_dates():
-        for level, ocean in enumerate(wet):
+    for features, levels, there in training_dates():
+        for level, ocean in enumerate(there):
             inside = features[:, ocean]
             products[level] += inside @ inside.T
             cross[level] += inside @ levels[level, ocean]
     ridge = RIDGE * products.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] * torch.eye(number)
     matrix = products + ridge + 1e-9 * torch.eye(number)
     coefficients = torch.linalg.solve(matrix, cross[..., None])[..., 0].float()
-    covariance = torch.zeros(len(wet), len(wet), dtype=torch.float64)
-    for features, levels in training_dates():
-        residual = (levels - torch.einsum("dp,phw->dhw", coefficients, features)) * wet
+    covariance, pairs = torch.zeros(2, len(wet), len(wet), dtype=torch.float64)
+    for features, levels, there in training_dates():
+        residual = (levels - torch.einsum("dp,phw->dhw", coefficients, features)) * there
         covariance += torch.einsum("dhw,ehw->de", residual, residual)
-    pairs = torch.einsum("dhw,ehw->de", wet.float(), wet.float()).double() * len(dates)
+        pairs += torch.einsum("dhw,ehw->de", there.float(), there.float())
     remaining = _positive_definite((covariance / pairs.clamp(min=1)).numpy())
     prior = channel_covariance(store)[s:, s:]
     return Regression(coefficients[..., None, None], prior, remaining)
