@@ -131,6 +131,8 @@ def to_canonical(dataset: xr.Dataset, variables: str | Iterable[str] = ()) -> xr
 
 def _finish(piece: xr.Dataset, variables: str | Iterable[str]) -> xr.Dataset:
     """Convert to potential temperature and drop all but the requested variables."""
+    if not piece.sizes["time"]:
+        raise ValueError("it holds 0 dates along time, needs 1; choose another file")
     return to_potential(piece)[["temperature", *canonical_names(variables)]]
 
 
@@ -179,8 +181,6 @@ def _same_grid(first: xr.Dataset, other: xr.Dataset) -> None:
 
 def _in_time(fields: xr.Dataset) -> xr.Dataset:
     """Sort by time, and refuse repeated dates."""
-    if not fields.sizes["time"]:
-        raise ValueError("it holds 0 dates along time, needs 1; choose another file")
     fields = fields.sortby("time")
     times = fields["time"].values
     if (same := times[1:] == times[:-1]).any():

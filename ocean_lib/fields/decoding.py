@@ -65,7 +65,7 @@ def _number(variable: xr.DataArray, name: str, value):
         return float(value)
     except ValueError as error:
         raise ValueError(
-            f"{variable.name} has {name} {value!r}, which is no number; write it as a number"
+            f"{variable.name} has {name} {str(value)!r}, which is no number; write it as a number"
         ) from error
 
 

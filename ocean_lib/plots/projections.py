@@ -31,6 +31,7 @@ __all__ = [
 
 
 SEAM = 180 - 1e-6  # degrees from the centre; a point farther away would change sides
+SMALL = 1.3  # inches, width of a panel with room for three longitudes
 NARROWEST = 0.4  # of a panel's shorter side to its longer one
 FULL_CIRCLE = 359.0  # degrees of longitude from which a field counts as global
 
@@ -170,10 +171,10 @@ def _curved_grid(axes: GeoAxes, around: bool, labelled: bool) -> None:
     lines.xlabel_style = lines.ylabel_style = {"size": 6}
 
 
-def _round_degrees(edges: np.ndarray, share: float) -> np.ndarray:
-    """Degrees for ticks; `share` is the length of the side relative to the longer one."""
+def _round_degrees(edges: np.ndarray, share: float, most: int) -> np.ndarray:
+    """Degrees for at most so many ticks on a side of that share of the longer side."""
     steps = [1, 2, 5, 10] if edges[-1] - edges[0] < 120 else [1, 3, 6, 9, 10]
-    number = max(round(4 * share), 1)
+    number = max(round(most * share), 1)
     ticks = MaxNLocator(nbins=number, steps=steps).tick_values(edges[0], edges[-1])
     ticks = ticks[(ticks >= edges[0]) & (ticks <= edges[-1])]
     ticks = ticks[::2] if len(ticks) > number else ticks  # labels at both edges would touch
@@ -184,8 +185,9 @@ def _round_degrees(edges: np.ndarray, share: float) -> np.ndarray:
 def _rectangular_ticks(axes, longitude, latitude, left: bool, bottom: bool) -> None:
     (west, east), (south, north) = axes.get_xlim(), axes.get_ylim()
     shape = axes.get_aspect() * (north - south) / (east - west)
-    columns = _round_degrees(longitude, min(1, 1 / shape))
-    rows = _round_degrees(latitude, min(1, shape))
+    width = axes.get_position().width * axes.figure.get_figwidth()
+    columns = _round_degrees(longitude, min(1, 1 / shape), 3 if width < SMALL else 4)
+    rows = _round_degrees(latitude, min(1, shape), 4)
     axes.set_xticks(project(axes.projection, columns, 0 * columns)[0])
     axes.set_yticks(project(axes.projection, 0 * rows + _centre(axes.projection), rows)[1])
     axes.set_xticklabels([degrees_label(t, "longitude") for t in columns] if bottom else [])

@@ -167,6 +167,17 @@ def test_a_dense_field_without_cases_or_truth_is_opened(reconstruction, tmp_path
     view.figure.canvas.draw()
 
 
+@pytest.mark.parametrize("names", [["thetao"], ["mean"], ["mean", "spread", "observed"]])
+def test_a_file_that_is_no_reconstruction_is_refused(reconstruction, tmp_path, names):
+    fields = reconstruction["mean"].isel(case=0, drop=True)
+    xr.Dataset(dict.fromkeys(names, fields)).to_netcdf(tmp_path / "own.nc")
+    with pytest.raises(ValueError, match="own.nc holds .* it is no reconstruction; give"):
+        explorer.explore_file(tmp_path / "own.nc")
+    (tmp_path / "text.nc").write_text("no NetCDF")
+    with pytest.raises(ValueError, match="text.nc cannot be read.*NetCDF"):
+        explorer.explore_file(tmp_path / "text.nc")
+
+
 def test_a_click_opens_the_profile_and_a_second_the_section(reconstruction):
     baselines = make_baselines(reconstruction)
     controls, canvas = parts(explorer.explore_reconstruction(reconstruction, baselines))

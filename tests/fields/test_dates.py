@@ -37,6 +37,14 @@ COUNTED = {
         {"calendar": "noleap"},
         ["2000-02-28", "2000-03-01"],
     ),
+    "in capitals": ([14.5, 45], "DAYS SINCE 2000-01-01", {}, ["2000-01-15T12", "2000-02-15"]),
+    "in other capitals": (
+        [12, 36],
+        "Hours Since 2000-01-01",
+        {},
+        ["2000-01-01T12", "2000-01-02T12"],
+    ),
+    "months in capitals": ([0, 1], "MONTHS SINCE 2000-01-01", {}, ["2000-01-01", "2000-02-01"]),
     "30 February": (
         [58.5, 59.5, 60],
         "days since 2001-01-01",
@@ -78,6 +86,20 @@ def test_counted_dates(tmp_path, name):
         refused(["2001-02-28", "limit 1"], canonical.to_canonical, dated(values, units, **attrs))
         values, expected = values[1:], expected[1:]
     assert opened(dated(np.array(values), units, **attrs), tmp_path) == expected
+
+
+@pytest.mark.parametrize("name", ["date", "time_counter", "DATE", "t"])
+def test_a_time_axis_of_another_name(tmp_path, name):
+    d = dated([14.5, 45], "days since 2000-01-01", name=name)
+    assert opened(d, tmp_path) == ["2000-01-15T12:00:00", "2000-02-15T00:00:00"]
+
+
+def test_a_file_of_no_dates_is_refused(tmp_path):
+    for name, number in (("a", 0), ("b", 3)):
+        path = tmp_path / f"{name}.nc"
+        sea().isel(time=slice(number)).to_netcdf(path, unlimited_dims=["time"])
+    for paths in (tmp_path / "a.nc", tmp_path):
+        refused(["a.nc", "0 dates", "needs 1"], canonical.open_fields, paths)
 
 
 def test_decoded_dates_of_other_calendars_keep_their_hour():

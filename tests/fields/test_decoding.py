@@ -58,6 +58,28 @@ STORED = {
     "float, NaN": ("f4", {"_FillValue": F4(np.nan)}, np.nan, {}),
     "float, NaN undeclared": ("f4", {}, np.nan, {}),
     "double": ("f8", {"_FillValue": -1e34}, -1e34, {}),
+    # Missing values of another type than their variable.
+    "double beside float": ("f4", {"missing_value": -9.99}, -9.99, {}),
+    "double 1e20 beside float": ("f4", {"missing_value": 1e20}, 1e20, {}),
+    "text beside float": ("f4", {"missing_value": "-999.9"}, -999.9, {}),
+    "float beside double": ("f8", {"missing_value": F4(-99.99)}, F4(-99.99), {}),
+    "integer beside float": ("f4", {"missing_value": np.int32(-999)}, -999, {}),
+    "double beside int16": ("i2", STEP | {"missing_value": -9999.0}, -9999, {}),
+    "text beside int16": ("i2", STEP | {"missing_value": "-9999"}, -9999, {}),
+    "int32 beside int16": ("i2", STEP | {"missing_value": np.int32(-9999)}, -9999, {}),
+    "two missing values": ("f4", {"missing_value": np.array([-99.9, -9.99])}, -9.99, {}),
+    "a fill and a missing value of another type": (
+        "f4",
+        {"_FillValue": F4(1e20), "missing_value": -9.99},
+        -9.99,
+        {},
+    ),
+    "scale as text": (
+        "i2",
+        {"scale_factor": "0.001", "add_offset": "10", "_FillValue": I2(-32767)},
+        -32767,
+        {},
+    ),
     "big-endian int16": ("i2", STEP | {"_FillValue": I2(-32767)}, -32767, {"endian": "big"}),
     "big-endian float": ("f4", {"_FillValue": F4(1e20)}, 1e20, {"endian": "big"}),
     "classic": ("i2", STEP | {"_FillValue": I2(-32767)}, -32767, {"format": "NETCDF3_CLASSIC"}),
@@ -123,11 +145,28 @@ def test_stored_numbers(tmp_path, name):
         opened.temperature.values, np.where(wet, expected, np.nan), rtol=1e-6, atol=2e-6
     )
     np.testing.assert_allclose(opened.temperature, truth.thetao, atol=0.51 * abs(scale) + 2e-6)
-    if "valid" not in name:  # once decoded, what the limits meant is lost
+    if not {"valid", "text", "beside", "another", "two"} & {*name.replace("_", " ").split()}:
+        # Once decoded, what the limits meant is lost
         decoded = xr.open_dataset(tmp_path / "a.nc")
         np.testing.assert_array_equal(
             canonical.to_canonical(decoded).temperature, opened.temperature
         )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "attrs", "words"),
+    [
+        ("f4", {"missing_value": "none"}, "missing_value 'none', which is no number"),
+        ("i2", {"missing_value": -9.99}, "int16 and has missing_value -9.99.*cannot hold"),
+        ("i2", {"scale_factor": "1/1000"}, "scale_factor '1/1000', which is no number"),
+    ],
+)
+def test_a_declaration_that_is_no_number_is_refused(tmp_path, dtype, attrs, words):
+    truth = sea()
+    numbers = np.nan_to_num(truth.thetao.values).astype(dtype)
+    write(tmp_path / "a.nc", numbers, attrs, truth)
+    with pytest.raises(ValueError, match=words):
+        canonical.open_fields(tmp_path / "a.nc")
 
 
 @pytest.mark.parametrize("version", [2, 3])

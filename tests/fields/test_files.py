@@ -1,5 +1,6 @@
 """Files found, opened or refused: what is none, cut short, damaged or forbidden."""
 
+import errno
 import zlib
 from pathlib import Path
 
@@ -34,6 +35,39 @@ def test_a_file_that_is_none_is_refused(tmp_path):
     (tmp_path / "bare").mkdir()
     refused(["bare", "correct"], read, tmp_path / "bare", error=FileNotFoundError)
     refused(["empty", "at least one"], read, [], error=FileNotFoundError)
+
+
+@pytest.mark.parametrize("folder", ["run [1]", "a [b] c", "x[0-9]"])
+def test_a_glob_below_a_folder_with_brackets(tmp_path, folder):
+    (tmp_path / folder).mkdir()
+    for name in ("a1.nc", "a2.nc", "b.nc"):
+        (tmp_path / folder / name).touch()
+    found = files.find_files(str(tmp_path / folder / "a*.nc"))
+    assert [path.name for path in found] == ["a1.nc", "a2.nc"]
+    assert len(files.find_files(str(tmp_path / folder / "[ab]*.nc"))) == 3
+
+
+@pytest.mark.parametrize("groups", [["phy"], ["2001", "2002"], ["phy/monthly"]])
+def test_a_file_of_groups_is_refused_with_their_names(tmp_path, groups):
+    for group in groups:
+        mode = "a" if (tmp_path / "a.nc").exists() else "w"
+        sea().to_netcdf(tmp_path / "a.nc", group=group, mode=mode)
+    words = ["a.nc", "in groups", groups[0].split("/")[0], "ncks"]
+    refused(words, canonical.open_fields, tmp_path / "a.nc")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSYS, errno.ENOLCK, errno.EAGAIN])
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch, code):
+    """HDF5 locks the files that it reads; the error is no sign of damage."""
+    sea().to_netcdf(tmp_path / "a.nc")
+
+    def none(*_, **__):
+        text = f"[Errno {code}] NetCDF: HDF error: unable to lock file, errno = {code}"
+        raise OSError(code, text)
+
+    monkeypatch.setattr(xr, "open_dataset", none)
+    words = ["a.nc cannot be locked", "HDF5_USE_FILE_LOCKING=FALSE"]
+    refused(words, files.open_file, tmp_path / "a.nc", error=OSError)
 
 
 @pytest.mark.parametrize("kind", ["NETCDF4", "NETCDF3_CLASSIC", "NETCDF3_64BIT"])

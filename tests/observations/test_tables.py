@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import xarray as xr
 
 from ocean_lib.observations import profiles
 from ocean_lib.observations.tables import read_table
@@ -219,8 +220,13 @@ def test_a_value_that_no_sea_holds_at_its_depth_is_left_out(tmp_path, depth, val
 
 def test_profiles_can_be_written_and_say_what_was_understood(tmp_path):
     found = profiles.open_profiles(written(tmp_path, table()), [109.7], IN_SITU)
-    columns = [name for name in found if found[name].dtype == object]
-    found.assign({name: found[name].astype(str) for name in columns}).to_netcdf(tmp_path / "p.nc")
+    found.to_netcdf(tmp_path / "p.nc")
+    flagged_too, _ = flagged(temperature_qc=(4, 1))
+    profiles.open_profiles(written(tmp_path, flagged_too), [109.7], IN_SITU).to_netcdf(
+        tmp_path / "q.nc"
+    )
+    again = xr.load_dataset(tmp_path / "q.nc")
+    assert "flag is not 1 or 2" in profiles.describe_use(again)
     assert profiles.describe_use(found) == (
         "1 of 1 profiles are used\nProfiles of 2015-04-03, latitude 35°, longitude -65°, "
         "temperature 15.806 °C"

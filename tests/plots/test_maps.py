@@ -218,3 +218,20 @@ def test_the_tropical_pacific_is_drawn_as_it_lies():
     assert {"160°W", "150°W"} <= {label.get_text() for label in axes.get_xticklabels()}
     low, high = limits(axes)
     assert 15 < low < high < 35
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns"), [(240, 3), (3, 240), (3, 40), (5, 80)], ids=lambda size: str(size)
+)
+def test_titles_and_labels_of_narrow_strips_do_not_overlap(rows, columns):
+    strip = make_reconstruction(rows, columns).isel(depth=slice(0, 2))
+    figure = maps.reconstruction_maps(strip, depths=(0, 100))
+    figure.canvas.draw()
+    for axes in (axes for axes in figure.axes if hasattr(axes, "projection")):
+        texts = [axes.title, *axes.get_xticklabels(), *axes.get_yticklabels()]
+        boxes = [text.get_window_extent() for text in texts if text.get_text()]
+        for k, box in enumerate(boxes):
+            assert not any(box.overlaps(other) for other in boxes[:k]), axes.title.get_text()
+    titles = [axes.title.get_window_extent() for axes in figure.axes if axes.get_title()]
+    for k, box in enumerate(titles):
+        assert not any(box.overlaps(other) for other in titles[:k])

@@ -4,6 +4,7 @@ import shutil
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from tiny import astir, densifier
@@ -60,6 +61,51 @@ def test_the_file_holds_what_reconstruct_gives(given):
         assert dense.attrs["Conventions"].startswith("CF-")
         assert dense.latitude.units == "degrees_north" and dense.depth.positive == "down"
     assert "observations of thetao" in lines[0] and "withheld" in lines[1]
+
+
+def test_the_command_says_first_what_it_understood_and_lets_choices_in(given, capsys, tmp_path):
+    folder, seen = given
+    days = pd.to_datetime(seen.time.values).strftime("05/%m/%Y")  # all may be read in two ways
+    row, column = np.argwhere(seen.ocean.values.all(0))[5]
+    place = {"latitude": float(seen.latitude[row]), "longitude": float(seen.longitude[column])}
+    depth = np.arange(2.0, 330, 8)
+    rows = [
+        {"time": day, **place, "depth": z, "temperature": 4 + 18 * np.exp(-z / 400)}
+        for day in days
+        for z in depth
+    ]
+    pd.DataFrame(rows).to_csv(folder / "casts.csv", index=False)
+    command = ["reconstruct", str(folder / "checkpoint.pt"), str(folder / "casts.csv")]
+    command += [str(tmp_path / "dense.nc"), "--members", "2", "--steps", "1"]
+    assert main(command) == 2
+    told = capsys.readouterr()
+    assert "may be" in told.err and "date_format" in told.err and "Traceback" not in told.err
+    assert main([*command, "--date-format", "%d/%m/%Y"]) == 0
+    first, second, *_ = capsys.readouterr().out.splitlines()
+    assert first.startswith("3 of 3 profiles are used")
+    assert second.startswith("Profiles of 1997-03-05 to 1997-05-05, latitude")
+
+
+def test_casts_from_elsewhere_are_refused_with_the_region_and_a_way_on(given, tmp_path):
+    folder, _ = given
+    for name, place in (
+        ("north", (70.0, -60.0)),
+        ("east", (34.0, 10.0)),
+        ("date line", (0.0, 179.9)),
+    ):
+        rows = {"time": "1997-03-16", "latitude": place[0], "longitude": place[1]}
+        depth = np.arange(2.0, 330, 8)
+        table = pd.DataFrame(rows | {"depth": depth, "temperature": 15 - depth / 50})
+        table.to_csv(folder / f"{name}.csv", index=False)
+        with pytest.raises(ValueError) as caught:
+            reconstruct_files(folder / "checkpoint.pt", folder / f"{name}.csv", tmp_path / "d.nc")
+        for words in (
+            "1 outside the region",
+            "The model covers longitude -",
+            "train on a region",
+            "accepted from elsewhere, with a warning",
+        ):
+            assert words in str(caught.value), caught.value
 
 
 def test_the_same_again_finds_it_and_anything_else_is_refused(given):

@@ -3,7 +3,14 @@
 import pytest
 from tiny_chain import write_notebook
 
-from ocean_lib.runs.parameters import RunError, declared, load_parameters
+from ocean_lib.runs.parameters import (
+    NOTEBOOKS,
+    RunError,
+    chain,
+    check_types,
+    declared,
+    load_parameters,
+)
 
 
 def load(notebooks, name, overrides=()):
@@ -65,6 +72,30 @@ def test_a_file_that_is_no_mapping_or_no_text_is_refused(notebooks):
         wrong.write_bytes(content)
         with pytest.raises(RunError, match=message):
             load(notebooks, "wrong")
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "words"),
+    [
+        (list[float], "[-70, -60, 30, 40]", r"must be list\[float\].*papermill, write -y 'x: "),
+        (float, "1e-3", "must be float; YAML reads 1e-3 as text: write 1.0e-3"),
+        (int, "8", "must be int"),
+        (bool, "False", "must be bool"),
+        (list[dict], "[{'observed': 0.1}]", r"must be list\[dict\]"),
+        (float | None, "0", "must be float | None"),
+    ],
+)
+def test_text_that_papermill_put_in_place_of_a_parameter_is_refused(kind, value, words):
+    """`papermill -p x …` passes lists, and numbers such as 1e-3, as text."""
+    with pytest.raises(RunError, match=words):
+        check_types({"__annotations__": {"x": kind}, "x": value})
+    check_types({"__annotations__": {"x": kind}})
+
+
+def test_every_default_of_the_notebooks_fits_its_type():
+    for notebook in chain(NOTEBOOKS):
+        for name, parameter in declared(notebook).items():
+            check_types({"__annotations__": {name: parameter.kind}, name: parameter.default})
 
 
 def test_a_relative_path_that_exists_becomes_absolute(notebooks, tmp_path, monkeypatch):
