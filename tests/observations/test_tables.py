@@ -166,10 +166,14 @@ def test_a_date_beside_a_time_of_day(tmp_path):
 # Casts
 
 
-def test_uneven_casts_stay_flat_and_rows_without_a_key_are_counted(tmp_path):
+@pytest.mark.parametrize(
+    ("key", "share", "longest"),
+    [("latitude", 0.05, 3000), ("longitude", 0.5, 3000), ("time", 0.2, 9000)],
+)
+def test_uneven_casts_stay_flat_and_rows_without_a_key_are_counted(tmp_path, key, share, longest):
     """A cast of thousands of values beside small ones, by a loop over the rows."""
     rng = np.random.default_rng(0)
-    sizes = [3000, *rng.integers(2, 6, 200)]
+    sizes = [longest, *rng.integers(2, 6, 200)]
     rows = pd.DataFrame({"cast": np.repeat(np.arange(len(sizes)), sizes)})
     rows["time"] = np.datetime64("2005-01-01") + rows.cast.to_numpy() % 50
     rows["latitude"], rows["longitude"] = 30 + rows.cast / 100, -60.0
@@ -177,14 +181,15 @@ def test_uneven_casts_stay_flat_and_rows_without_a_key_are_counted(tmp_path):
         rng.uniform(0, 1000, len(rows)),
         rng.uniform(5, 20, len(rows)),
     )
-    keyless = rng.random(len(rows)) < 0.05
-    rows.loc[keyless, "latitude"] = np.nan
+    keyless = rng.random(len(rows)) < share
+    rows.loc[keyless, key] = None
     rows = rows.sample(frac=1, random_state=0)
     rows.drop(columns="cast").to_parquet(tmp_path / "a.parquet")
     casts = read_table(tmp_path / "a.parquet")
-    assert casts.lost["rows without position"] == keyless.sum() > 100
+    lacking = "time" if key == "time" else "position"
+    assert casts.lost[f"rows without {lacking}"] == keyless.sum() > 100
     assert len(casts.depth) == (~keyless).sum()  # flat: nothing is padded
-    kept = rows[rows.latitude.notna()]
+    kept = rows[rows[key].notna()]
     assert len(casts) == kept.cast.nunique()
     for index in (0, 1, 57):
         mine = kept[np.isclose(kept.latitude, casts.latitude[index])].sort_values("depth")
