@@ -39,6 +39,13 @@ def workspace(tmp_path_factory):
         yield folder
 
 
+def printed(notebook: Path) -> str:
+    """All that the cells of an executed notebook printed."""
+    cells = nbformat.read(notebook, as_version=4).cells
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    return "".join(output.text for output in outputs if output.output_type == "stream")
+
+
 def complete(folder: Path) -> xr.Dataset:
     """Asserts that a run's folder is as the README says; returns its reconstruction."""
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -87,6 +94,8 @@ def test_the_chain_runs_on_the_demo_ocean_and_its_scores_are_those_of_its_file(w
     # Made-up casts may be impossible in the ocean of this run.
     status = set(dense.profile_status.values.astype(str))
     assert "used" in status <= {"used", "far from the climatology"} and "mean" in dense
+    told = printed(workspace / "outputs" / "smoke" / "04_sampling.ipynb")
+    assert "of 15 profiles are used" in told and "Profiles of 1996-08-10 to 1996-10-10" in told
     assert "Synthetic" in dense.credit and "Argo Program" in dense.credit
     withheld = pd.read_csv(workspace / "outputs" / "smoke" / "floats.csv")
     assert set(withheld.withheld) == {"float", "time"} and (withheld.n <= 6).all()
@@ -122,6 +131,14 @@ def test_a_users_own_file_goes_through_all_notebooks(workspace):
     top, deep = (float(result["mean"].isel(depth=k).mean()) for k in (0, -1))
     assert 22 < top < 31 and 3 < deep < 8
     assert 0 < float(result.latitude.min()) and float(result.longitude.max()) < -130
+    told = printed(workspace / "outputs" / "own_netcdf" / "01_download.ipynb")
+    for words in (
+        "temperature from votemper (sea_water_potential_temperature)",
+        "2 date(s), 2014-05-17 to 2014-06-16",
+        "8 level(s), 9.573 to 902.34 m, latitude 0.49999 to 18.898°",
+        "ocean cells (",
+    ):
+        assert words in told, told
 
 
 EVERY = sorted(NOTEBOOKS.glob("*.ipynb"))
