@@ -9,6 +9,7 @@ Reference: Argo user's manual, doi 10.13155/29825; Wong et al. 2020, doi 10.3389
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -33,6 +34,11 @@ GOOD_PLACE = (*GOOD, b"5", b"8")  # changed or estimated: accurate enough for a 
 # Dimensions and names of a float's other files.
 BESIDE = {"N_MEASUREMENT", "N_CYCLE", "N_TECH_PARAM", "N_MISSIONS", "N_CONFIG_PARAM"}
 BESIDE_NAME = re.compile(r"_(B?[RD]?traj|meta|tech)\.nc$")
+NEEDED = ["JULD", "JULD_QC", "POSITION_QC", "LATITUDE", "LONGITUDE"]
+NEEDED += ["PRES", "PRES_QC", "TEMP", "TEMP_QC"]
+# {name: what its units begin with}
+UNITS = {"JULD": ("days since 1950-01-01",), "PRES": ("decibar", "dbar")}
+UNITS["TEMP"] = ("degree_celsius", "degree_c", "degrees_c", "deg c", "celsius", "degc")
 BATCH = 4000  # profiles read at a time
 DELAYED_ERROR, USUAL_ERROR = 0.002, 0.01  # °C, if none is stated: delayed mode, others
 
@@ -149,9 +155,38 @@ def read_argo(paths: Paths) -> Iterator[Casts]:
                 raise ValueError(f"{path} holds 0 profiles (N_PROF); leave it out")
             for start in range(0, dataset.sizes["N_PROF"], BATCH):
                 try:
+                    _check_variables(dataset)
                     yield _read(dataset.isel(N_PROF=slice(start, start + BATCH)))
-                except ValueError as error:
+                except (ValueError, TypeError, IndexError, AttributeError) as error:
                     raise ValueError(f"{path}: {error}") from error
+
+
+def _check_variables(dataset: xr.Dataset) -> None:
+    """Refuse a file that lacks a variable of the format, or has one in other units.
+
+    Raises:
+        ValueError: names the variable.
+    """
+    adjusted = [f"{name}_ADJUSTED{end}" for name in ("PRES", "TEMP") for end in ("", "_QC")]
+    modes = (
+        np.char.upper(dataset["DATA_MODE"].values.astype("S")) if "DATA_MODE" in dataset else b"D"
+    )
+    needed = [*NEEDED, *(adjusted if np.isin(modes, (b"A", b"D")).any() else [])]
+    for name in needed:
+        if name not in dataset:
+            raise ValueError(f"it has no {name}; fetch the file as Argo's data centres keep it")
+        levels = name.startswith(("PRES", "TEMP"))
+        dims = ("N_PROF", "N_LEVELS") if levels else ("N_PROF",)
+        if dataset[name].dims[: len(dims)] != dims:
+            raise ValueError(f"{name} lies along {dataset[name].dims}, must be {dims}")
+    for name, units in UNITS.items():
+        found = dataset[name].attrs if name in dataset else {}
+        said = str(found.get("units", units[0])).lower()
+        if not said.startswith(units) or {"scale_factor", "add_offset"} & set(found):
+            raise ValueError(
+                f"{name} is in {said!r}, perhaps scaled, must be {units[0]!r}; fetch the file as "
+                "Argo's data centres keep it"
+            )
 
 
 def _read(dataset: xr.Dataset) -> Casts:
@@ -176,7 +211,8 @@ def _read(dataset: xr.Dataset) -> Casts:
     stated = _numbers(dataset, "TEMP_ADJUSTED_ERROR", shape)
     usual = np.where(mode == b"D", DELAYED_ERROR, USUAL_ERROR)[:, None]
     days = _numbers(dataset, "JULD", profiles)
-    dated = (days > -18263) & (days < 73049)  # from 1900 to 2150
+    tomorrow = (np.datetime64("now") - np.datetime64("1950-01-01")) / np.timedelta64(1, "D") + 1
+    dated = (days > -18263) & (days < tomorrow)  # from 1900
     seconds = np.where(dated, days * 86400, 0).round().astype("timedelta64[s]")
     time = np.datetime64("1950-01-01", "s") + seconds
     latitude, longitude = (_numbers(dataset, name, profiles) for name in ("LATITUDE", "LONGITUDE"))
@@ -188,10 +224,12 @@ def _read(dataset: xr.Dataset) -> Casts:
         "pressure": values("PRES"),
         "temperature": values("TEMP"),
         "salinity": np.where(good("PSAL"), values("PSAL"), np.nan),
-        "error": np.where(adjusted["TEMP"] & (stated > 0), stated, usual),
+        "error": np.where(adjusted["TEMP"] & (stated > 0) & (stated < 10), stated, usual),
         "flagged": ~(good("PRES") & good("TEMP")),
     }
     there = np.isfinite(columns["pressure"]) & np.isfinite(columns["temperature"])
+    infinite = np.isinf(columns["pressure"]) | np.isinf(columns["temperature"])
+    known = [np.isin(modes[name], (b"R", b"A", b"D")) for name in ("PRES", "TEMP")]
     return Casts.from_values(
         platform=platform,
         station=[
@@ -209,7 +247,8 @@ def _read(dataset: xr.Dataset) -> Casts:
             f"{what} is flagged": ~np.isin(_letters(dataset, f"{name}_QC", profiles), GOOD_PLACE)
             for what, name in (("date", "JULD"), ("position", "POSITION"))
         }
-        | {"no date": ~dated},
+        | {"no date": ~dated, "mode is not R, A or D": ~(known[0] & known[1])},
+        lost=Counter({"infinite value": int(infinite.sum())}),
     )
 
 

@@ -137,7 +137,7 @@ class Casts:
         before = np.bincount(self.profile, minlength=len(self))
         looks = self._looks_like()
         self._keep((self.temperature > COLDEST) & (self.temperature < HIGHEST), "impossible value")
-        self._keep((self.depth > -2) & (self.depth < DEEPEST), "impossible pressure")
+        self._keep((self.depth > -2) & (self.depth < DEEPEST), "impossible depth")
         self.depth = self.depth.clip(min=0)
         possible = self.temperature < np.interp(self.depth, *WARMEST)
         self._keep(possible, "impossible value at its depth")

@@ -199,7 +199,7 @@ def average_in_cells(table: xr.Dataset, statistics: xr.Dataset) -> pd.DataFrame:
         )
     spread = representativeness(table, statistics)[0].values[used]
     temperature, error = table.temperature.values[used], table.error.values[used]
-    profile, level = np.nonzero(np.isfinite(temperature))
+    profile, level = np.nonzero(np.isfinite(temperature) & np.isfinite(error))
     weight = 1 / (error[profile, level] ** 2 + spread[profile, level] ** 2)
     cell = {name: table[name].values[used][profile] for name in ("month", "row", "column")}
     sums = {"weight": weight, "sum": weight * temperature[profile, level], "count": 1}

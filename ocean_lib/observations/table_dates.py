@@ -25,6 +25,8 @@ DAYS = (
     *("%m-%d-%Y", "%d-%b-%Y", "%d %b %Y", "%d %B %Y", "%b %d %Y", "%b %d, %Y", "%B %d, %Y"),
 )
 CLOCKS = ("", " %H:%M", " %H:%M:%S", "T%H:%M:%S")
+YEAR, MONTH = re.compile(r"%[yYcx]"), re.compile(r"%[mbBjcx]")
+SENTINELS = (-9, -99, -999, -9999, -99999)  # that mean no date
 CLOCK = re.compile(r"\d{1,2}:\d{2}(:\d{2}(\.\d+)?)? ?(Z|UTC)?", re.I)
 EARLIEST = np.datetime64("1750-01-01")
 # Days from the origin of a count of days to 1970-01-01.
@@ -67,6 +69,16 @@ def read_dates(
     """
     if date_format and time_units:
         raise ValueError("date_format and time_units are both given; give one of them")
+    if date_format and not (YEAR.search(date_format) and MONTH.search(date_format)):
+        raise ValueError(
+            f"date_format is {date_format!r}, must hold year and month, such as '%d/%m/%Y'"
+        )
+    if column.dtype == object and column.map(pd.api.types.is_list_like).any():
+        raise ValueError(f"column {column.name} holds lists; write one date a row")
+    if not date_format and not pd.api.types.is_datetime64_any_dtype(column):
+        # Text in which every cell is a number is a column of numbers; `coerce` loses nothing.
+        numbers = pd.to_numeric(column, errors="coerce")
+        column = numbers if numbers.notna().sum() == column.notna().sum() else column
     if time_units:
         dates = _count(column, time_units)
     elif pd.api.types.is_datetime64_any_dtype(column):
@@ -106,6 +118,10 @@ def join_clock(date: pd.Series, clock: pd.Series) -> pd.Series:
             f"time {value!r} in row {row} beside a column date is no time of day; write HH:MM"
         )
     if pd.api.types.is_datetime64_any_dtype(date):
+        if date.dt.tz is not None or (date.dropna() != date.dropna().dt.normalize()).any():
+            raise ValueError(
+                "columns date and time both hold a time of day, or a zone; drop one of them"
+            )
         date = date.dt.strftime("%Y-%m-%d")
     text = text.str.replace(r"^(\d{1,2}:\d{2})(?![:\d])", r"\1:00", regex=True)
     text = text.str.replace(r"^(\d):", r"0\1:", regex=True)
@@ -119,6 +135,13 @@ def _parse(column: pd.Series, date_format: str | None) -> pd.Series:
     codes, spelled = pd.factorize(column)
     if pd.api.types.is_float_dtype(spelled) and (spelled == np.floor(spelled)).all():
         spelled = spelled.astype(np.int64)  # 20150403.0, where another cell is empty
+    if pd.api.types.is_integer_dtype(spelled) and date_format:
+        digits = len(pd.Timestamp("2015-11-23 12:34:56").strftime(date_format))
+        for value in spelled[[len(str(value)) != digits for value in spelled]]:
+            raise ValueError(
+                f"time {value} has {len(str(value))} digits, date_format {date_format!r} {digits}; "
+                "write it as text, with its leading zeros"
+            )
     every = pd.Series(spelled.astype(str), dtype=object).str.strip()
     texts = every[every.str.contains(r"\d", regex=True)]  # words such as `unknown` name no date
     if date_format:
@@ -177,12 +200,19 @@ def _by_format(texts: pd.Series, date_format: str) -> pd.Series:
 
 def _count(column: pd.Series, time_units: str) -> pd.Series:
     """Dates of a column of numbers in units."""
+    if pd.api.types.is_datetime64_any_dtype(column):
+        raise ValueError("column time holds dates, not numbers; leave out time_units")
     number = pd.to_numeric(column, errors="coerce")  # what is no number is refused below
-    if (wrong := column.notna() & number.isna()).any():
+    fill = ~np.isfinite(number) | (number.abs() > 1e14) | number.isin(SENTINELS)
+    if (wrong := column.notna() & fill).any():
         row, value = _first(column, wrong)
-        raise ValueError(f"time {value!r} in row {row} is no number, as time_units needs")
+        raise ValueError(
+            f"time {value!r} in row {row} is no number, as time_units needs; leave it empty if it "
+            "is unknown"
+        )
     units, known = time_units.strip().lower(), number.dropna()
     if units in COUNTS:
+        _refuse_far(column, known < 0, time_units)
         seconds = (known - COUNTS[units]) * 86400.0
         _refuse_far(column, seconds.abs() > 1e12, time_units)
         dates = np.datetime64(0, "s") + seconds.round().astype(np.int64).to_numpy("m8[s]")
@@ -196,8 +226,8 @@ def _count(column: pd.Series, time_units: str) -> pd.Series:
         dates = start + part.round().astype("m8[s]")
     else:
         try:
-            if "since" not in units:
-                raise ValueError("it names no first date")
+            if not re.search(r"since \d{4}-\d{1,2}-\d{1,2}", units):
+                raise ValueError("it names no first date as YYYY-MM-DD")
             dates = decode_numbers(known.to_numpy(float), time_units)
         except (ValueError, OverflowError) as error:
             raise ValueError(
@@ -236,7 +266,7 @@ def _advice(value: str, row: int, date_format: str | None) -> str:
         why = "is a time of day; add a column date"
     elif re.fullmatch(r"\d{4}-\d{2}", value):
         why = 'names no day; write the day, or let it be the first by date_format="%Y-%m"'
-    elif re.fullmatch(r"\d{1,2}[-/. ]\d{1,2}[-/. ]\d{2}(\D.*)?", value):
+    elif re.fullmatch(r"\d{1,2}[-/. ](\d{1,2}|[A-Za-z]{3,9})[-/. ]\d{2}(\D.*)?", value):
         why = 'has a year of two digits; say how to read it, such as date_format="%y-%m-%d"'
     elif not re.search(r"\d{4}", value) and re.search(r"\d", value):
         why = "names no year"

@@ -1,12 +1,12 @@
 """Tables of casts: CSV, TSV or Parquet with one row per value.
 
     time  latitude  longitude  depth (m) or pressure (dbar)  temperature (in situ, °C)
-    date: beside a `time` of day; salinity, error (°C), platform, flags: optional
+    date: beside a `time` of day; salinity, error (°C), platform, cast, flags: optional
 
-Rows of the same platform, time and place are one cast. A flag column is named after the column that
-it judges (`temperature_qc`, `depth_flag`), or judges the row (`qc`, `quality_flag`); 1 and 2 are
-good. Everything that is left out is counted. All columns stay flat: memory is in proportion to the
-number of rows, however unequal the casts are.
+Rows of the same platform, cast, time and place are one cast. A flag column is named after the
+column that it judges (`temperature_qc`, `depth_flag`), or judges the row (`qc`, `quality_flag`); 1
+and 2 are good. Everything that is left out is counted. All columns stay flat: memory is in
+proportion to the number of rows, however unequal the casts are.
 """
 
 import re
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ocean_lib.core.geometry import wrap_longitude
 from ocean_lib.observations.casts import Casts
 from ocean_lib.observations.table_dates import join_clock, read_dates
 
@@ -25,10 +26,14 @@ __all__ = ["COLUMNS", "SUFFIXES", "read_table"]
 READERS = {".csv": ",", ".tsv": "\t", ".parquet": ""}  # {suffix: separator}
 SUFFIXES = tuple(READERS)
 COLUMNS = ("time", "latitude", "longitude", "temperature")
-KEYS = ["platform", "time", "latitude", "longitude"]
+TEXT = {"time", "date", "platform", "cast", "profile", "station", "cycle"}
+KEYS = ["platform", "cast", "time", "latitude", "longitude"]
+CASTS = ("cast", "profile", "station", "cycle")  # columns that number the casts of a platform
 ERROR = 0.01  # °C, of values in a table that states no errors
+LARGEST_ERROR = 10.0  # °C; beyond it a stated error is a fill value
 GOOD = (1, 2)  # flags of Argo, SeaDataNet, QARTOD: good and probably good; of WOCE: good
-FLAG = re.compile(r"(?:(.+?)_)?(qc|qf|flags?|quality|quality_flag|qc_flag|flag_qc)|(quality).*")
+FLAG = re.compile(r"(^|_)(q[cfv]|qartod)(_|\d|$)|flags?(_|\d|$)|quality|q[cf]$")
+FLAG_WORDS = re.compile(r"flags?|quality|q[cf]$|(?<![a-z])q[cf](?![a-z])")
 # {what a flag column is named after: what it judges}
 JUDGED = {name: "value" for name in ("temperature", "temp", "depth", "pressure", "pres", "")}
 JUDGED |= {name: "salinity" for name in ("salinity", "psal", "sal")}
@@ -58,6 +63,8 @@ def read_table(
     lost: Counter[str] = Counter()
     try:
         vertical = _check_columns(rows)
+        if not len(rows):
+            raise ValueError("it has 0 rows, needs 1; leave it out")
         if "date" in rows:
             rows["time"] = (
                 join_clock(rows["date"], rows["time"]) if "time" in rows else rows["date"]
@@ -68,19 +75,25 @@ def read_table(
         for name in ("latitude", "longitude", "temperature", vertical, "salinity", "error"):
             if name in rows:
                 rows[name] = _numbers(rows[name], lost)
-        if "error" in rows and (rows["error"] < 0).any():
+        if (rows[vertical] < 0).mean() > 0.5:
             raise ValueError(
-                f"it holds an error of {rows['error'].min():g} °C; give standard deviations >= 0"
+                f"{vertical} runs from {rows[vertical].min():g} to {rows[vertical].max():g}; write "
+                "it positive downwards"
             )
+        rows["error"] = _errors(rows, lost)
         bad = _flagged(rows)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     rows["bad"] = bad["value"]
     if bad["salinity"].any():
         rows.loc[bad["salinity"], "salinity"] = np.nan
-    if "platform" not in rows:
-        rows["platform"] = path.stem
-    rows["platform"] = rows["platform"].astype("string").fillna(path.stem).astype("category")
+    stated = "platform" in rows
+    rows["platform"] = rows["platform"].astype("string") if stated else path.stem
+    rows["platform"] = rows["platform"].fillna(path.stem).astype("category")
+    numbers = [rows[name].astype("string").fillna("") for name in CASTS if name in rows]
+    rows["cast"] = numbers[0].str.cat(numbers[1:], sep="/") if numbers else ""
+    rows["cast"] = rows["cast"].astype("category")
+    rows["longitude"] = wrap_longitude(rows["longitude"]) + 0.0  # 320 and -40 are one place
     for reason, left_out in (
         ("rows without time", rows["time"].isna()),
         ("rows without position", rows["latitude"].isna() | rows["longitude"].isna()),
@@ -89,15 +102,18 @@ def read_table(
         left_out = left_out.reindex(rows.index)
         lost[reason] += int(left_out.sum())
         rows = rows[~left_out]
-    rows = rows.sort_values([*KEYS, vertical], kind="stable", ignore_index=True)
+    rows = _without_repeats(rows, vertical, lost)
     changed = np.ones(len(rows), bool)
     changed[1:] = (rows[KEYS].iloc[1:].values != rows[KEYS].iloc[:-1].values).any(1)
     profile = np.cumsum(changed) - 1
     first = rows[changed]
-    place = zip(first["time"], first["latitude"], first["longitude"])
+    # The same place and time is the same cast, unless the table tells two platforms or casts apart.
+    told = first["cast"].astype(str)
+    told = first["platform"].astype(str) + " " + told if stated else told
+    place = zip(told, first["time"], first["latitude"], first["longitude"])
     return Casts.from_values(
         platform=first["platform"].astype(str).values,
-        station=[f"{time} {y:.3f} {x:.3f}" for time, y, x in place],
+        station=[f"{name} {time} {y:.3f} {x:.3f}".strip() for name, time, y, x in place],
         rank=np.zeros(len(first), int),
         time=first["time"].values,
         latitude=first["latitude"].values,
@@ -106,7 +122,7 @@ def read_table(
         **{vertical: rows[vertical].values},
         temperature=rows["temperature"].values,
         salinity=rows.get("salinity", pd.Series(np.nan, rows.index)).values,
-        error=rows.get("error", pd.Series(ERROR, rows.index)).fillna(ERROR).values,
+        error=rows["error"].values,
         flagged=rows["bad"].values,
         lost=lost,
     )
@@ -122,22 +138,80 @@ def _open(path: Path) -> pd.DataFrame:
     try:
         if suffix == ".parquet":
             rows = pd.read_parquet(path)
+            rows = rows.reset_index(drop=not any(rows.index.names))
         else:
             with path.open(encoding="utf-8-sig") as file:
                 header = file.readline()
             separator = max(("," if suffix == ".csv" else "\t", ";", "\t", ","), key=header.count)
-            # The line of names is a row, so that pandas renames no repeated name. Text stays text
-            # until `_numbers` and `read_dates` have understood it.
-            options = {"sep": separator, "encoding": "utf-8-sig", "header": None}
-            names = pd.read_csv(path, nrows=1, dtype=str, **options).iloc[0]
-            rows = pd.read_csv(path, skiprows=1, low_memory=False, **options)
-            rows.columns = names
+            rows = _read_text(path, separator, header)
+    except UnicodeError as error:
+        raise ValueError(f"{path} cannot be read as a table ({error}); save it as UTF-8") from error
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} cannot be read as a table ({error})") from error
     rows.columns = [str(name).strip().lower() for name in rows.columns]
     if repeated := rows.columns[rows.columns.duplicated()].tolist():
         raise ValueError(f"{path} has column {repeated[0]!r} twice; keep one of them")
     return rows
+
+
+def _read_text(path: Path, separator: str, header: str) -> pd.DataFrame:
+    """The cells of a text file; those of dates and names stay text, with their leading zeros.
+
+    Raises:
+        ValueError: it has no line of names, or lines of another length.
+    """
+    if not header.strip() or header.startswith("#"):
+        raise ValueError(f"its first line is {header.strip()[:40]!r}; begin with the column names")
+    # The line of names is a row, so that pandas renames no repeated name.
+    options = {"sep": separator, "encoding": "utf-8-sig", "header": None}
+    names = pd.read_csv(path, nrows=1, dtype=str, **options).iloc[0].fillna("").tolist()
+    text = [k for k, n in enumerate(names) if n.strip().lower() in TEXT]
+    try:
+        types = dict.fromkeys(text, str)
+        rows = pd.read_csv(path, skiprows=1, low_memory=False, dtype=types, **options)
+    except pd.errors.EmptyDataError:
+        rows = pd.DataFrame(columns=range(len(names)))
+    if len(names) != rows.shape[1]:
+        raise ValueError(
+            f"its rows have {rows.shape[1]} cells, the first line {len(names)} names; give every "
+            "column one name, in the first line"
+        )
+    for k, name in enumerate(names):
+        if not name.strip() and rows[k].notna().any():
+            raise ValueError(f"column {k + 1} has no name; name it, or drop it")
+    named = [k for k, name in enumerate(names) if name.strip()]
+    return rows[named].set_axis([names[k] for k in named], axis=1)
+
+
+def _errors(rows: pd.DataFrame, lost: Counter[str]) -> pd.Series:
+    """Standard deviations, °C; the largest stated one where a row states none.
+
+    Raises:
+        ValueError: one is no standard deviation.
+    """
+    if "error" not in rows:
+        return pd.Series(ERROR, rows.index)
+    wrong = rows["error"].notna() & ~rows["error"].between(0, LARGEST_ERROR)
+    if wrong.any():
+        raise ValueError(
+            f"it holds an error of {rows['error'][wrong].iloc[0]:g} °C, limits 0 and "
+            f"{LARGEST_ERROR:g}; give standard deviations"
+        )
+    largest = rows["error"].max() if rows["error"].notna().any() else ERROR
+    lost[f"without an error ({largest:g} °C taken)"] += int(rows["error"].isna().sum())
+    return rows["error"].fillna(largest)
+
+
+def _without_repeats(rows: pd.DataFrame, vertical: str, lost: Counter[str]) -> pd.DataFrame:
+    """The rows sorted by cast and depth, without repeated rows and contradictory values."""
+    rows = rows.sort_values([*KEYS, vertical], kind="stable", ignore_index=True)
+    place = [*KEYS, vertical]
+    again = rows[vertical].notna() & rows.duplicated([*place, "temperature"])
+    lost["repeated rows"] += int(again.sum())
+    rows = rows[~again]
+    several = rows[vertical].notna() & rows.duplicated(place, keep=False)
+    lost["different values at one depth of a cast"] += int(several.sum())
+    return rows[~several].reset_index(drop=True)
 
 
 def _check_columns(rows: pd.DataFrame) -> str:
@@ -163,9 +237,12 @@ def _numbers(column: pd.Series, lost: Counter[str]) -> pd.Series:
     Raises:
         ValueError: no cell of the column is a number.
     """
+    if column.dtype.kind in "bmM" or column.dtype == object and column.map(type).eq(bool).any():
+        raise ValueError(f"column {column.name} holds {column.dtype}, must be numbers")
     # `coerce`, because what it cannot read is counted and shown here.
     numbers = pd.to_numeric(column, errors="coerce").astype(float)
-    unread = column.notna() & numbers.isna()
+    unread = column.notna() & ~np.isfinite(numbers)
+    numbers = numbers.where(~unread)
     if unread.any():
         index = int(unread.to_numpy().argmax())
         text = str(column.iloc[index])
@@ -187,12 +264,12 @@ def _flagged(rows: pd.DataFrame) -> dict[str, pd.Series]:
     none = pd.Series(False, rows.index)
     bad = {"value": none, "salinity": none, "cast": none}
     for name in rows.columns:
-        match = FLAG.fullmatch(name)
-        if not match:
+        plain = re.sub(r"[^a-z0-9]+", "_", name).strip("_")
+        if not FLAG.search(plain):
             continue
-        subject = "" if FLAG.fullmatch(match[1] or "") else match[1] or ""
+        subject = re.sub("_+", "_", FLAG_WORDS.sub("", plain)).strip("_")
         if subject not in JUDGED:
-            if subject in rows:  # flags of another quantity
+            if subject in rows and subject != name:  # flags of another quantity
                 continue
             raise ValueError(
                 f"column {name} may hold flags, of what is not known; name it after the column "
@@ -201,7 +278,7 @@ def _flagged(rows: pd.DataFrame) -> dict[str, pd.Series]:
         judged = JUDGED[subject]
         # `coerce`, because what is no digit is refused below.
         flags = pd.to_numeric(rows[name], errors="coerce")
-        known = flags.isin(range(1, 10)) | rows[name].isna()
+        known = flags.isin(range(1, 10)) & (rows[name].dtype.kind != "b") | rows[name].isna()
         if not known.all():
             index = int((~known).to_numpy().argmax())
             raise ValueError(
@@ -209,5 +286,5 @@ def _flagged(rows: pd.DataFrame) -> dict[str, pd.Series]:
                 "flags from 1 to 9, of which 1 and 2 are good (0 means good to some and unchecked "
                 "to others): write such flags, or keep the good rows and drop the column"
             )
-        bad[judged] = bad[judged] | (~flags.isin(GOOD) & flags.notna())
+        bad[judged] = bad[judged] | ~flags.isin(GOOD)  # an empty flag judges nothing good
     return bad

@@ -118,7 +118,6 @@ def test_adjusted_values_serve_where_there_are_any(tmp_path):
         (("PRES", "TEMP", "PSAL"), ("DDD", "RRR", "AAA"), (True, False, True)),
         (("PRES", "TEMP", "PSAL", "DOXY"), ("DDDA", "DRDD", "RARR"), (True, False, True)),
         (("DOXY", "TEMP", "PRES"), ("ADR", "DRD", "RAD"), (True, False, True)),
-        (("PRES", "PSAL"), ("DD", "RR", "AA"), (False, False, False)),
     ],
 )
 def test_modes_of_single_parameters_are_obeyed(tmp_path, parameters, modes, adjusted):
@@ -215,14 +214,10 @@ FAULTS = {
     "no level": ({"pressure": [], "temperature": []}, (), "no value"),
     "from the deepest up": ({"pressure": np.arange(1000.0, 0, -20)}, (), "used"),
     "above the levels": ({"pressure": [1, 2, 3.0], "temperature": [5, 5, 5.0]}, (), "no level of"),
-    "JULD_QC": ({}, ("JULD_QC",), "date is flagged"),
-    "POSITION_QC": ({}, ("POSITION_QC",), "position is flagged"),
-    "TEMP_QC": ({}, ("TEMP_QC",), "all values are flagged"),
-    "PRES_QC": ({}, ("PRES_QC",), "all values are flagged"),
+    "an unknown mode": ({"mode": "X"}, (), "mode is not R, A or D"),
+    "a blank mode": ({"mode": " "}, (), "mode is not R, A or D"),
     "PSAL_QC": ({}, ("PSAL_QC",), "used"),
     "PSAL": ({}, ("PSAL", "PSAL_QC"), "used"),
-    "TEMP": ({}, ("TEMP",), "no value"),
-    "JULD": ({}, ("JULD",), "no date"),
     "CYCLE_NUMBER": ({}, ("CYCLE_NUMBER",), "used"),
     "PLATFORM_NUMBER": ({}, ("PLATFORM_NUMBER",), "used"),
     "DIRECTION": ({}, ("DIRECTION",), "used"),
@@ -238,6 +233,52 @@ def test_a_fault_is_counted_in_a_word(tmp_path, name):
     assert ("1 of 1" in profiles.describe_use(table)) == (status == "used")
     if "PSAL" in name:
         assert "50 without salinity (kept)" in table.attrs["lost"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["JULD", "JULD_QC", "POSITION_QC", "TEMP", "TEMP_QC", "PRES_QC", "LATITUDE", "TEMP_ADJUSTED"],
+)
+def test_a_file_without_a_variable_of_the_format_is_refused_by_name(tmp_path, name):
+    path = gdac.write(tmp_path / "f.nc", [gdac.cast(mode="D")], [name])
+    with pytest.raises(ValueError, match=f"f.nc: it has no {name}; fetch"):
+        profiles.open_profiles(path, LEVELS)
+
+
+@pytest.mark.parametrize(
+    ("name", "attrs", "words"),
+    [
+        ("JULD", {"units": "days since 2015-04-03"}, "JULD is in 'days since 2015-04-03'"),
+        ("PRES", {"units": "kPa"}, "PRES is in 'kpa'.*must be 'decibar'"),
+        ("TEMP", {"units": "K"}, "TEMP is in 'k'"),
+        ("TEMP", {"scale_factor": 0.001}, "perhaps scaled"),
+    ],
+)
+def test_a_variable_in_other_units_is_refused(tmp_path, name, attrs, words):
+    path = gdac.write(tmp_path / "f.nc", [gdac.cast()])
+    with netCDF4.Dataset(path, "a") as file:
+        file[name].setncatts(attrs)
+    with pytest.raises(ValueError, match=words):
+        profiles.open_profiles(path, LEVELS)
+
+
+def test_infinite_values_are_counted_and_impossible_errors_replaced(tmp_path):
+    given = gdac.cast(mode="D", error=0.05)
+    path = gdac.write(tmp_path / "f.nc", [given])
+    with netCDF4.Dataset(path, "a") as file:
+        file.set_auto_mask(False)
+        file["TEMP_ADJUSTED"][0, 40] = np.inf
+        file["TEMP_ADJUSTED_ERROR"][0, :20] = 1e20
+    table = profiles.open_profiles(path, [9.6, 34.4, 750.0])
+    assert "1 infinite value" in table.attrs["lost"]
+    np.testing.assert_allclose(table.error.values[0], [0.002, 0.002, 0.05], rtol=1e-5)
+
+
+def test_a_damaged_file_is_refused_as_damaged(tmp_path):
+    path = gdac.write(tmp_path / "f.nc", [gdac.cast()])
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(ValueError, match="f.nc .*cut short: fetch it again"):
+        profiles.open_profiles(path, LEVELS)
 
 
 @pytest.mark.parametrize("name", ["CYCLE_NUMBER", "PLATFORM_NUMBER"])

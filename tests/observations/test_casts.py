@@ -65,8 +65,8 @@ def test_without_salinity_the_mean_oceans_serves_and_is_counted():
         (([800, 810, 820, 830], [8, 8, 11, 8]), [0, 1, 3], "spike"),
         (([5, 10, 8, 30], [20, 19, 18, 17]), [0, 1, 3], "pressure does not increase"),
         (([5, 10, 10, 30], [20, 19, 18, 17]), [0, 1, 3], "pressure does not increase"),
-        (([-50, 10, 20, 30], [20, 19, 18, 17]), [1, 2, 3], "impossible pressure"),
-        (([5, 10, 20, 20000], [20, 19, 18, 17]), [0, 1, 2], "impossible pressure"),
+        (([-50, 10, 20, 30], [20, 19, 18, 17]), [1, 2, 3], "impossible depth"),
+        (([5, 10, 20, 20000], [20, 19, 18, 17]), [0, 1, 2], "impossible depth"),
     ],
 )
 def test_what_cannot_be_true_is_left_out_and_counted(profile, kept, why):

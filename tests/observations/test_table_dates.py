@@ -90,6 +90,7 @@ REFUSED = {
     "day 31 of April": (["2015-04-31"], ["2015-04-31", "row 1"]),
     "before 1750": (["1066-10-14"], ["1066-10-14", "outside 1750"]),
     "the future": (["2999-01-01"], ["2999-01-01", "tomorrow"]),
+    "a year of two digits, in words": (["03-APR-15"], ["two digits"]),
     "words with digits": (["station 7"], ["'station 7'"]),
 }
 
@@ -107,10 +108,19 @@ def test_what_may_be_misread_is_refused(name):
     ("cells", "choices", "words"),
     [
         ([1.0], {"time_units": "fortnights"}, "'fortnights'.*days since"),
+        ([np.inf], {"time_units": "days since 1950-01-01"}, "inf in row 1 is no number"),
+        ([-999.0], {"time_units": "days since 1950-01-01"}, "-999.0 in row 1 is no number.*empty"),
+        ([-5.0], {"time_units": "excel days"}, "-5.0 in row 1"),
+        ([100], {"time_units": "days since 03/04/1950"}, "no first date as YYYY-MM-DD"),
+        (["03/04"], {"date_format": "%d/%m"}, "must hold year and month"),
+        (["2015"], {"date_format": "%Y"}, "must hold year and month"),
+        (["03/04/2015"], {"date_format": "mixed"}, "'mixed', must hold year and month"),
+        ([3042015], {"date_format": "%d%m%Y"}, "3042015 has 7 digits.*leading zeros"),
+        ([[1], [2]], {}, "holds lists"),
         ([1e12], {"time_units": "days since 1950-01-01"}, "days since 1950-01-01"),
         (["x"], {"time_units": "days since 1950-01-01"}, "'x' in row 1 is no number"),
         ([20150403], {"time_units": "days since 1950-01-01"}, "correct"),
-        (["03/04/2015"], {"date_format": "%Y"}, "does not follow date_format '%Y'"),
+        (["03/04/2015"], {"date_format": "%Y-%m"}, "does not follow date_format '%Y-%m'"),
         (["2015"], {"date_format": "%Y", "time_units": "decimal years"}, "both given"),
     ],
 )

@@ -51,6 +51,12 @@ def flagged(**columns):
         {"quality": (8, 1)},
         {"qc_flag": (4.0, 1.0)},
         {"temperature_quality_flag": (7, 2), "longitude_qc": (1, 1)},
+        {"Temperature QC": (4, 1)},
+        {"temperature.qc": (4, 2)},
+        {"temperatureqc": (4, 1)},
+        {"tempqf": (3, 1)},
+        {"QC_FLAG_temp": (4, 1)},
+        {"flag-depth": (np.nan, 1)},
     ],
     ids=lambda columns: " ".join(columns),
 )
@@ -75,7 +81,12 @@ def test_flags_of_a_place_leave_out_its_rows_and_those_of_salinity_the_salinity(
 
 @pytest.mark.parametrize(
     ("flag", "words"),
-    [("good", "temperature_qc holds good in row 1"), (0, "holds 0 in row 1"), (12, "holds 12")],
+    [
+        ("good", "temperature_qc holds good in row 1"),
+        (0, "holds 0 in row 1"),
+        (12, "holds 12"),
+        (True, "holds True"),
+    ],
 )
 def test_flags_of_another_scheme_are_refused_with_their_column(tmp_path, flag, words):
     path = written(tmp_path, table(temperature_qc=flag))
@@ -84,8 +95,9 @@ def test_flags_of_another_scheme_are_refused_with_their_column(tmp_path, flag, w
 
 
 def test_flags_of_nothing_known_are_refused_and_those_of_other_columns_are_not_ours(tmp_path):
-    with pytest.raises(ValueError, match="column cast_flag may hold flags.*such as temperature_qc"):
-        read_table(written(tmp_path, table(cast_flag=1)))
+    for name in ("cast_flag", "CTDTMP_FLAG_W", "temperature_qc_agg", "QV:temperature", "qartod"):
+        with pytest.raises(ValueError, match="may hold flags.*such as temperature_qc"):
+            read_table(written(tmp_path, table(**{name: 1})))
     casts = read_table(written(tmp_path, table(oxygen=1.0, oxygen_qc="B")))
     np.testing.assert_allclose(casts.temperature, KNOWN)
 
@@ -107,6 +119,10 @@ def test_a_decimal_comma_is_counted_and_shown(tmp_path):
         ({"latitude": "35N"}, "all 75 cells of latitude hold no number, such as '35N'"),
         ({"pressure": DEPTH}, "columns depth and pressure; keep the one"),
         ({"error": -0.5}, "an error of -0.5"),
+        ({"error": np.inf}, "all 75 cells of error hold no number"),
+        ({"error": 99999.0}, "an error of 99999 °C, limits 0 and 10"),
+        ({"temperature": True}, "column temperature holds bool"),
+        ({"depth": -DEPTH}, "depth runs from -298 to -2; write it positive downwards"),
     ],
 )
 def test_a_column_that_cannot_be_used_is_refused(tmp_path, columns, words):
@@ -138,10 +154,12 @@ def test_separators_and_suffixes(tmp_path, name, separator):
     [
         ("time,latitude,longitude,depth,temperature,temperature\n2015-04-03,1,2,3,4,5\n", "twice"),
         ("time,latitude,longitude,depth,temperature\n2015-04-03,1,2,3,4,5\n", "cannot be read"),
-        ("time,latitude,longitude,depth,temperature\n", "cannot be read"),
-        ("", "cannot be read"),
+        ("time,latitude,longitude,depth,temperature\n", "0 rows, needs 1"),
+        ("", "first line is ''"),
+        ("# made by hand\ntime,latitude,longitude,depth,temperature\n", "'# made by hand'; begin"),
+        (",time,latitude,longitude,depth,temperature\n0,2015-04-03,1,2,3,4\n", "column 1 has no"),
     ],
-    ids=["a name twice", "a cell too many", "no rows", "empty"],
+    ids=["a name twice", "a cell too many", "no rows", "empty", "a comment", "no name"],
 )
 def test_a_damaged_table_is_refused(tmp_path, text, words):
     (tmp_path / "a.csv").write_text(text)
@@ -163,7 +181,80 @@ def test_a_date_beside_a_time_of_day(tmp_path):
     assert casts.time.tolist() == np.array(["2015-04-13T10:30"], "M8[ns]").tolist()
 
 
+def test_infinite_cells_and_missing_errors_are_counted(tmp_path):
+    error = np.where(np.arange(75) % 2, 0.1, np.nan)
+    frame = table(error=error)
+    frame.loc[7, "temperature"] = np.inf
+    casts = read_table(written(tmp_path, frame))
+    assert casts.lost["cells of temperature hold no number, such as 'inf' in row 8"] == 1
+    assert casts.lost["without an error (0.1 °C taken)"] == 38 and (casts.error == 0.1).all()
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        pd.concat([table(), table(time="2015-04-04")]),
+        table().set_index("time"),
+        table().set_index(["latitude", "longitude"]),
+    ],
+    ids=["repeated", "named", "two levels"],
+)
+def test_an_index_of_a_parquet_table_is_no_obstacle(tmp_path, frame):
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert set(read_table(tmp_path / "a.parquet").platform) == {"a"}
+
+
+@pytest.mark.parametrize(
+    ("encoding", "words"),
+    [("utf-16-le", "no column|save it as UTF-8"), ("latin-1", "save it as UTF-8")],
+)
+def test_another_encoding_is_refused(tmp_path, encoding, words):
+    frame = table(platform="Île-de-France")
+    (tmp_path / "a.csv").write_text(frame.to_csv(index=False), encoding=encoding)
+    with pytest.raises(ValueError, match=words):
+        read_table(tmp_path / "a.csv")
+
+
 # Casts
+
+
+def test_numbers_keep_their_zeros_as_names_and_dates(tmp_path):
+    frame = pd.concat(
+        [table(platform="007", time="11012015"), table(platform="7", time="01112015")]
+    )
+    casts = read_table(written(tmp_path, frame), date_format="%d%m%Y")
+    assert casts.platform.tolist() == ["007", "7"]
+    assert casts.time.tolist() == np.array(["2015-01-11", "2015-11-01"], "M8[ns]").tolist()
+
+
+@pytest.mark.parametrize("name", ["cast", "Station", "profile", "cycle"])
+def test_a_column_that_numbers_casts_keeps_them_apart(tmp_path, name):
+    frame = pd.concat(
+        [table(**{name: 1}), table(**{name: 2}, depth=DEPTH + 1, temperature=KNOWN + 3)]
+    )
+    found = profiles.open_profiles(written(tmp_path, frame), [109.7], IN_SITU)
+    assert found.status.values.tolist() == ["used", "used"]
+    expected = [18 - 109.7 / 50, 21 - 108.7 / 50]
+    np.testing.assert_allclose(found.temperature.values[:, 0], expected, rtol=1e-5)
+
+
+def test_two_platforms_at_one_place_are_both_used_and_one_cast_in_two_files_once(tmp_path):
+    both = pd.concat([table(platform="a"), table(platform="b", temperature=KNOWN + 1)])
+    found = profiles.open_profiles(written(tmp_path, both), [109.7], IN_SITU)
+    assert found.status.values.tolist() == ["used", "used"]
+    for k, longitude in enumerate((-65.0, 295.0)):
+        written(tmp_path, table(longitude=longitude), f"{k}.csv")
+    paths = [tmp_path / "0.csv", tmp_path / "1.csv"]
+    found = profiles.open_profiles(paths, [109.7], IN_SITU)
+    assert sorted(found.status.values) == ["duplicate of another profile", "used"]
+
+
+def test_repeated_rows_and_contradictions_are_left_out_for_their_reason(tmp_path):
+    frame = pd.concat([table(), table()[:5], table(temperature=KNOWN + 1)[10:13]])
+    casts = read_table(written(tmp_path, frame))
+    assert casts.lost["repeated rows"] == 5
+    assert casts.lost["different values at one depth of a cast"] == 6
+    np.testing.assert_allclose(casts.temperature, np.delete(KNOWN, range(10, 13)))
 
 
 @pytest.mark.parametrize(
