@@ -6,6 +6,7 @@ import tiny
 import torch
 import xarray as xr
 
+from ocean_lib.classical.reduced_space import ReducedSpace
 from ocean_lib.classical.regression import (
     channel_covariance,
     fit_local_regression,
@@ -114,6 +115,26 @@ def test_a_regression_does_not_learn_from_gaps(store, small_store, local):
     # Zeros in place of the lost values would shrink the coefficients by their share.
     shrunk = np.sum(holey * whole) / np.sum(whole**2)
     assert abs(shrunk - 1) < 0.3 * lost
+
+
+def test_states_of_the_reduced_space_keep_their_variance(store, small_store):
+    """Gaps, which hold the climatology, take no variance away."""
+    holey, whole = (ReducedSpace.from_store(each, 0.1, 0.1) for each in (store, small_store))
+    channel = store.surfaces + 1
+    wet = torch.from_numpy(np.array(store.ocean[..., channel]))
+    found, known = (each.states[:, channel].square().mean(0)[wet].mean() for each in (holey, whole))
+    assert found == pytest.approx(known, rel=0.05)
+
+
+@pytest.mark.parametrize("fit", [fit_shared_regression, lambda s: fit_local_regression(s, 6.0)])
+def test_months_without_a_surface_teach_a_regression_nothing(small_ocean, tmp_path, fit):
+    surface = small_ocean.surface.copy(deep=True)
+    surface[4:36:3] = np.nan
+    store = build_store(small_ocean, tmp_path / "s", validation=8, test=10, gap=3, surface=surface)
+    fitted = fit(store)
+    left, prior = fitted.residual_covariance.diagonal(), fitted.prior_covariance.diagonal()
+    # Near the surface it tells most of the temperature; the lagged features are still incomplete.
+    assert left[0] < 0.1 * prior[0] and left[1] < 0.2 * prior[1]
 
 
 def test_validation_does_not_hide_what_is_not_known(store):

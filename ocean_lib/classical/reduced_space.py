@@ -108,6 +108,9 @@ class ReducedSpace:
         )
         scale = deviation / deviation[wet].square().mean().sqrt()
         states = torch.from_numpy(store.standardised("train")) * scale
+        present = torch.from_numpy(store.present("train"))
+        if not present.all():  # gaps hold 0, which would take variance away
+            states = states * (len(present) / present.sum(0).clamp(min=1)).sqrt()
         return cls(states, scale, (store.latitude, store.longitude[columns]), shrinkage, noise)
 
     def at_grid(self, grid: xr.Dataset) -> tuple[Tensor, Tensor]:

@@ -160,11 +160,12 @@ def fit_local_regression(store: Store, window: float) -> Regression:
     anomaly = torch.from_numpy(store.standardised("train"))
     wet = torch.from_numpy(np.moveaxis(store.ocean[:, columns], -1, 0)).float()
     levels, features = anomaly[:, s:], _features(anomaly[:, :s], store.times[times])
-    number = features.shape[1]
+    number, gaps = features.shape[1], torch.from_numpy(~store.present("train"))
+    gaps = gaps[:, s:] | gaps[:, :s].any(1, keepdim=True)  # features need the surface
     products = torch.einsum("tphw,tqhw->pqhw", features, features)
-    cross = torch.einsum("tphw,tdhw->pdhw", features, levels)
+    cross = torch.einsum("tphw,tdhw->pdhw", features, levels * ~gaps)
     ridge = RIDGE * torch.einsum("pphw->", products) / (number * wet[0].sum())
-    solutions, gaps = [], torch.from_numpy(~store.present("train")[:, s:])
+    solutions = []
     for level, ocean in enumerate(wet[s:]):
         here = products
         if gaps[:, level].any():
@@ -207,7 +208,8 @@ def fit_shared_regression(store: Store) -> Regression:
             anomaly = torch.from_numpy(store.standardised("train", near))
             index = date - near[0]
             features = _features(anomaly[:, :s], dates[near], slice(index, index + 1))[0]
-            there = wet & torch.from_numpy(store.present("train", near[[index]])[0, s:])
+            present = torch.from_numpy(store.present("train", near[[index]])[0])
+            there = wet & present[s:] & present[:s].all(0)
             yield features, anomaly[index, s:], there
 
     for features, levels, there in training_dates():

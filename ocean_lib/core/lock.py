@@ -92,18 +92,39 @@ def _create_exclusively(path: Path) -> Path:
     Raises:
         BlockingIOError: another process has, and may be alive.
     """
-    for _ in range(2):
+    holder: str | None = None
+    for _ in range(3):
         try:
             with path.open("x") as file:
                 file.write(_this_process())
             return path
         except FileExistsError:
-            holder = path.read_text().strip()
-            if _is_dead(holder):
-                path.unlink(missing_ok=True)
-                continue
-            break
+            holder = _remove_if_dead(path)
+            if holder is not None:
+                break
     raise BlockingIOError(f"{holder or 'unknown'} (if it has ended, remove {path})")
+
+
+def _remove_if_dead(path: Path) -> str | None:
+    """Remove the file of a process that has ended; the holder if it may be alive.
+
+    The file is renamed before it is removed, so that of two processes only one removes it, and none
+    removes the file that the other has created since.
+    """
+    aside = path.with_name(f"{path.name}.{os.getpid()}")
+    try:
+        holder = path.read_text().strip()
+        if not _is_dead(holder):
+            return holder
+        os.rename(path, aside)
+        if aside.read_text().strip() != holder:
+            os.link(aside, path)
+            return aside.read_text().strip()
+    except FileNotFoundError:
+        pass  # released meanwhile
+    finally:
+        aside.unlink(missing_ok=True)
+    return None
 
 
 def _is_dead(holder: str) -> bool:

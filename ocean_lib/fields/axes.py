@@ -18,8 +18,10 @@ from ocean_lib.fields.conventions import AXES, DEEPEST, DEGREES, METRES, SURFACE
 __all__ = ["depth_in_metres", "find_axis", "horizontal", "order_longitudes", "take"]
 
 
+ROTATED = {"grid_latitude", "grid_longitude", "projection_x_coordinate", "projection_y_coordinate"}
 INDICES = {"x", "y", "xc", "yc", "i", "j"}  # names that may count cells
 MAX_BEND = 0.05  # grid steps that a row or column may bend
+MOST_DEGREES = 720.0  # beyond two turns a number is no longitude
 LONGITUDE_TOLERANCE = 1e-4  # degrees (about 10 m); closer longitudes are the same column
 TERRAIN_FOLLOWING = {"s_rho", "sc_r", "sigma", "siglay", "layer"}  # names of dimensions
 
@@ -43,6 +45,8 @@ def find_axis(dataset: xr.Dataset, variable: xr.DataArray, axis: str) -> xr.Data
         if name == variable.name or not set(v.dims) <= set(variable.dims) or v.ndim > max_ndim:
             continue
         lower = str(name).lower()
+        if str(v.attrs.get("standard_name", "")) in ROTATED:
+            continue
         marks = (
             v.attrs.get("standard_name") in standard_names,
             str(v.attrs.get("units", "")).lower() in units,
@@ -59,7 +63,10 @@ def find_axis(dataset: xr.Dataset, variable: xr.DataArray, axis: str) -> xr.Data
     best, *others = sorted(candidates)
     for other in others:
         ours, theirs = dataset[best[-1]], dataset[other[-1]]
-        if other[:-2] == best[:-2] and not np.array_equal(ours.values, theirs.values):
+        alike = other[:-2] == best[:-2]
+        # A dimension's own coordinate that is in degrees, beside another.
+        alike |= other[-1] in variable.dims and other[1] <= 1 and ours.dims == theirs.dims
+        if alike and not np.array_equal(ours.values, theirs.values):
             raise ValueError(
                 f"{best[-1]} and {other[-1]} may each be the {axis} of {variable.name}, limit 1; "
                 f"name one in its attribute `coordinates`, or leave the other out of the file"
@@ -101,7 +108,8 @@ def depth_in_metres(axis: xr.DataArray | None, variable: xr.DataArray, kind: str
             "gsw.z_from_p, then interpolate to levels)"
         )
     metres = axis.variable.astype("float64") * METRES[units]
-    if not units and axis.size > 1 and (np.diff(metres) == 1).all() and metres[0] in (0, 1):
+    steps = np.diff(np.sort(np.abs(np.ravel(metres))))
+    if not units and axis.size > 1 and (steps == 1).all() and metres[0] == np.floor(metres[0]):
         raise ValueError(
             f"{axis.name} counts its levels from {int(metres[0])} to {int(metres[-1])}, without "
             "units; give it the depths in m, or units 'm' if these are depths"
@@ -143,7 +151,7 @@ def horizontal(
     for name, axis in (("latitude", latitude), ("longitude", longitude)):
         if (units := str(axis.attrs.get("units", "")).strip().lower()) not in DEGREES:
             raise ValueError(f"{axis.name} has units {units!r}, must be degrees; convert {name}")
-        declared = {"units", "standard_name", "axis"} & axis.attrs.keys()
+        declared = {"units", "standard_name"} & axis.attrs.keys()
         if not declared and str(axis.name).lower() in INDICES:
             raise ValueError(
                 f"{axis.name} has no units, so it may count cells; give {name} in degrees, with "
@@ -245,7 +253,7 @@ def take(fields: xr.Dataset, dim: str, index: ArrayLike) -> xr.Dataset:
 def order_longitudes(
     longitude: np.ndarray, west: float | None = None, east: float | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Make longitudes ascend without a break; a repeated column is left out.
+    """Make longitudes ascend without a break; a column repeated after a turn is left out.
 
     Args:
         longitude: (X,) degrees.
@@ -253,7 +261,15 @@ def order_longitudes(
         east: last longitude; by default all columns are kept.
     Returns:
         Index into `longitude`, and the ordered values; the first lies in [-180, 180).
+    Raises:
+        ValueError: two columns have the same longitude, or one is out of range.
     """
+    known = longitude[np.isfinite(longitude)]
+    if np.unique(known).size < known.size or known.size and np.abs(known).max() > MOST_DEGREES:
+        raise ValueError(
+            f"longitude holds {known.size - np.unique(known).size} repeated values, limit 0, and "
+            f"runs from {known.min():g} to {known.max():g}, limit ±{MOST_DEGREES:g}; correct it"
+        )
     width = 360 - 2 * LONGITUDE_TOLERANCE
     if west is None:
         ring = np.unique(np.round(np.mod(longitude, 360), 4) % 360)

@@ -19,7 +19,6 @@ stay lazy; finding the ocean takes one pass through the data, which also checks 
 import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,21 +85,19 @@ def open_fields(
             several, holds a constant on land, or does not cover the selection.
     """
     check_region(region)
-    select = partial(_select, region=region, depths=depths)
     with ExitStack() as on_refusal:
         pieces: dict[Path, xr.Dataset] = {}
+        as_stored: list[xr.Dataset] = []  # temperatures before they are converted to potential
         for path in find_files(paths):
             dataset = open_file(path)
             on_refusal.callback(dataset.close)
             try:
-                piece = select(arrange(dataset, variables, region, named=variable))
-                piece = _finish(piece, variables)
+                piece = arrange(dataset, variables, region, named=variable)
                 if land_value is not None or mask is not None:
                     sea = None if mask is None else open_mask(mask, dataset, region)
-                    if sea is not None:  # a mask of one level holds at all
-                        sea = _select(sea, region, depths if sea.sizes["depth"] > 1 else None)
                     piece = without_land(piece, land_value, sea)
-                pieces[path] = piece
+                as_stored.append(_select(piece, region, depths))
+                piece = pieces[path] = _finish(as_stored[-1], variables)
                 _same_grid(next(iter(pieces.values())), pieces[path])
             except ValueError as error:
                 raise ValueError(f"{path}: {error}") from error
@@ -108,10 +105,15 @@ def open_fields(
         fields = fields if times is None else select_period(fields, times)
         try:
             survey = survey_fields(fields)
+            kinds = (piece.temperature.attrs["standard_name"] for piece in (as_stored[0], fields))
+            if len({*kinds}) > 1:  # conversion hides a constant
+                stored = _in_time(_join([piece[["temperature"]] for piece in as_stored]))
+                stored = stored if times is None else select_period(stored, times)
+                survey = survey.with_constants_of(survey_fields(stored))
         except DAMAGE as error:
             _name_damaged(pieces)
             raise ValueError(f"the files hold values that cannot be read ({error})") from error
-        fields = _with_ocean(fields, survey, masked=mask is not None)
+        fields = _with_ocean(fields, survey)
         on_refusal.pop_all()
     return fields
 
@@ -205,23 +207,29 @@ def _name_damaged(pieces: dict[Path, xr.Dataset]) -> None:
             ) from error
 
 
-def _with_ocean(fields: xr.Dataset, survey: Survey, masked: bool = False) -> xr.Dataset:
+def _with_ocean(fields: xr.Dataset, survey: Survey) -> xr.Dataset:
     """Check the values, add the static ocean, and set all cells outside it to NaN."""
     ocean, dates = survey.ocean, fields.sizes["time"]
-    if survey.constant is not None and not masked:
+    check_values(survey.limits)
+    if survey.uniform.any() and ("mask" in fields.attrs or not survey.uniform.all()):
+        first = fields["time"].values[survey.uniform][0].astype("M8[D]")
+        raise ValueError(
+            f"temperature is the same everywhere on {survey.uniform.sum()} date(s), limit 0, the "
+            f"first {first}, as a missing date written as a number; leave it out by times"
+        )
+    if survey.constant is not None:
         share = survey.filled / max(1, int(ocean.sum()) + survey.intermittent)
         raise ValueError(
             f"{survey.filled} cells ({share:.0%}) hold {survey.constant:.9g} °C on all dates, as "
             "land that is not declared missing; give "
-            f"land_value={survey.constant:.9g}, or, if part of them is sea, a mask of the ocean"
+            f"land_value={survey.constant:.9g}, or a mask of the ocean at every level"
         )
-    check_values(survey.limits)
     if survey.intermittent > ocean.sum() or survey.gaps.sum() > MOST_GAPS * dates * ocean.sum():
         raise ValueError(
-            f"{survey.intermittent} cells hold values on few dates only, or of some variables, "
-            f"limit {int(ocean.sum())}, the number of the others, where {survey.gaps.sum()} values "
-            f"are missing, limit {MOST_GAPS:.0%}: these are observations, not a field; fill the "
-            "gaps first, or choose times and variables without gaps"
+            f"{survey.gaps.sum()} values of the ocean's {int(ocean.sum())} cells are missing, "
+            f"limit {MOST_GAPS:.0%}, and {survey.intermittent} other cells hold values on few "
+            "dates only, or of some variables, limit as many: these are observations, not a "
+            "field; fill the gaps first, or choose times and variables without gaps"
         )
     fields["ocean"] = (DIMS[1:], ocean, {"long_name": "sea water on most dates"})
     chunks = fields["temperature"].chunksizes
@@ -257,7 +265,11 @@ def describe_fields(fields: xr.Dataset) -> str:
     grid += [f"{name} {range_in_words(fields[name])}°" for name in ("latitude", "longitude")]
     lines.append(", ".join(grid))
     ocean = int(fields["ocean"].sum())
-    lines.append(f"{ocean} ocean cells ({ocean / fields['ocean'].size:.0%})")
+    masked = fields.attrs.get("mask")
+    lines.append(
+        f"{ocean} ocean cells ({ocean / fields['ocean'].size:.0%})"
+        + (f", within {masked}" if masked else "")
+    )
     attrs = fields.attrs
     if attrs["n_intermittent"]:
         lines.append(f"{attrs['n_intermittent']} cells with values on few dates are left out")

@@ -56,7 +56,9 @@ def decode_dates(axis: xr.DataArray | None, dataset: xr.Dataset) -> xr.Variable:
         if named is None or bounds is not None
         else (f"{named}, the bounds of {axis.name}, is not in the file: dates are taken as written")
     )
-    if bounds is not None and bounds.shape == (*values.shape, 2):
+    if bounds is not None and bounds.shape != (*values.shape, 2):
+        note = f"{named}, the bounds of {axis.name}, has shape {bounds.shape}: dates are as written"
+    elif bounds is not None:
         first, last = np.moveaxis(_decode(bounds.values, axis), -1, 0)
         values = np.where(values == last, _between(first, last, 0.5), values)
     years = values.astype("M8[Y]").astype(int) + 1970
@@ -71,6 +73,7 @@ def decode_dates(axis: xr.DataArray | None, dataset: xr.Dataset) -> xr.Variable:
 def _decode(values: np.ndarray, axis: xr.DataArray) -> np.ndarray:
     """Convert numbers in the units of an axis, or decoded dates, to datetime64[s]."""
     units, calendar = str(axis.attrs.get("units", "")), axis.attrs.get("calendar", "standard")
+    infinite = values.dtype.kind == "f" and np.isinf(values).any()
     try:
         if values.dtype.kind in "iuf" and (counted := MONTHS.fullmatch(units)):
             unit, since = counted.groups()
@@ -86,7 +89,7 @@ def _decode(values: np.ndarray, axis: xr.DataArray) -> np.ndarray:
         raise ValueError(
             f"the dates of {axis.name} cannot be decoded ({error}); write them as days since a date"
         ) from error
-    if values.dtype.kind != "M" or np.isnat(values).any():
+    if values.dtype.kind != "M" or np.isnat(values).any() or infinite:
         raise ValueError(
             f"time {axis.name} holds {np.ravel(axis.values)[:3]} (units {units!r}), not dates; "
             "give it units such as 'days since 1950-01-01'"

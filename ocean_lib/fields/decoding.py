@@ -48,6 +48,15 @@ def _in_stored_type(variable: xr.DataArray) -> xr.DataArray:
     for name in ("scale_factor", "add_offset"):
         if name in attrs:
             attrs[name] = _number(variable, name, attrs[name])
+            if (
+                np.size(attrs[name]) != 1
+                or not np.isfinite(attrs[name])
+                or (name == "scale_factor" and attrs[name] == 0)
+            ):
+                raise ValueError(
+                    f"{variable.name} has {name} {attrs[name]}, must be one number other than 0; "
+                    "correct it"
+                )
     changed = variable.copy(deep=False)
     changed.attrs = attrs
     return changed
@@ -77,15 +86,16 @@ def _stored(variable: xr.DataArray, name: str, value, dtype: np.dtype):
     """
     if dtype.kind not in "iu":
         return dtype.type(value)
-    if not np.isfinite(value) or value != np.floor(value):
+    ends = np.iinfo(dtype)
+    size = 1 << 8 * dtype.itemsize
+    if not np.isfinite(value) or value != np.floor(value) or not ends.min <= value < size:
         raise ValueError(
             f"{variable.name} holds {dtype} and has {name} {value:g}, which {dtype} cannot hold; "
             "declare the stored number"
         )
-    ends, value = np.iinfo(dtype), int(value)
-    if not ends.min <= value <= ends.max:
-        size = 1 << 8 * dtype.itemsize  # written as a signed or unsigned number of the same bits
-        value = (value - ends.min) % size + ends.min
+    value = int(value)
+    if value > ends.max:  # written as an unsigned number of the same bits
+        value -= size
     return dtype.type(value)
 
 

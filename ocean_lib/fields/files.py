@@ -93,7 +93,7 @@ def _open(path: Path) -> xr.Dataset:
             return xr.open_zarr(path, decode_cf=False, chunks="auto")
         _check_length(path)
         dataset = xr.open_dataset(path, engine="netcdf4", decode_cf=False, chunks="auto")
-        if not dataset.variables:
+        if not dataset.data_vars or all(array.ndim == 0 for array in dataset.data_vars.values()):
             _refuse_groups(path)
         return dataset
     except (PermissionError, GroupsError):

@@ -11,6 +11,7 @@ import xarray as xr
 
 from ocean_lib.fields.axes import find_axis
 from ocean_lib.fields.conventions import DIMS, SURFACE, Region
+from ocean_lib.fields.decoding import decode
 from ocean_lib.fields.files import open_file
 from ocean_lib.fields.recognition import arrange
 
@@ -34,6 +35,8 @@ def open_mask(mask: str | Path, dataset: xr.Dataset, region: Region | None) -> x
         ValueError: there is no such mask, several, or it holds other values than 0 and 1.
     """
     source, name = dataset, str(mask)
+    if name not in dataset and Path(mask).is_dir() and Path(mask).suffix != ".zarr":
+        raise ValueError(f"mask {name} is a folder; give the file that holds the mask")
     if name not in dataset:
         if not Path(mask).exists():
             raise ValueError(
@@ -57,9 +60,13 @@ def open_mask(mask: str | Path, dataset: xr.Dataset, region: Region | None) -> x
                 f".isel({time.dims[0]}=0)"
             )
         array = array.isel({time.dims[0]: 0}, drop=True)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"mask {name} holds {array.dtype}, must be the numbers 0 and 1")
+    array = decode(array.to_dataset(name=name), [name])[name]
     values = np.unique(array.values[np.isfinite(array.values)])
     if not np.isin(values, (0, 1)).all():
         raise ValueError(f"mask {name} holds {values[:4].tolist()}, must be 0 and 1")
+    array = array.fillna(array.attrs.get("standard_name") == LAND)  # a cell without mask is land
     sea = 1 - array if array.attrs.get("standard_name") == LAND else array
     source = source.assign({name: sea.astype("float32").drop_attrs(deep=False)})
     return arrange(source, region=region, temperature=(name, SURFACE))
@@ -79,8 +86,16 @@ def without_land(
         land_value: temperature on land, °C.
         mask: from `open_mask`.
     Raises:
-        ValueError: the mask lies on another grid.
+        ValueError: the mask lies on another grid, or no value is that of land.
     """
+    if land_value is not None:
+        held = isinstance(land_value, int | float) and np.isfinite(land_value)
+        first = fields["temperature"].isel(time=slice(1))
+        if not held or not bool((first == np.float32(land_value)).any()):
+            raise ValueError(
+                f"land_value is {land_value!r}, which no cell of the first date holds; give the "
+                "temperature of land in °C, to seven digits"
+            )
     sea = fields["temperature"] != np.float32(land_value) if land_value is not None else True
     if mask is not None:
         for dim in DIMS[1:]:
@@ -98,4 +113,9 @@ def without_land(
         shared = {dim: fields[dim] for dim in wet.dims}
         sea = sea & (wet.assign_coords(shared) > 0.5)
     masked = {name: array.where(sea).assign_attrs(array.attrs) for name, array in fields.items()}
-    return fields.assign({name: array.transpose(*DIMS) for name, array in masked.items()})
+    masked = {name: array.transpose(*DIMS) for name, array in masked.items()}
+    ways = [] if land_value is None else [f"values other than {land_value:.9g} °C"]
+    if mask is not None:
+        share = float((mask["temperature"] > 0.5).mean())
+        ways.append(f"a mask that is {share:.0%} sea")
+    return fields.assign(masked).assign_attrs(mask=" and ".join(ways))

@@ -27,7 +27,8 @@ __all__ = ["arrange", "canonical_names"]
 # What a name, a long_name and cell_methods say of statistics other than a mean.
 OTHER_NAME = re.compile(
     r"(^|[_-])(anom\w*|err\w*|std\w*|stdev|sd|se|dd|oa|ma|gp|var|variance|count|nobs|num_obs|n_obs"
-    r"|unc\w*|uncertainty|spread|tendency|increment|incr|flag|qc|min|max|minimum|maximum)($|[_-])"
+    r"|unc\w*|uncertainty|spread|tendency|increment|incr|flag|qc|min|max|minimum|maximum|sdev|rms\w*|p\d+"
+    r"|trend|bias|diff)($|[_-])"
 )
 OTHER_LONG_NAME = re.compile(
     r"anomal|error|deviation|uncertaint|number of|\bcount|variance|tendency|increment|\bflag"
@@ -177,7 +178,7 @@ def _is_statistic(variable: xr.DataArray) -> bool:
     return bool(
         OTHER_NAME.search(str(variable.name).lower())
         or OTHER_LONG_NAME.search(str(attrs.get("long_name", "")).lower())
-        or OTHER_METHOD.search(str(attrs.get("cell_methods", "")).lower())
+        or OTHER_METHOD.search(re.sub(r"\(.*?\)", "", str(attrs.get("cell_methods", "")).lower()))
     )
 
 
@@ -187,6 +188,8 @@ def _temperature(dataset: xr.Dataset, variable: str | None) -> tuple[Hashable, s
         if variable not in dataset:
             known = list(map(str, dataset.data_vars))
             raise ValueError(f"variable is {variable!r}, not among {known}")
+        if dataset[variable].dtype.kind not in "fiu":
+            raise ValueError(f"variable {variable} holds {dataset[variable].dtype}, not numbers")
         if kind := _kind(dataset[variable], TEMPERATURES):
             return variable, kind
         raise ValueError(
@@ -214,7 +217,12 @@ def _why_none(dataset: xr.Dataset) -> str:
         return casts
     variables = [str(name) for name in dataset.data_vars]
     statistics = [name for name in variables if _is_statistic(dataset[name])]
-    left_out = f" ({', '.join(statistics)} are statistics, not values)" if statistics else ""
+    left_out = (
+        f" ({', '.join(statistics)} are statistics, not values, by name, long_name or cell_methods;"
+        " if one is no statistic, say so by variable=…)"
+        if statistics
+        else ""
+    )
     return (
         f"no temperature among the variables {variables}{left_out}; rename it to thetao or give it "
         f"the standard_name {POTENTIAL} or {conventions.IN_SITU}"
@@ -229,6 +237,14 @@ def _further(dataset: xr.Dataset, canonical: str, temperature: Hashable) -> Hash
         for name, variable in dataset.data_vars.items()
     }
     named = [name for name in marks if str(canonical).lower() in marks[name]]
+    named = [name for name in named if name == canonical] or [
+        name for name in named if name == canonical or not _is_statistic(dataset[name])
+    ]
+    if len(named) > 1 and canonical != "salinity":
+        raise ValueError(
+            f"{', '.join(map(str, named))} are each {canonical!r}, limit 1; name one as the file "
+            "spells it"
+        )
     matches = [salinity[0]] if salinity else [] if canonical == "salinity" else named
     if not matches:
         raise ValueError(

@@ -121,8 +121,13 @@ def select_period(fields: xr.Dataset, times: tuple) -> xr.Dataset:
     Raises:
         ValueError: the period holds no field.
     """
-    first, last = times
-    selected = fields.sel(time=slice(str(first), str(last)))
+    try:
+        first, last = (str(np.datetime64(str(time))) for time in times)
+    except ValueError as error:
+        raise ValueError(
+            f"times are {times!r}, must be a first and a last date such as '1993-01' ({error})"
+        ) from error
+    selected = fields.sel(time=slice(first, last))
     if not selected.sizes["time"]:
         start, end = fields["time"].values[[0, -1]].astype("M8[D]")
         raise ValueError(f"times {first} to {last} hold no field; choose within {start} to {end}")

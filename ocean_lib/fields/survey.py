@@ -24,6 +24,7 @@ __all__ = [
 
 
 LAND_SHARE = 0.01  # of the cells with values: constant land is not less
+FLOOR_SHARE, MANY = 0.05, 12  # of the cells of a level; dates on which water does not stay the same
 FREEZING = (-2.0, -1.6)  # °C, of sea water: models hold it under ice
 CANDIDATES = 4  # values that may fill land, of a box
 Limits = dict[str, tuple[float, float]]  # lowest and highest value by variable, °C, g/kg
@@ -37,6 +38,7 @@ class Survey(NamedTuple):
         intermittent: number of other cells with values on some dates.
         gaps: (time,), number of ocean cells without a value.
         limits: {variable: (lowest, highest)}, inf included; inf, -inf without values.
+        uniform: (time,) bool, dates on which temperature is the same in all cells, of several.
         constant: a value that many cells of temperature hold on all dates, as land does that is not
             declared missing; None if there is none.
         filled: number of those cells.
@@ -46,8 +48,13 @@ class Survey(NamedTuple):
     intermittent: int
     gaps: np.ndarray
     limits: Limits
+    uniform: np.ndarray
     constant: float | None
     filled: int
+
+    def with_constants_of(self, stored: "Survey") -> "Survey":
+        """This survey, with what another found of uniform dates and of constants."""
+        return self._replace(uniform=stored.uniform, constant=stored.constant, filled=stored.filled)
 
 
 class _BoxSurvey(NamedTuple):
@@ -55,14 +62,14 @@ class _BoxSurvey(NamedTuple):
 
     Attributes:
         number: (depth, latitude, longitude), number of dates with a value.
-        low: lowest value; inf without values.
-        high: highest value; -inf without values.
+        low: lowest value of each date, (time,); inf without values.
+        high: highest value of each date; -inf without values.
         constants: {value: cells at each level, (depth,)} of cells that never change.
     """
 
     number: np.ndarray
-    low: float
-    high: float
+    low: np.ndarray
+    high: np.ndarray
     constants: dict[float, np.ndarray]
 
 
@@ -75,7 +82,7 @@ def gridded_variables(fields: xr.Dataset) -> list[str]:
 def _survey_box(part: xr.DataArray) -> _BoxSurvey:
     """Survey a lazy box of an array, a few dates at a time."""
     number = np.zeros(part.shape[1:], np.int32)
-    low, high = np.inf, -np.inf
+    low, high = np.full(len(part), np.inf), np.full(len(part), -np.inf)
     first = np.full(part.shape[1:], np.nan, part.dtype)
     same = np.ones(part.shape[1:], bool)
     for dates in chunk_slices(part, "time", same.size):
@@ -83,8 +90,9 @@ def _survey_box(part: xr.DataArray) -> _BoxSurvey:
         number += np.isfinite(values).sum(0, dtype=np.int32)
         first = values[0].copy() if dates.start == 0 else first
         same &= (values == first).all(0)  # NaN is never the same
-        low = min(low, float(np.fmin.reduce(values, axis=None, initial=np.inf)))
-        high = max(high, float(np.fmax.reduce(values, axis=None, initial=-np.inf)))
+        flat = values.reshape(len(values), -1)
+        low[dates] = np.fmin.reduce(flat, axis=1, initial=np.inf)
+        high[dates] = np.fmax.reduce(flat, axis=1, initial=-np.inf)
     return _BoxSurvey(number, low, high, _constants(first, same))
 
 
@@ -98,13 +106,13 @@ def _constants(first: np.ndarray, same: np.ndarray) -> dict[float, np.ndarray]:
 def _survey(array: xr.DataArray) -> _BoxSurvey:
     """Survey an array that may be larger than memory, box by box."""
     number = np.zeros(array.shape[1:], np.min_scalar_type(array.shape[0]))
-    low, high = np.inf, -np.inf
+    low, high = np.full(len(array), np.inf), np.full(len(array), -np.inf)
     constants: dict[float, np.ndarray] = {}
     boxes, size = spatial_boxes(array, DECODING_BYTES * max(array.chunksizes.get("time", (1,))))
     surveys = run_tasks((partial(_survey_box, select_box(array, box)) for box in boxes), size)
     for box, part in zip(boxes, surveys, strict=True):
         number[box] = part.number
-        low, high = min(low, part.low), max(high, part.high)
+        low, high = np.minimum(low, part.low), np.maximum(high, part.high)
         for value, cells in part.constants.items():
             levels = constants.setdefault(value, np.zeros(array.shape[1], int))
             levels[box[0]] += cells
@@ -115,16 +123,18 @@ def _land_value(survey: _BoxSurvey, dates: int) -> tuple[float | None, int]:
     """The value that fills land, if one does, and its number of cells.
 
     It fills at least `LAND_SHARE` of the cells, on two dates and at two levels if there are as many
-    (or on two dates, or at two levels, of a single level or date), and is not the freezing point.
+    (or on two dates, or at two levels, of a single level or date), or `FLOOR_SHARE` of one level
+    on `MANY` dates, and is not the freezing point.
     """
-    with_values, levels = int((survey.number > 0).sum()), survey.number.shape[0]
-    if dates == 1 and levels == 1 or survey.low == survey.high:
+    by_level = (survey.number > 0).sum((1, 2))
+    if dates == 1 and len(by_level) == 1 or survey.low.min() == survey.high.max():
         return None, 0
     for value, cells in sorted(survey.constants.items(), key=lambda item: -item[1].sum()):
-        frozen = FREEZING[0] <= value <= FREEZING[1]
-        if cells.sum() >= max(2, LAND_SHARE * with_values) and not frozen:
-            if (cells > 0).sum() >= min(2, levels):
-                return value, int(cells.sum())
+        spread = (cells > 0).sum() >= min(2, len(by_level))
+        land = spread and cells.sum() >= max(2, LAND_SHARE * by_level.sum())
+        floor = dates >= MANY and (cells >= np.maximum(2, FLOOR_SHARE * by_level)).any()
+        if (land or floor) and not FREEZING[0] <= value <= FREEZING[1]:
+            return value, int(cells.sum())
     return None, 0
 
 
@@ -138,11 +148,12 @@ def survey_fields(fields: xr.Dataset) -> Survey:
     """
     dates = fields.sizes["time"]
     ocean, some, whole, limits = np.array(True), np.array(False), True, {}
-    constant, filled = None, 0
+    constant, filled, uniform = None, 0, np.zeros(dates, bool)
     for name in gridded_variables(fields):
         survey = _survey(fields[name])
-        limits[name] = survey.low, survey.high
+        limits[name] = float(survey.low.min()), float(survey.high.max())
         if name == "temperature":
+            uniform = (survey.low == survey.high) & ((survey.number > 0).sum() > 1)
             constant, filled = _land_value(survey, dates)
         # In place, because masks of a global grid are large.
         most = survey.number > dates // 2
@@ -151,7 +162,7 @@ def survey_fields(fields: xr.Dataset) -> Survey:
         some = np.logical_or(survey.number > 0, some)
     gaps = np.zeros(dates, int) if whole else _gaps(fields, ocean)
     intermittent = int(np.greater(some, ocean, out=some).sum())
-    return Survey(ocean, intermittent, gaps, limits, constant, filled)
+    return Survey(ocean, intermittent, gaps, limits, uniform, constant, filled)
 
 
 def _gaps(fields: xr.Dataset, ocean: np.ndarray) -> np.ndarray:

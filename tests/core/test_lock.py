@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from ocean_lib.core import lock
 from ocean_lib.core.lock import acquire_lock
 
 HOLDER = """
@@ -77,6 +78,27 @@ def test_without_locks_a_killed_process_of_this_machine_is_no_obstacle(tmp_path,
         beside.write_text(holder)  # another machine's, unknown, or alive: it may be at work
         with pytest.raises(BlockingIOError, match="if it has ended, remove"):
             acquire_lock(tmp_path / "lock")
+
+
+def test_without_locks_a_file_created_meanwhile_is_not_removed(tmp_path, no_locks, monkeypatch):
+    """A reads the file of a process that has ended; B replaces it; then A goes on."""
+    beside = tmp_path / "lock.exclusive"
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    beside.write_text(f"{ended.pid} on {os.uname().nodename}")
+    ours = lock._is_dead
+
+    def slow(holder):
+        dead = ours(holder)
+        if dead:
+            beside.write_text(f"1 on {os.uname().nodename}")  # alive
+        return dead
+
+    monkeypatch.setattr(lock, "_is_dead", slow)
+    with pytest.raises(BlockingIOError, match="1 on"):
+        acquire_lock(tmp_path / "lock")
+    assert beside.read_text().startswith("1 on ")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["lock", "lock.exclusive"]
 
 
 def test_other_errors_of_a_lock_are_raised(tmp_path, monkeypatch):

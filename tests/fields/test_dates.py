@@ -120,6 +120,17 @@ def test_a_date_at_the_end_of_its_bounds_moves_to_their_middle():
     assert (canonical.to_canonical(inside).time.values == expected).all()
 
 
+def test_bounds_of_another_shape_are_noted_and_infinite_dates_refused():
+    d = dated([31.0, 60.0], "days since 2000-01-01", bounds="time_bnds")
+    d["time_bnds"] = (("two", "time"), [[0.0, 31], [31, 60]])
+    d["time_bnds"] = d.time_bnds.expand_dims(extra=1)
+    told = canonical.to_canonical(d).time
+    assert "has shape (1, 2, 2)" in told.attrs["note"]
+    assert told.values[0] == np.datetime64("2000-02-01")
+    for value in (np.inf, -np.inf):
+        refused(["not dates"], canonical.to_canonical, dated([1.0, value], "days since 2000-01-01"))
+
+
 def test_months_of_a_climatology_have_a_nominal_year():
     time = canonical.to_canonical(dated([2, 1, 12], name="month")).time
     expected = np.array(["2001-01-16T12", "2001-02-15", "2001-12-16T12"], "M8[ns]")

@@ -158,6 +158,10 @@ def test_stored_numbers(tmp_path, name):
     [
         ("f4", {"missing_value": "none"}, "missing_value 'none', which is no number"),
         ("i2", {"missing_value": -9.99}, "int16 and has missing_value -9.99.*cannot hold"),
+        ("i2", {"missing_value": np.float32(1e20)}, "missing_value 1e.20, which int16 cannot hold"),
+        ("i2", {"missing_value": 99999.0}, "missing_value 99999, which int16 cannot hold"),
+        ("i2", {"scale_factor": 0.0}, "scale_factor 0.0, must be one number other than 0"),
+        ("i2", {"add_offset": np.nan}, "add_offset nan"),
         ("i2", {"scale_factor": "1/1000"}, "scale_factor '1/1000', which is no number"),
     ],
 )

@@ -1,5 +1,7 @@
 """Masks of the ocean, in the file or beside it: the sea is what they say it is."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -54,9 +56,42 @@ def test_the_ocean_is_what_a_mask_says(tmp_path, name, beside):
     np.testing.assert_array_equal(part.ocean, expected[[0, 2], :7, :7])
 
 
+def test_what_a_mask_leaves_on_land_is_refused_and_its_share_is_said(tmp_path):
+    """A mask of the surface alone leaves the 0 of the sea floor; one the wrong way round, all."""
+    fields = with_zeros()
+    fields.to_netcdf(tmp_path / "a.nc")
+    wet().isel(depth=[0]).rename("sea_mask").to_netcdf(tmp_path / "top.nc")
+    (1 - wet()).rename("tmask").to_netcdf(tmp_path / "wrong.nc")
+    read = canonical.open_fields
+    refused(["same everywhere", "limit 0"], read, tmp_path / "a.nc", mask=tmp_path / "wrong.nc")
+    both = read(tmp_path / "a.nc", mask=tmp_path / "top.nc", land_value=0.0)
+    np.testing.assert_array_equal(both.ocean, wet() == 1)
+    told = canonical.describe_fields(both)
+    assert "within values other than 0 °C and a mask that is 99% sea" in told
+
+
+def test_a_packed_mask_with_a_missing_value(tmp_path):
+    mask = wet().astype("f4").where(wet() == 1)  # missing on land
+    mask.rename("tmask").to_netcdf(
+        tmp_path / "mesh.nc", encoding={"tmask": {"dtype": "i1", "_FillValue": -127}}
+    )
+    with_zeros().to_netcdf(tmp_path / "a.nc")
+    opened = canonical.open_fields(tmp_path / "a.nc", mask=tmp_path / "mesh.nc")
+    np.testing.assert_array_equal(opened.ocean, wet() == 1)
+
+
+@pytest.mark.parametrize("value", [5.0, np.nan, np.inf, "0"])
+def test_a_land_value_that_no_cell_holds_is_refused(tmp_path, value):
+    with_zeros().to_netcdf(tmp_path / "a.nc")
+    words = ["land_value is", "no cell of the first date"]
+    refused(words, canonical.open_fields, tmp_path / "a.nc", land_value=value)
+
+
 @pytest.mark.parametrize(
     ("mask", "words"),
     [
+        (Path("/"), ["is a folder", "give the file"]),
+        (wet().rename("tmask").astype(str), ["must be the numbers 0 and 1"]),
         ("tmsk", ["'tmsk'", "neither a variable", "nor a file"]),
         (wet().rename("tmask") * 3, ["holds", "3", "must be 0 and 1"]),
         (wet().rename("odd"), ["holds 0 masks", "['odd']", "sea_binary_mask"]),
@@ -74,11 +109,21 @@ def test_the_ocean_is_what_a_mask_says(tmp_path, name, beside):
             ["longitude", "on the grid of the fields"],
         ),
     ],
-    ids=["absent", "other numbers", "no mask", "two", "dates", "another size", "another place"],
+    ids=[
+        "a folder",
+        "text",
+        "absent",
+        "other numbers",
+        "no mask",
+        "two",
+        "dates",
+        "another size",
+        "another place",
+    ],
 )
 def test_a_mask_that_cannot_be_used_is_refused(tmp_path, mask, words):
     with_zeros().to_netcdf(tmp_path / "a.nc")
-    if not isinstance(mask, str):
+    if not isinstance(mask, str | Path):
         mask.to_netcdf(tmp_path / "mesh.nc")
         mask = tmp_path / "mesh.nc"
     refused(words, canonical.open_fields, tmp_path / "a.nc", mask=mask)

@@ -403,6 +403,49 @@ def test_numbers_of_levels_and_cells_are_no_metres_and_degrees(change, words):
     refused(words, canonical.to_canonical, change(sea()))
 
 
+@pytest.mark.parametrize("numbers", [[4.0, 3, 2, 1], [2.0, 3, 4, 5], [-1.0, -2, -3, -4]])
+def test_level_numbers_in_any_order_are_no_metres(numbers):
+    refused(["without units", "depths in m"], canonical.to_canonical, depth_axis(numbers)(sea()))
+
+
+@pytest.mark.parametrize("attrs", [{"axis": "Y"}, {"standard_name": "grid_latitude"}])
+def test_rows_of_a_rotated_or_numbered_grid_are_no_latitudes(attrs):
+    d = sea().drop_vars("latitude").rename(latitude="y")
+    d = d.assign_coords(y=("y", np.arange(13.0), attrs))
+    with pytest.raises(ValueError, match="count cells|has no latitude"):
+        canonical.to_canonical(d)
+
+
+@pytest.mark.parametrize(
+    "longitudes",
+    [np.zeros(11), np.array([*LONGITUDE[:-1], LONGITUDE[3]]), np.arange(11) * 1000.0],
+    ids=["all 0", "one twice", "absurd"],
+)
+def test_repeated_and_absurd_longitudes_are_refused(longitudes):
+    d = sea().assign_coords(longitude=("longitude", longitudes, {"units": "degrees_east"}))
+    refused(["longitude holds", "limit ±720"], canonical.to_canonical, d)
+
+
+def test_a_second_latitude_that_differs_from_the_dimensions_own_is_refused():
+    d = sea()
+    other = ("latitude", LATITUDE + 3, {"standard_name": "latitude", "units": "degrees_north"})
+    words = ["may each be the latitude", "coordinates"]
+    refused(words, canonical.to_canonical, d.assign_coords(lat2=other))
+
+
+@pytest.mark.parametrize("asked", ["sea_water_x_velocity", "Uo"])
+def test_a_tie_among_further_variables_is_refused(asked):
+    attrs = {"standard_name": "sea_water_x_velocity"}
+    d = sea().assign(UO=(sea().thetao / 10).drop_attrs().assign_attrs(attrs))
+    d = d.assign(uo=(sea().thetao / 20).drop_attrs().assign_attrs(attrs))
+    refused(["UO, uo are each", "limit 1"], canonical.to_canonical, d, variables=[asked])
+    exact = canonical.to_canonical(d, variables=["uo"])
+    np.testing.assert_allclose(exact.uo, sea().thetao / 20, rtol=1e-6)
+    mean = d.drop_vars("UO").assign(uo_std=d.UO)
+    found = canonical.to_canonical(mean, variables=["sea_water_x_velocity"])
+    np.testing.assert_allclose(found.sea_water_x_velocity, sea().thetao / 20, rtol=1e-6)
+
+
 def test_levels_of_whole_metres_that_say_so_are_depths():
     d = depth_axis([1.0, 2, 3, 4], units="m")(sea())
     np.testing.assert_array_equal(canonical.to_canonical(d).depth, [1, 2, 3, 4])

@@ -25,6 +25,13 @@ def test_own_levels_are_levels_of_the_file_from_the_surface_down(depth, expected
     assert all(type(level) is float for level in levels)  # printed as numbers, not as objects
 
 
+@pytest.mark.parametrize("times", [("foo", "bar"), ("2020-01",), ("2020-01", "2020-13")])
+def test_a_period_that_is_none_is_refused(tmp_path, times):
+    sea().to_netcdf(tmp_path / "a.nc")
+    with pytest.raises(ValueError, match="first and a last date such as '1993-01'"):
+        canonical.open_fields(tmp_path / "a.nc", times=times)
+
+
 def test_a_file_on_other_levels_than_glorys_serves(tmp_path):
     sea(depth=np.array([5.0, 30, 150, 700])).to_netcdf(tmp_path / "a.nc")
     levels = canonical.open_levels(tmp_path / "a.nc")

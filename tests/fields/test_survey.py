@@ -58,6 +58,48 @@ def test_constants_that_may_be_water_are_kept(change):
     assert opened.ocean.sum() >= np.isfinite(d.thetao).all("time").sum()
 
 
+@pytest.mark.parametrize("on_land", [35.0, np.nan])
+def test_a_constant_is_found_before_temperature_is_converted(tmp_path, on_land):
+    """TEOS-10 turns 0 °C in situ into values that differ by level: the constant is of the file."""
+    d = with_land(0.0)
+    d["so"] = (d.thetao * 0 + 35).drop_attrs().assign_attrs(units="1e-3")
+    d["so"][..., 4:7, 5] = on_land
+    d = d.rename(thetao="water_temp")
+    d.water_temp.attrs["standard_name"] = "sea_water_temperature"
+    d.to_netcdf(tmp_path / "a.nc")
+    refused(["12 cells", "land_value=0"], canonical.open_fields, tmp_path / "a.nc")
+    opened = canonical.open_fields(tmp_path / "a.nc", land_value=0.0)
+    assert not opened.ocean[:, 4:7, 5].any() and opened.ocean.sum() == 545
+    assert opened.temperature.attrs["standard_name"] == "sea_water_potential_temperature"
+
+
+def months(number):
+    """The small sea on many dates, each with noise of its own."""
+    rng = np.random.default_rng(2)
+    d = sea(months=1).isel(time=0, drop=True)
+    times = (np.datetime64("2001-01") + np.arange(number)).astype("M8[ns]")
+    d = d.expand_dims(time=times)
+    noise = rng.normal(size=d.thetao.shape).astype("f4")
+    d["thetao"] = (d.thetao + noise).transpose("time", ...).assign_attrs(sea().thetao.attrs)
+    return d
+
+
+def test_a_floor_that_one_level_holds_is_found_on_many_dates():
+    d = months(12)
+    d.thetao[:, 3, 4:10, 5:8] = 0.0
+    refused(["18 cells", "land_value=0"], canonical.to_canonical, d)
+
+
+@pytest.mark.parametrize(("date", "value"), [(5, 0.0), (0, 20.0), (11, -1.8)])
+def test_a_date_that_is_one_number_is_refused_by_its_name(date, value):
+    d = months(12)
+    d.thetao[date] = d.thetao[date] * 0 + value
+    words = ["same everywhere on 1 date(s)", str(d.time.values[date])[:10], "leave it out"]
+    refused(words, canonical.to_canonical, d)
+    opened = canonical.to_canonical(d.drop_isel(time=date))
+    assert opened.sizes["time"] == 11 and opened.attrs["n_gaps"] == 0
+
+
 def test_gaps_are_those_that_a_loop_counts():
     rng = np.random.default_rng(1)
     d = sea()
