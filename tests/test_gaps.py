@@ -123,7 +123,7 @@ def test_states_of_the_reduced_space_keep_their_variance(store, small_store):
     channel = store.surfaces + 1
     wet = torch.from_numpy(np.array(store.ocean[..., channel]))
     found, known = (each.states[:, channel].square().mean(0)[wet].mean() for each in (holey, whole))
-    assert found == pytest.approx(known, rel=0.05)
+    assert float(found) == pytest.approx(float(known), rel=0.05)
 
 
 @pytest.mark.parametrize("fit", [fit_shared_regression, lambda s: fit_local_regression(s, 6.0)])
