@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import xarray as xr
 
@@ -76,8 +77,8 @@ def _contents(path: Path) -> tuple[set[str], set[str]]:
     if path.suffix.lower() not in (".nc", ".nc4", ".cdf") or not path.is_file():
         return set(), set()
     try:
-        with xr.open_dataset(path, engine="netcdf4", decode_cf=False) as dataset:
-            return {str(name) for name in dataset.variables}, {str(dim) for dim in dataset.sizes}
+        with netCDF4.Dataset(path) as file:  # xarray leaves out dimensions that nothing lies along
+            return set(file.variables), set(file.dimensions)
     except (OSError, ValueError):
         return set(), set()
 

@@ -168,8 +168,9 @@ def test_a_floats_own_folder_is_read(tmp_path, first):
         (("POTM_CORRECTED", "DEPH_CORRECTED"), "another format than Argo's.*POTM_CORRECTED"),
         (("pressure", "temperature"), "another format than Argo's.*temperature"),
         (("CTDTMP", "PRES_CORE"), "no PRES and TEMP among"),
+        ((), r"no PRES and TEMP among \[\]"),
     ],
-    ids=["EN4", "argopy", "CCHDO"],
+    ids=["EN4", "argopy", "CCHDO", "nothing"],
 )
 def test_profiles_of_another_format_are_refused_for_their_true_reason(tmp_path, names, words):
     with netCDF4.Dataset(tmp_path / "a.nc", "w") as file:
