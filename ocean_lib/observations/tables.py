@@ -93,7 +93,9 @@ def read_table(
     numbers = [rows[name].astype("string").fillna("") for name in CASTS if name in rows]
     rows["cast"] = numbers[0].str.cat(numbers[1:], sep="/") if numbers else ""
     rows["cast"] = rows["cast"].astype("category")
-    rows["longitude"] = wrap_longitude(rows["longitude"]) + 0.0  # 320 and -40 are one place
+    # 320 and -40 are one place; what is no longitude stays, and is refused with its cast.
+    possible = rows["longitude"].abs() <= 360
+    rows["longitude"] = rows["longitude"].mask(possible, wrap_longitude(rows["longitude"]) + 0.0)
     for reason, left_out in (
         ("rows without time", rows["time"].isna()),
         ("rows without position", rows["latitude"].isna() | rows["longitude"].isna()),

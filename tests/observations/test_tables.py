@@ -249,6 +249,15 @@ def test_two_platforms_at_one_place_are_both_used_and_one_cast_in_two_files_once
     assert sorted(found.status.values) == ["duplicate of another profile", "used"]
 
 
+@pytest.mark.parametrize(
+    "place", [{"longitude": 1000.0}, {"longitude": -999.0}, {"latitude": 91.0}]
+)
+def test_a_cast_at_no_place_is_refused(tmp_path, place):
+    found = profiles.open_profiles(written(tmp_path, table(**place)), [109.7], IN_SITU)
+    assert found.status.values.tolist() == ["no position"]
+    assert found.temperature.isnull().all()
+
+
 def test_repeated_rows_and_contradictions_are_left_out_for_their_reason(tmp_path):
     frame = pd.concat([table(), table()[:5], table(temperature=KNOWN + 1)[10:13]])
     casts = read_table(written(tmp_path, frame))
