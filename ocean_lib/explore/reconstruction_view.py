@@ -53,7 +53,7 @@ def _of_variable(reconstruction: xr.Dataset, variable: str) -> xr.Dataset:
         return reconstruction
     plain = {named(variable, name): name for name in QUANTITIES}
     plain = {name: quantity for name, quantity in plain.items() if name in reconstruction}
-    # A reconstruction may lack some quantities of temperature; the others give way to the variable's.
+    # Some quantities of temperature may be absent; the others give way to those of the variable.
     return reconstruction.drop_vars(QUANTITIES, errors="ignore").rename(plain)
 
 
