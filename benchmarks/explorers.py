@@ -13,7 +13,6 @@ import statistics
 import time
 from pathlib import Path
 
-import xarray as xr
 from matplotlib.backend_bases import MouseEvent
 
 from ocean_lib.core.atomic import atomic_write
@@ -80,7 +79,7 @@ def main() -> None:
     here = open_run("demo")
     result, baselines = (
         reconstruction_file.read_reconstruction(here.reconstruction),
-        xr.load_dataset(here.baselines, engine="netcdf4"),
+        reconstruction_file.read_reconstruction(here.baselines),
     )
     month = Store(here.store("demo")).fields("validation", dates=[0])
     seen = reconstruction_file.observations_of_case(result, str(result["case"].values[-1])).isel(

@@ -127,7 +127,19 @@ def explore_file(path: str | Path) -> widgets.VBox:
 
     Raises:
         FileNotFoundError: there is no such file.
+        ValueError: the file holds no reconstruction.
     """
+    if Path(path).is_file():
+        try:
+            with xr.open_dataset(path, engine="netcdf4") as dataset:
+                names = [str(name) for name in dataset.data_vars]
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{path} cannot be read ({error}); give a NetCDF file") from error
+        if lacking := {"mean", "spread", "observed", "ocean"} - {*names}:
+            raise ValueError(
+                f"{path} holds {names}, not {', '.join(sorted(lacking))}: it is no reconstruction; "
+                "give reconstruction.nc of a run, or a file that `ocean_lib reconstruct` wrote"
+            )
     return explore_reconstruction(read_reconstruction(path))
 
 
@@ -154,8 +166,7 @@ def explore_runs(run: str = "") -> widgets.VBox:
 
     def open_run(change=None) -> None:
         paths, before = Run(dropdown.value), explorer.children
-        known = paths.baselines.is_file()
-        baselines = xr.load_dataset(paths.baselines, engine="netcdf4") if known else None
+        baselines = read_reconstruction(paths.baselines) if paths.baselines.is_file() else None
         reconstruction = read_reconstruction(paths.reconstruction)
         explorer.children = [explore_reconstruction(reconstruction, baselines)]
         for widget in before:

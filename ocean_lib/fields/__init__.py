@@ -9,14 +9,9 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "canonical": [
-            "describe_fields",
-            "open_fields",
-            "open_levels",
-            "open_surface",
-            "to_canonical",
-        ],
+        "canonical": ["open_fields", "open_levels", "open_surface", "to_canonical"],
         "conventions": ["named"],
+        "description": ["describe_fields"],
         "files": ["find_files", "open_file"],
         "reconstruction_file": [
             "assemble_cases",

@@ -13,7 +13,7 @@ such as 0 that fills land undeclared is refused, until `land_value` or `mask` sa
 ocean is static: it holds the cells where every variable has a value on most dates; a gap in it
 stays NaN. Other cells with values are left out and counted in `attrs["n_intermittent"]`. Values
 stay lazy; finding the ocean takes one pass through the data, which also checks their range.
-`describe_fields` says what was understood.
+`description.describe_fields` says what was understood.
 """
 
 import zlib
@@ -28,7 +28,7 @@ import xarray as xr
 from ocean_lib.fields.axes import take
 from ocean_lib.fields.conventions import DIMS, Region
 from ocean_lib.fields.files import Paths, find_files, open_file
-from ocean_lib.fields.land_mask import open_mask, without_land
+from ocean_lib.fields.land_mask import LEFT_OUT, open_mask, without_land
 from ocean_lib.fields.recognition import arrange, canonical_names
 from ocean_lib.fields.seawater import to_potential
 from ocean_lib.fields.selection import (
@@ -38,15 +38,9 @@ from ocean_lib.fields.selection import (
     select_period,
     select_region,
 )
-from ocean_lib.fields.survey import (
-    Survey,
-    check_values,
-    gridded_variables,
-    range_in_words,
-    survey_fields,
-)
+from ocean_lib.fields.survey import Survey, check_values, gridded_variables, survey_fields
 
-__all__ = ["describe_fields", "open_fields", "open_levels", "open_surface", "to_canonical"]
+__all__ = ["open_fields", "open_levels", "open_surface", "to_canonical"]
 
 
 MOST_GAPS = 0.1  # share of the ocean's values that may be missing
@@ -87,15 +81,18 @@ def open_fields(
     check_region(region)
     with ExitStack() as on_refusal:
         pieces: dict[Path, xr.Dataset] = {}
-        as_stored: list[xr.Dataset] = []  # temperatures before they are converted to potential
+        as_stored: list[xr.Dataset] = []  # before temperature is converted to potential
+        masked = False  # whether a mask of every level is given
         for path in find_files(paths):
             dataset = open_file(path)
             on_refusal.callback(dataset.close)
             try:
                 piece = arrange(dataset, variables, region, named=variable)
+                piece.attrs.pop(LEFT_OUT, None)
                 if land_value is not None or mask is not None:
                     sea = None if mask is None else open_mask(mask, dataset, region)
                     piece = without_land(piece, land_value, sea)
+                    masked = sea is not None and sea.sizes["depth"] == piece.sizes["depth"]
                 as_stored.append(_select(piece, region, depths))
                 piece = pieces[path] = _finish(as_stored[-1], variables)
                 _same_grid(next(iter(pieces.values())), pieces[path])
@@ -104,16 +101,12 @@ def open_fields(
         fields = _in_time(_join(list(pieces.values())))
         fields = fields if times is None else select_period(fields, times)
         try:
-            survey = survey_fields(fields)
-            kinds = (piece.temperature.attrs["standard_name"] for piece in (as_stored[0], fields))
-            if len({*kinds}) > 1:  # conversion hides a constant
-                stored = _in_time(_join([piece[["temperature"]] for piece in as_stored]))
-                stored = stored if times is None else select_period(stored, times)
-                survey = survey.with_constants_of(survey_fields(stored))
+            stored = _join([piece[["temperature"]] for piece in as_stored])
+            survey = _survey(fields, stored if times is None else select_period(stored, times))
         except DAMAGE as error:
             _name_damaged(pieces)
             raise ValueError(f"the files hold values that cannot be read ({error})") from error
-        fields = _with_ocean(fields, survey)
+        fields = _with_ocean(fields, survey, masked)
         on_refusal.pop_all()
     return fields
 
@@ -127,8 +120,19 @@ def to_canonical(dataset: xr.Dataset, variables: str | Iterable[str] = ()) -> xr
     Raises:
         ValueError: no gridded temperature is recognised, or its values are implausible.
     """
-    fields = _in_time(_finish(arrange(dataset, variables), variables))
-    return _with_ocean(fields, survey_fields(fields))
+    stored = arrange(dataset, variables)
+    stored.attrs.pop(LEFT_OUT, None)
+    fields = _in_time(_finish(stored, variables))
+    return _with_ocean(fields, _survey(fields, stored[["temperature"]]))
+
+
+def _survey(fields: xr.Dataset, stored: xr.Dataset) -> Survey:
+    """Survey of fields; constants are those of the stored temperature, which conversion hides."""
+    survey = survey_fields(fields)
+    kinds = {each["temperature"].attrs["standard_name"] for each in (fields, stored)}
+    if len(kinds) == 1:
+        return survey
+    return survey.with_constants_of(survey_fields(stored.sortby("time")))
 
 
 def _finish(piece: xr.Dataset, variables: str | Iterable[str]) -> xr.Dataset:
@@ -207,17 +211,17 @@ def _name_damaged(pieces: dict[Path, xr.Dataset]) -> None:
             ) from error
 
 
-def _with_ocean(fields: xr.Dataset, survey: Survey) -> xr.Dataset:
+def _with_ocean(fields: xr.Dataset, survey: Survey, masked: bool = False) -> xr.Dataset:
     """Check the values, add the static ocean, and set all cells outside it to NaN."""
     ocean, dates = survey.ocean, fields.sizes["time"]
     check_values(survey.limits)
-    if survey.uniform.any() and ("mask" in fields.attrs or not survey.uniform.all()):
+    if survey.uniform.any() and (LEFT_OUT in fields.attrs or not survey.uniform.all()):
         first = fields["time"].values[survey.uniform][0].astype("M8[D]")
         raise ValueError(
             f"temperature is the same everywhere on {survey.uniform.sum()} date(s), limit 0, the "
             f"first {first}, as a missing date written as a number; leave it out by times"
         )
-    if survey.constant is not None:
+    if survey.constant is not None and not masked:
         share = survey.filled / max(1, int(ocean.sum()) + survey.intermittent)
         raise ValueError(
             f"{survey.filled} cells ({share:.0%}) hold {survey.constant:.9g} °C on all dates, as "
@@ -245,59 +249,31 @@ def _with_ocean(fields: xr.Dataset, survey: Survey) -> xr.Dataset:
     return fields.assign_attrs(gaps)
 
 
-def describe_fields(fields: xr.Dataset) -> str:
-    """What was understood of files, in lines of text.
-
-    Args:
-        fields: from `open_fields`.
-    """
-    lines = []
-    for name in gridded_variables(fields):
-        attrs = fields[name].attrs
-        source = f" from {attrs['source_name']}" if "source_name" in attrs else ""
-        kind = f" ({attrs['standard_name']})" if "standard_name" in attrs else ""
-        values = f"{range_in_words(attrs['actual_range'])} {attrs.get('units', '')}"
-        lines.append(f"{name}{source}{kind}: {values}")
-    time, depth = fields["time"], fields["depth"]
-    note = "; ".join(time.attrs[key] for key in ("comment", "note") if key in time.attrs)
-    lines.append(f"{time.size} date(s), {range_in_words(time)}{f' ({note})' if note else ''}")
-    grid = [f"{depth.size} level(s), {range_in_words(depth)} m"]
-    grid += [f"{name} {range_in_words(fields[name])}°" for name in ("latitude", "longitude")]
-    lines.append(", ".join(grid))
-    ocean = int(fields["ocean"].sum())
-    masked = fields.attrs.get("mask")
-    lines.append(
-        f"{ocean} ocean cells ({ocean / fields['ocean'].size:.0%})"
-        + (f", within {masked}" if masked else "")
-    )
-    attrs = fields.attrs
-    if attrs["n_intermittent"]:
-        lines.append(f"{attrs['n_intermittent']} cells with values on few dates are left out")
-    if attrs["n_gaps"]:
-        lines.append(
-            f"{attrs['n_gaps']} values of the ocean are missing, at most {attrs['worst_gap']}; "
-            "they count as not observed"
-        )
-    return "\n".join(lines)
-
-
 def _select(piece: xr.Dataset, region: Region | None, depths: Sequence[float] | None) -> xr.Dataset:
     """The region and levels asked for."""
     piece = piece if region is None else select_region(piece, region)
     return piece if depths is None else take(piece, "depth", nearest_levels(piece, depths))
 
 
-def open_levels(paths: Paths, variable: str | None = None) -> list[float]:
+def open_levels(
+    paths: Paths, region: Region | None = None, variable: str | None = None
+) -> list[float]:
     """Up to eight levels of the files, spread from the surface to 900 m, m.
 
     Args:
         paths: as for `open_fields`.
+        region: as for `open_fields`.
         variable: as for `open_fields`.
     """
+    return own_levels(_levels(paths, region, variable))
+
+
+def _levels(paths: Paths, region: Region | None, variable: str | None) -> np.ndarray:
+    """Depths of the first file, m."""
     path = find_files(paths)[0]
     with open_file(path) as first:
         try:
-            return own_levels(arrange(first, named=variable).depth.values)
+            return arrange(first, region=region, named=variable).depth.values
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
 
@@ -310,7 +286,6 @@ def open_surface(paths: Paths, region: Region | None = None, **choices: Any) -> 
         region: as for `open_fields`.
         choices: `variable`, `land_value` and `mask`, as for `open_fields`.
     """
-    with open_file(find_files(paths)[0]) as first:
-        shallowest = arrange(first, region=region, named=choices.get("variable")).depth.values
-    fields = open_fields(paths, region=region, depths=shallowest[:1], **choices)
+    shallowest = _levels(paths, region, choices.get("variable"))
+    fields = open_fields(paths, region=region, depths=shallowest[:1].tolist(), **choices)
     return fields.temperature.isel(depth=0, drop=True)

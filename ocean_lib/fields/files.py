@@ -15,7 +15,8 @@ class GroupsError(ValueError):
 
 Paths = str | Path | Iterable[str | Path]  # a path, folder, glob or list of them
 CHUNK = "16MiB"  # of packed values, per dask chunk
-SUFFIXES = (".nc", ".nc4", ".cdf", ".zarr")
+NETCDF = (".nc", ".nc4", ".cdf")
+SUFFIXES = (*NETCDF, ".zarr")
 NO_LOCKS = ("unable to lock file", "no locks available", "function not implemented")
 # {first bytes of other file types, in lower case: remedy}
 OTHER_TYPES = {

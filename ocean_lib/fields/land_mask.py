@@ -15,9 +15,10 @@ from ocean_lib.fields.decoding import decode
 from ocean_lib.fields.files import open_file
 from ocean_lib.fields.recognition import arrange
 
-__all__ = ["open_mask", "without_land"]
+__all__ = ["LEFT_OUT", "open_mask", "without_land"]
 
 
+LEFT_OUT = "land_left_out"  # attribute of fields that says how land was told
 SEA, LAND = "sea_binary_mask", "land_binary_mask"  # CF standard names
 NAMES = ("tmask", "mask", "ocean", "wet", "tmaskutil", "sea_mask")  # of masks that are 1 in the sea
 
@@ -118,4 +119,4 @@ def without_land(
     if mask is not None:
         share = float((mask["temperature"] > 0.5).mean())
         ways.append(f"a mask that is {share:.0%} sea")
-    return fields.assign(masked).assign_attrs(mask=" and ".join(ways))
+    return fields.assign(masked).assign_attrs({LEFT_OUT: " and ".join(ways)})

@@ -238,7 +238,7 @@ def _further(dataset: xr.Dataset, canonical: str, temperature: Hashable) -> Hash
     }
     named = [name for name in marks if str(canonical).lower() in marks[name]]
     named = [name for name in named if name == canonical] or [
-        name for name in named if name == canonical or not _is_statistic(dataset[name])
+        name for name in named if not _is_statistic(dataset[name])
     ]
     if len(named) > 1 and canonical != "salinity":
         raise ValueError(

@@ -195,21 +195,9 @@ def read_reconstruction(path: str | Path) -> xr.Dataset:
         path: file to read.
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: the file holds no reconstruction.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f"no reconstruction at {path}; run notebook 04_sampling first")
-    try:
-        with xr.open_dataset(path, engine="netcdf4") as dataset:
-            lacking = sorted({"mean", "spread", "observed", "ocean"} - {*map(str, dataset)})
-            names = [str(name) for name in dataset.data_vars]
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{path} cannot be read ({error}); give a NetCDF file") from error
-    if lacking:
-        raise ValueError(
-            f"{path} holds {names}, not {', '.join(lacking)}: it is no reconstruction; give "
-            "reconstruction.nc of a run, or a file that `ocean_lib reconstruct` wrote"
-        )
     return _restore_masks(xr.load_dataset(path, engine="netcdf4"))
 
 

@@ -100,15 +100,14 @@ def nearest_levels(fields: xr.Dataset, depths: Sequence[float]) -> np.ndarray:
     return np.sort(index)
 
 
-def own_levels(depth: np.ndarray, wanted: Sequence[float] = LEVELS) -> list[float]:
-    """Levels of a file of one's own, those nearest to wanted depths, each once.
+def own_levels(depth: np.ndarray) -> list[float]:
+    """Levels of a file of one's own, those nearest to `LEVELS`, each once.
 
     Args:
-        depth: of the file, (D,), m.
-        wanted: m; those deeper than the file by more than half are left out.
+        depth: of the file, (D,), m; levels deeper than it by more than half are left out.
     """
     reach = 1.5 * float(np.max(depth))
-    nearest = {float(depth[np.abs(depth - want).argmin()]) for want in wanted if want <= reach}
+    nearest = {float(depth[np.abs(depth - want).argmin()]) for want in LEVELS if want <= reach}
     return sorted(nearest) or [float(depth[0])]
 
 

@@ -5,7 +5,7 @@ range reveals implausible values, and a value that never changes reveals land th
 """
 
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -18,8 +18,8 @@ __all__ = [
     "check_values",
     "gridded_variables",
     "guess_unit",
-    "range_in_words",
     "survey_fields",
+    "unit_like",
 ]
 
 
@@ -122,12 +122,11 @@ def _survey(array: xr.DataArray) -> _BoxSurvey:
 def _land_value(survey: _BoxSurvey, dates: int) -> tuple[float | None, int]:
     """The value that fills land, if one does, and its number of cells.
 
-    It fills at least `LAND_SHARE` of the cells, on two dates and at two levels if there are as many
-    (or on two dates, or at two levels, of a single level or date), or `FLOOR_SHARE` of one level
-    on `MANY` dates, and is not the freezing point.
+    It fills at least `LAND_SHARE` of the cells, on two dates or more and, if there are as many, at
+    two levels, or `FLOOR_SHARE` of one level on `MANY` dates, and is not the freezing point.
     """
     by_level = (survey.number > 0).sum((1, 2))
-    if dates == 1 and len(by_level) == 1 or survey.low.min() == survey.high.max():
+    if dates == 1 or survey.low.min() == survey.high.max():
         return None, 0
     for value, cells in sorted(survey.constants.items(), key=lambda item: -item[1].sum()):
         spread = (cells > 0).sum() >= min(2, len(by_level))
@@ -189,18 +188,11 @@ def _gaps_of_box(parts: list[xr.DataArray], ocean: np.ndarray) -> np.ndarray:
     return np.concatenate(gaps)
 
 
-def range_in_words(values: Any) -> str:
-    """Lowest and highest of some numbers or dates, such as "2 to 17.5".
-
-    Args:
-        values: array of numbers or datetime64.
-    """
-    values = np.asarray(values)
-    low, high = (
-        str(value.astype("M8[D]")) if values.dtype.kind == "M" else f"{value:.5g}"
-        for value in (values.min(), values.max())
-    )
-    return low if low == high else f"{low} to {high}"
+def unit_like(low: float, high: float) -> str:
+    """The unit, other than °C, that temperatures of the sea in this range have, or ""."""
+    if 250 < high < 350:
+        return "kelvin"
+    return "°F" if low > 20 and high < 110 else ""
 
 
 def guess_unit(low: float, high: float) -> str:
@@ -210,11 +202,11 @@ def guess_unit(low: float, high: float) -> str:
         low: lowest value, taken as °C.
         high: highest value, taken as °C.
     """
-    if 250 < high < 350:
+    if unit_like(low, high) == "kelvin":
         return "they look like kelvin: set the variable's units to 'K'"
     if high < -200:
         return "they look like °C labelled kelvin: set the variable's units to 'degC'"
-    if low > 20 and high < 110:
+    if unit_like(low, high) == "°F":
         return "they look like °F: convert them to °C"
     return "a fill value may be undeclared: name it in the attribute _FillValue"
 

@@ -18,7 +18,7 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.core.atomic import atomic_write
-from ocean_lib.fields.files import Paths, find_files
+from ocean_lib.fields.files import NETCDF, Paths, find_files
 from ocean_lib.observations.casts import Casts
 
 __all__ = ["CREDIT", "fetch_argo", "is_argo", "is_beside_profiles", "read_argo", "why_not_argo"]
@@ -74,7 +74,7 @@ def why_not_argo(path: Path) -> str:
 
 def _contents(path: Path) -> tuple[set[str], set[str]]:
     """Names of the variables and dimensions of a NetCDF file; none if it is no such file."""
-    if path.suffix.lower() not in (".nc", ".nc4", ".cdf") or not path.is_file():
+    if path.suffix.lower() not in NETCDF or not path.is_file():
         return set(), set()
     try:
         with netCDF4.Dataset(path) as file:  # xarray leaves out dimensions that nothing lies along
@@ -154,12 +154,12 @@ def read_argo(paths: Paths) -> Iterator[Casts]:
         with xr.open_dataset(path, engine="netcdf4", decode_cf=False) as dataset:
             if not dataset.sizes["N_PROF"]:
                 raise ValueError(f"{path} holds 0 profiles (N_PROF); leave it out")
-            for start in range(0, dataset.sizes["N_PROF"], BATCH):
-                try:
-                    _check_variables(dataset)
+            try:
+                _check_variables(dataset)
+                for start in range(0, dataset.sizes["N_PROF"], BATCH):
                     yield _read(dataset.isel(N_PROF=slice(start, start + BATCH)))
-                except (ValueError, TypeError, IndexError, AttributeError) as error:
-                    raise ValueError(f"{path}: {error}") from error
+            except (ValueError, TypeError, IndexError, AttributeError) as error:
+                raise ValueError(f"{path}: {error}") from error
 
 
 def _check_variables(dataset: xr.Dataset) -> None:
@@ -169,9 +169,7 @@ def _check_variables(dataset: xr.Dataset) -> None:
         ValueError: names the variable.
     """
     adjusted = [f"{name}_ADJUSTED{end}" for name in ("PRES", "TEMP") for end in ("", "_QC")]
-    modes = (
-        np.char.upper(dataset["DATA_MODE"].values.astype("S")) if "DATA_MODE" in dataset else b"D"
-    )
+    modes = _mode(dataset, "TEMP", (dataset.sizes["N_PROF"],))
     needed = [*NEEDED, *(adjusted if np.isin(modes, (b"A", b"D")).any() else [])]
     for name in needed:
         if name not in dataset:
@@ -244,11 +242,12 @@ def _read(dataset: xr.Dataset) -> Casts:
         longitude=longitude,
         profile=np.nonzero(there)[0],
         **{name: array[there] for name, array in columns.items()},
-        flags={
+        flags={"no date": ~dated}
+        | {
             f"{what} is flagged": ~np.isin(_letters(dataset, f"{name}_QC", profiles), GOOD_PLACE)
             for what, name in (("date", "JULD"), ("position", "POSITION"))
         }
-        | {"no date": ~dated, "mode is not R, A or D": ~(known[0] & known[1])},
+        | {"mode is not R, A or D": ~(known[0] & known[1])},
         lost=Counter({"infinite value": int(infinite.sum())}),
     )
 

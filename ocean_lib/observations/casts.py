@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ocean_lib.core.geometry import wrap_longitude
-from ocean_lib.fields.conventions import HIGHEST, LOWEST, WARMEST
+from ocean_lib.fields.conventions import DEEPEST, HIGHEST, LOWEST, WARMEST
+from ocean_lib.fields.survey import unit_like
 
 __all__ = ["Casts"]
 
@@ -28,7 +29,6 @@ SPIKE = (6.0, 2.0)  # °C, above and below 500 m
 COLDEST = max(LOWEST, -2.5)  # °C
 SALINITIES = (2.0, 41.0)  # practical, of sea water
 MEAN_SALINITY = 35.0  # used where it is unknown: an error of 2 shifts 0.01 °C at 5000 m
-DEEPEST = 11100.0  # dbar
 
 
 @dataclass
@@ -135,7 +135,9 @@ class Casts:
     def clean(self) -> "Casts":
         """Remove impossible values; profiles with fewer than two left are refused."""
         before = np.bincount(self.profile, minlength=len(self))
-        looks = self._looks_like()
+        low, high = np.full(len(self), np.inf), np.full(len(self), -np.inf)
+        np.minimum.at(low, self.profile, self.temperature)
+        np.maximum.at(high, self.profile, self.temperature)
         self._keep((self.temperature > COLDEST) & (self.temperature < HIGHEST), "impossible value")
         self._keep((self.depth > -2) & (self.depth < DEEPEST), "impossible depth")
         self.depth = self.depth.clip(min=0)
@@ -144,7 +146,8 @@ class Casts:
         left = np.bincount(self.profile, minlength=len(self))
         doubtful = (left < MOST * before) & (self.refused == "")
         for profile in np.flatnonzero(doubtful):
-            self.refused[profile] = f"most values are impossible ({looks[profile]}?)"
+            looks = unit_like(low[profile], high[profile]) or "undeclared fill"
+            self.refused[profile] = f"most values are impossible ({looks}?)"
         self._keep(~doubtful[self.profile], "beside impossible values")
         # A value must lie deeper than all before it in its profile. Offsets keep the profiles
         # apart, so that one running maximum serves all of them.
@@ -156,14 +159,6 @@ class Casts:
         for count, reason in enumerate(("no value", "one value only")):
             self.refused[(counts == count) & (self.refused == "")] = reason
         return self
-
-    def _looks_like(self) -> np.ndarray:
-        """What the values of every profile (P,) are, if they are no °C."""
-        low, high = np.full(len(self), np.inf), np.full(len(self), -np.inf)
-        np.minimum.at(low, self.profile, self.temperature)
-        np.maximum.at(high, self.profile, self.temperature)
-        units = [(low > 250) & (high < 350), (low > 20) & (high < 110)]
-        return np.select(units, ["kelvin", "°F"], "undeclared fill")
 
     def _spikes(self) -> np.ndarray:
         """Values beyond both neighbours by more than `SPIKE`, as in Argo's spike test."""

@@ -19,10 +19,11 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.fields.conventions import DIMS, POTENTIAL, SURFACE, WARMEST, named
+from ocean_lib.fields.description import range_in_words
 from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.recognition import arrange, canonical_names
 from ocean_lib.fields.seawater import to_potential
-from ocean_lib.fields.survey import check_values, guess_unit, range_in_words
+from ocean_lib.fields.survey import check_values, guess_unit
 from ocean_lib.observations.gridding import temperature_channels
 from ocean_lib.observations.gross_check import LIMIT, plausible_on_grid
 

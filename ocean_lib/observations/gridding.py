@@ -107,7 +107,7 @@ def _without_gross_errors(table: xr.Dataset, statistics: xr.Dataset) -> xr.Datas
     """The table without the values, and profiles, that the climatology rules out."""
     departure, deviation = _departures(table, statistics)
     known = np.isfinite(departure)
-    gross = known & ~is_plausible(np.where(known, departure, 0), deviation)
+    gross = ~is_plausible(departure, deviation)
     if not gross.any():
         return table
     refused = (table.status.values == USED) & (gross.sum(1) > known.sum(1) / 2)

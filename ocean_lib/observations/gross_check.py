@@ -30,7 +30,8 @@ def is_plausible(departure: Any, deviation: Any) -> Any:
         departure: array, °C.
         deviation: array, standard deviation of the monthly field, °C.
     """
-    return abs(departure) <= LIMIT * (deviation**2 + SNAPSHOT**2) ** 0.5
+    # A departure that is unknown, NaN, is not ruled out.
+    return ~(abs(departure) > LIMIT * (deviation**2 + SNAPSHOT**2) ** 0.5)
 
 
 def plausible_on_grid(observations: xr.Dataset, statistics: xr.Dataset) -> xr.DataArray:

@@ -15,8 +15,8 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from ocean_lib.fields.conventions import IN_SITU, POTENTIAL
-from ocean_lib.fields.files import Paths, find_files, open_file
-from ocean_lib.fields.survey import range_in_words
+from ocean_lib.fields.description import range_in_words
+from ocean_lib.fields.files import NETCDF, Paths, find_files, open_file
 from ocean_lib.observations import argo, tables
 from ocean_lib.observations.casts import Casts
 
@@ -150,7 +150,7 @@ def _read_casts(path: Path, date_format: str | None, time_units: str | None) -> 
     elif argo.is_argo(path):
         yield from argo.read_argo(path)
     else:
-        if path.suffix.lower() in (".nc", ".nc4", ".cdf"):
+        if path.suffix.lower() in NETCDF:
             open_file(path).close()  # a damaged file is refused for what it is
         why = (
             argo.why_not_argo(path) or "it is neither an Argo file (N_PROF × N_LEVELS) nor a table"

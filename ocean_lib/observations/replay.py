@@ -56,10 +56,11 @@ def open_position_index(path: str) -> list[np.ndarray]:
     """
     try:
         rows = pd.read_csv(path, usecols=COLUMNS)
-        months = read_dates(rows["time"]).values.astype("datetime64[M]").astype(int)
+        rows["time"] = read_dates(rows["time"])
         places = rows[["latitude", "longitude"]].values.astype(float)
         if (unknown := rows.isna().any(axis=1)).any():
             raise ValueError(f"row {int(unknown.to_numpy().argmax()) + 1} lacks a value")
+        months = rows["time"].values.astype("datetime64[M]").astype(int)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
             f"positions {path!r} is not a table with columns {', '.join(COLUMNS)} ({error}); make "

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ocean_lib.fields.dates import decode_numbers
 
-__all__ = ["join_clock", "read_dates"]
+__all__ = ["add_clock", "read_dates"]
 
 
 ISO = re.compile(
@@ -100,15 +100,15 @@ def read_dates(
     return dates.astype("datetime64[ns]")
 
 
-def join_clock(date: pd.Series, clock: pd.Series) -> pd.Series:
-    """Text of date and time of day, from two columns.
+def add_clock(dates: pd.Series, clock: pd.Series) -> pd.Series:
+    """Dates with the time of day of another column; without one, midnight.
 
     Args:
-        date: dates, (N,).
-        clock: times of day, HH:MM or HH:MM:SS, (N,).
+        dates: from `read_dates`, (N,).
+        clock: times of day, HH:MM or HH:MM:SS, UTC, (N,).
 
     Raises:
-        ValueError: a cell of `clock` is no time of day.
+        ValueError: a cell of `clock` is no time of day, or the dates have one already.
     """
     text = clock.astype("string").str.strip()
     wrong = text.notna() & ~text.str.fullmatch(CLOCK).fillna(False).astype(bool)
@@ -117,16 +117,11 @@ def join_clock(date: pd.Series, clock: pd.Series) -> pd.Series:
         raise ValueError(
             f"time {value!r} in row {row} beside a column date is no time of day; write HH:MM"
         )
-    if pd.api.types.is_datetime64_any_dtype(date):
-        if date.dt.tz is not None or (date.dropna() != date.dropna().dt.normalize()).any():
-            raise ValueError(
-                "columns date and time both hold a time of day, or a zone; drop one of them"
-            )
-        date = date.dt.strftime("%Y-%m-%d")
-    text = text.str.replace(r"^(\d{1,2}:\d{2})(?![:\d])", r"\1:00", regex=True)
-    text = text.str.replace(r"^(\d):", r"0\1:", regex=True)
-    joined = date.astype("string").str.strip().str.cat(text, sep=" ")
-    return joined.fillna(date.astype("string"))
+    if (dates.dropna() != dates.dropna().dt.normalize()).any():
+        raise ValueError("columns date and time both hold a time of day; drop one of them")
+    text = text.str.replace(r" ?(UTC|Z)$", "", regex=True, case=False).fillna("00:00")
+    text = text.str.replace(r"^(\d{1,2}:\d{2})$", r"\1:00", regex=True)
+    return dates + pd.to_timedelta(text)
 
 
 def _parse(column: pd.Series, date_format: str | None) -> pd.Series:

@@ -18,13 +18,12 @@ import pandas as pd
 
 from ocean_lib.core.geometry import wrap_longitude
 from ocean_lib.observations.casts import Casts
-from ocean_lib.observations.table_dates import join_clock, read_dates
+from ocean_lib.observations.table_dates import add_clock, read_dates
 
 __all__ = ["COLUMNS", "SUFFIXES", "read_table"]
 
 
-READERS = {".csv": ",", ".tsv": "\t", ".parquet": ""}  # {suffix: separator}
-SUFFIXES = tuple(READERS)
+SUFFIXES = (".csv", ".tsv", ".parquet")
 COLUMNS = ("time", "latitude", "longitude", "temperature")
 TEXT = {"time", "date", "platform", "cast", "profile", "station", "cycle"}
 KEYS = ["platform", "cast", "time", "latitude", "longitude"]
@@ -65,11 +64,10 @@ def read_table(
         vertical = _check_columns(rows)
         if not len(rows):
             raise ValueError("it has 0 rows, needs 1; leave it out")
-        if "date" in rows:
-            rows["time"] = (
-                join_clock(rows["date"], rows["time"]) if "time" in rows else rows["date"]
-            )
-        rows["time"] = read_dates(rows["time"], date_format=date_format, time_units=time_units)
+        days = rows["date" if "date" in rows else "time"]
+        dates = read_dates(days, date_format=date_format, time_units=time_units)
+        both = "date" in rows and "time" in rows
+        rows["time"] = add_clock(dates, rows["time"]) if both else dates
         for name in ("temperature", vertical):
             lost[f"empty cells of {name}"] += int(rows[name].isna().sum())
         for name in ("latitude", "longitude", "temperature", vertical, "salinity", "error"):
@@ -208,10 +206,11 @@ def _without_repeats(rows: pd.DataFrame, vertical: str, lost: Counter[str]) -> p
     """The rows sorted by cast and depth, without repeated rows and contradictory values."""
     rows = rows.sort_values([*KEYS, vertical], kind="stable", ignore_index=True)
     place = [*KEYS, vertical]
-    again = rows[vertical].notna() & rows.duplicated([*place, "temperature"])
+    usable = rows[vertical].notna() & rows["temperature"].notna() & ~rows["bad"]
+    again = rows[usable].duplicated([*place, "temperature"]).reindex(rows.index, fill_value=False)
     lost["repeated rows"] += int(again.sum())
-    rows = rows[~again]
-    several = rows[vertical].notna() & rows.duplicated(place, keep=False)
+    rows, usable = rows[~again], usable[~again]
+    several = rows[usable].duplicated(place, keep=False).reindex(rows.index, fill_value=False)
     lost["different values at one depth of a cast"] += int(several.sum())
     return rows[~several].reset_index(drop=True)
 

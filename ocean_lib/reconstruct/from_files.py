@@ -89,7 +89,13 @@ def reconstruct_files(
     _check_output(output)
     model = Densifier.load(checkpoint, device=device)
     sampling.check(model, members)
-    if profiles.is_profiles(paths):
+    are_profiles = profiles.is_profiles(paths)
+    if are_profiles and variable or not are_profiles and (date_format or time_units):
+        raise ValueError(
+            f"variable is {variable!r}, date_format {date_format!r} and time_units {time_units!r}, "
+            "but the first is for gridded observations, the others for profiles; leave it out"
+        )
+    if are_profiles:
         gridded = output.with_suffix(".observations.nc")
         paths = prepare_profiles(
             paths, checkpoint, gridded, show, date_format=date_format, time_units=time_units

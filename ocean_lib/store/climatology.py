@@ -76,60 +76,37 @@ def fit_climatology(
     """
     basis = harmonics(times, terms)
     moment, square = np.zeros((terms, *shape)), np.zeros(shape)
-    gaps: list[list[np.ndarray]] = [[] for _ in range(shape[0])]  # by level, cells of each date
+    number = np.full(shape, len(times))
+    lost: dict[int, np.ndarray] = {}  # by level with gaps: the regressors' products there
     for row, field in zip(basis, fields, strict=True):
         for level, values in enumerate(field):  # by level: copies in float64 stay small
             values = values.astype(np.float64)
-            missing = np.isnan(values)
-            gaps[level].append(np.flatnonzero(missing))
-            values[missing] = 0
+            if (missing := np.isnan(values)).any():
+                values[missing] = 0
+                number[level] -= missing
+                none = np.zeros((terms, terms, *shape[1:]))
+                lost.setdefault(level, none)[...] += np.outer(row, row)[..., None, None] * missing
             square[level] += values**2
             for term, weight in enumerate(row):
                 moment[term, level] += weight * values
-    inverse = np.linalg.inv(basis.T @ basis)
-    for level in range(len(square)):
-        harmonic = np.tensordot(inverse, moment[:, level], 1)
-        number = np.full(shape[1:], len(times))
-        _fit_beside_gaps(harmonic, number, basis, moment[:, level], gaps[level])
-        variance = square[level] - (harmonic * moment[:, level]).sum(0)
-        square[level] = np.sqrt(np.maximum(variance, 0) / np.maximum(number - terms, 1))
-        moment[:, level] = harmonic
-    return moment, square
-
-
-def _fit_beside_gaps(
-    harmonic: np.ndarray,
-    number: np.ndarray,
-    basis: np.ndarray,
-    moment: np.ndarray,
-    gaps: list[np.ndarray],
-) -> None:
-    """Correct the fit, in place, of the cells that lack values on some dates.
-
-    Args:
-        harmonic: coefficients (K, H, W).
-        number: of dates with a value (H, W).
-        basis: regressors (T, K).
-        moment: sums of regressor times value over the dates with a value (K, H, W).
-        gaps: flat indices of the cells without a value, one array per date.
-    """
-    cells = np.unique(np.concatenate(gaps))
-    if not cells.size:
-        return
-    terms = basis.shape[1]
-    gram = np.tile(basis.T @ basis, (cells.size, 1, 1))
-    for row, missing in zip(basis, gaps):
-        index = np.searchsorted(cells, missing)
-        gram[index] -= np.outer(row, row)
-        number.reshape(-1)[missing] -= 1
-    if (few := number < len(basis) / 2).any():
+    if (few := number < len(times) / 2).any():
         raise ValueError(
-            f"{few.sum()} cells have values on fewer than half of the {len(basis)} training dates, "
+            f"{few.sum()} cells have values on fewer than half of the {len(times)} training dates, "
             f"one on {number.min()}; leave such cells out by a mask, or choose other dates"
         )
-    gram += 1e-9 * len(basis) * np.eye(terms)
-    right = moment.reshape(terms, -1)[:, cells].T[..., None]
-    harmonic.reshape(terms, -1)[:, cells] = np.linalg.solve(gram, right)[..., 0].T
+    gram = basis.T @ basis
+    inverse = np.linalg.inv(gram)
+    for level in range(len(square)):
+        harmonic = np.tensordot(inverse, moment[:, level], 1)
+        if level in lost:
+            cells = number[level] < len(times)
+            rest = gram + 1e-9 * len(times) * np.eye(terms) - lost[level][..., cells].T
+            known = moment[:, level, cells].T[..., None]
+            harmonic[:, cells] = np.linalg.solve(rest, known)[..., 0].T
+        variance = square[level] - (harmonic * moment[:, level]).sum(0)
+        square[level] = np.sqrt(np.maximum(variance, 0) / np.maximum(number[level] - terms, 1))
+        moment[:, level] = harmonic
+    return moment, square
 
 
 def smooth(

@@ -46,7 +46,7 @@ def test_closing_the_file_releases_the_lock(tmp_path):
         acquire_lock(tmp_path / "lock")
 
 
-@pytest.fixture(params=[errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+@pytest.fixture(params=lock.NO_LOCKS, ids=errno.errorcode.get)
 def no_locks(request, monkeypatch):
     """A file system without locks: Lustre without `flock`, NFS without `lockd`, some FUSE."""
 

@@ -5,7 +5,7 @@ import pytest
 import xarray as xr
 from grids import PACKING, assert_canonical, hycom, raw, refused, sea, shared
 
-from ocean_lib.fields import canonical
+from ocean_lib.fields import canonical, description
 
 # Real files
 
@@ -169,7 +169,7 @@ def test_a_gap_stays_in_the_ocean_and_is_counted():
     assert opened.attrs["n_intermittent"] == 0 and opened.ocean[0, 7, 7]
     assert opened.attrs["n_gaps"] == 1 and "2020-02-15" in opened.attrs["worst_gap"]
     np.testing.assert_array_equal(opened.temperature, truth.thetao)
-    told = canonical.describe_fields(opened)
+    told = description.describe_fields(opened)
     assert "1 values of the ocean are missing, at most 0.2% of the ocean on 2020-02-15" in told
 
 
@@ -179,7 +179,7 @@ def test_cells_with_values_on_few_dates_are_no_ocean_but_counted():
     opened = canonical.to_canonical(truth)
     assert opened.attrs["n_intermittent"] == 1 and not opened.ocean[0, 7, 7]
     assert np.isnan(opened.temperature[:, 0, 7, 7]).all() and opened.attrs["n_gaps"] == 0
-    assert "1 cells with values on few dates are left out" in canonical.describe_fields(opened)
+    assert "1 cells with values on few dates are left out" in description.describe_fields(opened)
     truth.thetao[0, :, :8] = np.nan
     words = ["few dates", "missing, limit 10%", "fill the gaps"]
     refused(words, canonical.to_canonical, truth)

@@ -7,7 +7,7 @@ import pytest
 import xarray as xr
 from grids import LATITUDE, LONGITUDE, refused, sea
 
-from ocean_lib.fields import canonical
+from ocean_lib.fields import canonical, description
 
 PLACES = {"latitude": LATITUDE, "longitude": LONGITUDE}
 
@@ -57,16 +57,26 @@ def test_the_ocean_is_what_a_mask_says(tmp_path, name, beside):
 
 
 def test_what_a_mask_leaves_on_land_is_refused_and_its_share_is_said(tmp_path):
-    """A mask of the surface alone leaves the 0 of the sea floor; one the wrong way round, all."""
+    """A mask of the surface alone leaves the 0 of the land below; one the wrong way round, all."""
     fields = with_zeros()
     fields.to_netcdf(tmp_path / "a.nc")
     wet().isel(depth=[0]).rename("sea_mask").to_netcdf(tmp_path / "top.nc")
     (1 - wet()).rename("tmask").to_netcdf(tmp_path / "wrong.nc")
     read = canonical.open_fields
     refused(["same everywhere", "limit 0"], read, tmp_path / "a.nc", mask=tmp_path / "wrong.nc")
+    fields["thetao"] = fields.thetao.where(np.arange(13)[:, None] > 3, 0.0)  # a slope below
+    fields["thetao"][:, 0] = with_zeros().thetao[:, 0]
+    fields.thetao.attrs = with_zeros().thetao.attrs
+    fields.to_netcdf(tmp_path / "slope.nc")
+    refused(
+        ["hold 0 °C on all dates", "land_value=0"],
+        read,
+        tmp_path / "slope.nc",
+        mask=tmp_path / "top.nc",
+    )
     both = read(tmp_path / "a.nc", mask=tmp_path / "top.nc", land_value=0.0)
     np.testing.assert_array_equal(both.ocean, wet() == 1)
-    told = canonical.describe_fields(both)
+    told = description.describe_fields(both)
     assert "within values other than 0 °C and a mask that is 99% sea" in told
 
 

@@ -17,7 +17,7 @@ from grids import (
     sea,
 )
 
-from ocean_lib.fields import canonical, recognition
+from ocean_lib.fields import canonical, description, recognition
 
 VARIANTS = {
     "GLORYS": lambda d: d,
@@ -92,6 +92,7 @@ RINGS = {
     "descending": np.arange(2.5, 360, 5)[::-1],
     "descending from 180": np.arange(-177.5, 180, 5)[::-1],
     "a column twice": np.arange(2.5, 366, 5),
+    "two columns at both ends, as ORCA": np.r_[np.arange(-177.5, 180, 5), [-177.5, -172.5]],
 }
 
 
@@ -360,7 +361,7 @@ def test_a_tie_is_refused_with_the_candidates_and_variable_chooses(tmp_path, nam
     for name, shift in ((first, 0), (second, 1)):
         opened = canonical.open_fields(tmp_path / "a.nc", variable=name)
         np.testing.assert_allclose(opened.temperature, sea().thetao + shift, rtol=1e-6)
-        assert f"temperature from {name}" in canonical.describe_fields(opened)
+        assert f"temperature from {name}" in description.describe_fields(opened)
     refused(["'third'", first], canonical.open_fields, tmp_path / "a.nc", variable="third")
 
 
@@ -457,7 +458,9 @@ def test_bounds_that_name_nothing_are_noted(tmp_path):
     d.to_netcdf(tmp_path / "a.nc")
     opened = canonical.open_fields(tmp_path / "a.nc")
     np.testing.assert_array_equal(opened.time, sea().time)
-    assert "time_bnds, the bounds of time, is not in the file" in canonical.describe_fields(opened)
+    assert "time_bnds, the bounds of time, is not in the file" in description.describe_fields(
+        opened
+    )
 
 
 def argo(d):
@@ -494,9 +497,16 @@ def test_casts_given_as_fields_are_told_where_they_belong(change, words):
 
 
 def test_the_remedy_for_a_curved_grid_keeps_its_resolution():
-    refused(["cdo remapbil,r4", "x2"], canonical.to_canonical, curved(sea()))
+    fine = curved(sea())
+    spans = [float(np.ptp(fine[name].values)) for name in ("lat_rho", "lon_rho")]
+    step = np.sqrt(spans[0] * spans[1] / (13 * 11))
+    size = f"cdo remapbil,r{round(360 / step)}x{round(180 / step)}`"
+    assert 0.07 < step < 0.1
+    refused([size], canonical.to_canonical, fine)
     coarse = sea(latitude=np.arange(0.0, 26, 2), longitude=np.arange(0.0, 22, 2))
-    refused(["cdo remapbil,r1", "x"], canonical.to_canonical, curved(coarse))
+    step = 24 * step  # two degrees in place of a twelfth
+    with pytest.raises(ValueError, match="cdo remapbil,r1[5-9][0-9]x[789][0-9]`"):
+        canonical.to_canonical(curved(coarse))
 
 
 # Further variables

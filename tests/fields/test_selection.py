@@ -1,7 +1,9 @@
 """Levels of files of one's own."""
 
+import grids
 import numpy as np
 import pytest
+import xarray as xr
 from grids import sea
 
 from ocean_lib.fields import canonical
@@ -23,6 +25,18 @@ def test_own_levels_are_levels_of_the_file_from_the_surface_down(depth, expected
     assert levels == sorted(set(levels)) and levels[0] <= min(depth) + 10
     assert expected is None or levels == expected
     assert all(type(level) is float for level in levels)  # printed as numbers, not as objects
+
+
+def test_levels_of_a_grid_that_is_straight_in_the_region_alone(tmp_path):
+    d = grids.roms(sea())
+    bend = xr.where(d.lon_rho > -51.5, 0.3 * (d.lon_rho + 51.5), 0.0)
+    d.assign(lat_rho=d.lat_rho + bend).to_netcdf(tmp_path / "a.nc")
+    region = (-52, -51.6, 40, 41)
+    levels = canonical.open_levels(tmp_path / "a.nc", region)
+    opened = canonical.open_fields(tmp_path / "a.nc", region=region, depths=levels)
+    np.testing.assert_array_equal(opened.depth, levels)
+    with pytest.raises(ValueError, match="a.nc: the grid is curved"):
+        canonical.open_levels(tmp_path / "a.nc")
 
 
 @pytest.mark.parametrize("times", [("foo", "bar"), ("2020-01",), ("2020-01", "2020-13")])

@@ -206,6 +206,7 @@ FAULTS = {
     "one is good": ({}, (), "used"),
     "no date": ({"time": None}, (), "no date"),
     "year 9999": ({"time": "9999-01-01"}, (), "no date"),
+    "an unknown date, flagged so": ({"time": None, "date_flag": "9"}, (), "no date"),
     "flagged date": ({"date_flag": "4"}, (), "date is flagged"),
     "flagged position": ({"position_flag": "3"}, (), "position is flagged"),
     "no position": ({"latitude": gdac.FILL}, (), "no position"),

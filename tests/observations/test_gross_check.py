@@ -7,7 +7,7 @@ import pytest
 from ocean_lib.observations import gridding, profiles
 from ocean_lib.observations.batch import observe
 from ocean_lib.observations.gridded import count_observations, open_observations
-from ocean_lib.observations.gross_check import LIMIT, SNAPSHOT, plausible_on_grid
+from ocean_lib.observations.gross_check import LIMIT, SNAPSHOT, is_plausible, plausible_on_grid
 from ocean_lib.store.climatology import climatology_at
 
 
@@ -66,6 +66,11 @@ def test_gridded_values_far_from_the_climatology_are_left_out_and_counted(
     assert given.attrs["notes"][-1].startswith(f"values: {wrong} of {total} observations depart")
     left_out = seen.observed.values & ~given.observed.transpose(*seen.value.dims).values
     np.testing.assert_array_equal(np.argwhere(left_out), cells)
+
+
+def test_an_unknown_value_is_not_ruled_out():
+    given = np.array([np.nan, 0.0, 90.0])
+    np.testing.assert_array_equal(is_plausible(given, np.ones(3)), [True, True, False])
 
 
 def test_all_values_far_away_are_refused(tight, seen, tmp_path):

@@ -92,6 +92,11 @@ def test_a_table_that_is_no_index_is_refused(tmp_path, index):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     (tmp_path / "empty.csv").write_text("time,latitude,longitude\n")
     base = {"pattern": "profiles", "observed": 0.1}
+    for name, row in (("undated", "unknown,34,-69"), ("nowhere", "2005-03-01,,-69")):
+        text = f"time,latitude,longitude\n2005-03-01,34,-69\n{row}\n"
+        (tmp_path / f"{name}.csv").write_text(text)
+        with pytest.raises(ValueError, match="row 2 lacks a value"):
+            masks.check_patterns([base | {"positions": str(tmp_path / f"{name}.csv")}])
     for name, words in (("other", "not a table with"), ("none", "not a table"), ("empty", "0 pos")):
         with pytest.raises(ValueError, match=words):
             masks.check_patterns([base | {"positions": str(tmp_path / f"{name}.csv")}])

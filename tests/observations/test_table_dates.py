@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ocean_lib.observations.table_dates import join_clock, read_dates
+from ocean_lib.observations.table_dates import add_clock, read_dates
 
 READ = {
     "ISO days": (["2015-04-03", "2015-04-13"], {}, ["2015-04-03", "2015-04-13"]),
@@ -134,14 +134,12 @@ def test_words_without_a_digit_are_no_date():
     np.testing.assert_array_equal(got.isna(), [False, True, True])
 
 
-def test_date_and_time_of_day_are_joined():
-    date, clock = pd.Series(["2015-04-03", "2015-04-13", None]), pd.Series(["9:30", None, "10:00"])
-    got = read_dates(join_clock(date, clock))
-    expected = np.array(["2015-04-03T09:30", "2015-04-13", "NaT"], "M8[ns]")
-    np.testing.assert_array_equal(got.values, expected)
-    slashes = join_clock(pd.Series(["13/04/2015", "03/04/2015"]), pd.Series(["10:30", "11:30:15"]))
-    np.testing.assert_array_equal(
-        read_dates(slashes).values, np.array(["2015-04-13T10:30", "2015-04-03T11:30:15"], "M8[ns]")
-    )
+def test_the_time_of_day_of_another_column_is_added():
+    date = read_dates(pd.Series(["2015-04-03", "2015-04-13", None, "2015-04-14"]))
+    clock = pd.Series(["9:30", None, "10:00", "11:30:15 UTC"])
+    expected = ["2015-04-03T09:30", "2015-04-13", "NaT", "2015-04-14T11:30:15"]
+    np.testing.assert_array_equal(add_clock(date, clock).values, np.array(expected, "M8[ns]"))
     with pytest.raises(ValueError, match="1030 in row 1 beside a column date is no time of day"):
-        join_clock(date[:1], pd.Series([1030]))
+        add_clock(date[:1], pd.Series([1030]))
+    with pytest.raises(ValueError, match="both hold a time of day"):
+        add_clock(read_dates(pd.Series(["2015-04-03T10:00"])), clock[:1])

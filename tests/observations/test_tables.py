@@ -14,7 +14,7 @@ IN_SITU = "sea_water_temperature"
 
 
 def table(**columns):
-    """A cast of 75 values, 25 dbar apart from anything odd."""
+    """A cast of 75 values, one every 4 m."""
     return pd.DataFrame(
         {
             "time": "2015-04-03",
@@ -175,9 +175,17 @@ def test_other_tables_are_refused_for_what_they_are(tmp_path, name):
         profiles.open_profiles(tmp_path / name, [10.0])
 
 
-def test_a_date_beside_a_time_of_day(tmp_path):
-    frame = table(time="10:30").assign(date="13/04/2015")
-    casts = read_table(written(tmp_path, frame))
+@pytest.mark.parametrize(
+    ("date", "choices"),
+    [
+        ("13/04/2015", {}),
+        ("20150413", {"date_format": "%Y%m%d"}),
+        (42107, {"time_units": "excel days"}),
+    ],
+)
+def test_a_date_beside_a_time_of_day(tmp_path, date, choices):
+    frame = table(time="10:30").assign(date=date)
+    casts = read_table(written(tmp_path, frame), **choices)
     assert casts.time.tolist() == np.array(["2015-04-13T10:30"], "M8[ns]").tolist()
 
 
@@ -247,6 +255,22 @@ def test_two_platforms_at_one_place_are_both_used_and_one_cast_in_two_files_once
     paths = [tmp_path / "0.csv", tmp_path / "1.csv"]
     found = profiles.open_profiles(paths, [109.7], IN_SITU)
     assert sorted(found.status.values) == ["duplicate of another profile", "used"]
+
+
+@pytest.mark.parametrize(
+    ("other", "flags"),
+    [(np.nan, (1, 1)), (KNOWN + 5, (1, 4)), (KNOWN, (1, 4)), (KNOWN, (4, 1))],
+    ids=["another sensor's rows", "another value, bad", "bad, below", "bad, above"],
+)
+def test_rows_that_cannot_be_used_take_no_good_ones_away(tmp_path, other, flags):
+    first, second = (
+        table(temperature=value, temperature_qc=flag)
+        for value, flag in zip((KNOWN if flags[0] == 1 else other, other), flags)
+    )
+    second["temperature"] = KNOWN if flags[1] == 1 and flags[0] != 1 else other
+    casts = read_table(written(tmp_path, pd.concat([first, second])))
+    np.testing.assert_allclose(casts.temperature, KNOWN)
+    assert not casts.lost["different values at one depth of a cast"]
 
 
 @pytest.mark.parametrize(

@@ -81,6 +81,14 @@ def test_the_command_says_first_what_it_understood_and_lets_choices_in(given, ca
     told = capsys.readouterr()
     assert "may be" in told.err and "date_format" in told.err and "Traceback" not in told.err
     assert main([*command, "--date-format", "%d/%m/%Y"]) == 0
+    gridded = ["reconstruct", str(folder / "checkpoint.pt"), str(folder / "floats.nc")]
+    wrong = [[*gridded, "d.nc", "--date-format", "%Y%m"], [*command[:3], "d.nc", "--variable", "t"]]
+    for refused in wrong:
+        refused[3] = str(tmp_path / "d.nc")
+        assert main(refused) == 2 and "leave it out" in capsys.readouterr().err
+    assert (
+        main([*command[:3], str(tmp_path / "e.nc"), *command[4:], "--date-format", "%d/%m/%Y"]) == 0
+    )
     first, second, *_ = capsys.readouterr().out.splitlines()
     assert first.startswith("3 of 3 profiles are used")
     assert second.startswith("Profiles of 1997-03-05 to 1997-05-05, latitude")

@@ -82,7 +82,7 @@ def test_a_file_that_is_no_mapping_or_no_text_is_refused(notebooks):
         (int, "8", "must be int"),
         (bool, "False", "must be bool"),
         (list[dict], "[{'observed': 0.1}]", r"must be list\[dict\]"),
-        (float | None, "0", "must be float | None"),
+        (float | None, "0", r"must be float \| None"),
     ],
 )
 def test_text_that_papermill_put_in_place_of_a_parameter_is_refused(kind, value, words):
