@@ -33,18 +33,21 @@ def neighbouring_dates(times: np.ndarray, reach: int = 1) -> np.ndarray:
     """Find the dates a whole number of months from each date, to within a quarter of a month.
 
     Args:
-        times: datetime64 (T,).
+        times: datetime64 (T,), ascending.
         reach: R, the largest lag, months.
     Returns:
         (T, 2 R) index into `times`, -1 where there is no such date. The columns are ordered by
-        lag: for R = 2, two months before, one before, one after, two after.
+        lag: for R = 2, two months before, one before, one after, two after. Of two dates equally
+        near, the earlier is taken.
     """
     position = to_months(times)
-    difference = position[None] - position[:, None]
     columns = []
     for lag in (*range(-reach, 0), *range(1, reach + 1)):
-        deviation = np.abs(difference - lag)
-        columns.append(np.where(deviation.min(1) < 0.25, deviation.argmin(1), -1))
+        after = np.searchsorted(position, position + lag)
+        either = np.stack([after - 1, after]).clip(0, len(position) - 1)
+        deviation = np.abs(position[either] - position - lag)
+        nearest = np.take_along_axis(either, deviation.argmin(0)[None], 0)[0]
+        columns.append(np.where(deviation.min(0) < 0.25, nearest, -1))
     return np.stack(columns, 1)
 
 

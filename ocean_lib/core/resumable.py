@@ -13,7 +13,6 @@ A process with the same plan continues from there; one with another plan starts 
 import errno
 import json
 import math
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -22,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from ocean_lib.core.atomic import atomic_write
+from ocean_lib.core.atomic import atomic_write, flush, move
 from ocean_lib.core.chunks import run_tasks
 from ocean_lib.core.lock import acquire_lock
 
@@ -154,6 +153,8 @@ class Construction:
         pending = [block for block in blocks if f"{stage} {block}" not in self.done]
         results = run_tasks((task(block) for block in pending), size)
         for block, result in zip(pending, results):
+            flush(self.store)
+            flush(self.work)  # a block must not be recorded before it is on the disk
             self.done[f"{stage} {block}"] = result
             self.save()
             yield {"step": len(self.done)}
@@ -174,6 +175,6 @@ class Construction:
         old = self.work / "old"
         shutil.rmtree(old, ignore_errors=True)
         if folder.exists():
-            os.replace(folder, old)
-        os.replace(self.store, folder)
+            move(folder, old)
+        move(self.store, folder)
         shutil.rmtree(self.partial)

@@ -12,7 +12,7 @@
 bounded memory.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import netCDF4
@@ -50,10 +50,11 @@ LONG_NAMES = {
     "background": "optimal interpolation, input of the networks",
     "background_error": "standard deviation of the background's error",
     "observed": "whether a value was observed here",
+    "ocean": "sea water at that depth",
 }
 # 0.0001 °C is finer than any source and halves the size of the file.
 PACKED = {"zlib": True, "complevel": 1, "least_significant_digit": 4}
-ROWS, COLUMNS = 64, 512  # of a chunk of the file
+ROWS, COLUMNS = 64, 512  # of a chunk of a file
 
 
 def assemble_cases(
@@ -124,68 +125,84 @@ def write_reconstruction(dataset: xr.Dataset, path: str | Path) -> Path:
 
 
 def create_date_file(
-    path: str | Path, date: xr.Dataset, names: list[str], members: int, units: dict[str, str]
+    path: str | Path, sizes: dict[str, int], names: Iterable[str]
 ) -> netCDF4.Dataset:
-    """Create the file of one date, with empty variables, and leave it open.
+    """Create the file of one date, which `join_dates` reads, and leave it open.
 
     Args:
         path: file to create.
-        date: dataset of a single time, for its coordinates.
+        sizes: of depth, latitude and longitude, and of `member` if there are members.
         names: variables to create; `observed` is added.
-        members: number of members; 0 if no name ends with `members`.
-        units: {name: unit}.
     """
-    axes = {name: (name, date[name].values, ATTRIBUTES[name]) for name in GRID}
-    coordinates = xr.Dataset(coords=axes | {"time": date.time.values[0]})
-    coordinates.to_netcdf(path, encoding={"time": TIME}, engine="netcdf4")
-    file = netCDF4.Dataset(path, "a")
-    if members:
-        file.createDimension("member", members)
-    for name in [*names, "observed"]:
-        dims = ("member", *GRID) if name.endswith("members") else GRID
-        kind, choices = ("f4", {"fill_value": np.nan, **PACKED})
-        if name == "observed":
-            kind, choices = "i1", {"zlib": True}
-        sizes = _chunk_sizes(dims, date)
-        variable = file.createVariable(name, kind, dims, chunksizes=sizes, **choices)
-        known = [key for key in LONG_NAMES if name == key or name.endswith(f"_{key}")]
-        variable.long_name = LONG_NAMES[max(known, key=len)] if known else name
-        if name in units:
-            variable.units = units[name]
+    file = netCDF4.Dataset(path, "w")
+    file.set_fill_off()  # every value is written
+    for name, size in sizes.items():
+        file.createDimension(name, size)
+    for name in names:
+        file.createVariable(name, "f4", _dims(name), fill_value=False)
+    file.createVariable("observed", "i1", GRID, fill_value=False)
     return file
 
 
-def _chunk_sizes(dims: Sequence, array: xr.Dataset | xr.DataArray) -> list[int]:
-    """Sizes of a chunk of the file: all levels of some rows and columns."""
-    rows, columns = min(ROWS, array.sizes["latitude"]), min(COLUMNS, array.sizes["longitude"])
-    return [1] * (len(dims) - 3) + [array.sizes["depth"], rows, columns]
+def _dims(name: str) -> tuple[str, ...]:
+    """Dimensions of a variable on one date."""
+    return ("member", *GRID) if name.endswith("members") else GRID
 
 
 def join_dates(
-    parts: Sequence[Path], ocean: xr.DataArray, path: str | Path, attributes: dict[str, str]
+    parts: Sequence[Path],
+    grid: xr.Dataset,
+    path: str | Path,
+    units: dict[str, str],
+    attributes: dict[str, str],
 ) -> None:
-    """Join the files of all dates into one CF file, chunk by chunk.
+    """Join the files of all dates into one CF file, some rows at a time.
 
     Args:
         parts: files from `create_date_file`, in order.
-        ocean: (depth, latitude, longitude) bool.
+        grid: dataset with the coordinates of all dates, and `ocean` (depth, latitude, longitude).
         path: file to write.
-        attributes: its global attributes.
+        units: {variable: unit} of the variables but `observed`.
+        attributes: global attributes.
     """
-    import dask
+    axes = {name: (name, grid[name].values, ATTRIBUTES[name]) for name in GRID}
+    coordinates = xr.Dataset(coords=axes | {"time": grid.time.values})
+    coordinates.to_netcdf(path, encoding={"time": TIME}, engine="netcdf4")
+    ocean = grid.ocean.transpose(*GRID)
+    height = grid.sizes["latitude"]
+    pieces = [slice(top, min(top + ROWS, height)) for top in range(0, height, ROWS)]
+    with netCDF4.Dataset(path, "a") as joined:
+        joined.setncatts({"Conventions": "CF-1.11", **attributes})
+        with netCDF4.Dataset(parts[0]) as first:
+            if "member" in first.dimensions:
+                joined.createDimension("member", first.dimensions["member"].size)
+        for name in (*units, "observed", "ocean"):
+            _define(joined, name, units.get(name))
+        for rows in pieces:
+            joined["ocean"][:, rows] = ocean.isel(latitude=rows).values
+        for date, part in enumerate(parts):
+            with netCDF4.Dataset(part) as file:
+                file.set_auto_mask(False)
+                for name in (*units, "observed"):
+                    for member in np.ndindex(file[name].shape[:-3]):
+                        for rows in pieces:
+                            at = (*member, slice(None), rows)
+                            joined[name][(date, *at)] = file[name][at]
 
-    joined = xr.open_mfdataset(parts, combine="nested", concat_dim="time", chunks={})
-    joined["ocean"] = GRID, ocean.transpose(*GRID).data, {"long_name": "sea water at that depth"}
-    joined = joined.assign_attrs(Conventions="CF-1.11", **attributes)
-    encoding: dict = {"time": TIME}
-    for name, array in joined.data_vars.items():
-        encoding[name] = {"dtype": "int8", "zlib": True}
-        if array.dtype.kind == "f":
-            sizes = _chunk_sizes(array.dims, array)
-            encoding[name] = {"dtype": "float32", "chunksizes": sizes, **PACKED}
-    joined = joined.drop_encoding()
-    with joined, dask.config.set(scheduler="synchronous"):
-        joined.to_netcdf(path, encoding=encoding, engine="netcdf4")
+
+def _define(file: netCDF4.Dataset, name: str, unit: str | None) -> None:
+    """Define a variable of all dates; a chunk holds all levels of some rows and columns."""
+    dims = GRID if name == "ocean" else ("time", *_dims(name))
+    depth, height, width = (file.dimensions[dim].size for dim in GRID)
+    sizes = [1] * (len(dims) - 3) + [depth, min(ROWS, height), min(COLUMNS, width)]
+    if name in MASKS:
+        variable = file.createVariable(name, "i1", dims, chunksizes=sizes, zlib=True)
+    else:
+        choices = {"chunksizes": sizes, "fill_value": np.nan, **PACKED}
+        variable = file.createVariable(name, "f4", dims, **choices)
+        variable.units = unit
+    known = [key for key in LONG_NAMES if name == key or name.endswith(f"_{key}")]
+    variable.long_name = LONG_NAMES[max(known, key=len)] if known else name
 
 
 def read_reconstruction(path: str | Path) -> xr.Dataset:

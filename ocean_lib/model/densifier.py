@@ -87,11 +87,11 @@ def _conditions(batch: dict[str, Tensor]) -> Tensor:
 
 
 def _one_cell(levels: int, surfaces: int) -> dict[str, Tensor]:
-    """A batch of one cell without memory, on which inputs and conditions are counted."""
+    """A batch of one cell, on which inputs and conditions are counted."""
     field = ("value", "observed", "error", "ocean", "background", "background_error")
     sizes = dict.fromkeys(field, (levels, 1, 1)) | {"position": (3,), "season": (2,)}
     sizes |= dict.fromkeys(("surface", "surface_observed"), (surfaces, 1, 1))
-    return {name: torch.zeros(1, *size, device="meta") for name, size in sizes.items()}
+    return {name: torch.zeros(1, *size) for name, size in sizes.items()}
 
 
 class Densifier(nn.Module):

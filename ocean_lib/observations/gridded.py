@@ -27,12 +27,12 @@ from ocean_lib.fields.survey import check_values, guess_unit
 from ocean_lib.observations.gridding import temperature_channels
 from ocean_lib.observations.gross_check import LIMIT, plausible_on_grid
 
-__all__ = ["count_observations", "describe_observations", "open_observations", "read_in_bands"]
+__all__ = ["count_observations", "describe_observations", "open_observations", "read_in_blocks"]
 
 
 LEVEL_TOLERANCE = 0.05  # of the depth: levels closer than this, or than 0.5 m, count as the same
 MAX_ON_LAND = 0.1  # share of the observations that may lie on land, along coasts
-BAND = 128  # rows read at a time
+BLOCK = 2**22  # values of a variable that are read at a time
 
 
 def open_observations(
@@ -153,11 +153,27 @@ def _select_levels(fields: xr.Dataset, statistics: xr.Dataset) -> tuple[xr.Datas
     return fields.assign_coords(depth=statistics.depth), notes
 
 
-def read_in_bands(observations: xr.Dataset) -> Iterator[xr.Dataset]:
-    """Read every date in bands of `BAND` rows, so that memory is bounded for any domain."""
-    for date in range(observations.sizes["time"]):
-        for top in range(0, observations.sizes["latitude"], BAND):
-            yield observations.isel(time=[date], latitude=slice(top, top + BAND)).load()
+def read_in_blocks(observations: xr.Dataset) -> Iterator[xr.Dataset]:
+    """Read some rows of some dates at a time, so that memory is bounded for any domain."""
+    dates, rows = _block_sizes(observations).values()
+    for first in range(0, observations.sizes["time"], dates):
+        for top in range(0, observations.sizes["latitude"], rows):
+            block = {"time": slice(first, first + dates), "latitude": slice(top, top + rows)}
+            yield observations.isel(block).load()
+
+
+def _block_sizes(observations: xr.Dataset) -> dict[str, int]:
+    """Dates and rows of a block."""
+    row = observations.sizes["depth"] * observations.sizes["longitude"]
+    rows = min(max(BLOCK // row, 1), observations.sizes["latitude"])
+    return {"time": max(BLOCK // (row * rows), 1), "latitude": rows}
+
+
+def _plausible_lazily(observations: xr.Dataset, statistics: xr.Dataset) -> xr.DataArray:
+    """The outcome of the gross check, lazy bool (time, depth, latitude, longitude)."""
+    blocks = observations[["value", "observed"]].chunk(_block_sizes(observations))
+    statistics = {"statistics": statistics}
+    return xr.map_blocks(plausible_on_grid, blocks, kwargs=statistics, template=blocks.observed)
 
 
 def count_observations(observations: xr.Dataset, statistics: xr.Dataset) -> tuple[xr.Dataset, int]:
@@ -178,16 +194,15 @@ def count_observations(observations: xr.Dataset, statistics: xr.Dataset) -> tupl
     variables = statistics.attrs["variables"]
     limits = {name: (np.inf, -np.inf) for name in variables}
     warmest = np.full(observations.sizes["depth"], -np.inf)
-    plausible = plausible_on_grid(observations, statistics)
-    for band in read_in_bands(observations.assign(plausible=plausible)):
+    for block in read_in_blocks(observations):
         for name in variables:
-            limits[name] = _check_band(band, name, *limits[name])
-        observed = band.observed.values
+            limits[name] = _check_block(block, name, *limits[name])
+        observed, ocean = block.observed.values, block.ocean.values
         total += int(observed.sum())
-        land += int((observed & ~band.ocean.values).sum())
-        ruled_out += int((observed & band.ocean.values & ~band.plausible.values).sum())
-        highest = band.value.where(band.observed).max(("time", "latitude", "longitude")).values
-        warmest = np.fmax(warmest, highest)
+        land += int((observed & ~ocean).sum())
+        ruled_out += int((observed & ocean & ~plausible_on_grid(block, statistics).values).sum())
+        highest = np.where(observed, block.value.values, -np.inf).max((0, 2, 3))
+        warmest = np.maximum(warmest, highest)
     if not total:
         raise ValueError("0 values are observed, needs 1; all is fill, or at levels left out")
     check_values({name: (low, high) for name, (low, high) in limits.items() if low <= high})
@@ -203,7 +218,7 @@ def count_observations(observations: xr.Dataset, statistics: xr.Dataset) -> tupl
         observations = observations.assign_attrs(notes=[*observations.attrs["notes"], note])
     kept = observations.ocean
     if ruled_out:
-        kept = kept & plausible
+        kept = kept & _plausible_lazily(observations, statistics)
         note = (
             f"values: {ruled_out} of {total} observations depart from the climatology by more than "
             f"{LIMIT:g} of its standard deviations and are left out"
@@ -220,14 +235,14 @@ def count_observations(observations: xr.Dataset, statistics: xr.Dataset) -> tupl
     return observations, total - land - ruled_out
 
 
-def _check_band(band: xr.Dataset, name: str, low: float, high: float) -> tuple[float, float]:
-    """Lowest and highest observed value of a variable, those of former bands included.
+def _check_block(block: xr.Dataset, name: str, low: float, high: float) -> tuple[float, float]:
+    """Lowest and highest observed value of a variable, those of former blocks included.
 
     Raises:
         ValueError: an error is not a standard deviation.
     """
-    observed = band[named(name, "observed")].values
-    value, error = (band[named(name, kind)].values[observed] for kind in ("value", "error"))
+    observed = block[named(name, "observed")].values
+    value, error = (block[named(name, kind)].values[observed] for kind in ("value", "error"))
     if len(bad := error[~(np.isfinite(error) & (error >= 0))]):
         raise ValueError(
             f"an error of {bad[0]:g} ({name}) is impossible; give standard deviations >= 0"

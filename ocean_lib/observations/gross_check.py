@@ -35,10 +35,10 @@ def is_plausible(departure: Any, deviation: Any) -> Any:
 
 
 def plausible_on_grid(observations: xr.Dataset, statistics: xr.Dataset) -> xr.DataArray:
-    """Whether gridded values are possible, lazy bool (time, depth, latitude, longitude).
+    """Whether gridded values are possible, bool (time, depth, latitude, longitude).
 
     Args:
-        observations: from `gridded.open_observations`, on any rows and columns.
+        observations: from `gridded.open_observations`, on any rows and columns, in memory.
         statistics: of the model; cells outside its region are possible whatever they hold.
     """
     first = statistics.attrs["surfaces"]
@@ -50,8 +50,8 @@ def plausible_on_grid(observations: xr.Dataset, statistics: xr.Dataset) -> xr.Da
         half = float(np.abs(np.diff(covered)).mean()) / 2 if len(covered) > 1 else 0.5
         inside = inside & (places >= covered.min() - half) & (places <= covered.max() + half)
         local = local.sel({dim: places}, method="nearest").assign_coords({dim: places})
-    local = local.assign_coords(depth=observations.depth).chunk()
-    basis = harmonics(observations.time.values, statistics.sizes["term"])
-    dates = xr.DataArray(basis, {"time": observations.time}, ("time", "term")).chunk(time=1)
+    local = local.assign_coords(depth=observations.depth)
+    basis = harmonics(observations.time.values, statistics.sizes["term"]).astype(np.float32)
+    dates = xr.DataArray(basis, {"time": observations.time}, ("time", "term"))
     departure = observations.value - xr.dot(dates, local.harmonic, dim="term")
     return (is_plausible(departure, local.deviation) | ~inside).transpose(*DIMS)

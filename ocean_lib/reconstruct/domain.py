@@ -98,19 +98,19 @@ class Domain:
         folder: Path | None = None,
     ):
         self.model, self.device, self.folder = model, device, folder
-        self.observations = observations.isel(time=[date])
         latitude, longitude = (observations[name].values for name in ("latitude", "longitude"))
         self.places = latitude, longitude
         self.shape = len(latitude), len(longitude)
         self.tiles = Tiles(*self.shape, tile, ring=is_ring(longitude))
         self.batch: dict[str, np.ndarray] = {}
         self.guess: dict[str, np.ndarray] = {}
+        self.scaling: dict[str, np.ndarray] = {}  # climatology of the date, and deviation
         nearby = neighbouring_dates(observations.time.values, model.background.reach)[date]
         while len(nearby) > 2 and (nearby[[0, -1]] < 0).all():  # no arrays for absent dates
             nearby = nearby[1:-1]
         for rows in self.tiles.pieces():
             for name, values in self._read(observations, date, nearby, rows).items():
-                self._write(self.batch, name, rows, values)
+                self._write(self.batch, name, rows, values.numpy())
 
     def _read(
         self, observations: xr.Dataset, date: int, nearby: np.ndarray, rows: slice
@@ -118,7 +118,12 @@ class Domain:
         """The batch of some rows, with the nearby dates (-1: absent) beside it."""
         lags = np.flatnonzero(nearby >= 0)
         piece = observations.isel(latitude=rows, time=[date, *nearby[lags]])
-        every_date = standardise(piece, select_statistics(self.model.statistics, piece))
+        statistics = select_statistics(self.model.statistics, piece)
+        inner = slice(statistics.attrs["surfaces"], None)
+        climatology = climatology_at(statistics, piece.time.values[:1])[:, inner]
+        self._write(self.scaling, "climatology", rows, climatology)
+        self._write(self.scaling, "deviation", rows, statistics.deviation.values[None, inner])
+        every_date = standardise(piece, statistics)
         batch = {name: values[:1] for name, values in every_date.items()}
         self.season = batch.pop("season").to(self.device)
         for name in ("latitude", "longitude", "position", "when"):
@@ -133,11 +138,13 @@ class Domain:
         self.when[0, lags + (lags >= middle)] = month[1:]
         return batch
 
-    def _write(self, arrays: dict[str, np.ndarray], name: str, rows: slice, values: Tensor) -> None:
+    def _write(
+        self, arrays: dict[str, np.ndarray], name: str, rows: slice, values: np.ndarray
+    ) -> None:
         """Write rows of an array, which is made at its first rows."""
         if name not in arrays:
             shape = (*values.shape[:-2], *self.shape)
-            arrays[name] = canvas(shape, values.numpy().dtype, self.folder)
+            arrays[name] = canvas(shape, values.dtype, self.folder)
         arrays[name][..., rows, :] = values
 
     def _cut(self, tile: Tile, arrays: dict[str, np.ndarray]) -> dict[str, Tensor]:
@@ -172,7 +179,7 @@ class Domain:
 
         for rows, results in self.tiles.blend(on_tile, self.folder):
             for name, values in zip(names, results):
-                self._write(self.guess, name, rows, values)
+                self._write(self.guess, name, rows, values.numpy())
             yield rows
 
     def rows(self, name: str, rows: slice) -> Tensor:
@@ -241,12 +248,9 @@ class Domain:
             rows: rows of the domain.
             error: whether the values are standard deviations; these get no climatology added.
         """
-        piece = self.observations.isel(latitude=rows)
-        statistics = select_statistics(self.model.statistics, piece)
-        inner = slice(statistics.attrs["surfaces"], None)
-        value = standard.numpy() * statistics.deviation.values[inner]
+        value = standard.numpy() * self.scaling["deviation"][..., rows, :]
         if not error:
-            value = value + climatology_at(statistics, piece.time.values)[:, inner]
+            value = value + self.scaling["climatology"][..., rows, :]
         return np.where(self.rows("ocean", rows).numpy(), value, np.nan).astype(np.float32)
 
     def _anomalies(self, x: Tensor, rows: slice) -> Tensor:

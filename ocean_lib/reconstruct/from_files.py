@@ -20,6 +20,7 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib import __version__
+from ocean_lib.core.atomic import move
 from ocean_lib.core.resumable import Construction, under_construction
 from ocean_lib.fields.conventions import DIMS, named
 from ocean_lib.fields.files import Paths, find_files, open_file
@@ -141,8 +142,8 @@ def reconstruct_files(
             members, title = 0, "Background (optimal interpolation) from sparse observations"
             show("the background is written instead of the reconstruction, as --fallback asks")
         rows = observations.sizes["time"] * count_rows(model, observations, members, sampling)
-        dates = _draw_dates(model, observations, work.work, members, sampling, device)
-        for _ in progress(dates, rows):
+        parts = [work.work / f"date_{date:06d}.nc" for date in range(observations.sizes["time"])]
+        for _ in progress(_draw_dates(model, observations, parts, members, sampling, device), rows):
             pass
         attributes = {
             "title": title,
@@ -152,40 +153,78 @@ def reconstruct_files(
             "plan": str(plan),
             **{name: model.statistics.attrs[name] for name in ("credit", "licence")},
         }
-        complete, parts = work.work / "complete.nc", sorted(work.work.glob("date_*.nc"))
-        join_dates(parts, observations.ocean, complete, attributes)
+        complete = work.work / "complete.nc"
+        join_dates(parts, observations, complete, _units(model, members), attributes)
         _append_profiles(paths, complete)
-        os.replace(complete, output)
+        move(complete, output)
         shutil.rmtree(folder)
     return output
 
 
-def _draw_dates(model, observations, folder, members, sampling, device) -> Iterator[dict]:
+def _quantities(members: int) -> dict[str, str]:
+    """{name in the file: name in `reconstruct_date`}."""
+    if not members:
+        return {"mean": "background", "spread": "background_error"}
+    return {name: name for name in ("mean", "spread", "background", "background_error", "members")}
+
+
+def _units(model: Densifier, members: int) -> dict[str, str]:
+    """{variable of the file: unit}."""
+    units = model.statistics.attrs["units"]
+    variables = model.statistics.attrs["variables"]
+    return {named(v, name): units[v] for v in variables for name in _quantities(members)}
+
+
+def _draw_dates(model, observations, parts, members, sampling, device) -> Iterator[dict]:
     """Draw the dates that are not finished, one file per date."""
-    if members:
-        names = {"mean": "mean", "spread": "spread"}  # {in `reconstruct_date`: in the file}
-        names |= {name: name for name in ("background", "background_error", "members")}
-    else:
-        names = {"background": "mean", "background_error": "spread"}
-    variables, units = (model.statistics.attrs[name] for name in ("variables", "units"))
-    units = {named(v, name): units[v] for v in variables for name in names.values()}
+    variables, names = model.statistics.attrs["variables"], _quantities(members)
+    sizes = {dim: observations.sizes[dim] for dim in DIMS[1:]}
+    sizes |= {"member": members} if members else {}
     rows_per_date = count_rows(model, observations, members, sampling)
     draw = partial(reconstruct_date, members=members, sampling=sampling, device=device)
-    for date, nearby in enumerate(dates_within_reach(model, observations.time.values)):
-        path = folder / f"date_{date:05d}.nc"
-        if not path.exists():
-            current, context = observations.isel(time=[date]), observations.isel(time=nearby)
-            context = context.load() if context.nbytes < LOAD_LIMIT else context
-            unfinished = path.with_suffix(".part")
-            with create_date_file(unfinished, current, list(units), members, units) as file:
-                out = {named(v, n): file[named(v, names[n])] for v in variables for n in names}
-                for rows in draw(
-                    model, context, out, date=nearby.index(date), noise_index=date, folder=folder
-                ):
-                    yield {"step": date * rows_per_date + rows}
-                file["observed"][:] = current.observed.values[0]
-            os.replace(unfinished, path)
-        yield {"step": (date + 1) * rows_per_date}
+    nearby = dates_within_reach(model, observations.time.values)
+    pending = {date: nearby[date] for date, path in enumerate(parts) if not path.exists()}
+    done = (len(nearby) - len(pending)) * rows_per_date
+    for date, context, index in _read_contexts(observations, pending):
+        unfinished, folder = parts[date].with_suffix(".part"), parts[date].parent
+        with create_date_file(unfinished, sizes, _units(model, members)) as file:
+            out = {named(v, names[n]): file[named(v, n)] for v in variables for n in names}
+            for rows in draw(model, context, out, date=index, noise_index=date, folder=folder):
+                yield {"step": done + rows}
+            file["observed"][:] = context.observed.values[index]
+        move(unfinished, parts[date])
+        done += rows_per_date
+        yield {"step": done}
+
+
+def _read_contexts(
+    observations: xr.Dataset, nearby: dict[int, list[int]]
+) -> Iterator[tuple[int, xr.Dataset, int]]:
+    """Every date with the observations within its reach, and its index among them.
+
+    Observations are read for as many dates at a time as `LOAD_LIMIT` allows.
+
+    Args:
+        observations: of all dates, lazy.
+        nearby: {date: ascending indices of the dates within its reach}.
+    """
+    allowed = LOAD_LIMIT / (observations.nbytes / observations.sizes["time"])
+    pending = list(nearby)
+    while pending:
+        first, needed = pending[0], {*nearby[pending[0]]}
+        block = [first]
+        for date in pending[1:]:
+            if len(needed := needed | {*nearby[date]}) > allowed:
+                break
+            block.append(date)
+        needed = sorted({index for date in block for index in nearby[date]})
+        read = observations.isel(time=needed)
+        read = read.load() if len(needed) <= allowed else read
+        place = {index: position for position, index in enumerate(needed)}
+        for date in block:
+            context = read.isel(time=[place[index] for index in nearby[date]])
+            yield date, context, nearby[date].index(date)
+        pending = pending[len(block) :]
 
 
 def _append_profiles(paths: Paths, output: Path) -> None:

@@ -4,14 +4,15 @@ The file is written month by month, so memory is bounded by one month of the dom
 of profiles.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
+import netCDF4
+import numpy as np
 import xarray as xr
 
 from ocean_lib.core.atomic import atomic_write
-from ocean_lib.fields.conventions import named
+from ocean_lib.fields.conventions import DIMS, named
 from ocean_lib.fields.files import Paths
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations import gridding, profiles
@@ -19,7 +20,7 @@ from ocean_lib.observations import gridding, profiles
 __all__ = ["assemble_profiles", "fingerprint", "prepare_profiles"]
 
 
-COMPRESSED = {"zlib": True, "complevel": 1}
+ERROR = "instrument and representativeness"  # what the stated errors are
 
 
 def fingerprint(path: Path) -> list:
@@ -97,29 +98,31 @@ def _write_gridded(table: xr.Dataset, statistics: xr.Dataset, path: Path, made_f
     """Write what `open_observations` reads, with the profiles beside the grid."""
     rows = gridding.average_in_cells(table, statistics)
     kind = {key: table.temperature.attrs[key] for key in ("standard_name", "units")}
-    error = {"units": "degrees_C", "long_name": "instrument and representativeness"}
-    encoding = {name: COMPRESSED for name in ("temperature", "error", "count")}
-    parts: list[Path] = []
-    try:
-        for number, (_, rows_of_month) in enumerate(rows.groupby("month")):
-            month = gridding.to_grid(rows_of_month, statistics).drop_vars(["observed", "ocean"])
-            month = month.rename(value="temperature")
-            month.temperature.attrs, month["error"].attrs = kind, error
-            month["count"].attrs = {"units": "1", "long_name": "profiles"}
-            parts.append(path.with_name(f".{path.name}.{os.getpid()}.{number}.partial"))
-            month.to_netcdf(parts[-1], engine="netcdf4", encoding=encoding)
-        months = xr.open_mfdataset(parts, engine="netcdf4", combine="nested", concat_dim="time")
-        with months, atomic_write(path) as beside:
-            attributes = {
-                "made_from": made_from,
-                "profiles": profiles.describe_use(table),
-                "credit": table.attrs["credit"],
-            }
-            months.assign_attrs(attributes).to_netcdf(beside, engine="netcdf4", encoding=encoding)
-            _describe(table).to_netcdf(beside, engine="netcdf4", mode="a")
-    finally:
-        for part in parts:
-            part.unlink(missing_ok=True)
+    variables = {
+        "temperature": ("value", "f4", kind),
+        "error": ("error", "f4", {"units": "degrees_C", "long_name": ERROR}),
+        "count": ("count", "i2", {"units": "1", "long_name": "profiles"}),
+    }
+    grid = {name: statistics[name] for name in DIMS[1:]}
+    shape = [statistics.sizes[name] for name in DIMS[1:]]
+    contents = _describe(table).assign_coords(time=np.unique(rows.month.values), **grid)
+    attributes = {
+        "made_from": made_from,
+        "profiles": profiles.describe_use(table),
+        "credit": table.attrs["credit"],
+    }
+    with atomic_write(path) as beside:
+        contents.assign_attrs(attributes).to_netcdf(beside, engine="netcdf4")
+        with netCDF4.Dataset(beside, "a") as file:
+            for name, (_, dtype, described) in variables.items():
+                choices = {"chunksizes": (1, *shape), "zlib": True, "complevel": 1}
+                choices |= {"fill_value": np.nan} if dtype == "f4" else {}
+                file.createVariable(name, dtype, DIMS, **choices)
+                file[name].setncatts(described)
+            for index, (_, rows_of_month) in enumerate(rows.groupby("month")):
+                month = gridding.to_grid(rows_of_month, statistics)
+                for name, (quantity, *_) in variables.items():
+                    file[name][index] = month[quantity].values[0]
 
 
 def _describe(table: xr.Dataset) -> xr.Dataset:

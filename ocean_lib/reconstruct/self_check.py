@@ -18,7 +18,7 @@ import xarray as xr
 
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations.batch import select_statistics
-from ocean_lib.observations.gridded import read_in_bands
+from ocean_lib.observations.gridded import read_in_blocks
 from ocean_lib.reconstruct.domain import dates_within_reach
 from ocean_lib.reconstruct.ensemble import reconstruct_date
 from ocean_lib.reconstruct.sampling import Sampling
@@ -106,14 +106,14 @@ def _departures(model: Densifier, observations: xr.Dataset) -> Iterator[str]:
     inner = slice(surfaces, surfaces + levels)
     matrix = model.background.plain.cpu().numpy()[:levels, :levels]
     value, pair = np.zeros((2, levels)), np.zeros((2, levels - 1))  # counts, sums of squares
-    for band in read_in_bands(observations):
-        seen = band.observed.values[0]
-        local = select_statistics(statistics, band)
+    for block in read_in_blocks(observations):
+        seen = block.observed.values
+        local = select_statistics(statistics, block)
         deviation = local.deviation.values[inner]
-        normal = climatology_at(local, band.time.values)[0, inner]
-        departure = np.where(seen, band.value.values[0], 0) - normal
+        normal = climatology_at(local, block.time.values)[:, inner]
+        departure = np.where(seen, block.value.values, 0) - normal
         square = (departure / deviation) ** 2
-        value += np.where(seen, [np.ones_like(square), square], 0).sum((2, 3))
+        value += np.where(seen, [np.ones_like(square), square], 0).sum((1, 3, 4))
         # Variance of the difference of two levels, from their covariance in training.
         upper, lower = deviation[:-1], deviation[1:]
         expected = (
@@ -121,9 +121,9 @@ def _departures(model: Densifier, observations: xr.Dataset) -> Iterator[str]:
             + lower**2 * matrix.diagonal()[1:, None, None]
             - 2 * upper * lower * matrix.diagonal(1)[:, None, None]
         )
-        square = np.diff(departure, axis=0) ** 2 / np.maximum(expected, 1e-4)
-        both = seen[1:] & seen[:-1]
-        pair += np.where(both, [np.ones_like(square), square], 0).sum((2, 3))
+        square = np.diff(departure, axis=1) ** 2 / np.maximum(expected, 1e-4)
+        both = seen[:, 1:] & seen[:, :-1]
+        pair += np.where(both, [np.ones_like(square), square], 0).sum((1, 3, 4))
     depth = statistics.depth.values
     for quantity, (count, total), where in (
         ("values", value, [f"{d:.0f} m" for d in depth]),

@@ -13,7 +13,6 @@ those of all other attempts, as far as they got, are kept in `attempts/` under t
 
 import datetime
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ocean_lib import __version__
-from ocean_lib.core.atomic import atomic_write
+from ocean_lib.core.atomic import atomic_write, move
 from ocean_lib.runs.parameters import NOTEBOOKS, RunError
 from ocean_lib.runs.paths import Run
 
@@ -127,8 +126,7 @@ class Manifest:
         """Record how the attempt ended; return the path of its notebook."""
         seconds = round(time.monotonic() - self._start, 1)
         if status == "done":
-            with atomic_write(self.run.executed(step)) as beside:
-                os.replace(self.run.executing(step), beside)
+            move(self.run.executing(step), self.run.executed(step))
         self.steps[step] |= {"status": status, "end": _now(), "seconds": seconds}
         path = self.run.executed(step) if status == "done" else self._keep_notebook(step)
         self._write()
@@ -143,7 +141,7 @@ class Manifest:
         for path in (self.run.executed(step), self.run.executing(step)):
             if path.exists() and _is_json(path):
                 kept.parent.mkdir(exist_ok=True)
-                os.replace(path, kept)
+                move(path, kept)
             path.unlink(missing_ok=True)
         return kept
 
