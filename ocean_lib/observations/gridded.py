@@ -32,7 +32,7 @@ __all__ = ["count_observations", "describe_observations", "open_observations", "
 
 LEVEL_TOLERANCE = 0.05  # of the depth: levels closer than this, or than 0.5 m, count as the same
 MAX_ON_LAND = 0.1  # share of the observations that may lie on land, along coasts
-BLOCK = 2**22  # values of a variable that are read at a time
+BLOCK = 2**21  # values of a variable that are read at a time
 
 
 def open_observations(

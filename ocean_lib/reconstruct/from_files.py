@@ -41,7 +41,7 @@ from ocean_lib.reconstruct.self_check import extend_statistics, outside_training
 __all__ = ["reconstruct_files"]
 
 
-LOAD_LIMIT = 6e8  # bytes; observations of a date and its nearby dates are loaded if they take less
+LOAD_LIMIT = 4e8  # bytes of observations that are kept in memory
 
 
 def reconstruct_files(
