@@ -14,6 +14,7 @@ from cartopy.mpl.geoaxes import GeoAxes
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import PlaceHolderLayoutEngine
 
 from ocean_lib.plots.painting import coast_lines, dots, is_sparse, map_base
 from ocean_lib.plots.projections import project
@@ -148,7 +149,7 @@ def live_maps(
 
 def fix_layout(figure: Figure) -> bool:
     """Fix the layout of a figure, with room for two-line titles; True if it was not yet fixed."""
-    if figure.get_layout_engine() is None:
+    if isinstance(figure.get_layout_engine(), PlaceHolderLayoutEngine):
         return False
     titles = {axes: axes.get_title() for axes in figure.axes if axes.get_label() != "<colorbar>"}
     for axes in titles:
