@@ -14,9 +14,10 @@ import xarray as xr
 
 from ocean_lib.explore.canvas import close_widgets, live_canvas, with_controls
 from ocean_lib.explore.other_views import DenoisingView, LossView, MasksView
-from ocean_lib.explore.reconstruction_view import ReconstructionView, quantity_names, variable_names
+from ocean_lib.explore.quantities import quantity_names, variable_names
+from ocean_lib.explore.reconstruction_view import ReconstructionView
 from ocean_lib.explore.run_state import RunState, known_runs, read_state
-from ocean_lib.fields.reconstruction_file import read_reconstruction
+from ocean_lib.fields.reconstruction_file import open_reconstruction
 from ocean_lib.plots.labels import depth_label, month_label
 from ocean_lib.runs.paths import Run
 from ocean_lib.runs.progress_bar import clock
@@ -89,8 +90,9 @@ def explore_reconstruction(
     """Explore a reconstruction with two maps side by side, by case, month and depth.
 
     Each map shows one of `quantity_names`. Temperatures have the limits of the truth at that depth
-    over all months. A click opens the profile at that place, a second click the section of the
-    right map between the two places.
+    over all months; in a large file (`quantities.some_dates`), over months at even intervals. A
+    click opens the profile at that place, a second click the section of the right map between the
+    two places. Of an open file, only what is shown is read.
 
     Args:
         reconstruction: the dataset of reconstruction.nc, or a dense field without cases or truth.
@@ -125,22 +127,27 @@ def explore_denoising(steps: xr.DataArray) -> widgets.VBox:
 def explore_file(path: str | Path) -> widgets.VBox:
     """Explore one file: reconstruction.nc or the output of `ocean_lib reconstruct`.
 
+    Only what is shown is read, from the file that was opened, even if another replaces it. It is
+    closed when nothing refers to the widget any more.
+
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: the file holds no reconstruction.
     """
-    if Path(path).is_file():
-        try:
-            with xr.open_dataset(path, engine="netcdf4") as dataset:
-                names = [str(name) for name in dataset.data_vars]
-        except (OSError, ValueError) as error:
-            raise ValueError(f"{path} cannot be read ({error}); give a NetCDF file") from error
-        if lacking := {"mean", "spread", "observed", "ocean"} - {*names}:
-            raise ValueError(
-                f"{path} holds {names}, not {', '.join(sorted(lacking))}: it is no reconstruction; "
-                "give reconstruction.nc of a run, or a file that `ocean_lib reconstruct` wrote"
-            )
-    return explore_reconstruction(read_reconstruction(path))
+    try:
+        reconstruction = open_reconstruction(path)
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise ValueError(f"{path} cannot be read ({error}); give a NetCDF file") from error
+    names = [str(name) for name in reconstruction.data_vars]
+    if lacking := {"mean", "spread", "observed", "ocean"} - {*names}:
+        reconstruction.close()
+        raise ValueError(
+            f"{path} holds {names}, not {', '.join(sorted(lacking))}: it is no reconstruction; "
+            "give reconstruction.nc of a run, or a file that `ocean_lib reconstruct` wrote"
+        )
+    return explore_reconstruction(reconstruction)
 
 
 def _run_dropdown(names: list[str], run: str) -> widgets.Dropdown:
@@ -151,6 +158,8 @@ def _run_dropdown(names: list[str], run: str) -> widgets.Dropdown:
 
 def explore_runs(run: str = "") -> widgets.VBox:
     """Explore the reconstructions of all runs, with their baselines if notebook 05 has run.
+
+    Only what is shown is read; the files of a run are closed when another is chosen.
 
     Args:
         run: name of the run shown first; the newest by default.
@@ -163,14 +172,18 @@ def explore_runs(run: str = "") -> widgets.VBox:
     if not names:
         raise FileNotFoundError("no run has a reconstruction yet; `make demo` makes one")
     dropdown, explorer = _run_dropdown(names, run), widgets.VBox()
+    files: list[xr.Dataset] = []
 
     def open_run(change=None) -> None:
-        paths, before = Run(dropdown.value), explorer.children
-        baselines = read_reconstruction(paths.baselines) if paths.baselines.is_file() else None
-        reconstruction = read_reconstruction(paths.reconstruction)
-        explorer.children = [explore_reconstruction(reconstruction, baselines)]
+        paths, before, open_before = Run(dropdown.value), explorer.children, files.copy()
+        files[:] = [open_reconstruction(paths.reconstruction)]
+        if paths.baselines.is_file():
+            files.append(open_reconstruction(paths.baselines))
+        explorer.children = [explore_reconstruction(*files)]
         for widget in before:
             close_widgets(widget)
+        for file in open_before:
+            file.close()
 
     dropdown.observe(open_run, names="value")
     open_run()

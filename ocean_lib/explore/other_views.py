@@ -8,7 +8,6 @@ import matplotlib as mpl
 import xarray as xr
 
 from ocean_lib.explore.live_map import fix_layout, live_maps
-from ocean_lib.observations.batch import observe
 from ocean_lib.plots.curves import loss_curve
 from ocean_lib.plots.labels import depth_label, month_label
 from ocean_lib.plots.style import NOTE, STYLE, robust_limits
@@ -43,6 +42,8 @@ class MasksView:
             seed: seed of the pattern.
             surface: cloudy fraction of the surface; None if the surface is not observed.
         """
+        from ocean_lib.observations.batch import observe  # imports torch, which only masks need
+
         specification = {"pattern": pattern, "observed": fraction}
         if surface is not None:
             specification |= {"surface": 1.0, "clouds": surface}

@@ -14,7 +14,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ocean_lib.explore.live_map import fix_layout, live_maps
-from ocean_lib.fields.conventions import named
+from ocean_lib.explore.quantities import (
+    MINUS_TRUTH,
+    field_and_kind,
+    of_variable,
+    restrict,
+    some_dates,
+    variable_names,
+)
 from ocean_lib.fields.reconstruction_file import select
 from ocean_lib.plots import profiles, style
 from ocean_lib.plots.labels import (
@@ -30,71 +37,10 @@ from ocean_lib.plots.sections import transect
 from ocean_lib.plots.style import STYLE, Limits, robust_limits
 from ocean_lib.scores.calibration import calibrate_reconstruction
 
-__all__ = ["ReconstructionView", "quantity_names", "still_figure", "variable_names"]
+__all__ = ["ReconstructionView", "still_figure"]
 
 
-MINUS_TRUTH = " − truth"
-QUANTITIES = (
-    *("truth", "value", "observed", "mean", "members", "spread"),
-    *("background", "climatology", "calibration", "calibration_power"),
-)
 LEGEND_HEIGHT = 0.17  # fraction of the figure, below a profile or section
-
-
-def variable_names(reconstruction: xr.Dataset) -> list[str]:
-    """Names of temperature and the further variables of a reconstruction."""
-    names = [str(name) for name in reconstruction.data_vars]
-    return ["temperature", *(name[:-5] for name in names if name.endswith("_mean"))]
-
-
-def _of_variable(reconstruction: xr.Dataset, variable: str) -> xr.Dataset:
-    """The dataset of one variable, with the names of the quantities of temperature."""
-    if variable == "temperature":
-        return reconstruction
-    plain = {named(variable, name): name for name in QUANTITIES}
-    plain = {name: quantity for name, quantity in plain.items() if name in reconstruction}
-    # Some quantities of temperature may be absent; the others give way to those of the variable.
-    return reconstruction.drop_vars(QUANTITIES, errors="ignore").rename(plain)
-
-
-def quantity_names(reconstruction: xr.Dataset, baselines: xr.Dataset | None = None) -> list[str]:
-    """Names of the quantities that a map can show.
-
-    Args:
-        reconstruction: the dataset of reconstruction.nc.
-        baselines: the dataset of baselines.nc.
-
-    Returns:
-        Quantities, members, baselines, and the errors of those that are compared with the truth.
-    """
-    stored = {*reconstruction.data_vars}
-    if "value" not in reconstruction:
-        stored -= {"observed"}
-    names = ["truth", "observed", "mean", "spread", "background", "climatology"]
-    names = [name for name in names if name in stored]
-    names += [f"member {i + 1}" for i in range(reconstruction.sizes.get("member", 0))]
-    methods = [] if baselines is None else [str(name) for name in baselines["method"].values]
-    names += [name for name in methods if name not in names]
-    compared = [name for name in ("mean", *methods, "background", "climatology") if name in names]
-    return names + [name + MINUS_TRUTH for name in dict.fromkeys(compared) if "truth" in stored]
-
-
-def _field_and_kind(selected: xr.Dataset, name: str) -> tuple[xr.DataArray, str]:
-    """The field (…, latitude, longitude) of a quantity, and its kind."""
-    units = {"units": selected["mean"].attrs.get("units", "degrees_C")}
-    if name.endswith(MINUS_TRUTH):
-        field, _ = _field_and_kind(selected, name.removesuffix(MINUS_TRUTH))
-        return (field - selected["truth"]).assign_attrs(units), "difference"
-    if name == "observed":
-        field = selected["value"].where(selected["observed"])
-    elif name.startswith("member "):
-        field = selected["members"].isel(member=int(name.split()[1]) - 1)
-    elif name in selected:
-        field = selected[name]
-    else:
-        field = selected["baselines"].sel({"method": name}, drop=True)
-    kind = "spread" if name == "spread" else selected.attrs["variable"]
-    return field.where(selected["ocean"]).assign_attrs(units), kind
 
 
 def _shared_limits(shown: list[tuple[xr.DataArray, str]], of_variable: Limits) -> list[Limits]:
@@ -112,7 +58,8 @@ class ReconstructionView:
 
     A click on a map opens the profile there: the ensemble and the observations nearby. A second
     click opens the section of the right map between the two places; a third starts again. Members
-    and spread are calibrated if the reconstruction holds the factors.
+    and spread are calibrated if the reconstruction holds the factors. Datasets may be those of open
+    files: each change reads only what it shows.
 
     Args:
         reconstruction: the dataset of reconstruction.nc, or a dense field without truth.
@@ -123,15 +70,13 @@ class ReconstructionView:
     def __init__(self, reconstruction: xr.Dataset, baselines: xr.Dataset | None = None):
         self.by_variable: dict[str, xr.Dataset] = {}
         self.clicks: list[tuple[int, int]] = []
+        self.limits: dict[tuple[str, float], Limits] = {}  # of a variable at a depth
         for variable in variable_names(reconstruction):
-            data = _of_variable(reconstruction, variable).assign_attrs(variable=variable)
-            if baselines is not None:
-                data = data.assign(baselines=baselines[named(variable, "mean")])
-            self.by_variable[variable] = data
+            self.by_variable[variable] = of_variable(reconstruction, variable, baselines)
         self.data = self.by_variable["temperature"]
         self.reference = "truth" if "truth" in self.data else "mean"
         top = select(self.data, depth=float(reconstruction["depth"][0]))
-        top = top[[self.reference, "ocean"]].transpose("latitude", "longitude")
+        top = top[[self.reference, "ocean"]].compute().transpose("latitude", "longitude")
         live = live_maps(top[self.reference], top["ocean"], 2, spare=1)
         self.figure, self.maps, (self.detail,) = live
         self.detail.set_axis_off()
@@ -164,14 +109,13 @@ class ReconstructionView:
             variable: one of `variable_names`.
         """
         self.data, self.names = self.by_variable[variable], (left, right)
-        self.selected = calibrate_reconstruction(select(self.data, case=case, time=time))
+        self.selected = select(self.data, case=case, time=time)
         self.anomaly = profile == "anomaly" and "climatology" in self.data
-        level = self.selected.sel(depth=depth, method="nearest")
-        level = level.transpose(..., "latitude", "longitude")
+        level = restrict(self.selected, self.names).sel(depth=depth, method="nearest").compute()
+        level = calibrate_reconstruction(level).transpose(..., "latitude", "longitude")
         self.depth = float(level["depth"])
-        all_dates = self.data[self.reference].sel(depth=depth, method="nearest")
-        shown = [_field_and_kind(level, name) for name in self.names]
-        limits = _shared_limits(shown, robust_limits(all_dates.where(level["ocean"])))
+        shown = [field_and_kind(level, name) for name in self.names]
+        limits = _shared_limits(shown, self._limits(variable, level["ocean"]))
         for panel, name, (field, kind), extent in zip(self.maps, self.names, shown, limits):
             title = self._title(level, field, name, kind)
             panel.set(field, kind, extent, level["ocean"], title, level["observed"])
@@ -195,6 +139,14 @@ class ReconstructionView:
         self.clicks = (self.clicks if len(self.clicks) == 1 else []) + [(row, column)]
         self._draw_detail()
 
+    def _limits(self, variable: str, ocean: xr.DataArray) -> Limits:
+        """Limits of a variable at the present depth over all months, or `some_dates` of them."""
+        key = variable, self.depth
+        if key not in self.limits:
+            dates = some_dates(self.data[self.reference]).sel(depth=self.depth)
+            self.limits[key] = robust_limits(dates.where(ocean))
+        return self.limits[key]
+
     def _title(self, level: xr.Dataset, field: xr.DataArray, name: str, kind: str) -> str:
         """Title of a map: the name, and for an error its RMSE over unobserved cells."""
         if not field.notnull().any():
@@ -210,9 +162,10 @@ class ReconstructionView:
     def _draw_detail(self) -> None:
         longitude, latitude = self.data["longitude"], self.data["latitude"]
         places = [(float(longitude[column]), float(latitude[row])) for row, column in self.clicks]
-        section = transect(self.selected, places) if len(places) == 2 else None
-        line = np.empty((0, 2))
-        if section is not None:
+        section, line = None, np.empty((0, 2))
+        if len(places) == 2:
+            stored = restrict(self.selected, [*self.names, self.reference])
+            section = calibrate_reconstruction(transect(stored, places))
             line = np.stack([section["along_longitude"], section["along_latitude"]], -1)
         for panel in self.maps:
             panel.mark(places, line)
@@ -235,7 +188,8 @@ class ReconstructionView:
         axes.tick_params(labelsize=STYLE["ytick.labelsize"])
 
     def _draw_profile(self, axes: Axes, row: int, column: int, title: str) -> None:
-        here = self.selected.isel(latitude=row, longitude=column)
+        here = self.selected.isel(latitude=row, longitude=column).compute()
+        here = calibrate_reconstruction(here)
         axes.set_title(title)
         if not here["ocean"].any():
             axes.text(0.5, 0.5, "land", ha="center", transform=axes.transAxes)
@@ -243,7 +197,7 @@ class ReconstructionView:
         methods = self.data["method"].values if "method" in self.data.coords else ()
         names = sorted({name.removesuffix(MINUS_TRUTH) for name in self.names})
         names = [name for name in names if name in methods and name not in self.data]
-        beside = {name: _field_and_kind(here, name)[0] for name in names}
+        beside = {name: field_and_kind(here, name)[0] for name in names}
         observed = profiles.observed_columns_near(self.selected, row, column)
         profiles.draw_profile(axes, here, anomaly=self.anomaly, beside=beside, observed=observed)
         axes.axhline(self.depth, color=style.GREY, lw=0.6, ls=":")
@@ -255,7 +209,7 @@ class ReconstructionView:
     def _draw_section(self, axes: Axes, section: xr.Dataset, title: str) -> None:
         section = section.transpose(..., "depth", "distance")
         ocean = section["ocean"]
-        shown = [_field_and_kind(section, name) for name in self.names]
+        shown = [field_and_kind(section, name) for name in self.names]
         limits = _shared_limits(shown, robust_limits(section[self.reference].where(ocean)))[1]
         field, kind = shown[1]
         x, y = cell_edges(section["distance"]), style.depth_edges(section["depth"].values)

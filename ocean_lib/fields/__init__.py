@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "reconstruction_file": [
             "assemble_cases",
             "observations_of_case",
+            "open_reconstruction",
             "read_reconstruction",
             "select",
             "write_reconstruction",

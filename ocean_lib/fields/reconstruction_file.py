@@ -12,7 +12,7 @@
 bounded memory.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import netCDF4
@@ -27,6 +27,7 @@ __all__ = [
     "create_date_file",
     "join_dates",
     "observations_of_case",
+    "open_reconstruction",
     "read_reconstruction",
     "select",
     "write_reconstruction",
@@ -55,6 +56,7 @@ LONG_NAMES = {
 # 0.0001 °C is finer than any source and halves the size of the file.
 PACKED = {"zlib": True, "complevel": 1, "least_significant_digit": 4}
 ROWS, COLUMNS = 64, 512  # of a chunk of a file
+CHUNK_CACHE = 2**22  # bytes that an open file keeps of each variable; by default up to 64 MiB
 
 
 def assemble_cases(
@@ -96,8 +98,9 @@ def _observed(dataset: xr.Dataset) -> list:
 
 
 def _restore_masks(dataset: xr.Dataset) -> xr.Dataset:
-    """Convert masks stored as integers to bool."""
+    """Convert masks held as integers to bool."""
     masks = [name for name in dataset.data_vars if str(name).endswith(MASKS)]
+    masks = [name for name in masks if dataset[name].dtype != bool]
     return dataset.assign({name: dataset[name].astype(bool) for name in masks})
 
 
@@ -115,10 +118,11 @@ def write_reconstruction(dataset: xr.Dataset, path: str | Path) -> Path:
         dataset[name].attrs.update(attributes)
     encoding: dict = {"time": TIME}
     for variable, array in dataset.data_vars.items():
+        chunks = {"chunksizes": _chunk_sizes(array.sizes)} if array.dims else {}
         if array.dtype == bool:
-            encoding[variable] = {"dtype": "int8", "zlib": True, "complevel": 1}
+            encoding[variable] = {"dtype": "int8", "zlib": True, "complevel": 1, **chunks}
         elif array.dtype.kind == "f":
-            encoding[variable] = {"dtype": "float32", **PACKED}
+            encoding[variable] = {"dtype": "float32", **PACKED, **chunks}
     with atomic_write(path) as temporary:
         dataset.to_netcdf(temporary, encoding=encoding, engine="netcdf4")
     return path
@@ -147,6 +151,16 @@ def create_date_file(
 def _dims(name: str) -> tuple[str, ...]:
     """Dimensions of a variable on one date."""
     return ("member", *GRID) if name.endswith("members") else GRID
+
+
+def _chunk_sizes(sizes: Mapping[Hashable, int]) -> list[int]:
+    """Sizes of a chunk of a file: all levels of some rows and columns of one date and member.
+
+    Args:
+        sizes: {dimension: size} of the variable.
+    """
+    most = {"latitude": ROWS, "longitude": COLUMNS, "depth": sizes.get("depth", 1)}
+    return [min(size, most.get(dim, 1)) for dim, size in sizes.items()]
 
 
 def join_dates(
@@ -191,10 +205,9 @@ def join_dates(
 
 
 def _define(file: netCDF4.Dataset, name: str, unit: str | None) -> None:
-    """Define a variable of all dates; a chunk holds all levels of some rows and columns."""
+    """Define a variable of all dates."""
     dims = GRID if name == "ocean" else ("time", *_dims(name))
-    depth, height, width = (file.dimensions[dim].size for dim in GRID)
-    sizes = [1] * (len(dims) - 3) + [depth, min(ROWS, height), min(COLUMNS, width)]
+    sizes = _chunk_sizes({dim: file.dimensions[dim].size for dim in dims})
     if name in MASKS:
         variable = file.createVariable(name, "i1", dims, chunksizes=sizes, zlib=True)
     else:
@@ -205,6 +218,32 @@ def _define(file: netCDF4.Dataset, name: str, unit: str | None) -> None:
     variable.long_name = LONG_NAMES[max(known, key=len)] if known else name
 
 
+def open_reconstruction(path: str | Path) -> xr.Dataset:
+    """Open a file from `write_reconstruction` or `join_dates`, masks as bool; values are not read.
+
+    Indexing selects without reading, and an operation reads what it needs: select first. The file
+    stays open until the dataset is closed or nothing refers to it.
+
+    Args:
+        path: file to open.
+    Raises:
+        FileNotFoundError: there is no such file.
+        OSError: it is no NetCDF file.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"no reconstruction at {path}; run notebook 04_sampling first")
+    usual = netCDF4.get_chunk_cache()[0]
+    netCDF4.set_chunk_cache(CHUNK_CACHE)
+    try:
+        stored = xr.open_dataset(path, engine="netcdf4", decode_cf=False, cache=False)
+    finally:
+        netCDF4.set_chunk_cache(usual)
+    for name, array in stored.data_vars.items():
+        if str(name).endswith(MASKS):
+            array.attrs["dtype"] = "bool"  # xarray's own mark, so it converts what it reads
+    return xr.decode_cf(stored)
+
+
 def read_reconstruction(path: str | Path) -> xr.Dataset:
     """Read a file from `write_reconstruction` into memory, masks as bool.
 
@@ -213,9 +252,8 @@ def read_reconstruction(path: str | Path) -> xr.Dataset:
     Raises:
         FileNotFoundError: there is no such file.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"no reconstruction at {path}; run notebook 04_sampling first")
-    return _restore_masks(xr.load_dataset(path, engine="netcdf4"))
+    with open_reconstruction(path) as stored:
+        return stored.load()
 
 
 def select(

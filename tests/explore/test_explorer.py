@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 import xarray as xr
 from matplotlib.backend_bases import MouseEvent
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from pictured import make_reconstruction, make_steps
 from PIL import Image
+from xarray.backends.netCDF4_ import NetCDF4ArrayWrapper
 
-from ocean_lib.explore import explorer, reconstruction_view
+from ocean_lib.explore import explorer, quantities, reconstruction_view
 from ocean_lib.fields import reconstruction_file
 
 mpl.use("Agg")
@@ -245,6 +247,112 @@ def runs(tmp_path, monkeypatch, reconstruction):
     stored = reconstruction.assign(observed=reconstruction["observed"].astype(bool))
     reconstruction_file.write_reconstruction(stored, folder / "reconstruction.nc")
     return folder
+
+
+@pytest.fixture
+def values_read(monkeypatch):
+    """Number of values of each variable that were read from files, in order."""
+    counts: list[tuple[str, int]] = []
+    get = NetCDF4ArrayWrapper._getitem
+
+    def counted(self, key):
+        values = get(self, key)
+        counts.append((self.variable_name, np.size(values)))
+        return values
+
+    monkeypatch.setattr(NetCDF4ArrayWrapper, "_getitem", counted)
+    return counts
+
+
+def largest(counts):
+    """The most values that were read of each variable at a time, without coordinates."""
+    sizes = {}
+    for name, size in counts:
+        sizes[name] = max(size, sizes.get(name, 0))
+    names = {"time", "depth", "latitude", "longitude", "case", "method", "member"}
+    return {name: size for name, size in sizes.items() if name not in names}
+
+
+def test_only_what_is_shown_is_read(runs, reconstruction, values_read):
+    reconstruction_file.write_reconstruction(make_baselines(reconstruction), runs / "baselines.nc")
+    cells, levels, months = 21 * 27, 7, 2
+    _, below = explorer.explore_runs().children
+    controls, canvas = parts(below.children[0])
+    masks = {"ocean": cells, "observed": cells}
+    assert largest(values_read) == {**masks, "mean": cells, "truth": months * cells}
+    shows = {
+        "member 2": {"members": cells},
+        "spread": {"spread": cells},
+        "observed": {"value": cells},
+        "kriging − truth": {"mean": cells},
+    }
+    for name, expected in shows.items():
+        values_read.clear()
+        controls["right"].value = name
+        assert largest(values_read) == {**masks, "truth": cells, **expected}, name
+    values_read.clear()
+    controls["right"].value = "member 3"
+    left, right = (axes for axes in canvas.figure.axes if hasattr(axes, "projection"))
+    for share in ((0.5, 0.5), (0.8, 0.7)):
+        x, y = left.transAxes.transform(share)
+        event = MouseEvent("button_press_event", canvas, x, y, 1)
+        canvas.callbacks.process("button_press_event", event)
+    # A profile reads the columns of all members, a section the rectangle around one of them.
+    assert largest(values_read)["members"] < levels * cells
+    assert max(largest(values_read).values()) <= levels * cells
+
+
+def test_limits_of_a_large_level_come_from_dates_at_even_intervals(
+    runs, reconstruction, values_read, monkeypatch
+):
+    monkeypatch.setattr(quantities, "MOST_VALUES", reconstruction["truth"].size - 1)
+    explorer.explore_file(runs / "reconstruction.nc")
+    assert largest(values_read)["truth"] == 21 * 27
+
+
+def test_an_open_file_is_drawn_as_the_dataset_in_memory(runs, reconstruction):
+    labelled = {name: reconstruction[name].values for name in ("case", "depth")}
+    factor = xr.DataArray(np.full((2, 7), 1.5), labelled, ("case", "depth"))
+    whole = reconstruction.assign(calibration=factor, calibration_power=factor * 0 + 0.9)
+    whole["observed"], whole["ocean"] = (whole[name].astype(bool) for name in ("observed", "ocean"))
+    path = reconstruction_file.write_reconstruction(whole, runs / "reconstruction.nc")
+    opened = reconstruction_file.open_reconstruction(path)
+    pictures = []
+    for dataset in (opened, reconstruction_file.read_reconstruction(path)):
+        view, seen_here = reconstruction_view.ReconstructionView(dataset), []
+        canvas = FigureCanvasAgg(view.figure)
+        months = dataset["time"].values
+        for month, names in zip((*months, months[0]), (("truth", "spread"), ("member 2", "mean"))):
+            view.show(month, 100.0, *names, case="profiles 1.2 %")
+            view.mark(10, 20)
+            canvas.draw()
+            seen_here.append(seen(canvas))
+        pictures.append(seen_here)
+    for lazy, loaded in zip(*pictures, strict=True):
+        np.testing.assert_array_equal(lazy, loaded)
+
+
+def test_a_file_that_is_replaced_stays_in_sight(runs, reconstruction):
+    path = runs / "reconstruction.nc"
+    controls, canvas = parts(explorer.explore_file(path))
+    first, second = (month for _, month in controls["month"].options)
+    assert moves(canvas, controls["month"], second)
+    before = seen(canvas)
+    assert moves(canvas, controls["month"], first)
+    stored = reconstruction_file.read_reconstruction(path)
+    reconstruction_file.write_reconstruction(stored.isel(time=[0]) + 1, path)
+    controls["month"].value = second
+    np.testing.assert_array_equal(seen(canvas), before)
+
+
+def test_a_profile_keeps_its_place_when_the_month_changes(reconstruction):
+    view = reconstruction_view.ReconstructionView(reconstruction)
+    months = reconstruction["time"].values
+    view.show(months[0], 100.0)
+    view.mark(10, 20)
+    place = view.detail.get_position().bounds
+    view.show(months[1], 100.0)
+    assert view.detail.get_position().bounds == place
 
 
 def test_runs_are_opened_with_their_baselines(runs, reconstruction):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from tiny import PATTERNS, astir, densifier
+from xarray.backends.netCDF4_ import NetCDF4ArrayWrapper
 
 from ocean_lib.fields import reconstruction_file
 from ocean_lib.observations.batch import observe
@@ -171,3 +172,28 @@ def test_without_surface_and_deviation(fields, seen, drawn, tmp_path):
 def test_a_missing_file_says_what_to_run_first(tmp_path):
     with pytest.raises(FileNotFoundError, match="none.nc.*04_sampling"):
         reconstruction_file.read_reconstruction(tmp_path / "none.nc")
+
+
+def test_an_opened_file_reads_only_what_is_selected(path, monkeypatch):
+    sizes = []
+    get = NetCDF4ArrayWrapper._getitem
+
+    def counted(self, key):
+        values = get(self, key)
+        sizes.append(np.size(values))
+        return values
+
+    opened = reconstruction_file.open_reconstruction(path)
+    monkeypatch.setattr(NetCDF4ArrayWrapper, "_getitem", counted)
+    selected = reconstruction_file.select(opened, depth=0.0)
+    assert selected["observed"].dtype == bool and sizes == []
+    level = selected["observed"].load()
+    assert sizes == [level.size]
+    opened.close()
+
+
+def test_a_chunk_of_the_file_holds_one_member_of_one_date(whole, path):
+    with netCDF4.Dataset(path) as file:
+        sizes = dict(zip(file["members"].dimensions, file["members"].chunking(), strict=True))
+    grid = {name: whole.sizes[name] for name in ("depth", "latitude", "longitude")}
+    assert sizes == {"case": 1, "time": 1, "member": 1} | grid  # a small field is one chunk
