@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--dates", type=int, default=4)
     parser.add_argument("--members", type=int, default=8)
     asked = parser.parse_args()
-    model = Densifier.load(workspace() / "outputs" / "demo" / "checkpoint.pt")
+    model = Densifier.load(workspace() / "outputs" / "demo" / "checkpoint.safetensors")
     ocean = open_ocean("demo_1")
     chosen = np.linspace(0, ocean.fields.sizes["time"] - 1, asked.dates).round().astype(int)
     fields = ocean.fields.isel(time=chosen)

@@ -163,7 +163,7 @@ def main() -> None:
     parser.add_argument("--dates", type=int, default=3)
     parser.add_argument("--members", type=int, default=8)
     asked = parser.parse_args()
-    model = Densifier.load(workspace() / "outputs" / "demo" / "checkpoint.pt")
+    model = Densifier.load(workspace() / "outputs" / "demo" / "checkpoint.safetensors")
     store = Store(workspace() / "data" / "store" / "demo")
     fields = store.fields("validation", store.evenly("validation", asked.dates))
     deviation = store.statistics().deviation[store.surfaces :]

@@ -77,7 +77,7 @@ def prepare(folder: Path, rows: int, columns: int, levels: int) -> None:
         scales, coefficients=none, plain=shape, left=shape, factor=torch.ones(1, levels)
     )
     network = {"width": 16, "multipliers": (1, 2), "blocks": 1, "attention": False}
-    Densifier(known, background, network=network).save(folder / "checkpoint.pt")
+    Densifier(known, background, network=network).save(folder / "checkpoint.safetensors")
     rng = np.random.default_rng(0)
     value = np.full((1, levels, rows, columns), np.nan, np.float32)
     wet = np.argwhere(known.wet.values[0])
@@ -129,7 +129,9 @@ def main() -> None:
         rows, columns = asked.rows // part, asked.columns // part
         sizes = [str(n) for n in (rows, columns, asked.levels)]
         subprocess.run([sys.executable, __file__, "--prepare", str(folder), *sizes], check=True)
-        files = [str(folder / name) for name in ("checkpoint.pt", "profiles.nc", "dense.nc")]
+        files = [
+            str(folder / name) for name in ("checkpoint.safetensors", "profiles.nc", "dense.nc")
+        ]
         choices = {"members": MEMBERS, "steps": STEPS, "tile": TILE, "device": "cpu"}
         options = [word for name, value in choices.items() for word in (f"--{name}", str(value))]
         command = [sys.executable, "-m", "ocean_lib", "reconstruct", *files, *options]

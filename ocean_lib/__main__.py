@@ -80,7 +80,7 @@ def _reconstruct_options(commands) -> None:
         "reconstruct", help="dense fields from a checkpoint and a file of observations"
     )
     command.set_defaults(call=_reconstruct)
-    command.add_argument("checkpoint", help="a checkpoint.pt that training wrote")
+    command.add_argument("checkpoint", help="a checkpoint.safetensors that training wrote")
     command.add_argument("observations", help="profiles (Argo, CSV, Parquet), or a grid with gaps")
     command.add_argument("output", help="the NetCDF file to write")
     command.add_argument("--members", type=int, default=16, help="ensemble size (16)")

@@ -16,6 +16,7 @@ import pytest
 import torch
 import xarray as xr
 from grids import sea
+from safetensors.torch import save
 from tiny import PATTERNS, densifier
 
 from ocean_lib.__main__ import main
@@ -189,9 +190,8 @@ def no_workspace(user):
 
 def loaded(content):
     def act(user):
-        path = user.home / "checkpoint.pt"
-        made = content(user)
-        path.write_bytes(made) if isinstance(made, bytes) else torch.save(made, path)
+        path = user.home / "checkpoint.safetensors"
+        path.write_bytes(content(user))
         try:
             Densifier.load(path)
         finally:
@@ -200,9 +200,23 @@ def loaded(content):
     return act
 
 
-def saved(user, **changes):
-    user.model.save(user.home / "good.pt")
-    return torch.load(user.home / "good.pt", weights_only=True) | changes
+def archived(content):
+    def act(user):
+        torch.save(content(user), user.home / "archive.pt")
+        return (user.home / "archive.pt").read_bytes()
+
+    return act
+
+
+def saved(user):
+    user.model.save(user.home / "good.safetensors")
+    return (user.home / "good.safetensors").read_bytes()
+
+
+def flipped(user):
+    content = bytearray(saved(user))
+    content[-1000] ^= 1
+    return content
 
 
 def other_levels(user):
@@ -215,7 +229,7 @@ def other_levels(user):
 
 def floats(change=lambda value: value, **choices):
     def act(user):
-        user.model.save(user.home / "checkpoint.pt")
+        user.model.save(user.home / "checkpoint.safetensors")
         value = change(user.seen.value.copy(deep=True))
         beside = choices.pop("error", None)
         drawing = {name: choices.pop(name) for name in ("steps", "sampler") if name in choices}
@@ -227,13 +241,16 @@ def floats(change=lambda value: value, **choices):
         given = user.home / choices.pop("given", "floats.nc")
         try:
             reconstruct_files(
-                user.home / "checkpoint.pt",
+                user.home / "checkpoint.safetensors",
                 given,
                 output,
                 **{"members": 2, "sampling": Sampling(**drawing)} | choices,
             )
         finally:
-            assert {path.name for path in user.home.iterdir()} <= {"checkpoint.pt", "floats.nc"}
+            assert {path.name for path in user.home.iterdir()} <= {
+                "checkpoint.safetensors",
+                "floats.nc",
+            }
 
     return act
 
@@ -347,22 +364,21 @@ CASES = {
     "text for a checkpoint": (loaded(lambda u: b"weights"), ValueError, "7 bytes", "give a"),
     "malicious pickle": (
         loaded(lambda u: pickle.dumps(Executed(u.home / "trace"))),
-        ValueError, "safely", "give a checkpoint.pt",
+        ValueError, "not a whole", "give a",
     ),
     "malicious checkpoint": (
-        loaded(lambda u: saved(u, state=Executed(u.home / "trace"))),
-        ValueError, "run code", "nothing of it was run", "give a checkpoint.pt",
+        loaded(archived(lambda u: {"state": Executed(u.home / "trace")})),
+        ValueError, "may hold code", "train again",
     ),
     "somebody else's weights": (
-        loaded(lambda u: {"weights": torch.zeros(2)}), ValueError, "not a densifier", "give a",
+        loaded(lambda u: save({"weights": torch.zeros(2)})),
+        ValueError, "not a densifier", "give a",
     ),
-    "another version": (
-        loaded(lambda u: saved(u, format=1, version="0.0.9")),
-        ValueError, "format 1", "0.0.9", "reads 6", "train again",
+    "a checkpoint cut short": (
+        loaded(lambda u: saved(u)[:-9]), ValueError, "not a whole checkpoint", "copy it again",
     ),
-    "incomplete checkpoint": (
-        loaded(lambda u: {k: v for k, v in saved(u).items() if k != "statistics"}),
-        ValueError, "lacks ['statistics']", "give a",
+    "a bit flipped in a checkpoint": (
+        loaded(flipped), ValueError, "is damaged", "SHA-256", "copy it again",
     ),
     "other levels than trained": (other_levels, ValueError, "levels", "differ", "put the"),
     # observations

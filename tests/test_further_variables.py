@@ -154,7 +154,7 @@ def test_scores_and_files_tell_them_apart(salty, model, tmp_path):
 
 
 def test_a_file_with_salinity_is_densified_and_one_without_too(salty, model, tmp_path):
-    model.save(tmp_path / "checkpoint.pt")
+    model.save(tmp_path / "checkpoint.safetensors")
     test = salty.fields("test").isel(time=[0])
     seen = observe(test, {"pattern": "profiles", "observed": 0.05}, seed=3)
     both = xr.Dataset(
@@ -170,7 +170,7 @@ def test_a_file_with_salinity_is_densified_and_one_without_too(salty, model, tmp
         output = tmp_path / f"{name}_dense.nc"
         quiet = {"show": lambda line: None}
         reconstruct_files(
-            tmp_path / "checkpoint.pt",
+            tmp_path / "checkpoint.safetensors",
             tmp_path / f"{name}.nc",
             output,
             members=2,

@@ -137,7 +137,7 @@ def test_killed_and_suspended_a_run_ends_in_the_same_bits(
     assert process.wait(60) == 0
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line) | {"seconds": 0} for line in lines] == records
-    weights = Densifier.load(folder / "checkpoint.pt").state_dict()
+    weights = Densifier.load(folder / "checkpoint.safetensors").state_dict()
     for name, value in expected.state_dict().items():
         assert torch.equal(value, weights[name]), name
 

@@ -50,7 +50,7 @@ def complete(folder: Path) -> xr.Dataset:
     """Asserts that a run's folder is as the README says; returns its reconstruction."""
     manifest = json.loads((folder / "manifest.json").read_text())
     assert [manifest["steps"][step]["status"] for step in STEPS] == ["done"] * 5
-    for name in (*(f"{step}.ipynb" for step in STEPS), "checkpoint.pt", "metrics.jsonl"):
+    for name in (*(f"{step}.ipynb" for step in STEPS), "checkpoint.safetensors", "metrics.jsonl"):
         assert (folder / name).is_file(), name
     assert not list(folder.rglob("*.partial"))
     for figure in (

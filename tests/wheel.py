@@ -28,7 +28,7 @@ from ocean_lib.model import Densifier
 assert not Path(ocean_lib.__file__).is_relative_to(sys.argv[1]), ocean_lib.__file__
 heavy = {"matplotlib", "cartopy", "copernicusmarine", "papermill", "ipywidgets"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
-print(ocean_lib.__version__, Densifier.load("checkpoint.pt").mode)
+print(ocean_lib.__version__, Densifier.load("checkpoint.safetensors").mode)
 """
 
 
@@ -44,7 +44,7 @@ def write_inputs(folder: Path) -> None:
     store = build_store(
         ocean, folder / "store", validation=8, test=10, gap=3, surface=ocean["surface"]
     )
-    astir(densifier(store), size=0.05).save(folder / "checkpoint.pt")
+    astir(densifier(store), size=0.05).save(folder / "checkpoint.safetensors")
     fields = store.fields("test").isel(time=slice(0, 2))
     seen = observe(fields, {"pattern": "profiles", "observed": 0.05, "surface": 1.0}, seed=3)
     observations = xr.Dataset({"thetao": seen.value, "surface": seen.surface})
@@ -81,7 +81,9 @@ def main() -> int:
         run(python, "-c", CHECK, str(ROOT))
         script = folder / "venv" / "bin" / "densify-ocean"
         choices = ["--members", "2", "--steps", "2"]
-        run(script, "reconstruct", "checkpoint.pt", "observations.nc", "dense.nc", *choices)
+        run(
+            script, "reconstruct", "checkpoint.safetensors", "observations.nc", "dense.nc", *choices
+        )
         with xr.open_dataset(folder / "dense.nc") as dense:
             wet = (dense.ocean == 1).broadcast_like(dense["mean"])
             assert np.isfinite(dense["mean"].where(wet, 0)).all() and wet.any()

@@ -131,7 +131,7 @@ def run(name: str) -> None:
         print(f"{name}: no network in {demo}; train it with `make demo`")
         return
     print(f"{name}: reconstructing with the network")
-    model = Densifier.load(demo / "checkpoint.pt")
+    model = Densifier.load(demo / "checkpoint.safetensors")
     if name != OCEANS[0]:
         model = moved(model, store, specifications)
     with xr.open_dataset(demo / "reconstruction.nc") as own:

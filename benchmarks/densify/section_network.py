@@ -30,7 +30,7 @@ STEPS = {"regression": 600, "diffusion": 600}
 
 def trained(store: Store, specifications: list[dict], folder: Path, seed: int = 0) -> Densifier:
     """The trained network of a section; network and checkpoints are kept in `folder`."""
-    file = folder / "checkpoint.pt"
+    file = folder / "checkpoint.safetensors"
     if file.exists():
         return Densifier.load(file)
     first = fit_background(store, specifications, evaluations=60, show=print)

@@ -76,7 +76,7 @@ class Background(nn.Module):
 
     def __init__(self, scales: list[dict], **buffers: Tensor | np.ndarray):
         super().__init__()
-        self.scales = [dict(pattern) for pattern in scales]
+        self.scales = [pattern | {"lengths": tuple(pattern["lengths"])} for pattern in scales]
         for name in self.BUFFERS:
             kind = torch.float64 if name in self.PRECISE else torch.float32
             value = torch.as_tensor(buffers.pop(name, torch.zeros(0)))

@@ -9,10 +9,9 @@ It has three modes, so that they can be compared:
                  deviation
 
 At exactly observed cells the mean is the observation and the residual is 0.  `save` writes
-everything that using the model needs; `load` executes nothing from the file (`weights_only=True`).
+everything that using the model needs (`checkpoint`); `load` checks what it reads (`content`).
 """
 
-import pickle
 from pathlib import Path
 
 import torch
@@ -20,20 +19,25 @@ import torch.nn.functional as F
 import xarray as xr
 from torch import Tensor, nn
 
-from ocean_lib import __version__
-from ocean_lib.core.atomic import atomic_write
 from ocean_lib.model.background import Background
+from ocean_lib.model.checkpoint import REMEDY, read_checkpoint, write_checkpoint
+from ocean_lib.model.content import (
+    check_background,
+    check_settings,
+    check_shapes,
+    check_tensors,
+    statistics_of,
+)
 from ocean_lib.model.diffusion import Diffusion
-from ocean_lib.model.unet import UNet
+from ocean_lib.model.unet import UNet, count_parameters
 from ocean_lib.observations.batch import adjacent_dates, exactly_observed
 
 __all__ = ["Densifier", "MODES"]
 
 
 MODES = ("regression", "diffusion", "residual")
-KIND = "ocean_lib densifier"  # tells a checkpoint from other files of torch
-FORMAT = 6  # of checkpoint.pt; a file of another format is refused
-CONTENT = {"mode", "network", "diffusion", "background", "statistics", "attributes", "state"}
+STATISTICS = "statistics."  # in front of their names in a file
+ARRAYS = ("harmonic", "deviation", "wet", "depth", "latitude", "longitude")  # of the statistics
 VALUE_LIMIT = 8.0  # standard deviations; predicted clean values are clamped to ± this
 ERROR_FLOOR = 1e-2  # lower bound on `background_error` when it is a divisor
 ROUGHNESS_SCALE = 5.0  # brings the roughness to the size of the other inputs
@@ -94,6 +98,22 @@ def _one_cell(levels: int, surfaces: int) -> dict[str, Tensor]:
     return {name: torch.zeros(1, *size) for name, size in sizes.items()}
 
 
+def _network_sizes(mode: str, levels: int, surfaces: int) -> dict[str, dict[str, int]]:
+    """Inputs, outputs and conditions of the networks of a mode."""
+    if mode not in MODES:
+        raise ValueError(f"mode {mode!r} is not known; choose one of {MODES}")
+    cell = _one_cell(levels, surfaces)
+    inputs, conditions = _inputs(cell).shape[1], _conditions(cell).shape[1]
+    sizes = {}
+    if mode != "diffusion":
+        sizes["regressor"] = {"inputs": inputs, "outputs": 2 * levels, "conditions": conditions}
+    if mode != "regression":
+        # The noisy field comes first; mean and deviation of the regression come last.
+        inputs += 3 * levels if mode == "residual" else levels
+        sizes["denoiser"] = {"inputs": inputs, "outputs": levels, "conditions": conditions}
+    return sizes
+
+
 class Densifier(nn.Module):
     """From observations to the dense field.
 
@@ -118,23 +138,15 @@ class Densifier(nn.Module):
         network: dict | None = None,
     ):
         super().__init__()
-        if mode not in MODES:
-            raise ValueError(f"mode {mode!r} is not known; choose one of {MODES}")
         self.statistics, self.mode = statistics, mode
         self.background, self.diffusion = background, diffusion or Diffusion()
         self.network = dict(network or {})
         self.surfaces = statistics.attrs["surfaces"]
         self.levels = levels = statistics.sizes["channel"] - self.surfaces
-        cell = _one_cell(levels, self.surfaces)
-        inputs, conditions = _inputs(cell).shape[1], _conditions(cell).shape[1]
-        self.regressor: UNet | None = None
-        self.denoiser: UNet | None = None
-        if mode != "diffusion":
-            self.regressor = UNet(inputs, 2 * levels, conditions=conditions, **self.network)
-        if mode != "regression":
-            # The noisy field comes first; mean and deviation of the regression come last.
-            inputs += 3 * levels if mode == "residual" else levels
-            self.denoiser = UNet(inputs, levels, conditions=conditions, **self.network)
+        sizes = _network_sizes(mode, levels, self.surfaces)
+        networks = {name: UNet(**size, **self.network) for name, size in sizes.items()}
+        self.regressor: UNet | None = networks.get("regressor")
+        self.denoiser: UNet | None = networks.get("denoiser")
 
     def stage_network(self, stage: str) -> UNet:
         """The network of a stage, `regression` or `diffusion`.
@@ -190,12 +202,11 @@ class Densifier(nn.Module):
 
     def save(self, path: Path | str) -> None:
         """Write one file that `load` reads; it appears whole or not at all."""
-        names = ("harmonic", "deviation", "wet", "depth", "latitude", "longitude")
-        content = {"kind": KIND, "format": FORMAT, "version": __version__} | self.settings()
-        content["statistics"] = {n: torch.tensor(self.statistics[n].values) for n in names}
-        content |= {"attributes": dict(self.statistics.attrs), "state": self.state_dict()}
-        with atomic_write(path) as beside:
-            torch.save(content, beside)
+        settings = self.settings() | {"attributes": dict(self.statistics.attrs)}
+        tensors = {
+            f"{STATISTICS}{name}": torch.tensor(self.statistics[name].values) for name in ARRAYS
+        }
+        write_checkpoint(path, settings, self.state_dict() | tensors)
 
     @classmethod
     def load(cls, path: Path | str, device: str | torch.device = "cpu") -> "Densifier":
@@ -203,58 +214,42 @@ class Densifier(nn.Module):
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: the file is not a densifier, or has another format.
+            ValueError: the file is not a densifier, has another format, is damaged, or holds what
+                no training writes.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"no checkpoint at {path}; run notebook 03_training first")
-        content = _read(path)
-        arrays = {name: value.numpy() for name, value in content["statistics"].items()}
-        grid = ("channel", "latitude", "longitude")
-        fields: dict = {"harmonic": (("term", *grid), arrays["harmonic"])}
-        fields |= {name: (grid, arrays[name]) for name in ("deviation", "wet")}
-        places = {name: arrays[name] for name in ("depth", "latitude", "longitude")}
-        statistics = xr.Dataset(fields, places, content["attributes"])
-        state = content["state"]
-        buffers = {name: state[f"background.{name}"] for name in Background.BUFFERS}
-        background = Background(content["background"], **buffers)
-        choices = {name: content[name] for name in ("mode", "network")}
-        noise = Diffusion(**content["diffusion"])
-        model = cls(statistics, background, diffusion=noise, **choices)
-        model.load_state_dict(state)
+        settings, tensors = read_checkpoint(path)
+        try:
+            model = cls._from_content(settings, tensors)
+        except ValueError as error:
+            raise ValueError(f"{path} cannot be used: {error}; {REMEDY}") from error
         return model.to(device).eval()
 
-
-def _read(path: Path) -> dict:
-    """What `save` wrote; large statistics stay in the file until they are used."""
-    remedy = "give a checkpoint.pt that training wrote"
-    with path.open("rb") as file:
-        head = file.read(15)
-    if not head.startswith(b"PK"):
-        raise ValueError(
-            f"{path} is not a checkpoint that can be read safely: its {path.stat().st_size} bytes "
-            f"start with {head!r}; {remedy}"
+    @classmethod
+    def _from_content(cls, settings: dict, tensors: dict[str, Tensor]) -> "Densifier":
+        """The model of a checkpoint's content, which is checked before networks are built."""
+        check_settings(settings)
+        state = {name: value for name, value in tensors.items() if not name.startswith(STATISTICS)}
+        arrays = {
+            name: tensors[f"{STATISTICS}{name}"].numpy()
+            for name in ARRAYS
+            if f"{STATISTICS}{name}" in tensors
+        }
+        statistics = statistics_of(arrays, settings["attributes"])
+        surfaces = statistics.attrs["surfaces"]
+        levels = statistics.sizes["channel"] - surfaces
+        networks = _network_sizes(settings["mode"], levels, surfaces).values()
+        check_tensors(
+            state, sum(count_parameters(**sizes, **settings["network"]) for sizes in networks)
         )
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except pickle.UnpicklingError:
-        # torch's own message is left out: it advises to load the file unsafely.
-        raise ValueError(
-            f"{path} is not a checkpoint that can be read safely: it asks to run code, and nothing "
-            f"of it was run; {remedy}"
-        ) from None
-    except (RuntimeError, ValueError, EOFError, OSError) as error:
-        raise ValueError(
-            f"{path} ({path.stat().st_size} bytes) is not a whole checkpoint "
-            f"({str(error).splitlines()[0]}); {remedy}, or copy it again"
-        ) from error
-    if not isinstance(content, dict) or content.get("kind") != KIND:
-        raise ValueError(f"{path} is not a densifier; {remedy}")
-    if content.get("format") != FORMAT:
-        raise ValueError(
-            f"{path} has format {content.get('format')} (ocean_lib {content.get('version')}), this "
-            f"version, {__version__}, reads {FORMAT}; train again or install that version"
+        buffers = {name: state.get(f"background.{name}") for name in Background.BUFFERS}
+        check_background(settings["background"], buffers, levels, surfaces)
+        model = cls(
+            statistics,
+            Background(settings["background"], **buffers),
+            mode=settings["mode"],
+            diffusion=Diffusion(**settings["diffusion"]),
+            network=settings["network"],
         )
-    if missing := CONTENT - content.keys():
-        raise ValueError(f"{path} lacks {sorted(missing)}; {remedy}")
-    return content
+        check_shapes(state, model.state_dict())
+        model.load_state_dict(state)
+        return model

@@ -20,6 +20,7 @@ __all__ = ["Diffusion", "PARAMETRISATIONS", "masked_mean"]
 
 
 PARAMETRISATIONS = ("v", "epsilon", "x0")
+MAX_STEPS = 100_000
 
 
 def masked_mean(loss: Tensor, where: Tensor) -> Tensor:
@@ -36,7 +37,7 @@ class Diffusion:
         gamma: min-SNR γ, see `weight`.
 
     Raises:
-        ValueError: the parametrisation is not known.
+        ValueError: the parametrisation is not known, or a number is outside its range.
     """
 
     def __init__(self, parametrisation: str = "v", steps: int = 1000, gamma: float = 5.0):
@@ -44,6 +45,11 @@ class Diffusion:
             raise ValueError(
                 f"parametrisation {parametrisation!r} is not known; choose one of "
                 f"{PARAMETRISATIONS}"
+            )
+        if not 1 < steps <= MAX_STEPS or not 0 < gamma < math.inf:
+            raise ValueError(
+                f"the noise process has {steps} steps and gamma {gamma}; choose 2 to {MAX_STEPS} "
+                "steps, and a positive gamma"
             )
         self.parametrisation, self.steps, self.gamma = parametrisation, steps, gamma
         time = torch.arange(steps, dtype=torch.float64) + 1

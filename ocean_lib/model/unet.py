@@ -14,15 +14,89 @@ Reference: Liu et al. 2022 (ConvNeXt), arXiv 2201.03545; Perez et al. 2018 (FiLM
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-__all__ = ["UNet"]
+__all__ = ["UNet", "check_network", "count_parameters"]
 
 
 HEADS = 4  # attention heads
+# Upper bounds; networks of this kind have at most a tenth of the weights that these allow.
+MAX_WIDTH, MAX_GRIDS, MAX_MULTIPLIER, MAX_BLOCKS = 1024, 8, 32, 32
+MAX_KERNEL, MAX_EXPANSION = 15, 8
+
+
+def check_network(
+    *,
+    width: int = 32,
+    multipliers: Sequence[int] = (1, 2, 4),
+    blocks: int = 2,
+    stem: int = 2,
+    kernel: int = 3,
+    expansion: int = 2,
+    attention: bool = True,
+) -> None:
+    """Check arguments of `UNet` before anything is built.
+
+    Raises:
+        ValueError: one is of another type or outside its range, or the channels of the smallest
+            grid do not divide into the attention heads.
+    """
+    limits = {"width": (width, MAX_WIDTH), "blocks": (blocks, MAX_BLOCKS), "stem": (stem, 2)}
+    limits |= {"kernel": (kernel, MAX_KERNEL), "expansion": (expansion, MAX_EXPANSION)}
+    if not isinstance(multipliers, list | tuple) or not 1 <= len(multipliers) <= MAX_GRIDS:
+        raise ValueError(
+            f"multipliers is {str(multipliers)[:60]}; give 1 to {MAX_GRIDS} of them, one per grid"
+        )
+    limits |= {f"multiplier {k}": (each, MAX_MULTIPLIER) for k, each in enumerate(multipliers, 1)}
+    for name, (value, largest) in limits.items():
+        if type(value) is not int or not 1 <= value <= largest:
+            raise ValueError(f"{name} is {str(value)[:60]}; choose a whole number, 1 to {largest}")
+    if kernel % 2 == 0:
+        raise ValueError(f"kernel is {kernel}; choose an odd number of cells")
+    if not isinstance(attention, bool):
+        raise ValueError(f"attention is {str(attention)[:60]}; choose true or false")
+    if attention and width * multipliers[-1] % HEADS:
+        raise ValueError(
+            f"width {width} × multiplier {multipliers[-1]} is not a multiple of the {HEADS} "
+            "attention heads; choose a width that is, or attention=False"
+        )
+
+
+def count_parameters(
+    inputs: int,
+    outputs: int,
+    *,
+    width: int = 32,
+    multipliers: Sequence[int] = (1, 2, 4),
+    blocks: int = 2,
+    stem: int = 2,
+    kernel: int = 3,
+    expansion: int = 2,
+    attention: bool = True,
+    conditions: int = 5,
+) -> int:
+    """Number of weights of a `UNet` with these arguments, without building it."""
+
+    def dense(fan_in: int, fan_out: int) -> int:
+        return (fan_in + 1) * fan_out
+
+    def stage(channels: int) -> int:
+        wide = expansion * channels
+        mixing = dense(4 * width, 2 * channels) + dense(channels, wide) + dense(wide, channels)
+        return blocks * (channels * (kernel**2 + 1) + 2 * channels + mixing)
+
+    widths = [width * m for m in multipliers]
+    total = dense(64 + conditions, 4 * width) + dense(4 * width, 4 * width)
+    total += dense(inputs * stem**2, width) + sum(map(stage, widths + widths[:-1]))
+    for fine, coarse in zip(widths, widths[1:]):
+        total += dense(4 * fine, coarse) + dense(coarse, fine)
+    if attention:
+        total += 2 * widths[-1] + dense(widths[-1], 3 * widths[-1]) + dense(widths[-1], widths[-1])
+    return total + 2 * width + dense(9 * width, outputs * stem**2)
 
 
 def _sinusoid(level: Tensor, width: int = 32) -> Tensor:
@@ -109,7 +183,7 @@ class UNet(nn.Module):
         conditions: numbers per sample that condition it beside the noise level.
 
     Raises:
-        ValueError: the channels of the smallest grid do not divide into the attention heads.
+        ValueError: an argument cannot be used; see `check_network`.
     """
 
     def __init__(
@@ -118,7 +192,7 @@ class UNet(nn.Module):
         outputs: int,
         *,
         width: int = 32,
-        multipliers: tuple[int, ...] = (1, 2, 4),
+        multipliers: Sequence[int] = (1, 2, 4),
         blocks: int = 2,
         stem: int = 2,
         kernel: int = 3,
@@ -127,17 +201,21 @@ class UNet(nn.Module):
         conditions: int = 5,
     ):
         super().__init__()
+        check_network(
+            width=width,
+            multipliers=multipliers,
+            blocks=blocks,
+            stem=stem,
+            kernel=kernel,
+            expansion=expansion,
+            attention=attention,
+        )
         self.stem, self.multiple = stem, stem * 2 ** (len(multipliers) - 1)
         hidden = 4 * width
         self.condition = nn.Sequential(
             nn.Linear(64 + conditions, hidden), nn.SiLU(), nn.Linear(hidden, hidden), nn.SiLU()
         )
         widths = [width * m for m in multipliers]
-        if attention and widths[-1] % HEADS:
-            raise ValueError(
-                f"width {width} × multiplier {multipliers[-1]} is not a multiple of the {HEADS} "
-                "attention heads; choose a width that is, or attention=False"
-            )
 
         def stage(channels: int) -> _Blocks:
             return _Blocks(_Block(channels, hidden, kernel, expansion) for _ in range(blocks))

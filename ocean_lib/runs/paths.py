@@ -27,7 +27,7 @@ __all__ = [
 MIN_FREE_GB = 2.0  # that a run needs on the disk of its folder
 # What the steps write into a run's folder, beside `figures/NN_*`.
 _RESULTS = {
-    "03_training": ("checkpoints", "checkpoint.pt", "metrics.jsonl"),
+    "03_training": ("checkpoints", "checkpoint.safetensors", "metrics.jsonl"),
     "04_sampling": ("reconstruction.nc", "floats.nc", "floats.csv"),
     "05_evaluation": ("baselines.nc", "scores.csv"),
 }
@@ -65,7 +65,7 @@ class Run:
         self.folder = workspace() / "outputs" / folder_name(name)
         self.figures = self.folder / "figures"
         self.checkpoints = self.folder / "checkpoints"  # the newest two of a training in progress
-        self.checkpoint = self.folder / "checkpoint.pt"  # the finished model
+        self.checkpoint = self.folder / "checkpoint.safetensors"  # the finished model
         self.metrics = self.folder / "metrics.jsonl"
         self.reconstruction = self.folder / "reconstruction.nc"
         self.baselines = self.folder / "baselines.nc"

@@ -288,8 +288,8 @@ def test_the_averaged_weights_are_what_remains(small_store, tmp_path):
     with torch.no_grad():
         again = float(regression_loss(model, case))
     assert record["validation"] == pytest.approx(again, rel=1e-5)
-    model.save(tmp_path / "checkpoint.pt")
-    assert_same(weights(Densifier.load(tmp_path / "checkpoint.pt")), weights(model))
+    model.save(tmp_path / "checkpoint.safetensors")
+    assert_same(weights(Densifier.load(tmp_path / "checkpoint.safetensors")), weights(model))
 
 
 def test_a_seed_is_a_run(small_store, tmp_path):

@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from tiny import astir
 
-from ocean_lib.model.unet import UNet
+from ocean_lib.model.unet import UNet, count_parameters
 
 
 def net(device="cpu", inputs=3, outputs=2, **choices) -> UNet:
@@ -176,3 +176,38 @@ def test_channels_that_do_not_divide_into_heads_are_refused():
     with pytest.raises(ValueError, match="width 6 .* attention=False"):
         UNet(3, 2, width=6, multipliers=(1, 3))
     UNet(3, 2, width=6, multipliers=(1, 3), attention=False)
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {},
+        {"width": 8, "multipliers": [1], "blocks": 1, "stem": 1},
+        {"width": 12, "multipliers": (1, 3), "attention": False, "kernel": 5, "expansion": 3},
+        {"width": 16, "multipliers": [1, 2, 2, 4], "blocks": 3, "conditions": 6},
+    ],
+)
+def test_weights_are_counted_without_building(choices):
+    built = UNet(7, 4, **choices)
+    assert count_parameters(7, 4, **choices) == sum(p.numel() for p in built.parameters())
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"width": 2**63}, "width is 9223372036854775808"),
+        ({"width": 0}, "width is 0"),
+        ({"width": True}, "width is True"),
+        ({"blocks": 10**9}, "blocks is 1000000000"),
+        ({"stem": 3}, "stem is 3"),
+        ({"multipliers": []}, "multipliers"),
+        ({"multipliers": [1] * 9}, "1 to 8"),
+        ({"multipliers": [1, 2**63]}, "multiplier 2 is"),
+        ({"kernel": 4}, "odd"),
+        ({"expansion": 1.5}, "expansion is 1.5"),
+        ({"attention": "yes"}, "attention is yes"),
+    ],
+)
+def test_sizes_that_no_machine_bears_are_refused_before_building(choices, words):
+    with pytest.raises(ValueError, match=words):
+        UNet(3, 3, **choices)

@@ -183,7 +183,7 @@ def test_error_bars_of_gridded_floats_cover(small_ocean, statistics, tmp_path):
 def test_a_file_of_floats_becomes_a_map_by_the_command(small_store, simulated, tmp_path, capsys):
     from ocean_lib.__main__ import main
 
-    checkpoint, output = tmp_path / "checkpoint.pt", tmp_path / "map.nc"
+    checkpoint, output = tmp_path / "checkpoint.safetensors", tmp_path / "map.nc"
     densifier(small_store).save(checkpoint)
     command = ["reconstruct", str(checkpoint), str(simulated[0]), str(output)]
     choices = ["--members", "2", "--steps", "2", "--device", "cpu"]

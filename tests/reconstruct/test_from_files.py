@@ -25,7 +25,7 @@ def given(small_store, tmp_path):
     """A folder with a space in its name, with a checkpoint and a file of observations."""
     folder = tmp_path / "my files"
     folder.mkdir()
-    astir(densifier(small_store), size=0.05).save(folder / "checkpoint.pt")
+    astir(densifier(small_store), size=0.05).save(folder / "checkpoint.safetensors")
     fields = small_store.fields("test").isel(time=slice(0, 3))
     seen = observe(fields, {"pattern": "profiles", "observed": 0.05, "surface": 1.0}, seed=3)
     file = xr.Dataset({"thetao": seen.value, "surface": seen.surface})
@@ -34,7 +34,7 @@ def given(small_store, tmp_path):
 
 
 def files(folder):
-    return folder / "checkpoint.pt", folder / "floats.nc", folder / "dense.nc"
+    return folder / "checkpoint.safetensors", folder / "floats.nc", folder / "dense.nc"
 
 
 def test_the_file_holds_what_reconstruct_gives(given):
@@ -42,11 +42,11 @@ def test_the_file_holds_what_reconstruct_gives(given):
     lines = []
     reconstruct_files(*files(folder), **FAST, show=lines.append)
     assert sorted(path.name for path in folder.iterdir()) == [
-        "checkpoint.pt",
+        "checkpoint.safetensors",
         "dense.nc",
         "floats.nc",
     ]
-    expected = reconstruct(Densifier.load(folder / "checkpoint.pt"), seen, **FAST)
+    expected = reconstruct(Densifier.load(folder / "checkpoint.safetensors"), seen, **FAST)
     with xr.open_dataset(folder / "dense.nc") as dense:
         for name in ("members", "mean", "spread", "background"):
             one = dense[name].transpose(*expected[name].dims)
@@ -75,13 +75,13 @@ def test_the_command_says_first_what_it_understood_and_lets_choices_in(given, ca
         for z in depth
     ]
     pd.DataFrame(rows).to_csv(folder / "casts.csv", index=False)
-    command = ["reconstruct", str(folder / "checkpoint.pt"), str(folder / "casts.csv")]
+    command = ["reconstruct", str(folder / "checkpoint.safetensors"), str(folder / "casts.csv")]
     command += [str(tmp_path / "dense.nc"), "--members", "2", "--steps", "1"]
     assert main(command) == 2
     told = capsys.readouterr()
     assert "may be" in told.err and "date_format" in told.err and "Traceback" not in told.err
     assert main([*command, "--date-format", "%d/%m/%Y"]) == 0
-    gridded = ["reconstruct", str(folder / "checkpoint.pt"), str(folder / "floats.nc")]
+    gridded = ["reconstruct", str(folder / "checkpoint.safetensors"), str(folder / "floats.nc")]
     wrong = [[*gridded, "d.nc", "--date-format", "%Y%m"], [*command[:3], "d.nc", "--variable", "t"]]
     for refused in wrong:
         refused[3] = str(tmp_path / "d.nc")
@@ -106,7 +106,9 @@ def test_casts_from_elsewhere_are_refused_with_the_region_and_a_way_on(given, tm
         table = pd.DataFrame(rows | {"depth": depth, "temperature": 15 - depth / 50})
         table.to_csv(folder / f"{name}.csv", index=False)
         with pytest.raises(ValueError) as caught:
-            reconstruct_files(folder / "checkpoint.pt", folder / f"{name}.csv", tmp_path / "d.nc")
+            reconstruct_files(
+                folder / "checkpoint.safetensors", folder / f"{name}.csv", tmp_path / "d.nc"
+            )
         for words in (
             "1 outside the region",
             "The model covers longitude -",
