@@ -7,29 +7,57 @@ A rule applies where the chain declares all of its parameters, and all complaint
 """
 
 import inspect
-import math
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from typing import Any
 
 import numpy as np
 
-from ocean_lib.runs.parameters import RunError
+from ocean_lib.runs.needs import count_months, grid_shape
+from ocean_lib.runs.parameters import RunError, shortened
 from ocean_lib.runs.paths import folder_name
 
 __all__ = ["check_parameters"]
 
 
-SMALLEST_VALUES: dict[int, list[str]] = {
-    0: "gap_months regression_steps diffusion_steps seed case_seed source_seed".split(),
-    1: (
-        "demo_months validation_months test_months patch width blocks stem batch every dates"
-        " background_evaluations calibration_dates tuning_evaluations"
-    ).split(),
-    2: ["members"],
+SEED = (0, 2**63 - 1)  # a signed integer of 64 bits
+# The smallest and the largest value of every number. The largest are far above what the experiments
+# use, so they refuse slips such as 1e9; what a machine can bear is estimated by `needs`.
+LIMITS: dict[str, tuple[float, float]] = {
+    "seed": SEED,
+    "case_seed": SEED,
+    "source_seed": SEED,
+    "demo_months": (1, 3228),  # from 1993 to 2261: dates in nanoseconds end in 2262
+    "validation_months": (1, 1200),
+    "test_months": (1, 1200),
+    "gap_months": (0, 1200),
+    "land_value": (-1e38, 1e38),  # of a 32-bit float
+    "patch": (1, 160),  # cells; scenes are no larger
+    "width": (1, 1024),
+    "blocks": (1, 16),
+    "stem": (1, 2),
+    "batch": (1, 4096),
+    "every": (1, 10**6),
+    "regression_steps": (0, 10**7),
+    "diffusion_steps": (0, 10**7),
+    "learning_rate": (1e-9, 1.0),
+    "background_evaluations": (1, 10**5),
+    "tuning_evaluations": (1, 10**5),
+    "members": (2, 1000),
+    "dates": (1, 10**4),
+    "calibration_dates": (1, 10**4),
+    "tile": (8, 4096),  # cells
+    "sampling_steps": (1, 1000),  # steps of the noise process
 }
-CELLS_PER_DEGREE = {"demo": 12, "glorys12": 12, "glorys12_daily": 12, "armor3d": 8}
-DEMO_SHAPE = 96, 128  # rows, columns
+# Of lists: the limits of each entry, and the smallest and largest number of entries.
+LIST_LIMITS: dict[str, tuple[float, float, int, int]] = {
+    "depths": (0, 12000, 1, 200),  # m
+    "multipliers": (1, 16, 1, 6),  # six grids: a patch of 160 cells is 5 cells wide on the last
+    "scenes": (1, 10**5, 1, 50),
+    "evaluations": (1, 1000, 0, 50),
+    "region": (-360, 360, 0, 4),  # degrees
+}
+MOST_PATTERNS = 50
 
 
 def check_parameters(parameters: dict[str, Any]) -> None:
@@ -41,34 +69,44 @@ def check_parameters(parameters: dict[str, Any]) -> None:
     Raises:
         RunError: one line per unusable value: the value, the limit, the remedy.
     """
-    complaints = [*_numbers(parameters)]
+    refused = dict(_numbers(parameters))
+    complaints = list(refused.values())
     for rule in RULES:
         names = inspect.signature(rule).parameters.keys()
-        if names <= parameters.keys():
+        # A rule may take long with a value that is out of range.
+        if names <= parameters.keys() and not names & refused.keys():
             try:
                 complaints += rule(**{name: parameters[name] for name in names}) or ()
-            except (ValueError, FileNotFoundError) as error:
+            except (ValueError, OSError) as error:
                 complaints.append(str(error))
     if complaints:
         raise RunError("\n".join(complaints))
 
 
-def _numbers(values: dict[str, Any]) -> Iterator[str]:
-    for smallest, names in SMALLEST_VALUES.items():
-        for name in names:
-            if values.get(name, smallest) < smallest:
-                yield f"{name} is {values[name]}; choose {smallest} or more"
-    rate = values.get("learning_rate", 1.0)
-    if not 0 < rate < math.inf:
-        yield f"learning_rate is {rate}; choose a number above 0, such as 1.0e-3"
-    for name, smallest in (("depths", 0), ("multipliers", 1)):
-        numbers = values.get(name, [1])
-        own = name == "depths" and values.get("source") == "netcdf"  # levels of the files
-        if not (numbers or own) or not all(smallest <= number < math.inf for number in numbers):
-            yield f"{name} is {numbers}; give at least one number, each {smallest} or more"
-    depths = values.get("depths", [])
+def _numbers(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Name and complaint of every number that is out of range."""
+    for name, (low, high) in LIMITS.items():
+        value = values.get(name)
+        if value is not None and not low <= value <= high:
+            yield name, f"{name} is {shortened(value)}; choose {low} to {high}"
+    for name, (low, high, fewest, most) in LIST_LIMITS.items():
+        numbers = values.get(name)
+        if name == "depths" and values.get("source") == "netcdf":
+            fewest = 0  # the levels of the files
+        if numbers is None or (
+            fewest <= len(numbers) <= most and all(low <= number <= high for number in numbers)
+        ):
+            continue
+        yield (
+            name,
+            f"{name} is {shortened(numbers)} ({len(numbers)} entries); give {fewest} to {most}"
+            f" numbers, each {low:g} to {high:g}",
+        )
+
+
+def _depths(depths) -> Iterator[str]:
     if len(set(depths)) < len(depths):
-        yield f"depths is {depths}; give every level once"
+        yield f"depths is {shortened(depths)}; give every level once"
 
 
 def _one_of(name: str, value: str, choices: Iterable[str]) -> Iterator[str]:
@@ -109,15 +147,12 @@ def _region(source, region, patch) -> Iterator[str]:
         if len(region) != 4:
             yield complaint
             return
-        west, east, south, north = region
-        if not (-90 <= south < north <= 90 and -360 <= west <= 360 and -360 <= east <= 360):
+        if not -90 <= region[2] < region[3] <= 90:
             yield f"{complaint}: south below north, latitudes within ±90, longitudes within ±360"
-        elif source in CELLS_PER_DEGREE:
-            extents = north - south, (east - west) % 360 or 360
-            cells = [math.floor(degrees * CELLS_PER_DEGREE[source] + 1e-6) for degrees in extents]
-            check_patch(patch, (cells[0] + 1, cells[1] + 1))
-    if source == "demo":
-        check_patch(patch, DEMO_SHAPE)
+            return
+    shape = grid_shape(source, region)
+    if shape:
+        check_patch(patch, shape)
 
 
 def _split(
@@ -126,18 +161,19 @@ def _split(
     """Enough months for training, validation and test."""
     from ocean_lib.core.months import choose_split
 
-    # Lengths that only the data tell are taken as large enough: of a record, and of a row.
-    count = max(demo_months, 1) if source == "demo" else 10**4
     if period:
         try:
-            first, last = (np.datetime64(date.fromisoformat(f"{m[:7]}-01"), "M") for m in period)
+            first, last = (date.fromisoformat(f"{month[:7]}-01") for month in period)
             if last < first:
                 raise ValueError
         except ValueError:
-            yield f"period is {period}; give first and last month, such as ['1993-01', '2020-12']"
+            yield (
+                f"period is {shortened(period)}; give first and last month, such as"
+                " ['1993-01', '2020-12']"
+            )
             return
-        if source in ("glorys12", "armor3d"):
-            count = int((last - first).astype(int)) + 1
+    # Lengths that only the data tell are taken as large enough: of a record, and of a row.
+    count = count_months(source, period, demo_months) or 10**4
     dates = np.arange(count).astype("M8[M]").astype("M8[ns]")
     parts = {"validation": validation_months, "test": test_months, "gap": gap_months}
     choose_split(dates, 10**6, split, gap_cells=0, **parts)
@@ -156,17 +192,40 @@ def _observations(observations) -> Iterator[str]:
 def _patterns(patterns, scenes) -> Iterator[str]:
     from ocean_lib.observations.specification import check_patterns
 
-    if len(scenes) != len(patterns) or min(scenes, default=0) < 1:
-        yield f"scenes is {scenes}; give a number, 1 or more, for each of {len(patterns)} patterns"
+    if len(scenes) != len(patterns):
+        yield f"scenes is {shortened(scenes)}; give a number for each of {len(patterns)} patterns"
+    _plain("patterns", patterns)
     check_patterns(patterns)
 
 
 def _cases(cases) -> Iterator[str]:
     from ocean_lib.observations.specification import check_patterns
 
-    names = [case["name"] for case in check_patterns(cases)]
-    if len(set(names)) < len(names):
+    _plain("cases", cases)
+    names = [case.get("name") for case in cases]
+    check_patterns(cases)
+    if None in names or len(set(names)) < len(names):
         yield f"cases are named {names}; give every case a name of its own"
+
+
+def _plain(name: str, specifications: list[dict]) -> None:
+    """Refuse keys and values of patterns that are of another type, or too many patterns.
+
+    Raises:
+        ValueError: the first of them.
+    """
+    if len(specifications) > MOST_PATTERNS:
+        raise ValueError(
+            f"{name} has {len(specifications)} entries; choose {MOST_PATTERNS} or fewer"
+        )
+    for entry in specifications:
+        for key, value in entry.items():
+            text = key in ("pattern", "name", "positions")
+            if not isinstance(key, str) or (text and not isinstance(value, str | None)):
+                raise ValueError(
+                    f"{name} has {shortened(key)}: {shortened(value)}; write keys, pattern, name"
+                    " and positions as text"
+                )
 
 
 def _network(parametrisation, width, multipliers, blocks, stem, attention) -> Iterator[str]:
@@ -177,11 +236,10 @@ def _network(parametrisation, width, multipliers, blocks, stem, attention) -> It
 
     sizes = {"width": width, "multipliers": multipliers, "blocks": blocks, "stem": stem}
     Diffusion(parametrisation)
-    if stem > 2:
-        yield f"stem is {stem}; choose 1 or 2"
-    elif min(width, stem, blocks, *multipliers, len(multipliers)) > 0:
-        with torch.device("meta"):  # shapes without memory
-            UNet(1, 1, attention=attention, **sizes)
+    if multipliers[0] != 1:
+        yield f"multipliers is {multipliers}; begin with 1, the first grid has width channels"
+    with torch.device("meta"):  # shapes without memory
+        UNet(1, 1, attention=attention, **sizes)
 
 
 def _budget(mode, regression_steps, diffusion_steps) -> Iterator[str]:
@@ -206,6 +264,6 @@ def _sampling(sampler, sampling_steps, evaluations, tile) -> None:
 
 
 RULES: tuple[Callable[..., Iterable[str] | None], ...] = (
-    *(_folders, _source, _region, _split, _observations, _patterns, _cases),
+    *(_folders, _source, _depths, _region, _split, _observations, _patterns, _cases),
     *(_network, _budget, _sampling),
 )

@@ -13,6 +13,7 @@ import difflib
 import glob
 import json
 import re
+import reprlib
 import types
 import typing
 from collections.abc import Iterable
@@ -29,6 +30,7 @@ __all__ = [
     "declared",
     "load_parameters",
     "parameters_files",
+    "shortened",
     "suggestion",
 ]
 
@@ -39,6 +41,22 @@ _TYPES = {kind.__name__: kind for kind in (bool, int, float, str, list, dict)}
 
 class RunError(ValueError):
     """A run is refused; the message names the value, the limit and the remedy."""
+
+
+class _Short(reprlib.Repr):
+    """Values in messages: a few entries of long ones, and integers that Python refuses to print."""
+
+    def __init__(self):
+        super().__init__()
+        self.maxstring = self.maxother = 100
+        self.maxlist = self.maxdict = 8
+
+    def repr_int(self, value: int, level: int) -> str:
+        bits = value.bit_length()
+        return repr(value) if bits <= 128 else f"an integer of {bits} bits"
+
+
+shortened = _Short().repr
 
 
 @dataclass(frozen=True)
@@ -200,8 +218,8 @@ def _read_yaml(text: str, origin: str) -> Any:
 
     try:
         return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise RunError(f"{origin} is not YAML: {error}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise RunError(f"{shortened(origin)} is not YAML: {error}") from error
 
 
 def _check_name(name: Any, known: dict[str, Parameter], origin: str) -> None:
@@ -224,7 +242,9 @@ def _checked(name: str, value: Any, parameter: Parameter) -> Any:
         value = value.isoformat()
     if _fits(value, parameter.kind):
         return value
-    raise RunError(f"{name} is {value!r}, but must be {parameter.annotation}{_remedy(value)}")
+    raise RunError(
+        f"{name} is {shortened(value)}, but must be {parameter.annotation}{_remedy(value)}"
+    )
 
 
 def check_types(given: dict[str, Any]) -> None:
@@ -240,7 +260,8 @@ def check_types(given: dict[str, Any]) -> None:
         if name in given and not _fits(given[name], kind):
             spelled = Parameter(kind, None).annotation
             raise RunError(
-                f"{name} is {given[name]!r}, but must be {spelled}{_remedy(given[name])}; with "
+                f"{name} is {shortened(given[name])}, but must be {spelled}"
+                f"{_remedy(given[name])}; with "
                 f"papermill, write -y '{name}: …' in place of -p"
             )
 
@@ -259,8 +280,8 @@ def _fits(value: Any, kind: Any) -> bool:
 def _remedy(value: Any) -> str:
     """What to write instead: YAML reads a number only with a point and a signed exponent."""
     for text in value if isinstance(value, list) else [value]:
-        number = re.fullmatch(r"([+-]?\d+)\.?(\d*)[eE]([+-]?)(\d+)", str(text))
-        if isinstance(text, str) and number:
+        number = isinstance(text, str) and re.fullmatch(r"([+-]?\d+)\.?(\d*)[eE]([+-]?)(\d+)", text)
+        if number:
             whole, part, sign, power = number.groups()
             return f"; YAML reads {text} as text: write {whole}.{part or 0}e{sign or '+'}{power}"
     if isinstance(value, bool):
