@@ -2,16 +2,16 @@
 
 Exit codes: 0 done; 1 a notebook failed, or something required is missing; 2 the command was
 refused before anything started; 75 suspended by the stop file `outputs/<run>/stop`, or by a signal
-during training; 130 and 143 stopped by Ctrl-C and by SIGTERM. After 1, 75, 130 and 143 the same
-command, without `--fresh` or `--from`, continues.
+during training; 129, 130 and 143 stopped by SIGHUP (a closed terminal), Ctrl-C and SIGTERM. After
+1, 75, 129, 130 and 143 the same command, without `--fresh` or `--from`, continues.
 """
 
 import argparse
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ocean_lib.runs.limits import check_limits, explain_limit
 from ocean_lib.runs.parameters import NOTEBOOKS, RunError, chain, parameters_files
 
 __all__ = ["main"]
@@ -52,10 +52,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if name == "run":
         options["overrides"] += rest
     try:
+        check_limits()
         return call(**options)
     except RunError as error:
         print(error, file=sys.stderr)
         return 2
+    except (MemoryError, ImportError, RuntimeError, OSError) as error:
+        cause = explain_limit(f"{type(error).__name__}: {error}")
+        if cause is None:
+            raise
+        print(f"{cause}; the same command continues", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print("\nstopped; the same command, without --fresh or --from, continues", file=sys.stderr)
         return 130
@@ -63,16 +70,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(name: str, overrides: list[str], fresh: bool, begin: str | None) -> int:
     from ocean_lib.runs.runner import execute_run
+    from ocean_lib.runs.signals import ending_on_signal
 
-    def stop(*_):
-        sys.exit(143)
-
-    # As an exception, SIGTERM too ends the kernel and records the step as stopped.
-    before = signal.signal(signal.SIGTERM, stop)
-    try:
+    # As an exception, a signal too ends the kernel and records the step as stopped.
+    with ending_on_signal():
         return execute_run(name, overrides, fresh=fresh, begin=begin)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _reconstruct_options(commands) -> None:

@@ -123,7 +123,7 @@ def _disk() -> Findings:
         return
     free = shutil.disk_usage(root).free / 1e9
     state = "ok" if free >= MIN_FREE_GB else "missing"
-    yield state, "disk", f"{free:.1f} GB free at {root}; a run needs {MIN_FREE_GB:g} GB"
+    yield state, "disk", f"{free:.1f} GB free at {root}; a run needs more than {MIN_FREE_GB:g} GB"
 
 
 def _login() -> Findings:

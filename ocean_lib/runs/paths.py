@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 
-MIN_FREE_GB = 2.0  # that a run needs on the disk of its folder
+MIN_FREE_GB = 0.5  # that a run leaves free on the disk of its folder, and of `data/`
 # What the steps write into a run's folder, beside `figures/NN_*`.
 _RESULTS = {
     "03_training": ("checkpoints", "checkpoint.safetensors", "metrics.jsonl"),

@@ -7,19 +7,20 @@ folder would come from one experiment and the other half from another.
 """
 
 import contextlib
-import os
 import re
 import shutil
-import signal
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+from ocean_lib.runs.capacity import check_memory, check_room, list_rooms
 from ocean_lib.runs.checks import check_parameters
+from ocean_lib.runs.limits import explain_full_disk, explain_limit
 from ocean_lib.runs.lock import hold_run
 from ocean_lib.runs.manifest import Manifest
+from ocean_lib.runs.needs import Needs, estimate_needs
 from ocean_lib.runs.parameters import (
     NOTEBOOKS,
     RunError,
@@ -28,7 +29,8 @@ from ocean_lib.runs.parameters import (
     load_parameters,
     suggestion,
 )
-from ocean_lib.runs.paths import MIN_FREE_GB, Run, device_name, not_writable, open_run, workspace
+from ocean_lib.runs.paths import Run, device_name, open_run
+from ocean_lib.runs.signals import suspending_on_signal
 
 __all__ = ["SUSPENDED", "execute_run", "foreign_kernel", "scores_table"]
 
@@ -36,7 +38,6 @@ __all__ = ["SUSPENDED", "execute_run", "foreign_kernel", "scores_table"]
 SUSPENDED = 75  # exit code; EX_TEMPFAIL, which schedulers read as "run it again"
 EXIT_CODES = {"done": 0, "planned": 0, "suspended": SUSPENDED}  # by status; 1 for any other
 INTENDED_ENDS = {"Suspended": "suspended", "Planned": "planned"}  # exceptions, and their status
-SECONDS_TO_SUSPEND = 20  # that training has after a signal
 SHOWN_METRICS = ("rmse", "mae", "bias", "crps", "spread", "psnr", "ssim")
 
 
@@ -75,7 +76,15 @@ def execute_run(
             f"no step {begin!r}{suggestion(begin, steps)}; known are: {', '.join(steps)}"
         )
     run = open_run(parameters["run"])
-    _check_room(run)
+    needs = Needs() if parameters.get("dry_run") else estimate_needs(parameters, device)
+
+    def explain(failure: str) -> str | None:
+        temporary = Path(tempfile.gettempdir()), 1e6  # bytes; it takes little
+        rooms = [*list_rooms(needs, run, parameters.get("store")), temporary]
+        return explain_full_disk(failure, rooms) or explain_limit(failure)
+
+    check_room(list_rooms(needs, run, parameters.get("store")))
+    check_memory(needs)
     with hold_run(run.folder):
         if parameters.get("dry_run") and run.manifest.exists():
             raise RunError(
@@ -91,11 +100,18 @@ def execute_run(
         manifest = Manifest(run)
         _refuse_changes(run, manifest.changed(parameters), begin)
         _discard_outdated(manifest, steps, begin)
-        manifest.describe(parameters, device)
-        for notebook in notebooks:
-            status = _step(notebook, run, manifest, parameters)
-            if status != "done":
-                break
+        try:
+            manifest.describe(parameters, device)
+            for notebook in notebooks:
+                status = _step(notebook, run, manifest, parameters, explain)
+                if status != "done":
+                    break
+        except OSError as error:
+            # The manifest could not be written: the next run takes the step as killed.
+            status, cause = "failed", explain(str(error))
+            if cause is None:
+                raise
+            print(f"\n{cause}", file=sys.stderr)
         run.stop.unlink(missing_ok=True)
         if status == "planned":  # nothing was done, so there is no run
             _empty(run.folder)
@@ -151,22 +167,6 @@ def foreign_kernel() -> str | None:
     return f"the Jupyter kernel python3 starts {command}, not {sys.executable}; {remedy}"
 
 
-def _check_room(run: Run) -> None:
-    """Refuse a workspace that is not writable, or whose disk is nearly full."""
-    for folder in (run.folder, workspace() / "data"):
-        try:
-            folder.mkdir(exist_ok=True)
-            tempfile.TemporaryFile(dir=folder).close()
-        except OSError as error:
-            raise not_writable(folder, error) from error
-        free = shutil.disk_usage(folder).free / 1e9
-        if free < MIN_FREE_GB:
-            raise RunError(
-                f"{free:.2f} GB are free at {folder}, a run needs {MIN_FREE_GB:g} GB; free some,"
-                " or set OCEAN_WORKSPACE to a folder on another disk"
-            )
-
-
 def _empty(folder: Path) -> None:
     """Remove all but the lock, the manifest first: without it a half-emptied folder is no run."""
     (folder / "manifest.json").unlink(missing_ok=True)
@@ -204,7 +204,13 @@ def _discard_outdated(manifest: Manifest, steps: list[str], begin: str | None) -
     )
 
 
-def _step(notebook: Path, run: Run, manifest: Manifest, parameters: dict[str, Any]) -> str:
+def _step(
+    notebook: Path,
+    run: Run,
+    manifest: Manifest,
+    parameters: dict[str, Any],
+    explain: Callable[[str], str | None],
+) -> str:
     """Execute one notebook unless it is done; print and record the outcome; return its status."""
     step = notebook.stem
     if manifest.done(step):
@@ -220,7 +226,7 @@ def _step(notebook: Path, run: Run, manifest: Manifest, parameters: dict[str, An
     suspends = run.checkpoints in run.results(step)
     status, message = "stopped", ""
     try:
-        with _suspending_on_signal(run.stop) if suspends else contextlib.nullcontext():
+        with suspending_on_signal(run.stop) if suspends else contextlib.nullcontext():
             status, message = _execute(notebook, run.executing(step), values)
     finally:
         path = manifest.end(step, status)
@@ -231,35 +237,9 @@ def _step(notebook: Path, run: Run, manifest: Manifest, parameters: dict[str, An
     elif status == "suspended":
         print(f"\n{message}\nits notebook so far is {path}", flush=True)
     else:
+        message = explain(message) or message
         print(f"\n{message}\n\n{step} failed; its notebook so far is {path}", file=sys.stderr)
     return status
-
-
-@contextlib.contextmanager
-def _suspending_on_signal(stop: Path) -> Iterator[None]:
-    """The first Ctrl-C or SIGTERM makes the stop file; a second one, or time running out, stops."""
-    handlers = {
-        number: signal.getsignal(number)
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
-    }
-
-    def suspend(number, _):
-        signal.signal(signal.SIGINT, handlers[signal.SIGINT])
-        signal.signal(signal.SIGTERM, handlers[signal.SIGTERM])
-        signal.signal(signal.SIGALRM, lambda *_: os.kill(os.getpid(), number))
-        signal.alarm(SECONDS_TO_SUSPEND)
-        stop.touch()
-        message = f"\nsuspending; at once by a second signal, or in {SECONDS_TO_SUSPEND} s\n"
-        os.write(2, message.encode())  # print is not safe within a signal handler
-
-    signal.signal(signal.SIGINT, suspend)
-    signal.signal(signal.SIGTERM, suspend)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
 
 
 def _execute(notebook: Path, executing: Path, parameters: dict[str, Any]) -> tuple[str, str]:
@@ -289,4 +269,7 @@ def _execute(notebook: Path, executing: Path, parameters: dict[str, Any]) -> tup
         lines = re.sub(r"\x1b\[[0-9;]*m", "", "\n".join(error.traceback)).splitlines()
         return "failed", "\n".join(lines[-12:]) or f"{error.ename}: {error.evalue}"
     except DeadKernelError:
-        return "failed", "the notebook's kernel died; most often the memory is exhausted"
+        return "failed", f"the notebook's kernel died; most often {explain_limit('MemoryError')}"
+    # The notebook cannot be written, or its kernel cannot start.
+    except (OSError, RuntimeError) as error:
+        return "failed", f"{type(error).__name__}: {error}"

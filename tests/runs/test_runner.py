@@ -1,5 +1,7 @@
 """The runner on tiny notebooks: resume, refusal, repetition, suspension."""
 
+import errno
+import os
 import shutil
 
 import pytest
@@ -174,3 +176,51 @@ def test_a_workspace_without_room_or_rights_is_refused(notebooks, executed, monk
     assert main(["run", "tiny"]) == 2
     assert "cannot be written (Not a directory" in capsys.readouterr().err
     assert not executed
+
+
+def test_a_cell_that_meets_a_full_disk_ends_in_a_sentence(notebooks, capfd):
+    write_notebook(
+        notebooks / "02_second.ipynb",
+        "run: str = 'tiny'",
+        "with open('/dev/full', 'w') as file:\n    file.write('a' * 10**6)",
+    )
+    assert main(["run", "tiny"]) == 1
+    output = capfd.readouterr().err
+    assert "is full" in output and "GB are free" in output and "same command continues" in output
+    assert "Traceback" not in output and "File " not in output
+    assert manifest()["steps"]["02_second"]["status"] == "failed"
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_notebook_or_manifest_that_the_disk_does_not_hold_ends_in_a_sentence(
+    notebooks, monkeypatch, capfd, number
+):
+    from papermill.iorw import LocalHandler
+
+    def full(*_, **__):
+        raise OSError(number, os.strerror(number))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalHandler, "write", full)
+        assert main(["run", "tiny"]) == 1
+    output = capfd.readouterr().err
+    assert "is full" in output and "same command continues" in output
+    assert manifest()["steps"]["01_first"]["status"] == "failed"
+    with monkeypatch.context() as patch:
+        patch.setattr(manifests, "atomic_write", full)
+        assert main(["run", "tiny"]) == 1
+    output = capfd.readouterr().err
+    assert "is full" in output and "Traceback" not in output
+    assert main(["run", "tiny"]) == 0
+
+
+def test_a_kernel_that_cannot_start_ends_in_a_sentence(notebooks, monkeypatch, capfd):
+    import papermill
+
+    def refuse(*_, **__):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(papermill, "execute_notebook", refuse)
+    assert main(["run", "tiny"]) == 1
+    assert "no further process or thread can start" in capfd.readouterr().err
+    assert manifest()["steps"]["01_first"]["status"] == "failed"
