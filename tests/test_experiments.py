@@ -15,7 +15,6 @@ def run(store, folder, *arguments):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=300,
     )
 
 

@@ -38,7 +38,7 @@ def test_a_bar_is_drawn_only_where_somebody_watches(watched):
     )
     said = []
     with run_kernel(kernel_name="python3") as client:
-        client.execute_interactive(code, allow_stdin=watched, output_hook=said.append, timeout=60)
+        client.execute_interactive(code, allow_stdin=watched, output_hook=said.append)
     text = json.dumps([message["content"] for message in said], default=str)
     assert ("tiles 1/1" in text) != watched
     assert ("application/vnd.jupyter.widget-view+json" in text) == watched

@@ -1,5 +1,6 @@
 """The login and the retries, with functions in place of the service."""
 
+import threading
 import time
 
 import pytest
@@ -101,8 +102,10 @@ def test_work_that_makes_progress_is_waited_for_and_silence_is_not(monkeypatch):
 
     assert client.arriving(slow, time.monotonic) == "arrived"  # more at every look
     assert time.monotonic() - began >= 2.0
+    never = threading.Event()
     with pytest.raises(TimeoutError, match="nothing has arrived"):
-        client.arriving(slow, lambda: 0)
+        client.arriving(never.wait, lambda: 0)
+    never.set()
 
     def broken():
         raise LookupError("no")

@@ -76,7 +76,7 @@ def _opened(dataset_id, variable):
 
 
 def get(pool, source, folder, **asked):
-    return pool.submit(_fetch, source, folder, **asked).result(timeout=60)
+    return pool.submit(_fetch, source, folder, **asked).result()
 
 
 def client(store, home, *arguments, **login):
@@ -86,7 +86,6 @@ def client(store, home, *arguments, **login):
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        timeout=60,
     )
 
 
@@ -135,7 +134,7 @@ def test_the_clients_own_commands_work(store, tmp_path):
 
 
 def test_open_dataset_gives_the_values_that_were_put_in(pool, ocean):
-    opened = pool.submit(_opened, GLORYS12, "thetao").result(timeout=60)
+    opened = pool.submit(_opened, GLORYS12, "thetao").result()
     first = ocean.temperature[0].transpose("depth", "latitude", "longitude")
     np.testing.assert_allclose(opened, first, atol=0.5 * 24 / 32767 + 1e-5)
 
@@ -200,8 +199,7 @@ def test_a_download_killed_at_any_moment_goes_on_to_the_same_files(pool, store, 
         command = [sys.executable, "-c", code, tmp_path]
         store.faults.append(Fault("thetao/", times=99, delay=0.3))
         running = subprocess.Popen(command, env=store.environment(), stdout=subprocess.DEVNULL)
-        until = time.monotonic() + 40
-        while len(list(tmp_path.glob("*.nc"))) < moment and time.monotonic() < until:
+        while len(list(tmp_path.glob("*.nc"))) < moment and running.poll() is None:
             time.sleep(0.02)
         time.sleep(0.05 * moment)
         running.send_signal(signal.SIGKILL)
@@ -317,7 +315,7 @@ def test_what_the_service_does_not_hold_is_refused_beforehand(pool, store, tmp_p
 
 def test_a_dataset_that_is_unknown_says_where_to_look(pool, tmp_path):
     with pytest.raises(ValueError, match="cmems_mod_of_old is unknown.*product/GLOBAL_MULTIYEAR"):
-        pool.submit(_renamed, tmp_path, **ASKED).result(timeout=60)
+        pool.submit(_renamed, tmp_path, **ASKED).result()
 
 
 def test_a_wrong_password_is_told_from_a_dead_network_and_both_at_once(store, tmp_path):
@@ -328,9 +326,9 @@ def test_a_wrong_password_is_told_from_a_dead_network_and_both_at_once(store, tm
         dead[name] = "http://127.0.0.1:9"
     with _process(dead) as other:
         other.submit(os.getpid).result()
-        began = time.monotonic()
-        refused(other, ConnectionError, "cannot be reached", "network", folder=tmp_path)
-        assert time.monotonic() - began < 20  # the client alone would take 92 s
+        # Tried twice and no more: the client alone would go on for 92 s.
+        words = ("tried 2 times", "cannot be reached", "network")
+        refused(other, ConnectionError, *words, folder=tmp_path)
 
 
 def test_without_a_login_nothing_is_asked_for(store, tmp_path):
