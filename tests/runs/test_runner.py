@@ -5,7 +5,7 @@ import os
 import shutil
 
 import pytest
-from tiny_chain import manifest, write_notebook
+from tiny_chain import SECOND, manifest, write_notebook
 
 from ocean_lib.__main__ import main
 from ocean_lib.runs import manifest as manifests
@@ -181,7 +181,7 @@ def test_a_workspace_without_room_or_rights_is_refused(notebooks, executed, monk
 def test_a_cell_that_meets_a_full_disk_ends_in_a_sentence(notebooks, capfd):
     write_notebook(
         notebooks / "02_second.ipynb",
-        "run: str = 'tiny'",
+        SECOND,
         "with open('/dev/full', 'w') as file:\n    file.write('a' * 10**6)",
     )
     assert main(["run", "tiny"]) == 1
