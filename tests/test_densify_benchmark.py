@@ -13,7 +13,8 @@ from tiny import background
 
 from benchmarks.densify import cases, hashes, results, score, sections
 from ocean_lib.observations.batch import observe
-from ocean_lib.observations.gridded import count_observations, open_observations
+from ocean_lib.observations.gridded import open_observations
+from ocean_lib.observations.screening import screen_observations
 
 PATTERNS = {
     "half": {"pattern": "blocks", "observed": 0.5},
@@ -210,7 +211,7 @@ def test_what_is_exported_is_what_may_be_seen(ocean, small_store, tmp_path):
     paths = cases.export(ocean, tmp_path / "seen")
     for path, seen in zip(paths, ocean.observations.values()):
         given = open_observations(path, small_store.statistics())
-        got, number = count_observations(given, small_store.statistics())
+        got, number = screen_observations(given, small_store.statistics())
         assert number == int(seen.observed.sum())
         for name in ("value", "observed", "ocean"):
             np.testing.assert_array_equal(got[name].values, seen[name].values)

@@ -38,7 +38,13 @@ from ocean_lib.fields.selection import (
     select_period,
     select_region,
 )
-from ocean_lib.fields.survey import Survey, check_values, gridded_variables, survey_fields
+from ocean_lib.fields.survey import (
+    Survey,
+    check_by_depth,
+    check_values,
+    gridded_variables,
+    survey_fields,
+)
 
 __all__ = ["open_fields", "open_levels", "open_surface", "to_canonical"]
 
@@ -235,6 +241,7 @@ def _with_ocean(fields: xr.Dataset, survey: Survey, masked: bool = False) -> xr.
             "dates only, or of some variables, limit as many: these are observations, not a "
             "field; fill the gaps first, or choose times and variables without gaps"
         )
+    check_by_depth(fields["depth"].values, survey.warmest, survey.limits["temperature"][0])
     fields["ocean"] = (DIMS[1:], ocean, {"long_name": "sea water on most dates"})
     chunks = fields["temperature"].chunksizes
     lazy = fields["ocean"].chunk({dim: chunks[dim] for dim in DIMS[1:]})

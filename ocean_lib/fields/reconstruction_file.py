@@ -21,6 +21,7 @@ import xarray as xr
 
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.fields.conventions import DIMS, named
+from ocean_lib.fields.plausibility import check_field
 
 __all__ = [
     "assemble_cases",
@@ -36,6 +37,7 @@ __all__ = [
 
 GRID = DIMS[1:]
 OBSERVED = ("value", "observed", "error", "surface", "surface_observed")
+DRAWN = ("members", "mean", "spread", "background", "background_error", "deviation")
 MASKS = ("ocean", "observed")
 ATTRIBUTES = {
     "latitude": {"standard_name": "latitude", "units": "degrees_north"},
@@ -110,8 +112,11 @@ def write_reconstruction(dataset: xr.Dataset, path: str | Path) -> Path:
     Args:
         dataset: from `assemble_cases`.
         path: file to write; its folder is created.
+    Raises:
+        ValueError: a drawn value is impossible in the sea.
     """
     path = Path(path)
+    _check_drawn(dataset)
     path.parent.mkdir(parents=True, exist_ok=True)
     dataset = dataset.assign_attrs(Conventions="CF-1.11")
     for name, attributes in ATTRIBUTES.items():
@@ -126,6 +131,16 @@ def write_reconstruction(dataset: xr.Dataset, path: str | Path) -> Path:
     with atomic_write(path) as temporary:
         dataset.to_netcdf(temporary, encoding=encoding, engine="netcdf4")
     return path
+
+
+def _check_drawn(dataset: xr.Dataset) -> None:
+    """Check the quantities of a reconstruction in all cases and on all dates."""
+    place = {name: dataset[name].values for name in GRID}
+    ocean = dataset["ocean"].transpose(*GRID).values.astype(bool)
+    for name, array in dataset.data_vars.items():
+        if str(name).endswith(DRAWN) and {"time", *GRID} <= {*array.dims}:
+            for date in array.transpose("time", ..., *GRID):
+                check_field(str(name), date.values, ocean, place | {"time": date.time.values})
 
 
 def create_date_file(

@@ -11,10 +11,11 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.core.chunks import DECODING_BYTES, chunk_slices, run_tasks, select_box, spatial_boxes
-from ocean_lib.fields.conventions import DIMS, FRESHEST, HIGHEST, LOWEST, SALTIEST
+from ocean_lib.fields.conventions import DIMS, FRESHEST, HIGHEST, LOWEST, SALTIEST, WARMEST
 
 __all__ = [
     "Survey",
+    "check_by_depth",
     "check_values",
     "gridded_variables",
     "guess_unit",
@@ -38,6 +39,7 @@ class Survey(NamedTuple):
         intermittent: number of other cells with values on some dates.
         gaps: (time,), number of ocean cells without a value.
         limits: {variable: (lowest, highest)}, inf included; inf, -inf without values.
+        warmest: (depth,), highest temperature; -inf without values.
         uniform: (time,) bool, dates on which temperature is the same in all cells, of several.
         constant: a value that many cells of temperature hold on all dates, as land does that is not
             declared missing; None if there is none.
@@ -48,6 +50,7 @@ class Survey(NamedTuple):
     intermittent: int
     gaps: np.ndarray
     limits: Limits
+    warmest: np.ndarray
     uniform: np.ndarray
     constant: float | None
     filled: int
@@ -64,12 +67,14 @@ class _BoxSurvey(NamedTuple):
         number: (depth, latitude, longitude), number of dates with a value.
         low: lowest value of each date, (time,); inf without values.
         high: highest value of each date; -inf without values.
+        highest: highest value of each level, (depth,).
         constants: {value: cells at each level, (depth,)} of cells that never change.
     """
 
     number: np.ndarray
     low: np.ndarray
     high: np.ndarray
+    highest: np.ndarray
     constants: dict[float, np.ndarray]
 
 
@@ -83,6 +88,7 @@ def _survey_box(part: xr.DataArray) -> _BoxSurvey:
     """Survey a lazy box of an array, a few dates at a time."""
     number = np.zeros(part.shape[1:], np.int32)
     low, high = np.full(len(part), np.inf), np.full(len(part), -np.inf)
+    highest = np.full(part.shape[1], -np.inf)
     first = np.full(part.shape[1:], np.nan, part.dtype)
     same = np.ones(part.shape[1:], bool)
     for dates in chunk_slices(part, "time", same.size):
@@ -93,7 +99,9 @@ def _survey_box(part: xr.DataArray) -> _BoxSurvey:
         flat = values.reshape(len(values), -1)
         low[dates] = np.fmin.reduce(flat, axis=1, initial=np.inf)
         high[dates] = np.fmax.reduce(flat, axis=1, initial=-np.inf)
-    return _BoxSurvey(number, low, high, _constants(first, same))
+        by_level = np.fmax.reduce(values, axis=(0, 2, 3), initial=-np.inf)
+        highest = np.maximum(highest, by_level)
+    return _BoxSurvey(number, low, high, highest, _constants(first, same))
 
 
 def _constants(first: np.ndarray, same: np.ndarray) -> dict[float, np.ndarray]:
@@ -107,16 +115,18 @@ def _survey(array: xr.DataArray) -> _BoxSurvey:
     """Survey an array that may be larger than memory, box by box."""
     number = np.zeros(array.shape[1:], np.min_scalar_type(array.shape[0]))
     low, high = np.full(len(array), np.inf), np.full(len(array), -np.inf)
+    highest = np.full(array.shape[1], -np.inf)
     constants: dict[float, np.ndarray] = {}
     boxes, size = spatial_boxes(array, DECODING_BYTES * max(array.chunksizes.get("time", (1,))))
     surveys = run_tasks((partial(_survey_box, select_box(array, box)) for box in boxes), size)
     for box, part in zip(boxes, surveys, strict=True):
         number[box] = part.number
         low, high = np.minimum(low, part.low), np.maximum(high, part.high)
+        highest[box[0]] = np.maximum(highest[box[0]], part.highest)
         for value, cells in part.constants.items():
             levels = constants.setdefault(value, np.zeros(array.shape[1], int))
             levels[box[0]] += cells
-    return _BoxSurvey(number, low, high, constants)
+    return _BoxSurvey(number, low, high, highest, constants)
 
 
 def _land_value(survey: _BoxSurvey, dates: int) -> tuple[float | None, int]:
@@ -147,11 +157,12 @@ def survey_fields(fields: xr.Dataset) -> Survey:
     """
     dates = fields.sizes["time"]
     ocean, some, whole, limits = np.array(True), np.array(False), True, {}
-    constant, filled, uniform = None, 0, np.zeros(dates, bool)
+    constant, filled, uniform, warmest = None, 0, np.zeros(dates, bool), np.zeros(0)
     for name in gridded_variables(fields):
         survey = _survey(fields[name])
         limits[name] = float(survey.low.min()), float(survey.high.max())
         if name == "temperature":
+            warmest = survey.highest
             uniform = (survey.low == survey.high) & ((survey.number > 0).sum() > 1)
             constant, filled = _land_value(survey, dates)
         # In place, because masks of a global grid are large.
@@ -161,7 +172,7 @@ def survey_fields(fields: xr.Dataset) -> Survey:
         some = np.logical_or(survey.number > 0, some)
     gaps = np.zeros(dates, int) if whole else _gaps(fields, ocean)
     intermittent = int(np.greater(some, ocean, out=some).sum())
-    return Survey(ocean, intermittent, gaps, limits, uniform, constant, filled)
+    return Survey(ocean, intermittent, gaps, limits, warmest, uniform, constant, filled)
 
 
 def _gaps(fields: xr.Dataset, ocean: np.ndarray) -> np.ndarray:
@@ -246,4 +257,24 @@ def check_values(limits: Limits) -> None:
         raise ValueError(
             f"salinities from {low:g} to {high:g} reach outside {FRESHEST:g} to {SALTIEST:g} g/kg; "
             "a fill value may be undeclared: name it in the attribute _FillValue"
+        )
+
+
+def check_by_depth(depth: np.ndarray, warmest: np.ndarray, low: float) -> None:
+    """Refuse temperatures that no sea holds at their depth.
+
+    Args:
+        depth: (D,), m.
+        warmest: (D,), highest value at each level, °C.
+        low: lowest value, °C.
+
+    Raises:
+        ValueError: a level is too warm.
+    """
+    possible = np.interp(depth, *WARMEST)
+    if (beyond := warmest > possible).any():
+        level = int(beyond.argmax())
+        raise ValueError(
+            f"temperature reaches {warmest[level]:g} °C at {depth[level]:.0f} m, limit "
+            f"{possible[level]:g} °C; {guess_unit(low, float(warmest.max()))}"
         )

@@ -100,5 +100,5 @@ def _digest(about: dict[str, str], tensors: dict[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         values = tensor.reshape(-1).view(torch.uint8).numpy()
         for first in range(0, len(values), PIECE):
-            digest.update(values[first : first + PIECE])
+            digest.update(values[first : first + PIECE].data)
     return digest.hexdigest()

@@ -91,9 +91,10 @@ def statistics_of(arrays: dict[str, np.ndarray], attributes: dict) -> xr.Dataset
         ValueError: an array is absent or has another shape, or holds what no store holds.
     """
     grid = ("channel", "latitude", "longitude")
-    places = {name: arrays.get(name) for name in ("depth", "latitude", "longitude")}
+    none = np.empty(0)
+    places = {name: arrays.get(name, none) for name in ("depth", "latitude", "longitude")}
     for name, axis in places.items():
-        if axis is None or axis.ndim != 1 or axis.dtype.kind != "f" or not len(axis):
+        if axis.ndim != 1 or axis.dtype.kind != "f" or not len(axis):
             raise ValueError(f"its {name} is no list of numbers")
         if not (np.isfinite(axis).all() and (np.diff(axis) > 0).all()):
             raise ValueError(f"its {name} is not ascending")
@@ -103,11 +104,11 @@ def statistics_of(arrays: dict[str, np.ndarray], attributes: dict) -> xr.Dataset
             raise ValueError(f"its {name} runs from {places[name][0]:g} to {places[name][-1]:g}")
     depth, height, width = (len(axis) for axis in places.values())
     shape = (attributes["surfaces"] + depth * len(attributes["variables"]), height, width)
-    harmonic = arrays.get("harmonic", np.empty(0))
+    harmonic = arrays.get("harmonic", none)
     terms = len(harmonic) if harmonic.ndim == 4 else 0
     kinds = {"harmonic": (np.float32, (terms, *shape)), "deviation": (np.float32, shape)}
     for name, (kind, expected) in (kinds | {"wet": (np.bool_, shape)}).items():
-        array = arrays.get(name, np.empty(0))
+        array = arrays.get(name, none)
         if array.shape != expected or array.dtype != kind or terms not in TERMS:
             raise ValueError(
                 f"its {name} is {array.dtype} {array.shape}, but its {depth} levels, {height} rows "
@@ -122,7 +123,7 @@ def statistics_of(arrays: dict[str, np.ndarray], attributes: dict) -> xr.Dataset
                 f"its standard deviation runs from {deviation.min():g} to {deviation.max():g} at "
                 f"channel {channel}, limits 0 and {LARGEST_DEVIATION:g}"
             )
-    fields = {"harmonic": (("term", *grid), arrays["harmonic"])}
+    fields: dict[str, Any] = {"harmonic": (("term", *grid), arrays["harmonic"])}
     fields |= {name: (grid, arrays[name]) for name in ("deviation", "wet")}
     return xr.Dataset(fields, places, attributes)
 
@@ -164,9 +165,6 @@ def check_background(scales: Any, buffers: dict[str, Tensor], levels: int, surfa
         "left": (levels, levels),
         "factor": (number, levels),
     }
-    absent = [name for name in ("states", *expected) if buffers[name] is None]
-    if absent:
-        raise ValueError(f"its background lacks {absent}")
     reduced = any("reduced" in pattern for pattern in scales)
     states, axes = buffers["states"], [buffers[n] for n in ("dates", "latitude", "longitude")]
     if reduced:

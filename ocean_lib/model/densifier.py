@@ -13,6 +13,7 @@ everything that using the model needs (`checkpoint`); `load` checks what it read
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -32,7 +33,7 @@ from ocean_lib.model.diffusion import Diffusion
 from ocean_lib.model.unet import UNet, count_parameters
 from ocean_lib.observations.batch import adjacent_dates, exactly_observed
 
-__all__ = ["Densifier", "MODES"]
+__all__ = ["Densifier", "MODES", "network_sizes"]
 
 
 MODES = ("regression", "diffusion", "residual")
@@ -98,13 +99,22 @@ def _one_cell(levels: int, surfaces: int) -> dict[str, Tensor]:
     return {name: torch.zeros(1, *size) for name, size in sizes.items()}
 
 
-def _network_sizes(mode: str, levels: int, surfaces: int) -> dict[str, dict[str, int]]:
-    """Inputs, outputs and conditions of the networks of a mode."""
+def network_sizes(mode: str, levels: int, surfaces: int) -> dict[str, dict[str, Any]]:
+    """Inputs, outputs and conditions of the networks of a mode, by their names.
+
+    Args:
+        mode: one of `MODES`.
+        levels: D, of all variables.
+        surfaces: S.
+
+    Raises:
+        ValueError: the mode is not known.
+    """
     if mode not in MODES:
         raise ValueError(f"mode {mode!r} is not known; choose one of {MODES}")
     cell = _one_cell(levels, surfaces)
     inputs, conditions = _inputs(cell).shape[1], _conditions(cell).shape[1]
-    sizes = {}
+    sizes: dict[str, dict[str, Any]] = {}
     if mode != "diffusion":
         sizes["regressor"] = {"inputs": inputs, "outputs": 2 * levels, "conditions": conditions}
     if mode != "regression":
@@ -143,7 +153,7 @@ class Densifier(nn.Module):
         self.network = dict(network or {})
         self.surfaces = statistics.attrs["surfaces"]
         self.levels = levels = statistics.sizes["channel"] - self.surfaces
-        sizes = _network_sizes(mode, levels, self.surfaces)
+        sizes = network_sizes(mode, levels, self.surfaces)
         networks = {name: UNet(**size, **self.network) for name, size in sizes.items()}
         self.regressor: UNet | None = networks.get("regressor")
         self.denoiser: UNet | None = networks.get("denoiser")
@@ -237,11 +247,12 @@ class Densifier(nn.Module):
         statistics = statistics_of(arrays, settings["attributes"])
         surfaces = statistics.attrs["surfaces"]
         levels = statistics.sizes["channel"] - surfaces
-        networks = _network_sizes(settings["mode"], levels, surfaces).values()
+        networks = network_sizes(settings["mode"], levels, surfaces).values()
         check_tensors(
             state, sum(count_parameters(**sizes, **settings["network"]) for sizes in networks)
         )
-        buffers = {name: state.get(f"background.{name}") for name in Background.BUFFERS}
+        none = torch.zeros(0)
+        buffers = {name: state.get(f"background.{name}", none) for name in Background.BUFFERS}
         check_background(settings["background"], buffers, levels, surfaces)
         model = cls(
             statistics,

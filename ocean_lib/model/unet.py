@@ -24,8 +24,8 @@ __all__ = ["UNet", "check_network", "count_parameters"]
 
 
 HEADS = 4  # attention heads
-# Upper bounds; networks of this kind have at most a tenth of the weights that these allow.
-MAX_WIDTH, MAX_GRIDS, MAX_MULTIPLIER, MAX_BLOCKS = 1024, 8, 32, 32
+# Upper bounds, far above what is in use; on the sixth grid a patch of 160 cells is 5 cells wide.
+MAX_WIDTH, MAX_GRIDS, MAX_MULTIPLIER, MAX_BLOCKS = 1024, 6, 16, 16
 MAX_KERNEL, MAX_EXPANSION = 15, 8
 
 
@@ -49,12 +49,16 @@ def check_network(
     limits |= {"kernel": (kernel, MAX_KERNEL), "expansion": (expansion, MAX_EXPANSION)}
     if not isinstance(multipliers, list | tuple) or not 1 <= len(multipliers) <= MAX_GRIDS:
         raise ValueError(
-            f"multipliers is {str(multipliers)[:60]}; give 1 to {MAX_GRIDS} of them, one per grid"
+            f"multipliers is {str(multipliers)[:60]}; give 1 to {MAX_GRIDS} numbers, one per grid"
         )
     limits |= {f"multiplier {k}": (each, MAX_MULTIPLIER) for k, each in enumerate(multipliers, 1)}
     for name, (value, largest) in limits.items():
         if type(value) is not int or not 1 <= value <= largest:
-            raise ValueError(f"{name} is {str(value)[:60]}; choose a whole number, 1 to {largest}")
+            raise ValueError(f"{name} is {str(value)[:60]}; choose 1 to {largest}")
+    if multipliers[0] != 1:
+        raise ValueError(
+            f"multipliers is {[*multipliers]}; begin with 1, the first grid has width channels"
+        )
     if kernel % 2 == 0:
         raise ValueError(f"kernel is {kernel}; choose an odd number of cells")
     if not isinstance(attention, bool):

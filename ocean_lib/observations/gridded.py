@@ -13,26 +13,20 @@ where nothing was measured. On the same grid it may hold:
 use is refused with the remedy, or left out and counted in `attrs["notes"]`.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import xarray as xr
 
-from ocean_lib.fields.conventions import DIMS, POTENTIAL, SURFACE, WARMEST, named
+from ocean_lib.fields.conventions import DIMS, POTENTIAL, SURFACE, named
 from ocean_lib.fields.description import range_in_words
 from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.recognition import arrange, canonical_names
 from ocean_lib.fields.seawater import to_potential
-from ocean_lib.fields.survey import check_values, guess_unit
 from ocean_lib.observations.gridding import temperature_channels
-from ocean_lib.observations.gross_check import LIMIT, plausible_on_grid
 
-__all__ = ["count_observations", "describe_observations", "open_observations", "read_in_blocks"]
+__all__ = ["describe_observations", "open_observations"]
 
 
 LEVEL_TOLERANCE = 0.05  # of the depth: levels closer than this, or than 0.5 m, count as the same
-MAX_ON_LAND = 0.1  # share of the observations that may lie on land, along coasts
-BLOCK = 2**21  # values of a variable that are read at a time
 
 
 def open_observations(
@@ -118,13 +112,27 @@ def _on_model_levels(
 def _ocean(dataset: xr.Dataset, statistics: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
     """The file's ocean or, if it has none, the model's at the nearest cells."""
     if "ocean" in dataset:
-        dataset = dataset.assign(ocean=dataset.ocean.astype("float32").drop_attrs())
+        ocean = dataset.ocean.astype("float32").drop_attrs(deep=False)
+        dataset = dataset.assign(ocean=ocean)
         ocean = _same_turn(arrange(dataset, temperature=("ocean", POTENTIAL)), statistics)
         ocean, _ = _select_levels(ocean, statistics)
-        return ocean.temperature.isel(time=0, drop=True) > 0.5
+        return _as_mask(ocean.temperature.isel(time=0, drop=True))
     cells = {name: grid[name] for name in DIMS[2:]}
     ocean = statistics.wet.isel(channel=temperature_channels(statistics)).rename(channel="depth")
     return ocean.sel(cells, method="nearest").assign_coords(cells)
+
+
+def _as_mask(ocean: xr.DataArray) -> xr.DataArray:
+    """A mask of numbers as bool; a cell without a number is land.
+
+    Raises:
+        ValueError: a number is not 0 or 1.
+    """
+    values = ocean.values
+    other = values[np.isfinite(values) & (values != 0) & (values != 1)]
+    if len(other):
+        raise ValueError(f"its ocean holds {other[0]:g}, must be 1 in the sea and 0 on land")
+    return ocean.copy(data=values == 1)
 
 
 def _same_turn(fields: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
@@ -153,125 +161,11 @@ def _select_levels(fields: xr.Dataset, statistics: xr.Dataset) -> tuple[xr.Datas
     return fields.assign_coords(depth=statistics.depth), notes
 
 
-def read_in_blocks(observations: xr.Dataset) -> Iterator[xr.Dataset]:
-    """Read some rows of some dates at a time, so that memory is bounded for any domain."""
-    dates, rows = _block_sizes(observations).values()
-    for first in range(0, observations.sizes["time"], dates):
-        for top in range(0, observations.sizes["latitude"], rows):
-            block = {"time": slice(first, first + dates), "latitude": slice(top, top + rows)}
-            yield observations.isel(block).load()
-
-
-def _block_sizes(observations: xr.Dataset) -> dict[str, int]:
-    """Dates and rows of a block."""
-    row = observations.sizes["depth"] * observations.sizes["longitude"]
-    rows = min(max(BLOCK // row, 1), observations.sizes["latitude"])
-    return {"time": max(BLOCK // (row * rows), 1), "latitude": rows}
-
-
-def _plausible_lazily(observations: xr.Dataset, statistics: xr.Dataset) -> xr.DataArray:
-    """The outcome of the gross check, lazy bool (time, depth, latitude, longitude)."""
-    blocks = observations[["value", "observed"]].chunk(_block_sizes(observations))
-    statistics = {"statistics": statistics}
-    return xr.map_blocks(plausible_on_grid, blocks, kwargs=statistics, template=blocks.observed)
-
-
-def count_observations(observations: xr.Dataset, statistics: xr.Dataset) -> tuple[xr.Dataset, int]:
-    """Check the observations, leave out those on land or ruled out, and count the rest.
-
-    Args:
-        observations: of `open_observations`.
-        statistics: of the model.
-
-    Returns:
-        The observations in the ocean, and the number of observed temperatures.
-
-    Raises:
-        ValueError: there are none, too many lie on land, values cannot be °C at their depth, or an
-            error is not a standard deviation.
-    """
-    total = land = ruled_out = 0
-    variables = statistics.attrs["variables"]
-    limits = {name: (np.inf, -np.inf) for name in variables}
-    warmest = np.full(observations.sizes["depth"], -np.inf)
-    for block in read_in_blocks(observations):
-        for name in variables:
-            limits[name] = _check_block(block, name, *limits[name])
-        observed, ocean = block.observed.values, block.ocean.values
-        total += int(observed.sum())
-        land += int((observed & ~ocean).sum())
-        ruled_out += int((observed & ocean & ~plausible_on_grid(block, statistics).values).sum())
-        highest = np.where(observed, block.value.values, -np.inf).max((0, 2, 3))
-        warmest = np.maximum(warmest, highest)
-    if not total:
-        raise ValueError("0 values are observed, needs 1; all is fill, or at levels left out")
-    check_values({name: (low, high) for name, (low, high) in limits.items() if low <= high})
-    low, high = limits["temperature"]
-    _check_by_depth(observations.depth.values, warmest, low)
-    if land > MAX_ON_LAND * total:
-        raise ValueError(
-            f"{land} of {total} observations lie on land, limit {MAX_ON_LAND:.0%}; check latitude "
-            "and longitude, or add an ocean mask named `ocean` to the file"
-        )
-    if land:
-        note = f"{land} of {total} observations lie on land and are left out"
-        observations = observations.assign_attrs(notes=[*observations.attrs["notes"], note])
-    kept = observations.ocean
-    if ruled_out:
-        kept = kept & _plausible_lazily(observations, statistics)
-        note = (
-            f"values: {ruled_out} of {total} observations depart from the climatology by more than "
-            f"{LIMIT:g} of its standard deviations and are left out"
-        )
-        observations = observations.assign_attrs(notes=[*observations.attrs["notes"], note])
-    if not total - land - ruled_out:
-        raise ValueError(
-            f"0 of {total} observations are left: {note}; check units, dates and places"
-        )
-    observations = observations.assign_attrs(actual_range=[low, high])
-    for name in map(str, list(observations)):
-        if name.endswith("observed") and name != "surface_observed":
-            observations[name] = observations[name] & kept
-    return observations, total - land - ruled_out
-
-
-def _check_block(block: xr.Dataset, name: str, low: float, high: float) -> tuple[float, float]:
-    """Lowest and highest observed value of a variable, those of former blocks included.
-
-    Raises:
-        ValueError: an error is not a standard deviation.
-    """
-    observed = block[named(name, "observed")].values
-    value, error = (block[named(name, kind)].values[observed] for kind in ("value", "error"))
-    if len(bad := error[~(np.isfinite(error) & (error >= 0))]):
-        raise ValueError(
-            f"an error of {bad[0]:g} ({name}) is impossible; give standard deviations >= 0"
-        )
-    return float(min(low, value.min(initial=np.inf))), float(max(high, value.max(initial=-np.inf)))
-
-
-def _check_by_depth(depth: np.ndarray, warmest: np.ndarray, low: float) -> None:
-    """Refuse temperatures that no sea holds at their depth.
-
-    Args:
-        depth: (D,), m.
-        warmest: (D,), highest value at each level, °C.
-        low: lowest value, °C.
-    """
-    possible = np.interp(depth, *WARMEST)
-    if (beyond := warmest > possible).any():
-        level = int(beyond.argmax())
-        raise ValueError(
-            f"temperature reaches {warmest[level]:g} °C at {depth[level]:.0f} m, limit "
-            f"{possible[level]:g} °C; {guess_unit(low, float(warmest.max()))}"
-        )
-
-
 def describe_observations(observations: xr.Dataset, number: int) -> str:
     """What was understood of gridded observations, in a line of text.
 
     Args:
-        observations: from `count_observations`.
+        observations: from `screen_observations`.
         number: of observed temperatures.
     """
     sizes = ", ".join(f"{observations.sizes[name]} {name}" for name in DIMS)

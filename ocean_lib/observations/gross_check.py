@@ -16,7 +16,7 @@ import xarray as xr
 from ocean_lib.fields.conventions import DIMS
 from ocean_lib.store.climatology import harmonics
 
-__all__ = ["LIMIT", "is_plausible", "plausible_on_grid"]
+__all__ = ["LIMIT", "is_plausible", "plausible_on_grid", "surface_departures"]
 
 
 LIMIT = 8.0  # standard deviations
@@ -41,17 +41,37 @@ def plausible_on_grid(observations: xr.Dataset, statistics: xr.Dataset) -> xr.Da
         observations: from `gridded.open_observations`, on any rows and columns, in memory.
         statistics: of the model; cells outside its region are possible whatever they hold.
     """
+    departure, deviation = _departures(observations.value, statistics)
+    return is_plausible(departure, deviation).transpose(*DIMS)
+
+
+def surface_departures(surface: xr.DataArray, statistics: xr.Dataset) -> xr.DataArray:
+    """Departures of a surface from its climatology in standard deviations, NaN outside the region.
+
+    Args:
+        surface: (time, latitude, longitude), °C, in memory.
+        statistics: of the model, which has a surface.
+    """
+    departure, deviation = _departures(surface, statistics)
+    return departure / (deviation**2 + SNAPSHOT**2) ** 0.5
+
+
+def _departures(values: xr.DataArray, statistics: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
+    """Departures from the climatology, NaN outside its region, and its standard deviation, °C."""
     first = statistics.attrs["surfaces"]
-    levels = slice(first, first + statistics.sizes["depth"])
-    local = statistics[["harmonic", "deviation"]].isel(channel=levels).rename(channel="depth")
+    if "depth" in values.dims:
+        levels = slice(first, first + statistics.sizes["depth"])
+        local = statistics[["harmonic", "deviation"]].isel(channel=levels)
+        local = local.rename(channel="depth").assign_coords(depth=values.depth)
+    else:
+        local = statistics[["harmonic", "deviation"]].isel(channel=0, drop=True)
     inside = xr.DataArray(True)
     for dim in ("latitude", "longitude"):
-        covered, places = statistics[dim].values, observations[dim]
+        covered, places = statistics[dim].values, values[dim]
         half = float(np.abs(np.diff(covered)).mean()) / 2 if len(covered) > 1 else 0.5
         inside = inside & (places >= covered.min() - half) & (places <= covered.max() + half)
         local = local.sel({dim: places}, method="nearest").assign_coords({dim: places})
-    local = local.assign_coords(depth=observations.depth)
-    basis = harmonics(observations.time.values, statistics.sizes["term"]).astype(np.float32)
-    dates = xr.DataArray(basis, {"time": observations.time}, ("time", "term"))
-    departure = observations.value - xr.dot(dates, local.harmonic, dim="term")
-    return (is_plausible(departure, local.deviation) | ~inside).transpose(*DIMS)
+    basis = harmonics(values.time.values, statistics.sizes["term"]).astype(np.float32)
+    dates = xr.DataArray(basis, {"time": values.time}, ("time", "term"))
+    climatology = xr.dot(dates, local.harmonic, dim="term")
+    return (values - climatology).where(inside), local.deviation

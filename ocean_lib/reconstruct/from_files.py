@@ -16,6 +16,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+import netCDF4
 import numpy as np
 import xarray as xr
 
@@ -24,19 +25,18 @@ from ocean_lib.core.atomic import move
 from ocean_lib.core.resumable import Construction, under_construction
 from ocean_lib.fields.conventions import DIMS, named
 from ocean_lib.fields.files import Paths, find_files, open_file
+from ocean_lib.fields.plausibility import check_field
 from ocean_lib.fields.reconstruction_file import create_date_file, join_dates
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations import profiles
-from ocean_lib.observations.gridded import (
-    count_observations,
-    describe_observations,
-    open_observations,
-)
+from ocean_lib.observations.gridded import describe_observations, open_observations
+from ocean_lib.observations.screening import screen_observations
 from ocean_lib.reconstruct.domain import dates_within_reach
 from ocean_lib.reconstruct.ensemble import count_rows, reconstruct_date
 from ocean_lib.reconstruct.gridded_profiles import fingerprint, prepare_profiles
 from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.reconstruct.self_check import extend_statistics, outside_training, run_self_check
+from ocean_lib.reconstruct.tiles import PIECE
 
 __all__ = ["reconstruct_files"]
 
@@ -81,7 +81,8 @@ def reconstruct_files(
 
     Raises:
         FileNotFoundError: the checkpoint, the observations or the output's folder do not exist.
-        ValueError: the checkpoint, the observations or an argument cannot be used.
+        ValueError: the checkpoint, the observations or an argument cannot be used, or a value
+            would be impossible in the sea.
         FileExistsError: the output exists and was made from other inputs.
         BlockingIOError: another process is writing the output.
         OSError: the disk has too little space.
@@ -116,7 +117,7 @@ def reconstruct_files(
             return output
         raise FileExistsError(f"{output} exists, made from something else; choose another name")
     observations = open_observations(paths, model.statistics, variable)
-    observations, number = count_observations(observations, model.statistics)
+    observations, number = screen_observations(observations, model.statistics)
     show(describe_observations(observations, number))
     warnings = outside_training(model, observations)
     model.statistics = extend_statistics(model.statistics, observations)
@@ -192,9 +193,22 @@ def _draw_dates(model, observations, parts, members, sampling, device) -> Iterat
             for rows in draw(model, context, out, date=index, noise_index=date, folder=folder):
                 yield {"step": done + rows}
             file["observed"][:] = context.observed.values[index]
+            _check_drawn(file, context.isel(time=index))
         move(unfinished, parts[date])
         done += rows_per_date
         yield {"step": done}
+
+
+def _check_drawn(file: netCDF4.Dataset, date: xr.Dataset) -> None:
+    """Check all values of one date, some rows at a time."""
+    for top in range(0, date.sizes["latitude"], PIECE):
+        rows = slice(top, top + PIECE)
+        piece = date.isel(latitude=rows)
+        place = {name: piece[name].values for name in DIMS}
+        ocean = piece.ocean.transpose(*DIMS[1:]).values.astype(bool)
+        for name in file.variables:
+            if name != "observed":
+                check_field(name, file[name][..., rows, :].filled(np.nan), ocean, place)
 
 
 def _read_contexts(
@@ -217,10 +231,10 @@ def _read_contexts(
             if len(needed := needed | {*nearby[date]}) > allowed:
                 break
             block.append(date)
-        needed = sorted({index for date in block for index in nearby[date]})
-        read = observations.isel(time=needed)
-        read = read.load() if len(needed) <= allowed else read
-        place = {index: position for position, index in enumerate(needed)}
+        union = sorted({index for date in block for index in nearby[date]})
+        read = observations.isel(time=union)
+        read = read.load() if len(union) <= allowed else read
+        place = {index: position for position, index in enumerate(union)}
         for date in block:
             context = read.isel(time=[place[index] for index in nearby[date]])
             yield date, context, nearby[date].index(date)

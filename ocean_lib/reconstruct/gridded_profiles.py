@@ -105,7 +105,7 @@ def _write_gridded(table: xr.Dataset, statistics: xr.Dataset, path: Path, made_f
     }
     grid = {name: statistics[name] for name in DIMS[1:]}
     shape = [statistics.sizes[name] for name in DIMS[1:]]
-    contents = _describe(table).assign_coords(time=np.unique(rows.month.values), **grid)
+    contents = _describe(table).assign_coords({"time": np.unique(rows.month.values)} | grid)
     attributes = {
         "made_from": made_from,
         "profiles": profiles.describe_use(table),

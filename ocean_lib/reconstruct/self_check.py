@@ -18,7 +18,7 @@ import xarray as xr
 
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations.batch import select_statistics
-from ocean_lib.observations.gridded import read_in_blocks
+from ocean_lib.observations.screening import read_in_blocks
 from ocean_lib.reconstruct.domain import dates_within_reach
 from ocean_lib.reconstruct.ensemble import reconstruct_date
 from ocean_lib.reconstruct.sampling import Sampling

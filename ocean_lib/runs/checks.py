@@ -33,9 +33,6 @@ LIMITS: dict[str, tuple[float, float]] = {
     "gap_months": (0, 1200),
     "land_value": (-1e38, 1e38),  # of a 32-bit float
     "patch": (1, 160),  # cells; scenes are no larger
-    "width": (1, 1024),
-    "blocks": (1, 16),
-    "stem": (1, 2),
     "batch": (1, 4096),
     "every": (1, 10**6),
     "regression_steps": (0, 10**7),
@@ -52,7 +49,6 @@ LIMITS: dict[str, tuple[float, float]] = {
 # Of lists: the limits of each entry, and the smallest and largest number of entries.
 LIST_LIMITS: dict[str, tuple[float, float, int, int]] = {
     "depths": (0, 12000, 1, 200),  # m
-    "multipliers": (1, 16, 1, 6),  # six grids: a patch of 160 cells is 5 cells wide on the last
     "scenes": (1, 10**5, 1, 50),
     "evaluations": (1, 1000, 0, 50),
     "region": (-360, 360, 0, 4),  # degrees
@@ -228,18 +224,14 @@ def _plain(name: str, specifications: list[dict]) -> None:
                 )
 
 
-def _network(parametrisation, width, multipliers, blocks, stem, attention) -> Iterator[str]:
-    import torch
-
+def _network(parametrisation, width, multipliers, blocks, stem, attention) -> None:
     from ocean_lib.model.diffusion import Diffusion
-    from ocean_lib.model.unet import UNet
+    from ocean_lib.model.unet import check_network
 
-    sizes = {"width": width, "multipliers": multipliers, "blocks": blocks, "stem": stem}
     Diffusion(parametrisation)
-    if multipliers[0] != 1:
-        yield f"multipliers is {multipliers}; begin with 1, the first grid has width channels"
-    with torch.device("meta"):  # shapes without memory
-        UNet(1, 1, attention=attention, **sizes)
+    check_network(
+        width=width, multipliers=multipliers, blocks=blocks, stem=stem, attention=attention
+    )
 
 
 def _budget(mode, regression_steps, diffusion_steps) -> Iterator[str]:

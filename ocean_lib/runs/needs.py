@@ -1,8 +1,7 @@
 """Needs: the memory and the disk that a run takes, estimated from its parameters.
 
 The estimate is made before anything runs. It counts what grows with the parameters; what depends on
-files that are not open yet, such as the grid of `source: netcdf`, is left out. The networks are
-built without memory, on the device `meta`, so the number of their weights is exact.
+files that are not open yet, such as the grid of `source: netcdf`, is left out.
 """
 
 import math
@@ -26,6 +25,7 @@ __all__ = [
 CELLS_PER_DEGREE = {"demo": 12, "glorys12": 12, "glorys12_daily": 12, "armor3d": 8}
 DEMO_SHAPE = 96, 128  # rows, columns
 DEMO_LEVELS = 50
+NETWORK = ("width", "multipliers", "blocks", "stem", "attention")
 LARGEST_SCENE = 160  # cells on a side
 LIBRARIES = 0.85e9  # bytes that the runner, a kernel, the libraries and the pictures take
 OVERHEAD = 1.3  # temporary arrays of a training step, relative to what is counted
@@ -147,20 +147,13 @@ def scene_bytes(levels: int, surfaces: int) -> int:
 
 
 def _count_weights(levels: int, surfaces: int, given: dict[str, Any]) -> list[int]:
-    """Number of weights of each network, which is built without memory."""
-    import torch
-    import xarray as xr
+    """Number of weights of each network."""
+    from ocean_lib.model.densifier import network_sizes
+    from ocean_lib.model.unet import count_parameters
 
-    from ocean_lib.model.densifier import Densifier
-
-    sizes = {name: given[name] for name in ("width", "multipliers", "blocks", "stem", "attention")}
-    channels = np.zeros(levels + surfaces)
-    statistics = xr.Dataset({"channel": channels}, attrs={"surfaces": surfaces})
-    background: Any = torch.nn.Identity()
-    with torch.device("meta"):
-        model = Densifier(statistics, background, mode=given["mode"], network=sizes)
-    networks = (model.regressor, model.denoiser)
-    return [sum(part.numel() for part in net.parameters()) for net in networks if net is not None]
+    choices = {name: given[name] for name in NETWORK}
+    sizes = network_sizes(given["mode"], levels, surfaces).values()
+    return [count_parameters(**size, **choices) for size in sizes]
 
 
 def activation_bytes(

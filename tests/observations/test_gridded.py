@@ -5,11 +5,8 @@ import pytest
 import xarray as xr
 
 from ocean_lib.observations.batch import observe
-from ocean_lib.observations.gridded import (
-    count_observations,
-    describe_observations,
-    open_observations,
-)
+from ocean_lib.observations.gridded import describe_observations, open_observations
+from ocean_lib.observations.screening import screen_observations
 
 DIMS = ("time", "depth", "latitude", "longitude")
 
@@ -34,7 +31,7 @@ def test_a_file_with_gaps_is_what_was_observed(small_store, seen, tmp_path):
     np.testing.assert_allclose(given.value.transpose(*DIMS), seen.value, atol=1e-5)
     np.testing.assert_array_equal(given.ocean, seen.ocean)
     assert not given.error.any() and given.attrs["notes"] == [] and "surface" not in given
-    checked, number = count_observations(given, statistics)
+    checked, number = screen_observations(given, statistics)
     assert number == int(seen.observed.sum()) and checked.attrs["notes"] == []
     np.testing.assert_array_equal(checked.observed, given.observed)
     told = describe_observations(checked, number)
@@ -96,7 +93,7 @@ def test_a_few_observations_on_land_are_left_out_and_counted(small_store, seen, 
     given = open_observations(
         file(seen.assign(value=value), tmp_path / "a.nc"), small_store.statistics()
     )
-    checked, number = count_observations(given, small_store.statistics())
+    checked, number = screen_observations(given, small_store.statistics())
     total = int(seen.observed.sum())
     assert number == total
     assert checked.attrs["notes"] == [f"1 of {total + 1} observations lie on land and are left out"]
@@ -122,7 +119,7 @@ def test_what_cannot_be_used_is_refused(small_store, seen, tmp_path, change, wor
     path = file(xr.Dataset({"value": change(seen.value)}), tmp_path / "a.nc")
     with pytest.raises(ValueError, match=words):
         statistics = small_store.statistics()
-        count_observations(open_observations(path, statistics), statistics)
+        screen_observations(open_observations(path, statistics), statistics)
 
 
 def test_an_impossible_error_and_another_kind_of_temperature_are_refused(
@@ -132,7 +129,7 @@ def test_an_impossible_error_and_another_kind_of_temperature_are_refused(
         path = file(seen, tmp_path / "a.nc", error=(seen.value * 0 + bad).drop_attrs())
         with pytest.raises(ValueError, match="error of .* impossible; give standard deviations"):
             statistics = small_store.statistics()
-            count_observations(open_observations(path, statistics), statistics)
+            screen_observations(open_observations(path, statistics), statistics)
     seen = seen.copy()
     seen["value"] = seen.value.assign_attrs(standard_name="sea_water_temperature")
     with pytest.raises(ValueError, match="holds sea_water_temperature, the model.*potential"):

@@ -6,8 +6,9 @@ import pytest
 
 from ocean_lib.observations import gridding, profiles
 from ocean_lib.observations.batch import observe
-from ocean_lib.observations.gridded import count_observations, open_observations
+from ocean_lib.observations.gridded import open_observations
 from ocean_lib.observations.gross_check import LIMIT, SNAPSHOT, is_plausible, plausible_on_grid
+from ocean_lib.observations.screening import screen_observations
 from ocean_lib.store.climatology import climatology_at
 
 
@@ -60,7 +61,7 @@ def test_gridded_values_far_from_the_climatology_are_left_out_and_counted(
     for cell in cells:
         value[tuple(cell)] += 13.0
     value.assign_attrs(units="degrees_C").to_dataset(name="thetao").to_netcdf(tmp_path / "a.nc")
-    given, number = count_observations(open_observations(tmp_path / "a.nc", tight), tight)
+    given, number = screen_observations(open_observations(tmp_path / "a.nc", tight), tight)
     total = int(seen.observed.sum())
     assert number == total - wrong
     assert given.attrs["notes"][-1].startswith(f"values: {wrong} of {total} observations depart")
@@ -77,7 +78,7 @@ def test_all_values_far_away_are_refused(tight, seen, tmp_path):
     value = (seen.value * 0 + 33).where(seen.depth < 50).assign_attrs(units="degrees_C")
     value.to_dataset(name="thetao").to_netcdf(tmp_path / "a.nc")
     with pytest.raises(ValueError, match="are left.*check units, dates and places"):
-        count_observations(open_observations(tmp_path / "a.nc", tight), tight)
+        screen_observations(open_observations(tmp_path / "a.nc", tight), tight)
 
 
 @pytest.mark.parametrize(("value", "depth"), [(40.0, 900.0), (31.0, 400.0), (104.0, 110.0)])
@@ -90,7 +91,7 @@ def test_a_grid_with_values_that_no_sea_holds_there_is_refused(
     given[cell[0], level, cell[1], cell[2]] = value
     given.assign_attrs(units="degrees_C").to_dataset(name="thetao").to_netcdf(tmp_path / "a.nc")
     with pytest.raises(ValueError, match=f"{value:g} °C"):
-        count_observations(open_observations(tmp_path / "a.nc", statistics), statistics)
+        screen_observations(open_observations(tmp_path / "a.nc", statistics), statistics)
 
 
 @pytest.mark.parametrize("levels", [3, 40])

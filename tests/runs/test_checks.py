@@ -70,11 +70,8 @@ CASES = [
     # Slips in size: each of these once hung, took all memory, or failed after hours.
     ("demo_months=1000000000", "demo_months is 1000000000; choose 1 to 3228"),
     ("blocks=9223372036854775808", "blocks is 9223372036854775808; choose 1 to 16"),
-    (
-        f"multipliers=[{'1,' * 4999}1]",
-        r"multipliers is \[1, .*\.\.\.\] \(5000 entries\); give 1 to 6",
-    ),
-    ("multipliers=[1000000]", "multipliers is .*each 1 to 16"),
+    (f"multipliers=[{'1,' * 4999}1]", r"multipliers is \[1, .*; give 1 to 6 numbers"),
+    ("multipliers=[1,1000000]", "multiplier 2 is 1000000; choose 1 to 16"),
     ("multipliers=[2,4]", "multipliers is .2, 4.; begin with 1"),
     ("width=1000000", "width is 1000000; choose 1 to 1024"),
     ("patch=161", "patch is 161; choose 1 to 160"),
@@ -127,7 +124,8 @@ def test_every_number_that_the_notebooks_have_is_limited():
         for name, parameter in declared(notebook).items()
         if re.search("int|float", parameter.annotation)
     }
-    assert numbers == {*checks.LIMITS, *checks.LIST_LIMITS}
+    network = {"width", "multipliers", "blocks", "stem"}  # `check_network` limits these
+    assert numbers - network == {*checks.LIMITS, *checks.LIST_LIMITS}
 
 
 def test_no_value_is_above_what_others_can_use():

@@ -1,0 +1,191 @@
+"""Screening of gridded observations: what is impossible is refused, or left out and counted.
+
+Values, errors and the surface are checked alike: finite, within what sea water can be, and within
+the climatology of their place (`gross_check`). The file is read once, block by block.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import xarray as xr
+
+from ocean_lib.fields.conventions import HIGHEST, named
+from ocean_lib.fields.survey import check_by_depth, check_values
+from ocean_lib.observations.gross_check import LIMIT, plausible_on_grid, surface_departures
+
+__all__ = ["read_in_blocks", "screen_observations"]
+
+
+BLOCK = 2**21  # values of a variable that are read at a time
+MAX_ON_LAND = 0.1  # share of the observations that may lie on land, along coasts
+SURFACE_LIMIT = 4.0  # root mean square of a date's surface departures, standard deviations
+
+
+def read_in_blocks(observations: xr.Dataset) -> Iterator[xr.Dataset]:
+    """Read some rows of some dates at a time, so that memory is bounded for any domain."""
+    dates, rows = _block_sizes(observations).values()
+    for first in range(0, observations.sizes["time"], dates):
+        for top in range(0, observations.sizes["latitude"], rows):
+            block = {"time": slice(first, first + dates), "latitude": slice(top, top + rows)}
+            yield observations.isel(block).load()
+
+
+def _block_sizes(observations: xr.Dataset) -> dict[str, int]:
+    """Dates and rows of a block."""
+    row = observations.sizes["depth"] * observations.sizes["longitude"]
+    rows = min(max(BLOCK // row, 1), observations.sizes["latitude"])
+    return {"time": max(BLOCK // (row * rows), 1), "latitude": rows}
+
+
+def screen_observations(observations: xr.Dataset, statistics: xr.Dataset) -> tuple[xr.Dataset, int]:
+    """Check the observations, leave out those on land or ruled out, and count the rest.
+
+    Args:
+        observations: of `open_observations`.
+        statistics: of the model.
+
+    Returns:
+        The observations in the ocean, and the number of observed temperatures.
+
+    Raises:
+        ValueError: there are none, too many lie on land, values cannot be °C at their depth, an
+            error is not a standard deviation, or the surface is not that of its date.
+    """
+    total = land = ruled_out = 0
+    variables = statistics.attrs["variables"]
+    limits = {name: (np.inf, -np.inf) for name in variables}
+    warmest = np.full(observations.sizes["depth"], -np.inf)
+    surface = _SurfaceScreening(statistics) if "surface" in observations else None
+    for block in read_in_blocks(observations):
+        for name in variables:
+            limits[name] = _check_block(block, name, *limits[name])
+        observed, ocean = block.observed.values, block.ocean.values
+        total += int(observed.sum())
+        land += int((observed & ~ocean).sum())
+        ruled_out += int((observed & ocean & ~plausible_on_grid(block, statistics).values).sum())
+        highest = np.where(observed, block.value.values, -np.inf).max((0, 2, 3))
+        warmest = np.maximum(warmest, highest)
+        if surface is not None:
+            surface.add(block)
+    if not total:
+        raise ValueError("0 values are observed, needs 1; all is fill, or at levels left out")
+    check_values({name: (low, high) for name, (low, high) in limits.items() if low <= high})
+    low, high = limits["temperature"]
+    check_by_depth(observations.depth.values, warmest, low)
+    if land > MAX_ON_LAND * total:
+        raise ValueError(
+            f"{land} of {total} observations lie on land, limit {MAX_ON_LAND:.0%}; check latitude "
+            "and longitude, or add an ocean mask named `ocean` to the file"
+        )
+    notes = list(observations.attrs["notes"])
+    if land:
+        notes.append(f"{land} of {total} observations lie on land and are left out")
+    kept = observations.ocean
+    if ruled_out:
+        kept = kept & _lazily(plausible_on_grid, observations, statistics, "observed")
+        notes.append(
+            f"values: {ruled_out} of {total} observations depart from the climatology by more than "
+            f"{LIMIT:g} of its standard deviations and are left out"
+        )
+    if not total - land - ruled_out:
+        raise ValueError(
+            f"0 of {total} observations are left: {notes[-1]}; check units, dates and places"
+        )
+    for name in map(str, list(observations)):
+        if name.endswith("observed") and name != "surface_observed":
+            observations = observations.assign({name: observations[name] & kept})
+    if surface is not None:
+        notes += surface.notes()
+        used = _lazily(_usable_surface, observations, statistics, "surface_observed")
+        observations = observations.assign(surface_observed=used)
+    observations = observations.assign_attrs(notes=notes, actual_range=[low, high])
+    return observations, total - land - ruled_out
+
+
+def _lazily(
+    function: Callable, observations: xr.Dataset, statistics: xr.Dataset, like: str
+) -> xr.DataArray:
+    """A function of blocks of the observations and the statistics, which gives a mask, lazily."""
+    blocks = observations.chunk(_block_sizes(observations))
+    template = blocks[like]
+    return xr.map_blocks(function, blocks, kwargs={"statistics": statistics}, template=template)
+
+
+def _usable_surface(block: xr.Dataset, statistics: xr.Dataset) -> xr.DataArray:
+    """Whether the surface is seen in the ocean and possible, (time, latitude, longitude)."""
+    possible = ~(abs(surface_departures(block.surface, statistics)) > LIMIT)
+    usable = block.surface_observed & block.ocean.any("depth") & possible
+    return usable.transpose(*block.surface_observed.dims)
+
+
+class _SurfaceScreening:
+    """What the blocks of a surface hold.
+
+    Args:
+        statistics: of the model.
+    """
+
+    def __init__(self, statistics: xr.Dataset):
+        self.statistics = statistics
+        self.low, self.high = np.inf, -np.inf
+        self.seen = self.ruled_out = 0
+        self.by_date: dict[np.datetime64, np.ndarray] = {}  # number and sum of squared departures
+
+    def add(self, block: xr.Dataset) -> None:
+        """Take the next block."""
+        seen = block.surface_observed & block.ocean.any("depth")
+        values = block.surface.values[seen.transpose(*block.surface.dims).values]
+        self.low = float(min(self.low, values.min(initial=np.inf)))
+        self.high = float(max(self.high, values.max(initial=-np.inf)))
+        if not np.isfinite(values).all():
+            return
+        departure = surface_departures(block.surface.where(seen), self.statistics)
+        for when, field in zip(block.time.values, departure.transpose("time", ...).values):
+            known = field[np.isfinite(field)]
+            self.ruled_out += int((abs(known) > LIMIT).sum())
+            self.seen += len(known)
+            sums = np.array([len(known), (known**2).sum()])
+            self.by_date[when] = self.by_date.get(when, 0) + sums
+
+    def notes(self) -> list[str]:
+        """What is left out.
+
+        Raises:
+            ValueError: the surface holds what no sea does, or is not that of its date.
+        """
+        if self.low > self.high:
+            return ["surface: nothing of it is seen in the ocean"]
+        try:
+            check_values({"temperature": (self.low, self.high)})
+        except ValueError as error:
+            raise ValueError(f"the surface cannot be used: {error}") from error
+        remedy = "check its date, unit and places, or leave `surface` out of the file"
+        for when, (number, square) in self.by_date.items():
+            if number and (size := (square / number) ** 0.5) > SURFACE_LIMIT:
+                raise ValueError(
+                    f"the surface of {str(when)[:10]} departs from the climatology by "
+                    f"{size:.1f} standard deviations (root mean square), limit {SURFACE_LIMIT:g}; "
+                    f"{remedy}"
+                )
+        if not self.ruled_out:
+            return []
+        return [
+            f"surface: {self.ruled_out} of {self.seen} cells depart from the climatology by more "
+            f"than {LIMIT:g} standard deviations and are left out"
+        ]
+
+
+def _check_block(block: xr.Dataset, name: str, low: float, high: float) -> tuple[float, float]:
+    """Lowest and highest observed value of a variable, those of former blocks included.
+
+    Raises:
+        ValueError: an error is not a standard deviation.
+    """
+    observed = block[named(name, "observed")].values
+    value, error = (block[named(name, kind)].values[observed] for kind in ("value", "error"))
+    if len(bad := error[~((error >= 0) & (error <= HIGHEST))]):
+        raise ValueError(
+            f"an error of {bad[0]:g} ({name}) is impossible; give standard deviations from 0 to "
+            f"{HIGHEST:g}, or declare its fill value"
+        )
+    return float(min(low, value.min(initial=np.inf))), float(max(high, value.max(initial=-np.inf)))
