@@ -216,7 +216,7 @@ def _argo(add: Add) -> None:
             add(f"{name} of {value:g}, one", "either", do.argo_value, WIDE, **here)
         add(f"no {name}", "either", do.argo_without, WIDE, name=name)
         add(f"{name} shorter", "either", do.argo_short, WIDE, name=name)
-        add(f"{name} as text", "refused", do.argo_typed, name=name, dtype="S1")
+        add(f"{name} as text", "kept", do.argo_typed, name=name, dtype="S1")
         for attributes in ({"scale_factor": "x"}, {"units": "furlongs"}):
             words = f"{name} with {attributes}"
             add(words, "either", do.argo_attribute, SLIGHT, name=name, attributes=attributes)

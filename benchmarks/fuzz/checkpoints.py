@@ -102,7 +102,9 @@ def _setting(tensors, values, rng, path, new):
 
 
 def _name(tensors, rng, group):
-    names = [name for name in tensors if name.startswith(group) and tensors[name].numel()]
+    names = [
+        n for n, t in tensors.items() if n.startswith(group) and t.numel() and t.is_floating_point()
+    ]
     return names[rng.integers(len(names))]
 
 
@@ -114,7 +116,7 @@ def _element(tensors, values, rng, group, new):
     if tensor.ndim >= 3 and group == "statistics":
         wet = np.argwhere(tensors["statistics/wet"].numpy())
         place = (*place[: tensor.ndim - 3], *wet[rng.integers(len(wet))])
-    tensor[place] = new if tensor.is_floating_point() else 0
+    tensor[place] = new
 
 
 def _whole(tensors, values, rng, name, change):

@@ -128,7 +128,7 @@ def _coordinates(add: Add, observed: bool) -> None:
         ("longitude without sign", "either", "longitude", -1, 0),
         ("depth × 100, in m", "refused" if observed else "either", "depth", 100, 0),
         ("depth × 1000", "refused", "depth", 1000, 0),
-        ("depth - 1000", "refused", "depth", 1, -1000),
+        ("depth - 1000", "either", "depth", 1, -1000),
         ("time + 1e6 days", "refused", "time", 1, 1e6),
         ("time - 1e12 days", "refused", "time", 1, -1e12),
         ("time + half a year", "either", "time", 1, 182),

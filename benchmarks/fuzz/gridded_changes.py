@@ -210,8 +210,8 @@ def second_temperature(file, rng):
 
 
 def unrelated(file, rng):
-    file.dataset["chl"] = file.dataset.thetao.drop_attrs().copy()
-    file.dataset["chl"].attrs = {"units": "mg m-3", "standard_name": "chlorophyll"}
+    file.dataset["chl"] = file.dataset.thetao.drop_attrs(deep=False)
+    file.dataset["chl"].attrs = {"units": "mg m-3"}
 
 
 def damaged(file, rng, damage, format):

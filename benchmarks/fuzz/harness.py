@@ -20,7 +20,7 @@ __all__ = ["run_all"]
 
 SECONDS, BYTES = 60.0, 2 * 2**30  # of the processor; of memory
 IDLE = 4  # times `SECONDS` of waiting that count as a hang, too
-START = 120.0  # seconds that a worker may take to import everything
+START = 600.0  # seconds that a worker may take to import everything
 Case = tuple[str, int, int]  # kind, seed, index
 
 

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from ocean_lib.fields.canonical import open_fields
-from ocean_lib.reconstruct import self_check
 from ocean_lib.runs.checks import check_parameters
 from ocean_lib.runs.parameters import NOTEBOOKS, load_parameters
 from ocean_lib.store.store import build_store
@@ -83,7 +82,6 @@ def _judged(mutation: Mutation, call: Callable, judge: Callable) -> Verdict:
 
 
 def _reconstruction(base, mutation, kind, checkpoint, path, folder, **choices) -> Verdict:
-    self_check.RUNS = 1  # the self-check takes most of the time, and decides nothing here
     return _judged(
         mutation,
         lambda: reconstructed(checkpoint, path, folder / "dense.nc", **choices),
