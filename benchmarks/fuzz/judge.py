@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
-from ocean_lib.fields.conventions import WARMEST
+from ocean_lib.fields.conventions import DIMS, WARMEST
 
 from .mutation import ROUNDING, Mutation
 
@@ -77,9 +77,8 @@ def _change(
     result: xr.Dataset, good: xr.Dataset, name: str, mutation: Mutation
 ) -> tuple[str | None, float]:
     """What differs too much from the good result; and the largest difference."""
-    whole = [dim for dim in ("time", "depth", "latitude", "longitude")]
     a, b = xr.align(_rounded(result[[name, "ocean"]]), _rounded(good[[name, "ocean"]]))
-    alike = all(a.sizes[dim] == good.sizes[dim] == result.sizes[dim] for dim in whole)
+    alike = all(a.sizes[dim] == good.sizes[dim] == result.sizes[dim] for dim in DIMS)
     must = mutation.expected in ("same", "kept")
     if must and not alike:
         return f"dimensions {dict(result[name].sizes)}, not {dict(good[name].sizes)}", np.nan
@@ -95,11 +94,12 @@ def _change(
 
 
 def _rounded(dataset: xr.Dataset) -> xr.Dataset:
-    """Coordinates rounded, so that those of other types of numbers are equal."""
+    """Coordinates rounded, so that those of other types of numbers are equal, each once."""
     places = {dim: dataset[dim].values.astype(float) for dim in ("depth", "latitude", "longitude")}
     places["longitude"] = (places["longitude"] + 180) % 360 - 180
-    dates = dataset.time.values.astype("M8[h]").astype("M8[ns]")
-    return dataset.assign_coords({d: v.round(3) for d, v in places.items()} | {"time": dates})
+    dates = dataset.time.values.astype("M8[m]").astype("M8[ns]")
+    rounded = {dim: values.round(3) for dim, values in places.items()} | {"time": dates}
+    return dataset.assign_coords(rounded).drop_duplicates([*rounded])
 
 
 def judge_reconstruction(result: xr.Dataset, good: xr.Dataset, mutation: Mutation) -> Verdict:
