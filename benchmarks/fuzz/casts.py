@@ -229,7 +229,7 @@ def _argo(add: Add) -> None:
         ("LONGITUDE", 1, 360, "same"),
         ("JULD", 24, 0, "refused"),
         ("JULD", 1, 1e7, "refused"),
-        ("JULD", -1, 0, "refused"),
+        ("JULD", -1, 0, "either"),
     ):
         here = {"name": name, "factor": factor, "offset": offset}
         add(f"{name} × {factor} + {offset}", expected, do.argo_shift, WIDE, **here)
