@@ -27,6 +27,7 @@ import xarray as xr
 from scipy.ndimage import gaussian_filter
 
 from ocean_lib.core.arrays import seeded
+from ocean_lib.core.atomic import atomic_write
 from ocean_lib.model.background import fit_background
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.model.patches import PatchSampler
@@ -205,9 +206,8 @@ def main() -> None:
     text = "\n".join(["# Training batches", "", header, "", *first, "", *second]) + "\n"
     print(text)
     RESULT.parent.mkdir(parents=True, exist_ok=True)
-    beside = RESULT.with_name(f"{RESULT.name}.{os.getpid()}.partial")
-    beside.write_text(text)
-    os.replace(beside, RESULT)
+    with atomic_write(RESULT) as beside:
+        beside.write_text(text)
 
 
 if __name__ == "__main__":

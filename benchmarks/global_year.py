@@ -21,6 +21,8 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 
+from ocean_lib.core.atomic import atomic_write
+
 RESULT = Path(__file__).parent / "results" / "global_year.md"
 FULL = (50, 2041, 4320)
 CHUNKS = (7, 341, 720)
@@ -244,9 +246,8 @@ def main() -> None:
     print(text)
     if shape == FULL:
         RESULT.parent.mkdir(exist_ok=True)
-        beside = RESULT.with_name(f"{RESULT.name}.{os.getpid()}.partial")
-        beside.write_text(text + "\n")
-        os.replace(beside, RESULT)
+        with atomic_write(RESULT) as beside:
+            beside.write_text(text + "\n")
 
 
 if __name__ == "__main__":

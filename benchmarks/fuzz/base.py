@@ -42,7 +42,7 @@ class Base:
     """The good inputs and what they give.
 
     Args:
-        folder: holds `fields.nc`, `observations.nc`, `casts.csv`, `argo.nc`, `checkpoint.pt`.
+        folder: holds the good files and `checkpoint.safetensors`.
         observations: undecoded, as in the file.
         fields: undecoded, as in the file.
         casts: one row per value.
@@ -66,7 +66,7 @@ def build_base(folder: Path) -> None:
     surface = (skin + 0.1 * rng.standard_normal(skin.shape)).astype(np.float32)
     _fields(ocean).to_netcdf(folder / "fields.nc")
     store = build_store(ocean, folder / "store", surface=surface, **SPLIT)
-    model(store).save(folder / "checkpoint.pt")
+    model(store).save(folder / "checkpoint.safetensors")
     observations = _observations(ocean, surface, rng)
     observations.to_netcdf(folder / "observations.nc")
     observations.isel(time=[0]).to_netcdf(folder / "one_date.nc")
@@ -74,7 +74,9 @@ def build_base(folder: Path) -> None:
     casts.to_csv(folder / "casts.csv", index=False)
     write_argo(folder / "argo.nc", casts)
     for kind, name in KINDS.items():
-        reconstructed(folder / "checkpoint.pt", folder / name, folder / f"{kind}.result.nc")
+        reconstructed(
+            folder / "checkpoint.safetensors", folder / name, folder / f"{kind}.result.nc"
+        )
     whole_store(store).to_netcdf(folder / "fields.result.nc")
 
 

@@ -5,6 +5,7 @@ is a file that nothing is wrong with but its content, so its values alone can gi
 """
 
 import copy
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
+
+from ocean_lib.model import checkpoint
 
 from .mutation import DAMAGES, Mutation, damage
 
@@ -44,18 +48,26 @@ OTHERS = (
 
 def read_parts(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """The tensors of a checkpoint, by group and name, and its plain values."""
-    content = torch.load(path, weights_only=True)
-    tensors = {f"{group}/{n}": t.clone() for group in GROUPS for n, t in content.pop(group).items()}
-    return tensors, content
+    settings, tensors = checkpoint.read_checkpoint(path)
+    values = settings | {"kind": checkpoint.KIND, "format": checkpoint.FORMAT, "version": "0"}
+    prefix = "statistics."
+    return {
+        f"statistics/{name.removeprefix(prefix)}" if name.startswith(prefix) else f"state/{name}": t
+        for name, t in tensors.items()
+    }, values
 
 
 def write_parts(path: Path, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-    """Write a checkpoint of given content."""
-    content: dict[str, Any] = dict(values)
-    for group in GROUPS:
-        names = [name for name in tensors if name.startswith(f"{group}/")]
-        content[group] = {name.partition("/")[2]: tensors[name] for name in names}
-    torch.save(content, path)
+    """Write a checkpoint of given content, with a right digest."""
+    named = {}
+    for name, tensor in tensors.items():
+        group, _, plain = name.partition("/")
+        named[plain if group == "state" else f"statistics.{plain}"] = tensor.contiguous()
+    about = {key: str(values.get(key)) for key in ("kind", "format", "version")}
+    settings = {key: value for key, value in values.items() if key not in about}
+    about["settings"] = json.dumps(settings)
+    about["sha256"] = checkpoint._digest(about, named)
+    save_file(named, path, about)
 
 
 Change = Callable[[dict[str, Tensor], dict[str, Any], np.random.Generator], None]
@@ -197,7 +209,6 @@ def mutations() -> list[Mutation]:
         ("in half", lambda t: t.half()),
         ("as integers", lambda t: t.long()),
         ("complex", lambda t: t.to(torch.complex64)),
-        ("sparse", lambda t: t.to_sparse() if t.ndim else t),
         ("strided", lambda t: t.expand(1, *t.shape)[0]),
     ):
         for _ in range(2):

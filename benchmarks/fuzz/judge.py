@@ -14,8 +14,8 @@ from .mutation import ROUNDING, Mutation
 __all__ = ["Verdict", "judge_error", "judge_fields", "judge_reconstruction"]
 
 
-COLDEST = -3.0  # °C, that sea water can be
-LONGEST = 600  # characters of a refusal
+COLDEST = -10.01  # °C: the limit of what is read, since Levitus 1982 holds -5.6, and rounding
+LONGEST = 800  # characters of a refusal
 REFUSALS = (ValueError, OSError, FileNotFoundError, PermissionError, FileExistsError)
 PACKAGE = Path(__file__).resolve().parents[2] / "ocean_lib"
 

@@ -93,7 +93,7 @@ def _observations(base: Base, mutation: Mutation, rng, folder: Path) -> Callable
     file, path = gridded_changes.File(base.observations.copy(deep=True)), folder / "observations.nc"
     mutation.apply(file, rng)
     gridded_changes.write(file, path, rng)
-    checkpoint = base.folder / "checkpoint.pt"
+    checkpoint = base.folder / "checkpoint.safetensors"
     return partial(_reconstruction, base, mutation, "observations", checkpoint, path, folder)
 
 
@@ -102,7 +102,7 @@ def _casts(base: Base, mutation: Mutation, rng, folder: Path) -> Callable[[], Ve
     mutation.apply(table, rng)
     path = casts_changes.write(table, folder, rng)
     kind = "argo" if table.format == "argo" else "casts"
-    given = base.folder / "checkpoint.pt", path, folder
+    given = base.folder / "checkpoint.safetensors", path, folder
     return partial(_reconstruction, base, mutation, kind, *given, **table.choices)
 
 
@@ -120,8 +120,8 @@ def _fields(base: Base, mutation: Mutation, rng, folder: Path) -> Callable[[], V
 
 
 def _checkpoints(base: Base, mutation: Mutation, rng, folder: Path) -> Callable[[], Verdict]:
-    path = folder / "checkpoint.pt"
-    path.write_bytes((base.folder / "checkpoint.pt").read_bytes())
+    path = folder / "checkpoint.safetensors"
+    path.write_bytes((base.folder / "checkpoint.safetensors").read_bytes())
     mutation.apply(path, rng)
     given = path, base.folder / "one_date.nc", folder
     return partial(_reconstruction, base, mutation, "checkpoints", *given)

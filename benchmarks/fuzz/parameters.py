@@ -210,7 +210,7 @@ def implausible(values: dict[str, Any]) -> str:
             return f"{name} is {str(values[name])[:60]}, plainly beyond {low} to {high}"
     if not 0 < values["learning_rate"] <= 10:
         return f"learning_rate is {values['learning_rate']}"
-    if values["land_value"] is not None and not -300 <= values["land_value"] <= 400:
+    if values["land_value"] is not None and not -1e38 <= values["land_value"] <= 1e38:
         return f"land_value is {values['land_value']}"
     for name in TEXT:
         text = values[name]

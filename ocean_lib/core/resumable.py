@@ -10,7 +10,6 @@ A folder NAME is built in `NAME.partial` beside it:
 A process with the same plan continues from there; one with another plan starts again.
 """
 
-import errno
 import json
 import math
 import shutil
@@ -23,6 +22,7 @@ import numpy as np
 
 from ocean_lib.core.atomic import atomic_write, flush, move
 from ocean_lib.core.chunks import run_tasks
+from ocean_lib.core.disk import explaining_full_disk
 from ocean_lib.core.lock import acquire_lock
 
 __all__ = ["Construction", "under_construction"]
@@ -55,18 +55,11 @@ def under_construction(folder: Path) -> Iterator[Path]:
         ) from error
     with lock:
         try:
-            yield partial
+            with explaining_full_disk(folder):
+                yield partial
         except ValueError:
             shutil.rmtree(partial)
             raise
-        except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            free = shutil.disk_usage(partial).free
-            raise OSError(
-                f"the disk is full while {folder} is built, {free / 1e9:.1f} GB are free; free "
-                "some and run the same again: it continues"
-            ) from error
         finally:
             if not (partial / "progress.json").exists():
                 shutil.rmtree(partial, ignore_errors=True)

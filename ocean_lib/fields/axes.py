@@ -265,6 +265,8 @@ def order_longitudes(
         ValueError: two columns have the same longitude, or one is out of range.
     """
     known = longitude[np.isfinite(longitude)]
+    if not known.size:
+        raise ValueError("longitude holds 0 values, needs 1; correct it")
     again = known.size - np.unique(known).size  # ORCA grids hold a few columns at both ends
     cyclic = 2 * again <= known.size and np.array_equal(known[:again], known[known.size - again :])
     if not cyclic or known.size and np.abs(known).max() > MOST_DEGREES:

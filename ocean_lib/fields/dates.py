@@ -113,7 +113,14 @@ def decode_numbers(values: np.ndarray, units: str, calendar: str = "standard") -
     attrs = {"units": units, "calendar": calendar} if "since" in units else {}
     time = xr.Dataset({"time": ("time", values, attrs)})
     coder = xr.coders.CFDatetimeCoder(time_unit="s")
-    return _plain(xr.decode_cf(time, decode_times=coder, decode_timedelta=False)["time"].values)
+    try:
+        decoded = xr.decode_cf(time, decode_times=coder, decode_timedelta=False)["time"].values
+    except OverflowError as error:
+        raise ValueError(
+            f"times from {values.min():g} to {values.max():g} {units} lie outside any calendar; "
+            "correct them"
+        ) from error
+    return _plain(decoded)
 
 
 def _plain(values: np.ndarray) -> np.ndarray:

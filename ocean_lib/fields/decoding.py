@@ -31,6 +31,8 @@ def decode(dataset: xr.Dataset, names: Iterable[Hashable]) -> xr.Dataset:
         ValueError: a missing value, scale or offset is no number of a usable type.
     """
     valid = {name: _only_valid(_in_stored_type(dataset[name])) for name in names}
+    for coordinate in dataset.coords.values():
+        _in_stored_type(coordinate)  # refuses attributes that cannot be used
     return xr.decode_cf(dataset.assign(valid), decode_times=False, decode_timedelta=False)
 
 

@@ -294,6 +294,8 @@ def _coordinates(axes: dict[str, xr.Variable]) -> dict[str, tuple]:
     ):
         values = np.atleast_1d(axes[dim].values)
         values = values if dim == "time" else values.astype("float64")
+        if not values.size and dim != "time":
+            raise ValueError(f"{dim} holds 0 values, needs 1; choose others")
         repeated = dim in ("depth", "latitude") and np.unique(values).size < values.size
         if dim != "time" and not np.isfinite(values).all() or repeated:
             raise ValueError(

@@ -37,6 +37,9 @@ BESIDE = {"N_MEASUREMENT", "N_CYCLE", "N_TECH_PARAM", "N_MISSIONS", "N_CONFIG_PA
 BESIDE_NAME = re.compile(r"_(B?[RD]?traj|meta|tech)\.nc$")
 NEEDED = ["JULD", "JULD_QC", "POSITION_QC", "LATITUDE", "LONGITUDE"]
 NEEDED += ["PRES", "PRES_QC", "TEMP", "TEMP_QC"]
+# Variables that hold numbers, if there.
+NUMBERS = ["JULD", "LATITUDE", "LONGITUDE", "CYCLE_NUMBER", "TEMP_ADJUSTED_ERROR"]
+NUMBERS += [f"{name}{end}" for name in ("PRES", "TEMP", "PSAL") for end in ("", "_ADJUSTED")]
 # {name: what its units begin with}
 UNITS = {"JULD": ("days since 1950-01-01",), "PRES": ("decibar", "dbar")}
 UNITS["TEMP"] = ("degree_celsius", "degree_c", "degrees_c", "deg c", "celsius", "degc")
@@ -178,6 +181,12 @@ def _check_variables(dataset: xr.Dataset) -> None:
         dims = ("N_PROF", "N_LEVELS") if levels else ("N_PROF",)
         if dataset[name].dims[: len(dims)] != dims:
             raise ValueError(f"{name} lies along {dataset[name].dims}, must be {dims}")
+    for name in set(NUMBERS) & {*map(str, dataset.data_vars)}:
+        if (kind := dataset[name].dtype).kind not in "fiu":
+            raise ValueError(
+                f"{name} holds {kind}, must be numbers; fetch the file as Argo's data centres keep "
+                "it"
+            )
     for name, units in UNITS.items():
         found = dataset[name].attrs if name in dataset else {}
         said = str(found.get("units", units[0])).lower()

@@ -103,6 +103,7 @@ def _on_model_levels(
     if statistics.attrs["surfaces"] and "surface" in dataset:
         surface = arrange(dataset, temperature=("surface", SURFACE))
         surface = _same_turn(surface, statistics).temperature
+        _check_grid(surface, observations, "surface")
         observations["surface"] = surface.isel(depth=0, drop=True)
         observations["surface_observed"] = observations.surface.notnull()
     observations["ocean"] = _ocean(dataset, statistics, observations)
@@ -115,11 +116,22 @@ def _ocean(dataset: xr.Dataset, statistics: xr.Dataset, grid: xr.Dataset) -> xr.
         ocean = dataset.ocean.astype("float32").drop_attrs(deep=False)
         dataset = dataset.assign(ocean=ocean)
         ocean = _same_turn(arrange(dataset, temperature=("ocean", POTENTIAL)), statistics)
+        _check_grid(ocean, grid, "ocean")
         ocean, _ = _select_levels(ocean, statistics)
         return _as_mask(ocean.temperature.isel(time=0, drop=True))
     cells = {name: grid[name] for name in DIMS[2:]}
     ocean = statistics.wet.isel(channel=temperature_channels(statistics)).rename(channel="depth")
     return ocean.sel(cells, method="nearest").assign_coords(cells)
+
+
+def _check_grid(array: xr.DataArray | xr.Dataset, grid: xr.Dataset, name: str) -> None:
+    """Refuse a variable on other rows or columns than the temperature."""
+    for dim in DIMS[2:]:
+        if not array[dim].equals(grid[dim]):
+            raise ValueError(
+                f"its {name} has {array.sizes[dim]} values of {dim}, the temperature "
+                f"{grid.sizes[dim]}, or others; put both on one grid"
+            )
 
 
 def _as_mask(ocean: xr.DataArray) -> xr.DataArray:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import xarray as xr
 
-from ocean_lib.fields.conventions import HIGHEST, named
+from ocean_lib.fields.conventions import DIMS, HIGHEST, named
 from ocean_lib.fields.survey import check_by_depth, check_values
 from ocean_lib.observations.gross_check import LIMIT, plausible_on_grid, surface_departures
 
@@ -18,6 +18,7 @@ __all__ = ["read_in_blocks", "screen_observations"]
 
 BLOCK = 2**21  # values of a variable that are read at a time
 MAX_ON_LAND = 0.1  # share of the observations that may lie on land, along coasts
+MAX_RULED_OUT = 0.1  # share that the climatology may rule out
 SURFACE_LIMIT = 4.0  # root mean square of a date's surface departures, standard deviations
 
 
@@ -80,6 +81,12 @@ def screen_observations(observations: xr.Dataset, statistics: xr.Dataset) -> tup
     notes = list(observations.attrs["notes"])
     if land:
         notes.append(f"{land} of {total} observations lie on land and are left out")
+    if ruled_out > MAX_RULED_OUT * (total - land):
+        raise ValueError(
+            f"{ruled_out} of {total - land} observations depart from the climatology by more than "
+            f"{LIMIT:g} of its standard deviations, limit {MAX_RULED_OUT:.0%}; check units, dates "
+            "and places, and declare fill values"
+        )
     kept = observations.ocean
     if ruled_out:
         kept = kept & _lazily(plausible_on_grid, observations, statistics, "observed")
@@ -87,10 +94,8 @@ def screen_observations(observations: xr.Dataset, statistics: xr.Dataset) -> tup
             f"values: {ruled_out} of {total} observations depart from the climatology by more than "
             f"{LIMIT:g} of its standard deviations and are left out"
         )
-    if not total - land - ruled_out:
-        raise ValueError(
-            f"0 of {total} observations are left: {notes[-1]}; check units, dates and places"
-        )
+    if total == land:
+        raise ValueError(f"0 of {total} observations are left: {notes[-1]}; check their places")
     for name in map(str, list(observations)):
         if name.endswith("observed") and name != "surface_observed":
             observations = observations.assign({name: observations[name] & kept})
@@ -106,7 +111,7 @@ def _lazily(
     function: Callable, observations: xr.Dataset, statistics: xr.Dataset, like: str
 ) -> xr.DataArray:
     """A function of blocks of the observations and the statistics, which gives a mask, lazily."""
-    blocks = observations.chunk(_block_sizes(observations))
+    blocks = observations.chunk(dict.fromkeys(DIMS, -1) | _block_sizes(observations))
     template = blocks[like]
     return xr.map_blocks(function, blocks, kwargs={"statistics": statistics}, template=template)
 

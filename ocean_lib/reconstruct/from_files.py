@@ -9,6 +9,7 @@ Profiles are put on the model's grid first, in a file of observations beside the
 (`gridded_profiles`).
 """
 
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
@@ -123,7 +124,7 @@ def reconstruct_files(
     model.statistics = extend_statistics(model.statistics, observations)
     with under_construction(output) as folder:
         work = Construction(folder, plan)
-        work.check_space(_bytes_needed(observations, members))
+        work.check_space(_bytes_needed(model, observations, members, sampling))
         if "self_check" not in work.done:
             check = run_self_check(
                 model, observations, members=members, sampling=sampling, device=device
@@ -271,7 +272,13 @@ def _check_output(output: Path) -> None:
         raise PermissionError(f"{output.parent} is not writable; choose another folder")
 
 
-def _bytes_needed(observations: xr.Dataset, members: int) -> int:
+def _bytes_needed(
+    model: Densifier, observations: xr.Dataset, members: int, sampling: Sampling
+) -> int:
     """Disk space for the fields of all dates twice, and for the scratch arrays of one date."""
-    field = 4 * int(np.prod([observations.sizes[name] for name in DIMS[1:]]))
-    return field * (2 * (members + 4) * observations.sizes["time"] + 24)
+    dates = observations.sizes["time"]
+    field = 4 * model.levels * math.prod(observations.sizes[name] for name in DIMS[2:])
+    # Values and errors of the date and of those within reach, first guess, scaling, members drawn.
+    reach = min(model.background.reach, dates - 1)
+    scratch = 9 + 2.5 * 2 * reach + 2 * min(sampling.chunk, members)
+    return int(field * (2 * (members + 5) * dates + scratch))

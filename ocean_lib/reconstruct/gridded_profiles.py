@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.core.atomic import atomic_write
+from ocean_lib.core.disk import explaining_full_disk
 from ocean_lib.fields.conventions import DIMS, named
 from ocean_lib.fields.files import Paths
 from ocean_lib.model.densifier import Densifier
@@ -111,7 +112,7 @@ def _write_gridded(table: xr.Dataset, statistics: xr.Dataset, path: Path, made_f
         "profiles": profiles.describe_use(table),
         "credit": table.attrs["credit"],
     }
-    with atomic_write(path) as beside:
+    with explaining_full_disk(path), atomic_write(path) as beside:
         contents.assign_attrs(attributes).to_netcdf(beside, engine="netcdf4")
         with netCDF4.Dataset(beside, "a") as file:
             for name, (_, dtype, described) in variables.items():

@@ -13,6 +13,7 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from ocean_lib.core.disk import is_full_disk
 from ocean_lib.runs.parameters import RunError
 
 __all__ = ["check_limits", "explain_full_disk", "explain_limit"]
@@ -21,11 +22,6 @@ __all__ = ["check_limits", "explain_full_disk", "explain_limit"]
 LEAST_MEMORY = 3e9  # bytes of address space that the libraries and a small network take
 THREADS = 8  # that the libraries start, beside one for each core
 
-FULL = re.compile(
-    r"Errno 28\b|Errno 122\b|No space left on device|quota exceeded|disk is full", re.IGNORECASE
-)
-# What libraries say where a write fails, for whatever reason.
-FAILED_WRITE = re.compile(r"HDF error|PytorchStreamWriter|file write failed|unexpected pos")
 NO_MEMORY = re.compile(
     r"MemoryError|failed to map segment|annot allocate memory|can't allocate memory|bad_alloc"
     r"|Unable to allocate|Errno 12\b"
@@ -68,8 +64,8 @@ def explain_full_disk(text: str, rooms: Iterable[tuple[Path, float]]) -> str | N
     for folder, needed in rooms:
         free = shutil.disk_usage(folder).free
         tight.append((free - needed, free, needed, folder))
-    margin, free, needed, folder = min(tight)
-    if not (FULL.search(text) or (FAILED_WRITE.search(text) and margin <= 0)):
+    _, free, needed, folder = min(tight)
+    if not is_full_disk(text, free, needed):
         return None
     return (
         f"the disk of {folder} is full, or your quota there: {free / 1e9:.2f} GB are free and the"

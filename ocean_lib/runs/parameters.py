@@ -35,6 +35,7 @@ __all__ = [
 ]
 
 
+LONGEST_TEXT = 1000  # characters of a value
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"  # of the checkout
 _TYPES = {kind.__name__: kind for kind in (bool, int, float, str, list, dict)}
 
@@ -218,14 +219,14 @@ def _read_yaml(text: str, origin: str) -> Any:
 
     try:
         return yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
+    except (yaml.YAMLError, ValueError, AttributeError, RecursionError) as error:
         raise RunError(f"{shortened(origin)} is not YAML: {error}") from error
 
 
 def _check_name(name: Any, known: dict[str, Parameter], origin: str) -> None:
     if name not in known:
         raise RunError(
-            f"no notebook has a parameter {name!r} (given by {origin})"
+            f"no notebook has a parameter {shortened(name)} (given by {shortened(origin)})"
             f"{suggestion(str(name), known)}; known are: {', '.join(sorted(known))}"
         )
 
@@ -240,6 +241,12 @@ def _checked(name: str, value: Any, parameter: Parameter) -> Any:
     """The value if it fits its annotation; a YAML date stands for its text."""
     if isinstance(value, datetime.date):
         value = value.isoformat()
+    for text in value if isinstance(value, list) else [value]:
+        if isinstance(text, str) and (len(text) > LONGEST_TEXT or not text.isprintable()):
+            raise RunError(
+                f"{name} holds {shortened(text)} of {len(text)} characters; give at most "
+                f"{LONGEST_TEXT}, without control characters"
+            )
     if _fits(value, parameter.kind):
         return value
     raise RunError(

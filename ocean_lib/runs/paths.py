@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ocean_lib.core.atomic import atomic_write
-from ocean_lib.runs.parameters import NOTEBOOKS, RunError, check_types
+from ocean_lib.runs.parameters import NOTEBOOKS, RunError, check_types, shortened
 
 __all__ = [
     "MIN_FREE_GB",
@@ -153,6 +153,8 @@ def folder_name(name: str) -> str:
     Raises:
         RunError: it is not.
     """
-    if not re.fullmatch(r"\w[\w.-]*", name):
-        raise RunError(f"{name!r} cannot name a folder; use letters, digits, _ - and .")
+    if not re.fullmatch(r"\w[\w.-]{0,99}", name):
+        raise RunError(
+            f"{shortened(name)} cannot name a folder; use at most 100 letters, digits, _ - and ."
+        )
     return name

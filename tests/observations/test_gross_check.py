@@ -77,7 +77,7 @@ def test_an_unknown_value_is_not_ruled_out():
 def test_all_values_far_away_are_refused(tight, seen, tmp_path):
     value = (seen.value * 0 + 33).where(seen.depth < 50).assign_attrs(units="degrees_C")
     value.to_dataset(name="thetao").to_netcdf(tmp_path / "a.nc")
-    with pytest.raises(ValueError, match="are left.*check units, dates and places"):
+    with pytest.raises(ValueError, match="limit 10%.*check units, dates"):
         screen_observations(open_observations(tmp_path / "a.nc", tight), tight)
 
 

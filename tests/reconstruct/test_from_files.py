@@ -7,13 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from forgetful import ForgetfulDisk
 from tiny import astir, densifier
 
 from ocean_lib.__main__ import main
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations.batch import observe
+from ocean_lib.reconstruct import from_files
 from ocean_lib.reconstruct import from_files as module
-from ocean_lib.reconstruct.ensemble import reconstruct
+from ocean_lib.reconstruct.ensemble import reconstruct, reconstruct_date
 from ocean_lib.reconstruct.from_files import reconstruct_files
 from ocean_lib.reconstruct.sampling import Sampling
 
@@ -159,7 +161,7 @@ def test_a_call_that_was_cut_short_goes_on_where_it_was(given, monkeypatch, fail
 def test_where_ours_is_worse_the_background_is_given_if_asked(small_store, given):
     folder, seen = given
     checkpoint, floats, dense = files(folder)
-    model = astir(densifier(small_store), size=0.5)
+    model = astir(densifier(small_store), size=0.2)
     model.save(checkpoint)
     lines = []
     reconstruct_files(checkpoint, floats, dense, **FAST, show=lines.append)
@@ -217,3 +219,73 @@ def test_a_disk_too_small_is_refused_before_the_work(given, monkeypatch):
     with pytest.raises(OSError, match="dense.nc needs .* GB more.*free some"):
         reconstruct_files(*files(folder), **FAST, show=lambda line: None)
     assert not (folder / "dense.nc").exists()
+
+
+@pytest.mark.parametrize("step", ["join_dates", "create_date_file"])
+def test_a_disk_that_is_full_on_the_way_is_named_and_the_same_again_goes_on(
+    given, monkeypatch, step
+):
+    folder, _ = given
+
+    def full(*given, **choices):
+        monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=4096))
+        raise RuntimeError("NetCDF: HDF error")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError) as told:
+        patch.setattr(from_files, step, full)
+        reconstruct_files(*files(folder), **FAST, show=lambda line: None)
+    for word in ("the disk is full", "dense.nc", "0.00 GB are free", "it continues"):
+        assert word in str(told.value)
+    monkeypatch.undo()
+    assert not (folder / "dense.nc").exists()
+    drawn = []
+    monkeypatch.setattr(
+        from_files,
+        "reconstruct_date",
+        lambda *given, **choices: drawn.append(1) or reconstruct_date(*given, **choices),
+    )
+    reconstruct_files(*files(folder), **FAST, show=lambda line: None)
+    assert len(drawn) == (0 if step == "join_dates" else 3)
+
+
+def test_the_result_survives_a_loss_of_power(given, monkeypatch):
+    folder, _ = given
+    disk = ForgetfulDisk(monkeypatch)
+    reconstruct_files(*files(folder), **FAST, show=lambda line: None)
+    names = {path.name for path in disk.moved}
+    assert {"dense.nc", "progress.json", *(f"date_{date:06d}.nc" for date in range(3))} <= names
+    assert not disk.early and not disk.spoiled()
+
+
+def test_dates_are_read_in_blocks_and_give_the_same(given, monkeypatch, tmp_path):
+    folder, _ = given
+    reconstruct_files(*files(folder), **FAST, show=lambda line: None)
+    checkpoint, floats, dense = files(folder)
+    for limit in (1.0, 1e5):  # not even one date; some
+        monkeypatch.setattr(from_files, "LOAD_LIMIT", limit)
+        other = reconstruct_files(
+            checkpoint, floats, tmp_path / f"{limit}.nc", **FAST, show=lambda line: None
+        )
+        with xr.open_dataset(dense) as one, xr.open_dataset(other) as two:
+            xr.testing.assert_equal(one, two)
+
+
+CONTRADICTION = "possible are -10 to .*contradict each other"
+
+
+def test_a_field_that_cannot_be_ends_the_run_and_says_where(given, small_store):
+    """Outside the model's region no climatology rules out casts of 40 and -5 °C side by side."""
+    folder, _ = given
+    checkpoint, floats, dense = files(folder)
+    with xr.open_dataset(floats) as known:
+        known = known.load().drop_vars("surface")
+    known = known.assign_coords(longitude=known.longitude + 40)
+    value = known.thetao.where(False)
+    value[:, 0, 4:6, 4:8] = 40.0
+    value[:, 0, 4:6, 8:12] = -9.9
+    floats.unlink()
+    known.assign(thetao=value).to_netcdf(floats)
+    with pytest.raises(ValueError, match=CONTRADICTION) as told:
+        reconstruct_files(checkpoint, floats, dense, **FAST, show=lambda line: None)
+    assert all(word in str(told.value) for word in ("°C", "latitude", "longitude", " m, ")[1:])
+    assert not dense.exists()

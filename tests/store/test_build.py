@@ -13,6 +13,7 @@ from pathlib import Path
 import netCDF4
 import numpy as np
 import pytest
+from forgetful import ForgetfulDisk
 
 from ocean_lib.core import chunks
 from ocean_lib.core.chunks import on_scheduler
@@ -326,6 +327,23 @@ def test_a_store_is_replaced_in_one_step(opened, tmp_path, monkeypatch):
     store = make(opened, tmp_path / "s", progress=progress)
     assert progress.steps == [] and store.anomaly.shape[-1] == before[-1] + 1
     assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+def test_a_store_survives_a_loss_of_power(opened, tmp_path, monkeypatch):
+    """Nothing is recorded as done, and no name is final, before its content is on the disk."""
+    disk = ForgetfulDisk(monkeypatch)
+    recorded = []
+
+    def progress(records, total):
+        for record in records:
+            partial = tmp_path / "s.partial"
+            files = [path for path in (partial / "store").iterdir() if path.is_file()]
+            recorded.append(all(disk._kept(path) for path in files))
+            yield record
+
+    make(opened, tmp_path / "s", progress=progress)
+    assert len(recorded) > 2 and all(recorded)
+    assert tmp_path / "s" in disk.moved and not disk.early and not disk.spoiled()
 
 
 # Refusals

@@ -1,0 +1,131 @@
+"""What is refused of gridded observations, left out and counted: values, errors, surface, masks."""
+
+import numpy as np
+import pytest
+import xarray as xr
+
+from ocean_lib.observations import screening
+from ocean_lib.observations.batch import observe
+from ocean_lib.observations.gridded import open_observations
+from ocean_lib.observations.screening import screen_observations
+
+
+@pytest.fixture(scope="module")
+def fields(small_store):
+    return small_store.fields("test").isel(time=slice(0, 3))
+
+
+@pytest.fixture(scope="module")
+def good(fields):
+    """A file's content: temperature with gaps, its error, a surface and a mask."""
+    seen = observe(fields, {"pattern": "profiles", "observed": 0.2, "surface": 1.0}, seed=3)
+    surface = seen.surface.where(seen.ocean[0])
+    return xr.Dataset(
+        {
+            "thetao": seen.value,
+            "error": xr.full_like(seen.value, 0.1).drop_attrs(),
+            "surface": surface.drop_attrs(),
+            "ocean": seen.ocean.astype("i1").drop_attrs(),
+        }
+    )
+
+
+def screened(dataset, store, path):
+    dataset.to_netcdf(path / "floats.nc")
+    statistics = store.statistics()
+    return screen_observations(open_observations(path / "floats.nc", statistics), statistics)
+
+
+def wet_cell(dataset):
+    """Date, row and column of a cell in the sea."""
+    return (1, *np.argwhere(dataset.ocean.values[0])[7])
+
+
+def with_cell(name, value):
+    def act(dataset):
+        dataset = dataset.copy(deep=True)
+        t, y, x = wet_cell(dataset)
+        cell = {"time": t} if "time" in dataset[name].dims else {}
+        dataset[name][cell | {"latitude": y, "longitude": x}] = value
+        return dataset
+
+    return act
+
+
+def test_the_good_file_is_taken_as_it_is(good, small_store, tmp_path):
+    taken, number = screened(good, small_store, tmp_path)
+    assert number == int(taken.observed.sum()) == int(good.thetao.notnull().sum())
+    assert taken.attrs["notes"] == []
+    np.testing.assert_array_equal(taken.surface_observed, good.surface.notnull())
+
+
+REFUSED = {
+    "an infinite surface": (with_cell("surface", np.inf), "surface cannot be used", "finite"),
+    "a surface of 1e30": (with_cell("surface", 1e30), "surface cannot be used", "_FillValue"),
+    "a surface of -999": (with_cell("surface", -999.0), "surface cannot be used", "_FillValue"),
+    "a surface in kelvin": (
+        lambda d: d.assign(surface=d.surface + 273.15), "surface cannot be used", "kelvin",
+    ),
+    "a surface of one number": (
+        lambda d: d.assign(surface=d.surface * 0 + 35.0),
+        "surface of 1997-03-16", "check its date, unit",
+    ),
+    "a mask of other numbers": (with_cell("ocean", 3), "ocean holds 3", "must be 1"),
+    "a mask of fewer rows": (
+        lambda d: d.assign(ocean=d.ocean.isel(latitude=slice(4)).rename(latitude="lat")),
+        "ocean",
+    ),
+    "an error of a fill value": (
+        lambda d: d.assign(error=d.error * 0 + 9999.0), "an error of 9999", "0 to 45",
+    ),
+    "many values beyond the climatology": (
+        lambda d: d.assign(thetao=xr.where(d.latitude > d.latitude[6], d.thetao, 0 * d.thetao - 9)),
+        "limit 10%", "units, dates and places",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_is_refused(good, small_store, tmp_path, name):
+    change, *words = REFUSED[name]
+    with pytest.raises(ValueError) as told:
+        screened(change(good), small_store, tmp_path)
+    assert all(word in str(told.value) for word in words), told.value
+
+
+def test_a_spot_of_the_surface_that_the_climatology_rules_out_is_left_out(
+    good, small_store, tmp_path
+):
+    spoiled = with_cell("surface", 44.0)(good)
+    taken, _ = screened(spoiled, small_store, tmp_path)
+    t, y, x = wet_cell(good)
+    expected = good.surface.notnull().values.copy()
+    expected[t, y, x] = False
+    np.testing.assert_array_equal(taken.surface_observed, expected)
+    assert any("surface: 1 of" in note for note in taken.attrs["notes"])
+
+
+def test_the_surface_of_another_season_is_told(fields, good, small_store, tmp_path, monkeypatch):
+    """The departures of one date are judged together: none of its cells is impossible alone."""
+    statistics = small_store.statistics()
+    deviation = statistics.deviation[0].values
+    away = 5 * np.sqrt(deviation**2 + 0.7**2) * np.array([0, 0, 1])[:, None, None]
+    moved = good.surface + away.astype(np.float32)
+    with pytest.raises(ValueError, match=f"surface of {str(good.time.values[2])[:10]}.* limit 4"):
+        screened(good.assign(surface=moved), small_store, tmp_path)
+
+
+def test_blocks_of_any_size_say_the_same(good, small_store, tmp_path, monkeypatch):
+    spoiled = with_cell("surface", 44.0)(good)
+    first, number = screened(spoiled, small_store, tmp_path)
+    first = first.load()
+    monkeypatch.setattr(screening, "BLOCK", 300)
+    second, again = screened(spoiled, small_store, tmp_path)
+    assert again == number
+    xr.testing.assert_identical(second.load(), first)
+
+
+def test_a_grid_may_have_its_depth_in_centimetres_beside_a_mask(good, small_store, tmp_path):
+    depth = (good.depth * 100).assign_attrs(units="cm", positive="down")
+    taken, number = screened(good.assign_coords(depth=depth), small_store, tmp_path)
+    assert number == int(good.thetao.notnull().sum())
