@@ -32,6 +32,7 @@ import pandas as pd
 import psutil
 import torch
 
+from ocean_lib.model.checkpoint import read_checkpoint
 from ocean_lib.store.store import Store
 
 RESULT = Path(__file__).resolve().parent / "results" / "kill.md"
@@ -130,6 +131,7 @@ def _read_store(folder):
 READERS = {
     ".nc": _read_netcdf,
     ".pt": lambda path: torch.load(path, weights_only=True),
+    ".safetensors": read_checkpoint,
     ".json": lambda path: json.loads(path.read_text()),
     ".jsonl": _read_lines,
     ".csv": _read_csv,

@@ -208,6 +208,7 @@ def test_what_is_not_whole_is_found(tmp_path, kill):
     broken = {
         "a.nc": b"\x89HDF\r\n\x1a\n",
         "b.pt": b"PK",
+        "b.safetensors": bytes(20),
         "c.json": b'{"a": ',
         "d.jsonl": b'{"a": 1}\n{"a"',
         "e.csv": b"method,case\n",

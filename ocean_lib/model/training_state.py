@@ -6,6 +6,8 @@ JSON line per logging interval.
 """
 
 import json
+import pickle
+import zipfile
 from pathlib import Path
 
 import torch
@@ -45,11 +47,23 @@ class Checkpoints:
         """The newest checkpoint, None where there is none.
 
         Raises:
-            ValueError: it belongs to a training with other settings; the message names them.
+            ValueError: it is damaged, or belongs to a training with other settings; the message
+                names them.
         """
         if not self._paths():
             return None
-        state = torch.load(self._paths()[-1], map_location=device, weights_only=True)
+        newest = self._paths()[-1]
+        try:
+            with zipfile.ZipFile(newest) as archive:
+                damaged = archive.testzip()  # compares the checksums of all its parts
+            if damaged is not None:
+                raise ValueError(f"{damaged} does not have its checksum")
+            state = torch.load(newest, map_location=device, weights_only=True)
+        except (zipfile.BadZipFile, pickle.UnpicklingError, RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"{newest} is damaged ({str(error).splitlines()[0]}); delete it, and the training "
+                "continues from the checkpoint before it"
+            ) from error
         if changed := _differences(state["settings"], self.settings):
             raise ValueError(
                 f"the training in {self.folder} has other settings ({'; '.join(changed)}); choose "

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from forgetful import ForgetfulDisk
 from tiny import PATTERNS, UNCERTAIN, batches, densifier
 from tiny import scenes as build_scenes
 
@@ -549,3 +550,25 @@ def test_a_training_of_another_version_is_not_continued(small_store, tmp_path, m
     monkeypatch.setattr(training_state, "FORMAT", number + 1)
     with pytest.raises(ValueError, match=f"format {number} -> {number + 1}.*begin again"):
         next(run(small_store, tmp_path, number=4)[0])
+
+
+def test_a_damaged_checkpoint_is_named_and_without_it_the_training_goes_on(small_store, tmp_path):
+    checkpoints = Checkpoints(tmp_path / "a", {"seed": 1})
+    for step in (1, 2):
+        checkpoints.save(step, {"model": {"weight": torch.full((300,), float(step))}})
+    newest = tmp_path / "a" / "step_00000002.pt"
+    whole = newest.read_bytes()
+    place = whole.index(torch.full((300,), 2.0).numpy().tobytes()) + 401
+    for content in (whole[:-30], whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :]):
+        newest.write_bytes(content)
+        with pytest.raises(ValueError, match="step_00000002.pt is damaged .*delete it, and the"):
+            checkpoints.load(torch.device("cpu"))
+    newest.unlink()
+    assert checkpoints.load(torch.device("cpu"))["step"] == 1
+
+
+def test_checkpoints_survive_a_loss_of_power(tmp_path, monkeypatch):
+    disk = ForgetfulDisk(monkeypatch)
+    Checkpoints(tmp_path / "a", {}).save(1, {"model": {}})
+    assert [path.name for path in disk.moved] == ["step_00000001.pt"]
+    assert not disk.early and not disk.spoiled()

@@ -161,7 +161,7 @@ def test_a_call_that_was_cut_short_goes_on_where_it_was(given, monkeypatch, fail
 def test_where_ours_is_worse_the_background_is_given_if_asked(small_store, given):
     folder, seen = given
     checkpoint, floats, dense = files(folder)
-    model = astir(densifier(small_store), size=0.2)
+    model = astir(densifier(small_store), size=0.1)
     model.save(checkpoint)
     lines = []
     reconstruct_files(checkpoint, floats, dense, **FAST, show=lines.append)
