@@ -1,5 +1,7 @@
 """A small ocean, its store, and the device that `pytest --device cuda` chooses."""
 
+import signal
+
 import gdac
 import numpy as np
 import pytest
@@ -20,6 +22,10 @@ def pytest_addoption(parser):
 
 # Two workers that take whole files end together where the longest come first.
 LONGEST = ("test_notebooks", "test_experiments", "test_copernicus", "test_kills")
+
+
+def pytest_sessionstart():
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # nohup ignores it; tests send it
 
 
 def pytest_collection_modifyitems(items):

@@ -43,7 +43,7 @@ def test_the_judge_sees_what_a_result_must_not_be(base):
     assert judge_reconstruction(good, good, mutation("same")).outcome == "right"
     assert judge_reconstruction(good, good, mutation("refused")).outcome == "silent"
     wet = np.argwhere(good.ocean.values)[0]
-    for name, value in (("mean", np.nan), ("mean", 60.0), ("members", -9.0), ("spread", -1.0)):
+    for name, value in (("mean", np.nan), ("mean", 60.0), ("members", -11.0), ("spread", -1.0)):
         bad = good.copy(deep=True)
         bad[name].values[(0,) * (bad[name].ndim - 3) + tuple(wet)] = value
         verdict = judge_reconstruction(bad, good, mutation("either"))

@@ -221,7 +221,7 @@ def _with_ocean(fields: xr.Dataset, survey: Survey, masked: bool = False) -> xr.
     """Check the values, add the static ocean, and set all cells outside it to NaN."""
     ocean, dates = survey.ocean, fields.sizes["time"]
     check_values(survey.limits)
-    if survey.uniform.any():
+    if survey.uniform.any() and (LEFT_OUT in fields.attrs or dates > 1):
         first = fields["time"].values[survey.uniform][0].astype("M8[D]")
         raise ValueError(
             f"temperature is the same everywhere on {survey.uniform.sum()} date(s), limit 0, the "

@@ -35,6 +35,7 @@ from ocean_lib.store.climatology import climatology_at
 __all__ = ["Domain", "Noise", "dates_within_reach"]
 
 
+READ = 2**20  # values of a quantity that are standardised at a time
 NOISE = 2  # last number of the key that seeds the noise; other draws have other numbers
 
 
@@ -108,7 +109,8 @@ class Domain:
         nearby = neighbouring_dates(observations.time.values, model.background.reach)[date]
         while len(nearby) > 2 and (nearby[[0, -1]] < 0).all():  # no arrays for absent dates
             nearby = nearby[1:-1]
-        for rows in self.tiles.pieces():
+        row = model.levels * (len(nearby) + 1) * len(longitude)
+        for rows in self.tiles.pieces(max(PIECE, READ // row)):
             for name, values in self._read(observations, date, nearby, rows).items():
                 self._write(self.batch, name, rows, values.numpy())
 

@@ -89,11 +89,12 @@ def reconstruct_date(
         yield done
     for rows in domain.tiles.pieces():
         for name in ("background", "mean", "background_error", "deviation"):
-            if name in domain.guess:
+            if name in domain.guess and name in out:
                 error = name in ("background_error", "deviation")
                 put(name, domain.destandardise(domain.rows(name, rows), rows, error=error), rows)
-        nothing = torch.zeros_like(domain.rows("background", rows))
-        put("climatology", domain.destandardise(nothing, rows), rows)
+        if "climatology" in out:
+            nothing = torch.zeros_like(domain.rows("background", rows))
+            put("climatology", domain.destandardise(nothing, rows), rows)
     for first in range(0, members, sampling.chunk):
         chunk = range(first, min(first + sampling.chunk, members))
         x, walk = domain.draw(chunk, date if noise_index is None else noise_index, sampling)

@@ -88,9 +88,9 @@ class Tiles:
     def __iter__(self) -> Iterator[Tile]:
         return (Tile(rows, columns) for rows in self.rows for columns in self.columns)
 
-    def pieces(self) -> Iterator[slice]:
-        """All rows of the domain, `PIECE` at a time."""
-        return (slice(y, min(y + PIECE, self.height)) for y in range(0, self.height, PIECE))
+    def pieces(self, size: int = PIECE) -> Iterator[slice]:
+        """All rows of the domain, `size` at a time."""
+        return (slice(y, min(y + size, self.height)) for y in range(0, self.height, size))
 
     def blend(
         self, function: Callable[[Tile], tuple[Tensor, ...]], folder: Path | None = None
