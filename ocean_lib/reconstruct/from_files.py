@@ -42,7 +42,7 @@ from ocean_lib.reconstruct.tiles import PIECE
 __all__ = ["reconstruct_files"]
 
 
-LOAD_LIMIT = 4e8  # bytes of observations that are kept in memory
+LOAD_LIMIT = 4e8  # bytes of observations, and of scratch arrays, that are kept in memory
 
 
 def reconstruct_files(
@@ -187,8 +187,10 @@ def _draw_dates(model, observations, parts, members, sampling, device) -> Iterat
     nearby = dates_within_reach(model, observations.time.values)
     pending = {date: nearby[date] for date, path in enumerate(parts) if not path.exists()}
     done = (len(nearby) - len(pending)) * rows_per_date
+    scratch = _scratch_bytes(model, observations, members, sampling)
+    folder = parts[0].parent if scratch > LOAD_LIMIT else None
     for date, context, index in _read_contexts(observations, pending):
-        unfinished, folder = parts[date].with_suffix(".part"), parts[date].parent
+        unfinished = parts[date].with_suffix(".part")
         with create_date_file(unfinished, sizes, _units(model, members)) as file:
             out = {named(v, names[n]): file[named(v, n)] for v in variables for n in names}
             for rows in draw(model, context, out, date=index, noise_index=date, folder=folder):
@@ -276,9 +278,23 @@ def _bytes_needed(
     model: Densifier, observations: xr.Dataset, members: int, sampling: Sampling
 ) -> int:
     """Disk space for the fields of all dates twice, and for the scratch arrays of one date."""
-    dates = observations.sizes["time"]
-    field = 4 * model.levels * math.prod(observations.sizes[name] for name in DIMS[2:])
-    # Values and errors of the date and of those within reach, first guess, scaling, members drawn.
-    reach = min(model.background.reach, dates - 1)
-    scratch = 9 + 2.5 * 2 * reach + 2 * min(sampling.chunk, members)
-    return int(field * (2 * (members + 5) * dates + scratch))
+    fields = 2 * (members + 5) * observations.sizes["time"]
+    scratch = _scratch_bytes(model, observations, members, sampling)
+    return fields * _field_bytes(model, observations) + scratch
+
+
+def _field_bytes(model: Densifier, observations: xr.Dataset) -> int:
+    return 4 * model.levels * math.prod(observations.sizes[name] for name in DIMS[2:])
+
+
+def _scratch_bytes(
+    model: Densifier, observations: xr.Dataset, members: int, sampling: Sampling
+) -> int:
+    """Arrays as large as the domain that one date needs.
+
+    These are values and errors of the date and of those within reach, first guess, scaling, and the
+    members that are drawn at once.
+    """
+    reach = min(model.background.reach, observations.sizes["time"] - 1)
+    arrays = 9 + 5 * reach + 2 * min(sampling.chunk, members)
+    return arrays * _field_bytes(model, observations)
