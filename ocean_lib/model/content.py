@@ -6,6 +6,7 @@ be a model of the ocean, such as weights that are not finite, and sizes that no 
 
 import inspect
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,6 +30,9 @@ ATTRIBUTES = {
     "units": dict,
     "standard_name": str,
     "months": list,
+    "dates_per_month": float,
+    "first": str,
+    "last": str,
     "credit": str,
     "licence": str,
 }
@@ -73,6 +77,11 @@ def check_settings(settings: Any) -> None:
     months = attributes["months"]
     if not months or not {*map(str, months)} <= {*map(str, range(1, 13))}:
         raise ValueError(f"its calendar months are {months}, not among 1 to 12")
+    for name in ("first", "last"):
+        if not re.fullmatch(r"\d{4}-\d\d-\d\d", attributes[name]):
+            raise ValueError(f"its {name} date is {attributes[name][:60]!r}, not like 1993-01-16")
+    if not 0 < attributes["dates_per_month"] < 1e4:
+        raise ValueError(f"it has {attributes['dates_per_month']:g} dates a month")
     _typed(settings["diffusion"], NOISE, "noise process")
     for values, known in ((settings["diffusion"], NOISE), (settings["network"], NETWORK)):
         if unknown := values.keys() - known.keys():

@@ -97,6 +97,9 @@ CONTENTS = {
     "no attributes": (setting("attributes", to={}), "surfaces of its attributes"),
     "no units": (setting("attributes", "units", to={}), "temperature of its units"),
     "no variables": (setting("attributes", "variables", to=[]), "variables are []"),
+    "no first date": (setting("attributes", "first", to=None), "first of its attributes"),
+    "a date in words": (setting("attributes", "last", to="today"), "last date is 'today'"),
+    "no dates": (setting("attributes", "dates_per_month", to=0), "0 dates a month"),
     "a month beyond the year": (setting("attributes", "months", to=[13]), "months are [13]"),
 }  # fmt: skip
 
