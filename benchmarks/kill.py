@@ -108,6 +108,11 @@ def _read_png(path):
     assert content.startswith(b"\x89PNG") and content[-8:-4] == b"IEND"
 
 
+def _read_gif(path):
+    content = path.read_bytes()
+    assert content.startswith(b"GIF8") and content.endswith(b";")
+
+
 def _read_notebook(path):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -136,6 +141,7 @@ READERS = {
     ".jsonl": _read_lines,
     ".csv": _read_csv,
     ".png": _read_png,
+    ".gif": _read_gif,
     ".ipynb": _read_notebook,
     ".npy": lambda path: np.load(path).sum(),
 }

@@ -212,6 +212,7 @@ def test_what_is_not_whole_is_found(tmp_path, kill):
         "c.json": b'{"a": ',
         "d.jsonl": b'{"a": 1}\n{"a"',
         "e.csv": b"method,case\n",
+        "f.gif": b"GIF89a" + bytes(40),
         "f.png": b"\x89PNG\r\n\x1a\n" + bytes(40),
         "g.ipynb": b"{}",
         "h.npy": b"\x93NUMPY",
