@@ -13,8 +13,10 @@ Any H×W works: the network pads its input and crops its output.
 Reference: Liu et al. 2022 (ConvNeXt), arXiv 2201.03545; Perez et al. 2018 (FiLM), arXiv 1709.07871.
 """
 
+import inspect
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -25,80 +27,76 @@ __all__ = ["UNet", "check_network", "count_parameters"]
 
 HEADS = 4  # attention heads
 # Upper bounds, far above what is in use; on the sixth grid a patch of 160 cells is 5 cells wide.
-MAX_WIDTH, MAX_GRIDS, MAX_MULTIPLIER, MAX_BLOCKS = 1024, 6, 16, 16
-MAX_KERNEL, MAX_EXPANSION = 15, 8
+LARGEST = {"width": 1024, "blocks": 16, "stem": 2, "kernel": 15, "expansion": 8}
+MAX_GRIDS, MAX_MULTIPLIER = 6, 16
 
 
-def check_network(
-    *,
-    width: int = 32,
-    multipliers: Sequence[int] = (1, 2, 4),
-    blocks: int = 2,
-    stem: int = 2,
-    kernel: int = 3,
-    expansion: int = 2,
-    attention: bool = True,
-) -> None:
-    """Check arguments of `UNet` before anything is built.
+def check_network(**choices: Any) -> None:
+    """Check keyword arguments of `UNet` before anything is built.
+
+    Args:
+        choices: any of them but `conditions`; those left out have the defaults of `UNet`.
 
     Raises:
-        ValueError: one is of another type or outside its range, or the channels of the smallest
-            grid do not divide into the attention heads.
+        ValueError: one is unknown, of another type or outside its range, or the channels of the
+            smallest grid do not divide into the attention heads.
     """
-    limits = {"width": (width, MAX_WIDTH), "blocks": (blocks, MAX_BLOCKS), "stem": (stem, 2)}
-    limits |= {"kernel": (kernel, MAX_KERNEL), "expansion": (expansion, MAX_EXPANSION)}
+    if unknown := choices.keys() - DEFAULTS.keys():
+        raise ValueError(f"a network has no {sorted(map(str, unknown))[:3]}; leave them out")
+    given = DEFAULTS | choices
+    width, multipliers = given["width"], given["multipliers"]
     if not isinstance(multipliers, list | tuple) or not 1 <= len(multipliers) <= MAX_GRIDS:
         raise ValueError(
             f"multipliers is {str(multipliers)[:60]}; give 1 to {MAX_GRIDS} numbers, one per grid"
         )
-    limits |= {f"multiplier {k}": (each, MAX_MULTIPLIER) for k, each in enumerate(multipliers, 1)}
-    for name, (value, largest) in limits.items():
+    limits = [(name, given[name], largest) for name, largest in LARGEST.items()]
+    limits += [
+        (f"multiplier {number}", each, MAX_MULTIPLIER) for number, each in enumerate(multipliers, 1)
+    ]
+    for name, value, largest in limits:
         if type(value) is not int or not 1 <= value <= largest:
             raise ValueError(f"{name} is {str(value)[:60]}; choose 1 to {largest}")
     if multipliers[0] != 1:
         raise ValueError(
             f"multipliers is {[*multipliers]}; begin with 1, the first grid has width channels"
         )
-    if kernel % 2 == 0:
-        raise ValueError(f"kernel is {kernel}; choose an odd number of cells")
-    if not isinstance(attention, bool):
-        raise ValueError(f"attention is {str(attention)[:60]}; choose true or false")
-    if attention and width * multipliers[-1] % HEADS:
+    if given["kernel"] % 2 == 0:
+        raise ValueError(f"kernel is {given['kernel']}; choose an odd number of cells")
+    if not isinstance(given["attention"], bool):
+        raise ValueError(f"attention is {str(given['attention'])[:60]}; choose true or false")
+    if given["attention"] and width * multipliers[-1] % HEADS:
         raise ValueError(
             f"width {width} × multiplier {multipliers[-1]} is not a multiple of the {HEADS} "
             "attention heads; choose a width that is, or attention=False"
         )
 
 
-def count_parameters(
-    inputs: int,
-    outputs: int,
-    *,
-    width: int = 32,
-    multipliers: Sequence[int] = (1, 2, 4),
-    blocks: int = 2,
-    stem: int = 2,
-    kernel: int = 3,
-    expansion: int = 2,
-    attention: bool = True,
-    conditions: int = 5,
-) -> int:
-    """Number of weights of a `UNet` with these arguments, without building it."""
+def count_parameters(inputs: int, outputs: int, conditions: int = 5, **choices: Any) -> int:
+    """Number of weights of a `UNet`, without building it.
+
+    Args:
+        inputs: channels in.
+        outputs: channels out.
+        conditions: numbers per sample that condition it.
+        choices: as for `check_network`, which accepts them.
+    """
+    given = DEFAULTS | choices
+    width, blocks, stem = given["width"], given["blocks"], given["stem"]
 
     def dense(fan_in: int, fan_out: int) -> int:
         return (fan_in + 1) * fan_out
 
     def stage(channels: int) -> int:
-        wide = expansion * channels
+        wide = given["expansion"] * channels
         mixing = dense(4 * width, 2 * channels) + dense(channels, wide) + dense(wide, channels)
-        return blocks * (channels * (kernel**2 + 1) + 2 * channels + mixing)
+        return blocks * (channels * (given["kernel"] ** 2 + 1) + 2 * channels + mixing)
 
-    widths = [width * m for m in multipliers]
+    widths = [width * m for m in given["multipliers"]]
     total = dense(64 + conditions, 4 * width) + dense(4 * width, 4 * width)
     total += dense(inputs * stem**2, width) + sum(map(stage, widths + widths[:-1]))
     for fine, coarse in zip(widths, widths[1:]):
         total += dense(4 * fine, coarse) + dense(coarse, fine)
-    if attention:
+    if given["attention"]:
         total += 2 * widths[-1] + dense(widths[-1], 3 * widths[-1]) + dense(widths[-1], widths[-1])
     return total + 2 * width + dense(9 * width, outputs * stem**2)
 
@@ -283,3 +281,11 @@ class UNet(nn.Module):
         x = self.leave(x)
         x = F.pixel_shuffle(x, self.stem) if self.stem > 1 else x
         return x[..., :height, :width]
+
+
+# Default of every keyword argument that the checks of a network know.
+DEFAULTS = {
+    name: argument.default
+    for name, argument in inspect.signature(UNet).parameters.items()
+    if name not in ("inputs", "outputs", "conditions")
+}

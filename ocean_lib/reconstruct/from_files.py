@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 
 import netCDF4
-import numpy as np
 import xarray as xr
 
 from ocean_lib import __version__
@@ -27,7 +26,7 @@ from ocean_lib.core.resumable import Construction, under_construction
 from ocean_lib.fields.conventions import DIMS, named
 from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.plausibility import check_field
-from ocean_lib.fields.reconstruction_file import create_date_file, join_dates
+from ocean_lib.fields.reconstruction_file import ROWS, create_date_file, join_dates
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations import profiles
 from ocean_lib.observations.gridded import describe_observations, open_observations
@@ -37,7 +36,6 @@ from ocean_lib.reconstruct.ensemble import count_rows, reconstruct_date
 from ocean_lib.reconstruct.gridded_profiles import fingerprint, prepare_profiles
 from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.reconstruct.self_check import extend_statistics, outside_training, run_self_check
-from ocean_lib.reconstruct.tiles import PIECE
 
 __all__ = ["reconstruct_files"]
 
@@ -204,14 +202,15 @@ def _draw_dates(model, observations, parts, members, sampling, device) -> Iterat
 
 def _check_drawn(file: netCDF4.Dataset, date: xr.Dataset) -> None:
     """Check all values of one date, some rows at a time."""
-    for top in range(0, date.sizes["latitude"], PIECE):
-        rows = slice(top, top + PIECE)
+    file.set_auto_mask(False)
+    for top in range(0, date.sizes["latitude"], ROWS):
+        rows = slice(top, top + ROWS)
         piece = date.isel(latitude=rows)
         place = {name: piece[name].values for name in DIMS}
         ocean = piece.ocean.transpose(*DIMS[1:]).values.astype(bool)
         for name in file.variables:
             if name != "observed":
-                check_field(name, file[name][..., rows, :].filled(np.nan), ocean, place)
+                check_field(name, file[name][..., rows, :], ocean, place)
 
 
 def _read_contexts(

@@ -168,7 +168,7 @@ def load_parameters(
         name, equals, text = override.partition("=")
         if not equals:
             raise RunError(f"{override!r} is no override; write key=value")
-        _check_name(name, known, override)
+        _check_name(name, known, "the command line")
         values[name] = text if known[name].kind is str else _read_yaml(text, override)
 
     resolved = {name: parameter.default for name, parameter in known.items()}
