@@ -76,7 +76,8 @@ def neighbours(table, rng):
     rows = table.rows
     first = rows[(rows.platform == rows.platform.iloc[0]) & (rows.time == rows.time.iloc[0])]
     other = first.assign(platform="x", longitude=first.longitude + 0.0833, temperature=-5.0)
-    table.rows = pd.concat([rows, first.assign(platform="y", temperature=40.0), other])
+    both = pd.concat([rows, first.assign(platform="y", temperature=40.0), other])
+    table.rows = both.assign(platform=both.platform.astype(str))  # Parquet needs one type
 
 
 def swapped(table, rng, a, b):

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ocean_lib.classical.gaussian_field import KERNELS
 from ocean_lib.classical.regression import FEATURES_PER_SURFACE
+from ocean_lib.core.messages import shortened
 from ocean_lib.fields.conventions import DEEPEST
 from ocean_lib.model.unet import check_network
 
@@ -48,9 +49,9 @@ def _typed(values: Any, kinds: Mapping[str, type], name: str) -> None:
         raise ValueError(f"its {name} are no mapping")
     for key, kind in kinds.items():
         value = values.get(key)
-        number = isinstance(value, int) and not isinstance(value, bool)
-        if not isinstance(value, kind) and not (kind is float and number):
-            raise ValueError(f"{key} of its {name} is {str(value)[:60]!r}, not {kind.__name__}")
+        fits = isinstance(value, int | float if kind is float else kind)
+        if not fits or (isinstance(value, bool) and kind is not bool):
+            raise ValueError(f"{key} of its {name} is {shortened(value)}, not {kind.__name__}")
 
 
 def check_settings(settings: Any) -> None:
@@ -68,21 +69,25 @@ def check_settings(settings: Any) -> None:
         or variables[0] != "temperature"
         or len(set(map(str, variables))) < len(variables)
     ):
-        raise ValueError(f"its variables are {variables}, not temperature and further ones")
+        raise ValueError(
+            f"its variables are {shortened(variables)}, not temperature and further ones"
+        )
     _typed(attributes["units"], dict.fromkeys(map(str, variables), str), "units")
     if not 0 <= attributes["surfaces"] <= 1:
-        raise ValueError(f"it has {attributes['surfaces']} surfaces, limit 1")
+        raise ValueError(f"it has {shortened(attributes['surfaces'])} surfaces, limit 1")
     months = attributes["months"]
     if not months or not {*map(str, months)} <= {*map(str, range(1, 13))}:
-        raise ValueError(f"its calendar months are {months}, not among 1 to 12")
+        raise ValueError(f"its calendar months are {shortened(months)}, not among 1 to 12")
     for name in ("first", "last"):
         if not re.fullmatch(r"\d{4}-\d\d-\d\d", attributes[name]):
-            raise ValueError(f"its {name} date is {attributes[name][:60]!r}, not like 1993-01-16")
+            raise ValueError(
+                f"its {name} date is {shortened(attributes[name])}, not like 1993-01-16"
+            )
     if not 0 < attributes["dates_per_month"] < 1e4:
         raise ValueError(f"it has {attributes['dates_per_month']:g} dates a month")
     _typed(settings["diffusion"], NOISE, "noise process")
     if unknown := settings["diffusion"].keys() - NOISE.keys():
-        raise ValueError(f"it has unknown settings {sorted(map(str, unknown))[:3]}")
+        raise ValueError(f"it has unknown settings {shortened(sorted(map(str, unknown)))}")
     check_network(**settings["network"])
 
 
@@ -147,22 +152,24 @@ def check_background(scales: Any, buffers: dict[str, Tensor], levels: int, surfa
         ValueError: they do not fit together.
     """
     if not isinstance(scales, list) or not scales:
-        raise ValueError(f"its background is {str(scales)[:60]}, not a list of patterns")
+        raise ValueError(f"its background is {shortened(scales)}, not a list of patterns")
     for pattern in scales:
-        _typed(pattern, {name: kind for name, (kind, *_) in SCALES.items()}, "background")
+        kinds = {name: kind for name, (kind, *_) in SCALES.items()}
+        _typed(pattern, kinds | {"kernel": str, "surface": bool}, "background")
         for name, (_, low, high) in SCALES.items():
             if not low <= pattern[name] <= high:
                 raise ValueError(
-                    f"{name} of its background is {pattern[name]}, not {low} to {high}"
+                    f"{name} of its background is {shortened(pattern[name])}, not {low} to {high}"
                 )
         lengths = pattern.get("lengths")
         sized = isinstance(lengths, list | tuple) and len(lengths) == 3
         if not sized or not all(isinstance(x, int | float) and 0 < x < 1e6 for x in lengths):
-            raise ValueError(f"lengths of its background are {lengths}, not three positive numbers")
-        if pattern.get("kernel") not in KERNELS or not isinstance(pattern.get("surface"), bool):
             raise ValueError(
-                f"kernel and surface of its background are {pattern.get('kernel')!r} and "
-                f"{pattern.get('surface')!r}, not one of {[*KERNELS]} and true or false"
+                f"lengths of its background are {shortened(lengths)}, not three positive numbers"
+            )
+        if pattern["kernel"] not in KERNELS:
+            raise ValueError(
+                f"kernel of its background is {shortened(pattern['kernel'])}, not in {[*KERNELS]}"
             )
     number, features = len(scales), FEATURES_PER_SURFACE * surfaces
     expected = {
@@ -226,7 +233,7 @@ def check_shapes(state: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
         ValueError: one is absent, unknown, or has another type or shape.
     """
     if names := state.keys() ^ expected.keys():
-        raise ValueError(f"weights are absent or unknown: {sorted(names)[:3]}")
+        raise ValueError(f"weights are absent or unknown: {shortened(sorted(names))}")
     for name, tensor in state.items():
         wanted = expected[name]
         if (tensor.shape, tensor.dtype) != (wanted.shape, wanted.dtype):

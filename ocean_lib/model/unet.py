@@ -22,6 +22,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ocean_lib.core.messages import shortened
+
 __all__ = ["UNet", "check_network", "count_parameters"]
 
 
@@ -42,12 +44,12 @@ def check_network(**choices: Any) -> None:
             smallest grid do not divide into the attention heads.
     """
     if unknown := choices.keys() - DEFAULTS.keys():
-        raise ValueError(f"a network has no {sorted(map(str, unknown))[:3]}; leave them out")
+        raise ValueError(f"a network has no {shortened(sorted(map(str, unknown)))}; leave them out")
     given = DEFAULTS | choices
     width, multipliers = given["width"], given["multipliers"]
     if not isinstance(multipliers, list | tuple) or not 1 <= len(multipliers) <= MAX_GRIDS:
         raise ValueError(
-            f"multipliers is {str(multipliers)[:60]}; give 1 to {MAX_GRIDS} numbers, one per grid"
+            f"multipliers is {shortened(multipliers)}; give 1 to {MAX_GRIDS} numbers, one per grid"
         )
     limits = [(name, given[name], largest) for name, largest in LARGEST.items()]
     limits += [
@@ -55,7 +57,7 @@ def check_network(**choices: Any) -> None:
     ]
     for name, value, largest in limits:
         if type(value) is not int or not 1 <= value <= largest:
-            raise ValueError(f"{name} is {str(value)[:60]}; choose 1 to {largest}")
+            raise ValueError(f"{name} is {shortened(value)}; choose 1 to {largest}")
     if multipliers[0] != 1:
         raise ValueError(
             f"multipliers is {[*multipliers]}; begin with 1, the first grid has width channels"
@@ -63,7 +65,7 @@ def check_network(**choices: Any) -> None:
     if given["kernel"] % 2 == 0:
         raise ValueError(f"kernel is {given['kernel']}; choose an odd number of cells")
     if not isinstance(given["attention"], bool):
-        raise ValueError(f"attention is {str(given['attention'])[:60]}; choose true or false")
+        raise ValueError(f"attention is {shortened(given['attention'])}; choose true or false")
     if given["attention"] and width * multipliers[-1] % HEADS:
         raise ValueError(
             f"width {width} × multiplier {multipliers[-1]} is not a multiple of the {HEADS} "

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from ocean_lib.core.messages import shortened
 from ocean_lib.runs.needs import count_months, grid_shape
-from ocean_lib.runs.parameters import RunError, shortened
+from ocean_lib.runs.parameters import RunError
 from ocean_lib.runs.paths import folder_name
 
 __all__ = ["check_parameters"]

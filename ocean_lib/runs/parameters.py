@@ -13,13 +13,14 @@ import difflib
 import glob
 import json
 import re
-import reprlib
 import types
 import typing
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from ocean_lib.core.messages import shortened
 
 __all__ = [
     "NOTEBOOKS",
@@ -30,7 +31,6 @@ __all__ = [
     "declared",
     "load_parameters",
     "parameters_files",
-    "shortened",
     "suggestion",
 ]
 
@@ -42,22 +42,6 @@ _TYPES = {kind.__name__: kind for kind in (bool, int, float, str, list, dict)}
 
 class RunError(ValueError):
     """A run is refused; the message names the value, the limit and the remedy."""
-
-
-class _Short(reprlib.Repr):
-    """Values in messages: a few entries of long ones, and integers that Python refuses to print."""
-
-    def __init__(self):
-        super().__init__()
-        self.maxstring = self.maxother = 100
-        self.maxlist = self.maxdict = 8
-
-    def repr_int(self, value: int, level: int) -> str:
-        bits = value.bit_length()
-        return repr(value) if bits <= 128 else f"an integer of {bits} bits"
-
-
-shortened = _Short().repr
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ocean_lib.core.atomic import atomic_write
-from ocean_lib.runs.parameters import NOTEBOOKS, RunError, check_types, shortened
+from ocean_lib.core.messages import shortened
+from ocean_lib.runs.parameters import NOTEBOOKS, RunError, check_types
 
 __all__ = [
     "MIN_FREE_GB",

@@ -81,10 +81,10 @@ CONTENTS = {
     "no multipliers": (setting("network", "multipliers", to=[]), "multipliers is []"),
     "thousands of grids": (setting("network", "multipliers", to=[1] * 5000), "multipliers is [1"),
     "a multiplier of 0": (setting("network", "multipliers", to=[1, 0]), "multiplier 2 is 0"),
-    "blocks in words": (setting("network", "blocks", to="two"), "blocks is two"),
+    "blocks in words": (setting("network", "blocks", to="two"), "blocks is 'two'"),
     "an unknown setting": (setting("network", "layers", to=3), "a network has no ['layers']"),
-    "no network": (setting("network", to=3), "network of its settings is '3', not dict"),
-    "no mode": (setting("mode", to=None), "mode of its settings is 'None'"),
+    "no network": (setting("network", to=3), "network of its settings is 3, not dict"),
+    "no mode": (setting("mode", to=None), "mode of its settings is None"),
     "an unknown mode": (setting("mode", to="best"), "'best'", "regression"),
     "steps without end": (setting("diffusion", "steps", to=10**9), "1000000000 steps", "100000"),
     "negative steps": (setting("diffusion", "steps", to=-1), "-1 steps"),
@@ -100,6 +100,9 @@ CONTENTS = {
     "no first date": (setting("attributes", "first", to=None), "first of its attributes"),
     "a date in words": (setting("attributes", "last", to="today"), "last date is 'today'"),
     "no dates": (setting("attributes", "dates_per_month", to=0), "0 dates a month"),
+    "a surface that is true": (setting("attributes", "surfaces", to=True), "is True, not int"),
+    "a kernel of lists": (setting("background", 0, "kernel", to=[[1]]), "kernel of its background"),
+    "a long setting": (setting("background", 0, "lengths", to=[[1] * 5000]), "lengths of its"),
     "a month beyond the year": (setting("attributes", "months", to=[13]), "months are [13]"),
 }  # fmt: skip
 

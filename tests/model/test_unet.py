@@ -205,7 +205,7 @@ def test_weights_are_counted_without_building(choices):
         ({"multipliers": [1, 2**63]}, "multiplier 2 is"),
         ({"kernel": 4}, "odd"),
         ({"expansion": 1.5}, "expansion is 1.5"),
-        ({"attention": "yes"}, "attention is yes"),
+        ({"attention": "yes"}, "attention is 'yes'"),
     ],
 )
 def test_sizes_that_no_machine_bears_are_refused_before_building(choices, words):
