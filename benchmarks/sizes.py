@@ -2,9 +2,10 @@
 
     python benchmarks/sizes.py FOLDER [--before CHECKOUT]
 
-Four measurements, each in a process of its own: the reconstruction of 200 dates of 32×32 cells; the
-time until a reconstruction of 20,000 dates draws the first; 600 casts of 600 months on a grid; and
-a file of 1.5 GB in the explorer. With --before, the same is measured with the package of another
+Five measurements, each in a process of its own: the reconstruction of 200 dates of 32×32 cells, on
+all threads and on one (waiting threads count as processor time); the time until a reconstruction of
+20,000 dates draws the first; 600 casts of 600 months on a grid; and a file of 1.5 GB in the
+explorer. With --before, the same is measured with the package of another
 checkout. Inputs are written to FOLDER (2 GB, kept for the next call). The table is printed and
 written to `benchmarks/results/sizes.md`.
 """
@@ -162,8 +163,10 @@ def cpu() -> float:
     return time.process_time()
 
 
+ONE_THREAD = ", on one thread"
 MEASUREMENTS = {
     "200 dates of 32×32, 4 members, 4 steps": lambda folder: reconstruct(folder, 200, 30),
+    f"the same{ONE_THREAD}": lambda folder: reconstruct(folder, 200, 30),
     "20,000 dates of 32×32": lambda folder: reconstruct(folder, 20000, 1),
     "600 casts of 600 months, 96×96": casts,
     "a file of 1.5 GB in the explorer": explorer,
@@ -173,11 +176,12 @@ MEASUREMENTS = {
 def measured(name: str, folder: Path, checkout: Path) -> str:
     """One measurement with the package of a checkout, in a process of its own."""
     paths = os.pathsep.join(map(str, (checkout, ROOT / "benchmarks")))
+    threads = {"OMP_NUM_THREADS": "1"} if name.endswith(ONE_THREAD) else {}
     command = [sys.executable, __file__, str(folder), "--only", name]
     try:
         done = subprocess.run(
             command,
-            env=os.environ | {"PYTHONPATH": paths},
+            env=os.environ | {"PYTHONPATH": paths} | threads,
             capture_output=True,
             text=True,
             timeout=LIMIT,
