@@ -13,6 +13,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from ocean_lib.core.geometry import wrap_longitude
+from ocean_lib.core.messages import shortened
 from ocean_lib.fields.conventions import AXES, DEEPEST, DEGREES, METRES, SURFACE, Region
 
 __all__ = ["depth_in_metres", "find_axis", "horizontal", "order_longitudes", "take"]
@@ -104,7 +105,7 @@ def depth_in_metres(axis: xr.DataArray | None, variable: xr.DataArray, kind: str
     units = str(axis.attrs.get("units", "")).strip().lower()
     if units not in METRES or not units and "pres" in str(axis.name).lower():
         raise ValueError(
-            f"{axis.name} has units {units!r}, must be m or cm; convert them (pressure by "
+            f"{axis.name} has units {shortened(units)}, must be m or cm; convert them (pressure by "
             "gsw.z_from_p, then interpolate to levels)"
         )
     metres = axis.variable.astype("float64") * METRES[units]
@@ -150,7 +151,9 @@ def horizontal(
     """
     for name, axis in (("latitude", latitude), ("longitude", longitude)):
         if (units := str(axis.attrs.get("units", "")).strip().lower()) not in DEGREES:
-            raise ValueError(f"{axis.name} has units {units!r}, must be degrees; convert {name}")
+            raise ValueError(
+                f"{axis.name} has units {shortened(units)}, must be degrees; convert {name}"
+            )
         declared = {"units", "standard_name"} & axis.attrs.keys()
         if not declared and str(axis.name).lower() in INDICES:
             raise ValueError(

@@ -11,6 +11,7 @@ import re
 import numpy as np
 import xarray as xr
 
+from ocean_lib.core.messages import shortened
 from ocean_lib.fields.conventions import NOMINAL_YEAR
 
 __all__ = ["decode_dates", "decode_numbers"]
@@ -91,8 +92,8 @@ def _decode(values: np.ndarray, axis: xr.DataArray) -> np.ndarray:
         ) from error
     if values.dtype.kind != "M" or np.isnat(values).any() or infinite:
         raise ValueError(
-            f"time {axis.name} holds {np.ravel(axis.values)[:3]} (units {units!r}), not dates; "
-            "give it units such as 'days since 1950-01-01'"
+            f"time {axis.name} holds {np.ravel(axis.values)[:3]} (units {shortened(units)}), not "
+            "dates; give it units such as 'days since 1950-01-01'"
         )
     return values.astype("M8[s]")
 

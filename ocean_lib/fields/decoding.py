@@ -15,6 +15,8 @@ from collections.abc import Hashable, Iterable
 import numpy as np
 import xarray as xr
 
+from ocean_lib.core.messages import shortened
+
 __all__ = ["decode"]
 
 
@@ -76,7 +78,8 @@ def _number(variable: xr.DataArray, name: str, value):
         return float(value)
     except ValueError as error:
         raise ValueError(
-            f"{variable.name} has {name} {str(value)!r}, which is no number; write it as a number"
+            f"{variable.name} has {name} {shortened(str(value))}, which is no number; write it as "
+            "a number"
         ) from error
 
 

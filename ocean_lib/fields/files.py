@@ -6,7 +6,7 @@ from pathlib import Path
 
 import xarray as xr
 
-__all__ = ["Paths", "find_files", "open_file"]
+__all__ = ["Paths", "check_classic", "find_files", "open_file"]
 
 
 class GroupsError(ValueError):
@@ -92,7 +92,7 @@ def _open(path: Path) -> xr.Dataset:
     try:
         if path.is_dir():
             return xr.open_zarr(path, decode_cf=False, chunks="auto")
-        _check_length(path)
+        check_classic(path)
         dataset = xr.open_dataset(path, engine="netcdf4", decode_cf=False, chunks="auto")
         if not dataset.data_vars or all(array.ndim == 0 for array in dataset.data_vars.values()):
             _refuse_groups(path)
@@ -140,8 +140,12 @@ def _check_beginning(path: Path) -> None:
         raise ValueError(f"{path} starts with {head[:15]!r}, not as NetCDF or Zarr; {remedy}")
 
 
-def _check_length(path: Path) -> None:
-    """Refuse a truncated classic NetCDF: the library would read 0 beyond its end."""
+def check_classic(path: Path) -> None:
+    """Refuse a damaged classic NetCDF: the library would take any memory, or read 0 past its end.
+
+    Raises:
+        EOFError: its header does not fit its length.
+    """
     from scipy.io import netcdf_file
 
     with path.open("rb") as file:
@@ -150,7 +154,7 @@ def _check_length(path: Path) -> None:
     try:
         netcdf_file(path, mmap=True).close()
         complete = True
-    except (IndexError, TypeError, ValueError):
+    except (LookupError, MemoryError, OverflowError, TypeError, ValueError):
         complete = False
     if not complete:  # raised here, because the exception above keeps the memory map open
-        raise EOFError("it ends before its last value")
+        raise EOFError("its header promises more than it holds")

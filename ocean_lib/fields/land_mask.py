@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import xarray as xr
 
+from ocean_lib.core.messages import shortened
 from ocean_lib.fields.axes import find_axis
 from ocean_lib.fields.conventions import DIMS, SURFACE, Region
 from ocean_lib.fields.decoding import decode
@@ -41,8 +42,8 @@ def open_mask(mask: str | Path, dataset: xr.Dataset, region: Region | None) -> x
     if name not in dataset:
         if not Path(mask).exists():
             raise ValueError(
-                f"mask is {name!r}, neither a variable among {list(map(str, dataset.data_vars))} "
-                "nor a file; correct it"
+                f"mask is {name!r}, neither a variable among "
+                f"{shortened(list(map(str, dataset.data_vars)))} nor a file; correct it"
             )
         source = open_file(Path(mask))
         found = [key for key, array in source.data_vars.items() if _is_mask(str(key), array)]
@@ -94,8 +95,8 @@ def without_land(
         first = fields["temperature"].isel(time=slice(1))
         if not held or not bool((first == np.float32(land_value)).any()):
             raise ValueError(
-                f"land_value is {land_value!r}, which no cell of the first date holds; give the "
-                "temperature of land in °C, to seven digits"
+                f"land_value is {shortened(land_value)}, which no cell of the first date holds; "
+                "give the temperature of land in °C, to seven digits"
             )
     sea = fields["temperature"] != np.float32(land_value) if land_value is not None else True
     if mask is not None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import xarray as xr
 
+from ocean_lib.core.messages import shortened
 from ocean_lib.fields import conventions
 from ocean_lib.fields.axes import depth_in_metres, find_axis, horizontal, order_longitudes, take
 from ocean_lib.fields.conventions import DIMS, POTENTIAL, SALINITIES, SURFACE, TEMPERATURES, Region
@@ -187,7 +188,7 @@ def _temperature(dataset: xr.Dataset, variable: str | None) -> tuple[Hashable, s
     if variable:
         if variable not in dataset:
             known = list(map(str, dataset.data_vars))
-            raise ValueError(f"variable is {variable!r}, not among {known}")
+            raise ValueError(f"variable is {shortened(variable)}, not among {known}")
         if dataset[variable].dtype.kind not in "fiu":
             raise ValueError(f"variable {variable} holds {dataset[variable].dtype}, not numbers")
         if kind := _kind(dataset[variable], TEMPERATURES):
@@ -248,8 +249,8 @@ def _further(dataset: xr.Dataset, canonical: str, temperature: Hashable) -> Hash
     matches = [salinity[0]] if salinity else [] if canonical == "salinity" else named
     if not matches:
         raise ValueError(
-            f"no variable {canonical!r} among {list(dataset.data_vars)}; name one of these in "
-            "variables, or leave it out"
+            f"no variable {canonical!r} among {shortened(list(dataset.data_vars))}; name one of "
+            "these in variables, or leave it out"
         )
     if temperature in matches or canonical == "temperature":
         raise ValueError(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 import xarray as xr
 
+from ocean_lib.core.messages import shortened
 from ocean_lib.fields.axes import order_longitudes, take
 from ocean_lib.fields.conventions import Region
 
@@ -124,7 +125,8 @@ def select_period(fields: xr.Dataset, times: tuple) -> xr.Dataset:
         first, last = (str(np.datetime64(str(time))) for time in times)
     except ValueError as error:
         raise ValueError(
-            f"times are {times!r}, must be a first and a last date such as '1993-01' ({error})"
+            f"times are {shortened(times)}, must be a first and a last date such as '1993-01' "
+            f"({error})"
         ) from error
     selected = fields.sel(time=slice(first, last))
     if not selected.sizes["time"]:

@@ -4,6 +4,7 @@ from collections.abc import Hashable
 
 import xarray as xr
 
+from ocean_lib.core.messages import shortened
 from ocean_lib.fields import conventions
 
 __all__ = ["ATTRIBUTES", "in_celsius", "salinity_attrs"]
@@ -26,7 +27,8 @@ def in_celsius(temperature: xr.DataArray, name: Hashable, kind: str) -> xr.DataA
     units = unit.lower().replace("_", "").replace(" ", "").replace(".", "")
     if units not in conventions.CELSIUS + conventions.KELVIN:
         raise ValueError(
-            f"{name} has units {unit!r}, must be °C or K; convert it and set units to 'degC'"
+            f"{name} has units {shortened(unit)}, must be °C or K; convert it and set units to "
+            "'degC'"
         )
     celsius = temperature - 273.15 if units in conventions.KELVIN else temperature
     celsius.attrs = {
@@ -52,8 +54,8 @@ def salinity_attrs(variable: xr.DataArray, kind: str) -> dict[str, str]:
     units = attrs.get("units", "").strip().lower()
     if units not in conventions.SALINITY_UNITS:
         raise ValueError(
-            f"{variable.name} has units {units!r}, must be 1e-3, psu or g/kg; convert the values "
-            "(kg/kg times 1000) and set units to '1e-3'"
+            f"{variable.name} has units {shortened(units)}, must be 1e-3, psu or g/kg; convert the "
+            "values (kg/kg times 1000) and set units to '1e-3'"
         )
     defaults = {
         "long_name": "sea water salinity",

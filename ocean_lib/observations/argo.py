@@ -18,7 +18,8 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.core.atomic import atomic_write
-from ocean_lib.fields.files import NETCDF, Paths, find_files
+from ocean_lib.core.messages import shortened
+from ocean_lib.fields.files import NETCDF, Paths, check_classic, find_files
 from ocean_lib.observations.casts import Casts
 
 __all__ = ["CREDIT", "fetch_argo", "is_argo", "is_beside_profiles", "read_argo", "why_not_argo"]
@@ -71,7 +72,7 @@ def why_not_argo(path: Path) -> str:
         return ""
     return (
         f"it holds profiles (N_PROF × N_LEVELS) in another format than Argo's: it has no PRES and "
-        f"TEMP among {sorted(names)[:8]}"
+        f"TEMP among {shortened(sorted(names))}"
     )
 
 
@@ -80,9 +81,10 @@ def _contents(path: Path) -> tuple[set[str], set[str]]:
     if path.suffix.lower() not in NETCDF or not path.is_file():
         return set(), set()
     try:
+        check_classic(path)
         with netCDF4.Dataset(path) as file:  # xarray leaves out dimensions that nothing lies along
             return set(file.variables), set(file.dimensions)
-    except (OSError, ValueError):
+    except (EOFError, OSError, ValueError):
         return set(), set()
 
 
@@ -192,8 +194,8 @@ def _check_variables(dataset: xr.Dataset) -> None:
         said = str(found.get("units", units[0])).lower()
         if not said.startswith(units) or {"scale_factor", "add_offset"} & set(found):
             raise ValueError(
-                f"{name} is in {said!r}, perhaps scaled, must be {units[0]!r}; fetch the file as "
-                "Argo's data centres keep it"
+                f"{name} is in {shortened(said)}, perhaps scaled, must be {units[0]!r}; fetch the "
+                "file as Argo's data centres keep it"
             )
 
 

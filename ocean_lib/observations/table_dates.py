@@ -12,6 +12,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
+from ocean_lib.core.messages import shortened
 from ocean_lib.fields.dates import decode_numbers
 
 __all__ = ["add_clock", "read_dates"]
@@ -71,7 +72,7 @@ def read_dates(
         raise ValueError("date_format and time_units are both given; give one of them")
     if date_format and not (YEAR.search(date_format) and MONTH.search(date_format)):
         raise ValueError(
-            f"date_format is {date_format!r}, must hold year and month, such as '%d/%m/%Y'"
+            f"date_format is {shortened(date_format)}, must hold year and month, such as '%d/%m/%Y'"
         )
     if column.dtype == object and column.map(pd.api.types.is_list_like).any():
         raise ValueError(f"column {column.name} holds lists; write one date a row")
@@ -94,8 +95,9 @@ def read_dates(
     if wrong.any():
         row, value = _first(column, wrong)
         raise ValueError(
-            f"time {value!r} in row {row} is read as {dates[wrong].iloc[0]:%Y-%m-%d}, outside 1750 "
-            "to tomorrow; correct it, or say how to read it by date_format or time_units"
+            f"time {shortened(value)} in row {row} is read as {dates[wrong].iloc[0]:%Y-%m-%d}, "
+            "outside 1750 to tomorrow; correct it, or say how to read it by date_format or "
+            "time_units"
         )
     return dates.astype("datetime64[ns]")
 
@@ -115,7 +117,8 @@ def add_clock(dates: pd.Series, clock: pd.Series) -> pd.Series:
     if wrong.any():
         row, value = _first(clock, wrong)
         raise ValueError(
-            f"time {value!r} in row {row} beside a column date is no time of day; write HH:MM"
+            f"time {shortened(value)} in row {row} beside a column date is no time of day; write "
+            "HH:MM"
         )
     if (dates.dropna() != dates.dropna().dt.normalize()).any():
         raise ValueError("columns date and time both hold a time of day; drop one of them")
@@ -134,8 +137,8 @@ def _parse(column: pd.Series, date_format: str | None) -> pd.Series:
         digits = len(pd.Timestamp("2015-11-23 12:34:56").strftime(date_format))
         for value in spelled[[len(str(value)) != digits for value in spelled]]:
             raise ValueError(
-                f"time {value} has {len(str(value))} digits, date_format {date_format!r} {digits}; "
-                "write it as text, with its leading zeros"
+                f"time {value} has {len(str(value))} digits, date_format {shortened(date_format)} "
+                f"{digits}; write it as text, with its leading zeros"
             )
     every = pd.Series(spelled.astype(str), dtype=object).str.strip()
     texts = every[every.str.contains(r"\d", regex=True)]  # words such as `unknown` name no date
@@ -175,7 +178,7 @@ def _by_one_of_many(texts: pd.Series, column: pd.Series) -> tuple[pd.Series, pd.
         if (different := dates != first).any():
             row, value = _first(column, column.astype(str).str.strip() == texts[different].iloc[0])
             raise ValueError(
-                f"time {value!r} in row {row} may be {first[different].iloc[0]:%Y-%m-%d} "
+                f"time {shortened(value)} in row {row} may be {first[different].iloc[0]:%Y-%m-%d} "
                 f"({first_name}) or {dates[different].iloc[0]:%Y-%m-%d} ({name}); say which by "
                 f'date_format="{first_name}", or write it as YYYY-MM-DD'
             )
@@ -202,8 +205,8 @@ def _count(column: pd.Series, time_units: str) -> pd.Series:
     if (wrong := column.notna() & fill).any():
         row, value = _first(column, wrong)
         raise ValueError(
-            f"time {value!r} in row {row} is no number, as time_units needs; leave it empty if it "
-            "is unknown"
+            f"time {shortened(value)} in row {row} is no number, as time_units needs; leave it "
+            "empty if it is unknown"
         )
     units, known = time_units.strip().lower(), number.dropna()
     if units in COUNTS:
@@ -226,8 +229,8 @@ def _count(column: pd.Series, time_units: str) -> pd.Series:
             dates = decode_numbers(known.to_numpy(float), time_units)
         except (ValueError, OverflowError) as error:
             raise ValueError(
-                f"time_units is {time_units!r} ({error}); write such as 'days since 1950-01-01', "
-                f"'decimal years', {', '.join(map(repr, COUNTS))}"
+                f"time_units is {shortened(time_units)} ({error}); write such as 'days since "
+                f"1950-01-01', 'decimal years', {', '.join(map(repr, COUNTS))}"
             ) from error
     _refuse_far(column, pd.Series(abs(dates.astype("M8[Y]").astype(int)) > 290, known.index), units)
     filled = pd.Series(pd.NaT, column.index, dtype="datetime64[ns]")
@@ -239,8 +242,8 @@ def _refuse_far(column: pd.Series, far: pd.Series, time_units: str) -> None:
     if far.any():
         row, value = _first(column, far.reindex(column.index, fill_value=False))
         raise ValueError(
-            f"time {value!r} in row {row}, in {time_units}, lies outside 1750 to tomorrow; correct "
-            "time_units"
+            f"time {shortened(value)} in row {row}, in {time_units}, lies outside 1750 to "
+            "tomorrow; correct time_units"
         )
 
 
@@ -256,7 +259,10 @@ def _refuse_numbers(column: pd.Series) -> None:
 def _advice(value: str, row: int, date_format: str | None) -> str:
     """Why a text is no date, and what to write."""
     if date_format:
-        return f"time {value!r} in row {row} does not follow date_format {date_format!r}"
+        return (
+            f"time {shortened(value)} in row {row} does not follow date_format "
+            f"{shortened(date_format)}"
+        )
     if re.fullmatch(CLOCK, value):
         why = "is a time of day; add a column date"
     elif re.fullmatch(r"\d{4}-\d{2}", value):
@@ -268,7 +274,8 @@ def _advice(value: str, row: int, date_format: str | None) -> str:
     else:
         why = "is no date, or is written differently from other rows"
     return (
-        f"time {value!r} in row {row} {why}; write YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ in every row"
+        f"time {shortened(value)} in row {row} {why}; write YYYY-MM-DD or YYYY-MM-DDTHH:MM:SSZ in "
+        "every row"
     )
 
 

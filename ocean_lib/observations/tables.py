@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ocean_lib.core.geometry import wrap_longitude
+from ocean_lib.core.messages import shortened
 from ocean_lib.observations.casts import Casts
 from ocean_lib.observations.table_dates import add_clock, read_dates
 
@@ -150,7 +151,7 @@ def _open(path: Path) -> pd.DataFrame:
         raise ValueError(f"{path} cannot be read as a table ({error})") from error
     rows.columns = [str(name).strip().lower() for name in rows.columns]
     if repeated := rows.columns[rows.columns.duplicated()].tolist():
-        raise ValueError(f"{path} has column {repeated[0]!r} twice; keep one of them")
+        raise ValueError(f"{path} has column {shortened(repeated[0])} twice; keep one of them")
     return rows
 
 
@@ -248,7 +249,8 @@ def _numbers(column: pd.Series, lost: Counter[str]) -> pd.Series:
         index = int(unread.to_numpy().argmax())
         text = str(column.iloc[index])
         hint = " (a decimal comma?)" if re.fullmatch(r"\s*-?\d+,\d+\s*", text) else ""
-        words = f"cells of {column.name} hold no number, such as {text!r} in row {index + 1}{hint}"
+        example = f"{shortened(text)} in row {index + 1}{hint}"
+        words = f"cells of {column.name} hold no number, such as {example}"
         if numbers.notna().sum() == 0:
             raise ValueError(f"all {unread.sum()} {words}; write numbers such as 12.5")
         lost[words] += int(unread.sum())

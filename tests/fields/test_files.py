@@ -83,6 +83,16 @@ def test_a_file_cut_short_is_refused(tmp_path, kind, unlimited):
         refused(["with space.nc", f"{length} bytes", "cut short"], canonical.open_fields, path)
 
 
+def test_a_damaged_header_of_a_classic_file_takes_no_memory(tmp_path):
+    """Here the length of a name becomes 1 GB, which the library would allocate."""
+    path = tmp_path / "f.nc"
+    sea().to_netcdf(path, format="NETCDF3_CLASSIC")
+    content = path.read_bytes()
+    place = content.index(b"\x00\x00\x00\x06thetao")
+    path.write_bytes(content[:place] + b"\x40" + content[place + 1 :])
+    refused(["f.nc", "its header promises more", "fetch it again"], canonical.open_fields, path)
+
+
 def test_a_damaged_block_is_told_by_its_file(tmp_path):
     packing = {"thetao": PACKING | {"zlib": True, "chunksizes": (1, 4, 13, 11)}}
     for i in range(3):

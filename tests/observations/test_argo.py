@@ -283,6 +283,12 @@ def test_a_damaged_file_is_refused_as_damaged(tmp_path):
         profiles.open_profiles(path, LEVELS)
 
 
+def test_a_file_with_a_damaged_header_is_not_opened(tmp_path, monkeypatch):
+    monkeypatch.setattr(argo.netCDF4, "Dataset", lambda path: pytest.fail("takes any memory"))
+    (tmp_path / "f.nc").write_bytes(b"CDF\x01" + bytes(8) + b"\x40" * 40)
+    assert not argo.is_argo(tmp_path / "f.nc")
+
+
 @pytest.mark.parametrize("name", ["CYCLE_NUMBER", "PLATFORM_NUMBER"])
 def test_casts_without_a_number_are_told_by_moment_and_place(tmp_path, name):
     casts = [gdac.cast(), gdac.cast(latitude=34.5), gdac.cast()]
