@@ -93,6 +93,8 @@ def _reconstruct_options(commands) -> None:
     command.add_argument("--seed", type=int, default=0, help="seed of the noise (0)")
     command.add_argument("--tile", type=int, default=160, help="side of a tile in cells (160)")
     command.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
+    derived = "quantities to derive, such as heat_content_700,isotherm_20 (none)"
+    command.add_argument("--derive", default="", metavar="NAMES", help=derived)
     command.add_argument("--variable", help="name of the temperature in gridded observations")
     command.add_argument("--date-format", help="how a table writes dates, such as %%d/%%m/%%Y")
     command.add_argument("--time-units", help="what the times of a table count, such as days since")
@@ -100,7 +102,9 @@ def _reconstruct_options(commands) -> None:
     command.add_argument("--fallback", action="store_true", help=fallback)
 
 
-def _reconstruct(checkpoint, observations, output, device, steps, sampler, seed, tile, **choices):
+def _reconstruct(
+    checkpoint, observations, output, device, steps, sampler, seed, tile, derive, **choices
+):
     from functools import partial
 
     from ocean_lib.reconstruct.from_files import reconstruct_files
@@ -111,6 +115,7 @@ def _reconstruct(checkpoint, observations, output, device, steps, sampler, seed,
     try:
         choices["sampling"] = Sampling(steps, sampler, seed, tile, chunk=4)
         choices["device"] = device_name(device)
+        choices["derive"] = [name for name in derive.split(",") if name]
         choices["progress"] = partial(progress, label="rows")
         path = reconstruct_files(checkpoint, observations, output, **choices)
     except (ValueError, OSError) as error:

@@ -1,7 +1,7 @@
 """Fields: read any gridded file of ocean temperature as one canonical dataset.
 
-This folder recognises names, axes, dates, packing and units, selects regions and levels, and writes
-and reads the file of a reconstruction.
+This folder recognises names, axes, dates, packing and units, selects regions and levels, derives
+heat content and its like, and writes and reads the file of a reconstruction.
 """
 
 import lazy_loader
@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "canonical": ["open_fields", "open_levels", "open_surface", "to_canonical"],
         "conventions": ["named"],
+        "derived": ["derive"],
         "description": ["describe_fields"],
         "files": ["find_files", "open_file"],
         "reconstruction_file": [

@@ -12,7 +12,7 @@ Profiles are put on the model's grid first, in a file of observations beside the
 import math
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations import profiles
 from ocean_lib.observations.gridded import describe_observations, open_observations
 from ocean_lib.observations.screening import screen_observations
+from ocean_lib.reconstruct.derived import append_derived, check_derived
 from ocean_lib.reconstruct.domain import dates_within_reach
 from ocean_lib.reconstruct.ensemble import count_rows, reconstruct_date
 from ocean_lib.reconstruct.gridded_profiles import fingerprint, prepare_profiles
@@ -52,6 +53,7 @@ def reconstruct_files(
     sampling: Sampling = Sampling(chunk=4),
     device: str = "cpu",
     fallback: bool = False,
+    derive: Sequence[str] = (),
     variable: str | None = None,
     date_format: str | None = None,
     time_units: str | None = None,
@@ -69,6 +71,8 @@ def reconstruct_files(
         sampling: how the members are drawn.
         device: where the networks run.
         fallback: write the background instead if the self-check finds that it is better.
+        derive: names of derived quantities to write too, such as `heat_content_700`; see
+            `fields.derived`.
         variable: name of the variable of gridded observations to use as temperature.
         date_format: how tables of profiles write dates, such as "%d/%m/%Y".
         time_units: what the times of tables count, such as "days since 1950-01-01".
@@ -90,6 +94,7 @@ def reconstruct_files(
     _check_output(output)
     model = Densifier.load(checkpoint, device=device)
     sampling.check(model, members)
+    check_derived(derive, model.statistics, show)
     are_profiles = profiles.is_profiles(paths)
     if are_profiles and variable or not are_profiles and (date_format or time_units):
         raise ValueError(
@@ -105,6 +110,7 @@ def reconstruct_files(
         "version": __version__,
         "files": [fingerprint(path) for path in (Path(checkpoint), *find_files(paths))],
         "fallback": fallback,
+        "derive": [*derive],
         "variable": variable,
         "members": members,
         **asdict(sampling),
@@ -122,7 +128,8 @@ def reconstruct_files(
     model.statistics = extend_statistics(model.statistics, observations)
     with under_construction(output) as folder:
         work = Construction(folder, plan)
-        work.check_space(_bytes_needed(model, observations, members, sampling))
+        written = members + 5 + 2 * len(derive)
+        work.check_space(_bytes_needed(model, observations, written, members, sampling))
         if "self_check" not in work.done:
             check = run_self_check(
                 model, observations, members=members, sampling=sampling, device=device
@@ -155,6 +162,8 @@ def reconstruct_files(
         }
         complete = work.work / "complete.nc"
         join_dates(parts, observations, complete, _units(model, members), attributes)
+        if derive:
+            append_derived(complete, derive, model.statistics.attrs["standard_name"])
         _append_profiles(paths, complete)
         move(complete, output)
         shutil.rmtree(folder)
@@ -274,10 +283,13 @@ def _check_output(output: Path) -> None:
 
 
 def _bytes_needed(
-    model: Densifier, observations: xr.Dataset, members: int, sampling: Sampling
+    model: Densifier, observations: xr.Dataset, written: int, members: int, sampling: Sampling
 ) -> int:
-    """Disk space for the fields of all dates twice, and for the scratch arrays of one date."""
-    fields = 2 * (members + 5) * observations.sizes["time"]
+    """Disk space for the fields of all dates twice, and for the scratch arrays of one date.
+
+    `written` is the number of fields of a date, those on one level counted as whole ones.
+    """
+    fields = 2 * written * observations.sizes["time"]
     scratch = _scratch_bytes(model, observations, members, sampling)
     return fields * _field_bytes(model, observations) + scratch
 

@@ -1,0 +1,188 @@
+"""What follows from temperature and salinity: heat, steric height, mixed layer, stratification.
+
+| name | unit | what |
+|---|---|---|
+| `heat_content_700` | J m-2 | rho0 cp0 times the integral of conservative temperature, to 700 m |
+| `steric_height_1000` | m | that of the water above 1000 dbar, relative to 0 °C and 35.165 g/kg |
+| `mixed_layer_depth` | m | where potential density is 0.03 kg m-3 above that at 10 m |
+| `isotherm_20` | m | where temperature first falls below 20 °C |
+| `density` | kg m-3 | potential density minus 1000, referenced to the surface |
+| `stratification` | s-2 | square of the buoyancy frequency between levels, at their middle |
+
+Any number may follow `heat_content`, `steric_height` and `isotherm`; after `mixed_layer_depth` it
+is the threshold. Temperature and salinity become conservative temperature and absolute salinity of
+TEOS-10 (gsw). Profiles are linear between levels, and constant above the first and below the last
+ocean level of a column, down to the sea floor: `bathymetry` where fields have it, otherwise midway
+to the next level. Heat content ends at the sea floor where that is shallower. A column is missing
+where the levels end above its limit; for steric height also where the sea is shallower. An isotherm
+is missing where the surface is colder or no level is.
+
+Reference: IOC, SCOR & IAPSO 2010, The international thermodynamic equation of seawater;
+de Boyer Montegut et al. 2004, J. Geophys. Res. 109, C12003 (mixed layer).
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import xarray as xr
+
+from ocean_lib.core.messages import shortened
+from ocean_lib.fields import conventions
+from ocean_lib.fields.columns import column_floor, first_above, integral, mixed_layer_depth
+from ocean_lib.fields.seawater import MEAN_SALINITY
+
+__all__ = ["derive"]
+
+
+DENSITY = 1025.0  # kg m-3, rho0 of heat content
+HEAT_CAPACITY = 3991.86795711963  # J kg-1 K-1, cp0 of TEOS-10
+GRAVITY = 9.7963  # m s-2, of steric height (Griffies 2004), as in gsw
+DEFAULTS = {"heat_content": 700.0, "steric_height": 1000.0, "mixed_layer_depth": 0.03}
+DEFAULTS |= {"isotherm": 20.0}
+ATTRIBUTES = {
+    "heat_content": ("J m-2", "Ocean heat content from the surface to {:g} m"),
+    "steric_height": ("m", "Steric height relative to {:g} dbar"),
+    "mixed_layer_depth": ("m", "Mixed layer depth, {:g} kg m-3 above the density at 10 m"),
+    "isotherm": ("m", "Depth of the {:g} °C isotherm"),
+    "density": ("kg m-3", "Potential density minus 1000 kg m-3, referenced to the surface"),
+    "stratification": ("s-2", "Square of the buoyancy frequency"),
+}
+WITHOUT_SALINITY = "heat_content", "isotherm"
+
+
+def derive(fields: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
+    """Compute derived quantities of fields or members.
+
+    Args:
+        fields: `temperature (..., depth, latitude, longitude)`, °C, potential unless its
+            standard_name says otherwise; `salinity` likewise, practical unless it says otherwise;
+            `ocean (depth, latitude, longitude)`; perhaps `bathymetry`, m.
+        names: of the table above, such as `heat_content_700`.
+
+    Returns:
+        The quantities, float32, on the dims of temperature without depth (`density` with depth,
+        `stratification` with `middle_depth`).
+
+    Raises:
+        ValueError: a name is not known, a quantity needs salinity, or the levels do not reach.
+    """
+    asked = {name: _understand(name) for name in names}
+    for name, (kind, _) in asked.items():
+        if kind not in WITHOUT_SALINITY and "salinity" not in fields:
+            raise ValueError(
+                f"{name} needs salinity, which these fields lack; leave it out, or choose a source "
+                "with salinity"
+            )
+    water = _Water(fields)
+    found = {}
+    for name, (kind, number) in asked.items():
+        unit, words = ATTRIBUTES[kind]
+        values = getattr(water, kind)(number)
+        found[name] = values.astype(np.float32).assign_attrs(
+            units=unit, long_name=words.format(number)
+        )
+    order = [*fields["temperature"].dims]
+    order.insert(order.index("depth"), "middle_depth")
+    return xr.Dataset(found).transpose(*order, missing_dims="ignore")
+
+
+def _understand(name: str) -> tuple[str, float]:
+    """Kind and number of a name."""
+    match = re.fullmatch(r"(.*?)(?:_(\d+(?:\.\d+)?))?", name)
+    kind, number = match.groups() if match else (name, None)
+    if kind not in ATTRIBUTES or number is not None and kind not in DEFAULTS:
+        raise ValueError(
+            f"derived quantity {shortened(name)} is not known; choose of {[*ATTRIBUTES]}"
+        )
+    return kind, DEFAULTS.get(kind, np.nan) if number is None else float(number)
+
+
+class _Water:
+    """Conservative temperature and absolute salinity of fields, and what follows from them."""
+
+    def __init__(self, fields: xr.Dataset):
+        import gsw
+
+        self.temperature, self.depth = fields["temperature"], fields["depth"].values.astype(float)
+        self.latitude = fields["latitude"].astype(float)
+        self.depths = fields["depth"].astype(float)
+        self.pressure = xr.apply_ufunc(gsw.p_from_z, -self.depths, self.latitude)
+        practical = fields["salinity"] if "salinity" in fields else MEAN_SALINITY
+        kind = getattr(practical, "attrs", {}).get("standard_name", conventions.PRACTICAL)
+        place = self.pressure, fields["longitude"].astype(float), self.latitude
+        self.absolute = practical
+        if kind != conventions.ABSOLUTE:
+            self.absolute = xr.apply_ufunc(gsw.SA_from_SP, practical, *place)
+        kind = self.temperature.attrs.get("standard_name", conventions.POTENTIAL)
+        self.conservative = self.temperature
+        if kind == conventions.IN_SITU:
+            given = self.absolute, self.temperature, self.pressure
+            self.conservative = xr.apply_ufunc(gsw.CT_from_t, *given)
+        elif kind != conventions.CONSERVATIVE:
+            self.conservative = xr.apply_ufunc(gsw.CT_from_pt, self.absolute, self.temperature)
+        floor = column_floor(fields["ocean"].transpose("depth", ...).values, self.depth)
+        static = fields["ocean"].isel(depth=0, drop=True)
+        self.floor = static.copy(data=floor) if "bathymetry" not in fields else fields["bathymetry"]
+
+    def heat_content(self, limit: float) -> xr.DataArray:
+        heat = _along(
+            integral, self.conservative, xr.DataArray(limit), self.floor, depth=self.depth
+        )
+        return DENSITY * HEAT_CAPACITY * heat
+
+    def steric_height(self, limit: float) -> xr.DataArray:
+        """The integral of the specific volume anomaly over pressure, in Pa, over gravity."""
+        import gsw
+
+        water = self.absolute, self.conservative, self.pressure
+        anomaly = xr.apply_ufunc(gsw.specvol_anom_standard, *water)
+        below, above = (
+            xr.apply_ufunc(gsw.p_from_z, -(self.depths + step), self.latitude)
+            for step in (0.5, -0.5)
+        )
+        anomaly = anomaly * (below - above) * 1e4  # per metre in place of per Pa
+        end = -xr.apply_ufunc(gsw.z_from_p, limit, self.latitude)
+        height = _along(integral, anomaly, end, self.floor, depth=self.depth)
+        return (height / GRAVITY).where(self.floor >= end)
+
+    def mixed_layer_depth(self, threshold: float) -> xr.DataArray:
+        return _along(mixed_layer_depth, self.density(), depth=self.depth, threshold=threshold)
+
+    def isotherm(self, value: float) -> xr.DataArray:
+        return _along(first_above, -self.temperature, depth=self.depth, value=-value)
+
+    def density(self, _: float = np.nan) -> xr.DataArray:
+        import gsw
+
+        return xr.apply_ufunc(gsw.sigma0, self.absolute, self.conservative)
+
+    def stratification(self, _: float) -> xr.DataArray:
+        import gsw
+
+        dims = self.temperature.dims
+        water = self.absolute, self.conservative, self.pressure, self.latitude
+        arrays = [array.transpose(*dims).values for array in xr.broadcast(*water)]
+        squared, _ = gsw.Nsquared(*arrays, axis=dims.index("depth"))
+        dims = tuple("middle_depth" if dim == "depth" else dim for dim in dims)
+        middle = {"middle_depth": (self.depth[1:] + self.depth[:-1]) / 2}
+        return xr.DataArray(
+            squared, middle | dict(self.temperature.drop_vars("depth").coords), dims
+        )
+
+
+def _along(
+    kernel: Callable[..., np.ndarray],
+    field: xr.DataArray,
+    *static: xr.DataArray,
+    depth: np.ndarray,
+    **given: Any,
+) -> xr.DataArray:
+    """Apply a kernel, whose arrays have depth first, to labelled arrays."""
+    return xr.apply_ufunc(
+        lambda columns, *rest: kernel(np.moveaxis(columns, -1, 0), depth, *rest, **given),
+        field,
+        *static,
+        input_core_dims=[["depth"], *([] for _ in static)],
+    )

@@ -1,0 +1,98 @@
+"""Derived quantities of a reconstruction's file against those of its members."""
+
+import numpy as np
+import pytest
+import xarray as xr
+from tiny import astir, densifier
+
+from ocean_lib.__main__ import main
+from ocean_lib.fields.derived import derive
+from ocean_lib.observations.batch import observe
+from ocean_lib.reconstruct import derived
+from ocean_lib.reconstruct.from_files import reconstruct_files
+from ocean_lib.reconstruct.sampling import Sampling
+
+FAST = {"members": 3, "sampling": Sampling(1, tile=16, chunk=4)}
+
+
+@pytest.fixture
+def given(small_store, tmp_path):
+    """A checkpoint, and observations of two dates."""
+    astir(densifier(small_store), size=0.05).save(tmp_path / "checkpoint.safetensors")
+    fields = small_store.fields("test").isel(time=slice(0, 2))
+    seen = observe(fields, {"pattern": "profiles", "observed": 0.05}, seed=3)
+    xr.Dataset({"thetao": seen.value}).to_netcdf(tmp_path / "floats.nc")
+    return tmp_path / "checkpoint.safetensors", tmp_path / "floats.nc", tmp_path / "dense.nc"
+
+
+def test_the_file_holds_mean_and_error_over_the_members(given, monkeypatch):
+    monkeypatch.setattr(derived, "ROWS", 7)
+    names = ["heat_content_100", "isotherm_15"]
+    reconstruct_files(*given, **FAST, derive=names, show=lambda line: None)
+    with xr.open_dataset(given[2]) as file:
+        members = file[["members"]].rename(members="temperature").assign(ocean=file.ocean == 1)
+        expected = derive(members, names)
+        for name in names:
+            found = expected[name].transpose("time", "member", ...)
+            assert file[name].dims == ("time", "latitude", "longitude")
+            assert file[name].units == found.units and found.long_name in file[name].long_name
+            for variable, values in (
+                (name, found.mean("member", skipna=False)),
+                (f"{name}_error", found.std("member", ddof=1, skipna=False)),
+            ):
+                np.testing.assert_allclose(file[variable], values, rtol=2e-4, atol=1e-2)
+        assert np.isfinite(file.heat_content_100).any() and np.isfinite(file.isotherm_15).any()
+
+
+def test_the_background_alone_has_no_error(given, monkeypatch):
+    monkeypatch.setattr("ocean_lib.reconstruct.self_check.SelfCheck.worse_than", lambda *_: True)
+    choices = FAST | {"fallback": True, "show": lambda line: None}
+    reconstruct_files(*given, **choices, derive=["heat_content_100"])
+    with xr.open_dataset(given[2]) as file:
+        assert "heat_content_100" in file and "heat_content_100_error" not in file
+
+
+def test_what_a_model_cannot_give_is_refused_before_any_work(given, capsys):
+    command = ["reconstruct", *map(str, given), "--derive"]
+    for names, words in (
+        ("heat_content_100,warmth", "'warmth' is not known"),
+        ("mixed_layer_depth", "needs salinity"),
+    ):
+        assert main([*command, names]) == 2
+        assert words in capsys.readouterr().err and not given[2].exists()
+    lines = []
+    derived.check_derived(["heat_content_2000"], densifier_statistics(given), lines.append)
+    assert "heat_content_2000 is missing where the sea is deeper" in lines[0]
+
+
+def densifier_statistics(given):
+    from ocean_lib.model.densifier import Densifier
+
+    return Densifier.load(given[0]).statistics
+
+
+def test_quantities_between_levels_have_their_own_depths(tmp_path):
+    """With salinity, on a file as `join_dates` writes it."""
+    rng, depth = np.random.default_rng(0), np.array([5.0, 15.0, 60.0])
+    dims = "time", "member", "depth", "latitude", "longitude"
+    profile = np.array([18.0, 16.0, 10.0])[:, None, None]
+    file = xr.Dataset(
+        {
+            "members": (dims, profile + rng.normal(0, 0.1, (2, 3, 3, 4, 5))),
+            "salinity_members": (dims, 34 + profile / 100 + rng.normal(0, 0.01, (2, 3, 3, 4, 5))),
+            "ocean": (dims[2:], np.ones((3, 4, 5), np.int8)),
+        },
+        {"depth": depth, "latitude": np.arange(4.0), "longitude": np.arange(5.0)},
+    )
+    file.to_netcdf(tmp_path / "map.nc")
+    names = ["stratification", "density", "mixed_layer_depth", "steric_height_40"]
+    derived.append_derived(tmp_path / "map.nc", names, "sea_water_potential_temperature")
+    with xr.open_dataset(tmp_path / "map.nc") as found:
+        assert found.stratification.sizes["middle_depth"] == 2
+        np.testing.assert_allclose(found.middle_depth, [10.0, 37.5])
+        assert found.density.dims == ("time", "depth", "latitude", "longitude")
+        assert (found.stratification > 0).all() and (found.mixed_layer_depth_error > 0).any()
+        water = file.rename(members="temperature", salinity_members="salinity")
+        expected = derive(water.assign(ocean=water.ocean == 1), names)
+        for name in names:
+            np.testing.assert_allclose(found[name], expected[name].mean("member"), rtol=1e-4)
