@@ -1,7 +1,8 @@
 """Water columns: integrals over depth, the depth of a value, the depth of the mixed layer.
 
 Between two levels a profile is linear. It is constant from the surface to the shallowest level, and
-from the deepest ocean level to the sea floor. Arrays are (depth, ...), NaN outside the ocean.
+from the deepest ocean level to the sea floor. Arrays are (depth, ...). Where the ocean has a gap
+(NaN) that a result depends on, the result is missing.
 """
 
 import numpy as np
@@ -27,20 +28,20 @@ def integral(field: np.ndarray, depth: np.ndarray, limit: float, floor: np.ndarr
     """Integral from the surface to the lesser of limit and sea floor, in units of the field and m.
 
     Args:
-        field: (depth, ...), NaN outside the ocean.
+        field: (depth, ...), with the value of the deepest ocean level below it.
         depth: of the levels, m.
         limit: m, a number or (...).
         floor: depth of the sea floor, m, (...).
 
     Returns:
-        (...), NaN where there is no ocean or the levels end above the lesser of limit and floor.
+        (...), NaN where there is no ocean, or the levels end above the lesser of limit and floor.
     """
     end = np.minimum(limit, floor)
     total = np.minimum(depth[0], end) * field[0]
     for upper, lower, top, base in zip(field, field[1:], depth, depth[1:], strict=False):
         within = np.clip(end - top, 0, base - top)
-        change = np.where(np.isnan(lower), 0, lower - upper) / (base - top)
-        total += np.where(np.isnan(upper), 0, within * upper + within**2 / 2 * change)
+        change = (lower - upper) / (base - top)
+        total += np.where(within > 0, within * upper + within**2 / 2 * change, 0)
     return np.where(end > depth[-1], np.nan, total)
 
 
@@ -89,7 +90,6 @@ def mixed_layer_depth(
     start = density[base - 1] + share * (density[base] - density[base - 1])
     below = np.concatenate([start[None], density[base:]])
     found = first_above(below, np.r_[REFERENCE, depth[base:]], start + threshold)
-    wet = np.isfinite(density)
-    return np.where(
-        np.isfinite(found), found, np.where(np.isfinite(start), depth[wet.sum(axis=0) - 1], np.nan)
-    )
+    deepest = depth[len(depth) - 1 - np.isfinite(density)[::-1].argmax(axis=0)]
+    ends = (below > start + threshold).any(axis=0)
+    return np.where(ends, found, np.where(np.isfinite(start), deepest, np.nan))

@@ -11,11 +11,12 @@
 
 Any number may follow `heat_content`, `steric_height` and `isotherm`; after `mixed_layer_depth` it
 is the threshold. Temperature and salinity become conservative temperature and absolute salinity of
-TEOS-10 (gsw). Profiles are linear between levels, and constant above the first and below the last
-ocean level of a column, down to the sea floor: `bathymetry` where fields have it, otherwise midway
-to the next level. Heat content ends at the sea floor where that is shallower. A column is missing
-where the levels end above its limit; for steric height also where the sea is shallower. An isotherm
-is missing where the surface is colder or no level is.
+TEOS-10 (gsw), with the mean salinity of the ocean where fields have none. Profiles are linear
+between levels, and constant above the first and below the last ocean level of a column, down to the
+sea floor: `bathymetry` where fields have it, otherwise midway to the next level. Heat content ends
+at the sea floor where that is shallower. A column is missing where the levels end above its limit,
+and where the ocean has a gap above it; for steric height also where the sea is shallower. An
+isotherm is missing where the surface is colder or no level is.
 
 Reference: IOC, SCOR & IAPSO 2010, The international thermodynamic equation of seawater;
 de Boyer Montegut et al. 2004, J. Geophys. Res. 109, C12003 (mixed layer).
@@ -122,15 +123,13 @@ class _Water:
             self.conservative = xr.apply_ufunc(gsw.CT_from_t, *given)
         elif kind != conventions.CONSERVATIVE:
             self.conservative = xr.apply_ufunc(gsw.CT_from_pt, self.absolute, self.temperature)
-        floor = column_floor(fields["ocean"].transpose("depth", ...).values, self.depth)
-        static = fields["ocean"].isel(depth=0, drop=True)
-        self.floor = static.copy(data=floor) if "bathymetry" not in fields else fields["bathymetry"]
+        ocean = fields["ocean"].transpose("depth", ...)
+        self.deepest = ocean.sum("depth") - 1  # index of the level
+        floor = self.deepest.copy(data=column_floor(ocean.values, self.depth))
+        self.floor = fields["bathymetry"] if "bathymetry" in fields else floor
 
     def heat_content(self, limit: float) -> xr.DataArray:
-        heat = _along(
-            integral, self.conservative, xr.DataArray(limit), self.floor, depth=self.depth
-        )
-        return DENSITY * HEAT_CAPACITY * heat
+        return DENSITY * HEAT_CAPACITY * self._integral(self.conservative, xr.DataArray(limit))
 
     def steric_height(self, limit: float) -> xr.DataArray:
         """The integral of the specific volume anomaly over pressure, in Pa, over gravity."""
@@ -144,8 +143,13 @@ class _Water:
         )
         anomaly = anomaly * (below - above) * 1e4  # per metre in place of per Pa
         end = -xr.apply_ufunc(gsw.z_from_p, limit, self.latitude)
-        height = _along(integral, anomaly, end, self.floor, depth=self.depth)
-        return (height / GRAVITY).where(self.floor >= end)
+        return (self._integral(anomaly, end) / GRAVITY).where(self.floor >= end)
+
+    def _integral(self, field: xr.DataArray, limit: xr.DataArray) -> xr.DataArray:
+        """Integral of a field to the lesser of a limit and the sea floor."""
+        level = xr.DataArray(np.arange(len(self.depth)), dims="depth")
+        whole = field.where(level <= self.deepest, field.isel(depth=self.deepest))
+        return _along(integral, whole, limit, self.floor, depth=self.depth)
 
     def mixed_layer_depth(self, threshold: float) -> xr.DataArray:
         return _along(mixed_layer_depth, self.density(), depth=self.depth, threshold=threshold)

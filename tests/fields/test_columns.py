@@ -16,6 +16,14 @@ def sample():
     return np.where(ocean, field, np.nan), ocean
 
 
+def down_to_floor(field, ocean):
+    """The field with the value of the deepest ocean level below it."""
+    whole = field.copy()
+    for column, levels in enumerate(ocean.sum(axis=0)):
+        whole[levels:, column] = field[levels - 1, column] if levels else np.nan
+    return whole
+
+
 def test_the_sea_floor_lies_midway_below_the_deepest_level(sample):
     floor = columns.column_floor(sample[1], DEPTH)
     np.testing.assert_array_equal(floor, [np.inf, 210.0, 35.0, 5.0, 0.0])
@@ -25,7 +33,7 @@ def test_the_sea_floor_lies_midway_below_the_deepest_level(sample):
 def test_an_integral_is_that_of_a_fine_profile(sample, limit):
     field, ocean = sample
     floor = columns.column_floor(ocean, DEPTH)
-    got = columns.integral(field, DEPTH, limit, floor)
+    got = columns.integral(down_to_floor(field, ocean), DEPTH, limit, floor)
     for column in range(5):
         wet, end = ocean[:, column], min(limit, floor[column])
         if not wet.any() or end > DEPTH[-1]:
@@ -34,6 +42,22 @@ def test_an_integral_is_that_of_a_fine_profile(sample, limit):
         fine = (np.arange(100000) + 0.5) * end / 100000
         expected = np.interp(fine, DEPTH[wet], field[wet, column]).mean() * end
         assert got[column] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_gap_in_the_ocean_is_not_the_sea_floor(sample):
+    field, ocean = sample
+    field[2, 0] = np.nan  # at 20 m
+    floor = columns.column_floor(ocean, DEPTH)
+    whole = down_to_floor(field, ocean)
+    assert np.isnan(columns.integral(whole, DEPTH, 30.0, floor)[0])
+    assert np.isfinite(columns.integral(whole, DEPTH, 8.0, floor)[0])
+
+
+def test_a_gap_hides_the_base_of_the_mixed_layer():
+    density = np.array([25.0, 25.0, np.nan, 25.2, 25.4, 25.6])
+    assert np.isnan(columns.mixed_layer_depth(density[:, None], DEPTH))
+    density = np.array([25.0, 25.0, 25.0, np.nan, 25.0, 25.0])  # mixed to the floor all the same
+    assert columns.mixed_layer_depth(density[:, None], DEPTH) == 300.0
 
 
 def test_the_first_crossing_is_interpolated():
