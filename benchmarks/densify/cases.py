@@ -1,6 +1,6 @@
 """The frozen cases: truth, climatology, surface and masks in files with known hashes.
 
-    OCEANS      demo_1, on which `make demo` trains; demo_2 and demo_3, never trained on
+    OCEANS      demo_1, demo_2 and demo_3: the demo ocean, version 1, of three seeds
     a file      truth (time, depth, latitude, longitude) · surface (time, latitude, longitude)
                 observed (case, time, depth, latitude, longitude) · surface_observed (case, …)
                 ocean (depth, latitude, longitude)
@@ -40,13 +40,10 @@ __all__ = [
     "open_ocean",
     "pooled",
     "read",
-    "write",
 ]
 
 CASES = Path(__file__).resolve().parent / "cases"
 OCEANS = ("demo_1", "demo_2", "demo_3")
-GLORYS12 = {"scale_factor": 24 / 32767, "add_offset": 21.0}
-GRID = ("depth", "latitude", "longitude")
 
 
 @dataclass(frozen=True)
@@ -88,37 +85,8 @@ def of_levels(statistics: xr.Dataset) -> xr.DataArray:
     return inner.rename(channel="depth").assign_coords(depth=statistics.depth)
 
 
-def write(
-    fields: xr.Dataset, observations: dict[str, xr.Dataset], harmonic: xr.DataArray, path
-) -> None:
-    """Write the file of an ocean: canonical `fields` with `surface`, and the masks of each case."""
-    seen = xr.concat(observations.values(), xr.Variable("case", list(observations)))
-    frozen = xr.Dataset(
-        {
-            "truth": fields.temperature,
-            "surface": fields.surface,
-            "ocean": fields.ocean,
-            "observed": seen.observed,
-            "surface_observed": seen.surface_observed,
-            "harmonic": harmonic.where(fields.ocean),
-        },
-        attrs=fields.attrs,
-    ).drop_encoding()
-    encoding: dict = {"time": {"units": "days since 1950-01-01"}}
-    for name, array in frozen.data_vars.items():
-        packing = {"scale_factor": 1e-3} if name == "harmonic" else GLORYS12
-        packing = {"dtype": "int16", "_FillValue": -32767, **packing}
-        packing = {"dtype": "int8"} if array.dtype == bool else packing
-        # A chunk holds all levels of a date; masks repeat from level to level and compress well.
-        chunk = [array.sizes[dim] if dim in GRID else 1 for dim in array.dims]
-        smallest = {"zlib": True, "complevel": 9, "shuffle": True, "chunksizes": chunk}
-        encoding[name] = packing | smallest
-    with atomic_write(path) as beside:
-        frozen.to_netcdf(beside, encoding=encoding, engine="netcdf4")
-
-
 def read(path) -> Ocean:
-    """Read an ocean from a file of `write`."""
+    """Read a demo ocean from its file."""
     frozen = xr.load_dataset(path, engine="netcdf4")
     for mask in ("ocean", "observed", "surface_observed"):
         frozen[mask] = frozen[mask].astype(bool)

@@ -17,6 +17,7 @@ import json
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import torch
 import xarray as xr
 
@@ -51,8 +52,9 @@ def statistics(name: str) -> xr.Dataset:
     kept = xr.load_dataset(_verified(f"{name}_statistics.nc"), engine="netcdf4")
     units = {"temperature": kept.harmonic.attrs["units"]}
     described = {"surfaces": SURFACES, "variables": ["temperature"], "units": units}
-    months = kept.attrs["months"].tolist()
-    return kept.assign(wet=kept.wet.astype(bool)).assign_attrs(described, months=months)
+    kinds = {"harmonic": np.float32, "deviation": np.float32, "wet": bool}
+    kept = kept.assign({quantity: kept[quantity].astype(kind) for quantity, kind in kinds.items()})
+    return kept.assign_attrs(described, months=kept.attrs["months"].tolist())
 
 
 def methods(name: str) -> dict[str, dict[str, Method]]:

@@ -25,7 +25,6 @@ __all__ = [
     "NAMES",
     "SECTIONS",
     "build",
-    "draw_stations",
     "open_section",
     "pool",
     "section_file",
@@ -62,13 +61,6 @@ def build(folder, name: str) -> Store:
             chosen, place, split="time", surface=surface, request=request, **MONTHS
         )
     return built
-
-
-def draw_stations(ocean: xr.DataArray, dates: int, seed: int) -> np.ndarray:
-    """Ascending indices (dates, 3) of wet stations, drawn independently for every date."""
-    draw = np.random.default_rng(seed)
-    wet = np.flatnonzero(ocean.any(("depth", "latitude")).values)
-    return np.stack([np.sort(draw.choice(wet, SEEN, replace=False)) for _ in range(dates)])
 
 
 def observe(fields: xr.Dataset, stations: np.ndarray, surface: bool) -> xr.Dataset:
