@@ -82,7 +82,7 @@ def explore_masks(month: xr.Dataset) -> widgets.VBox:
     controls |= {"depth": _depth_slider(month), "seed": seed}
     if above := {name.replace("_", " "): name for name in SURFACES if name in month}:
         controls["surface"] = _dropdown("surface", CLOUDS)
-        controls["above"] = _dropdown("seen", above)
+        controls["above"] = _dropdown("from above", above)
     return with_controls(MasksView(month), controls)
 
 
