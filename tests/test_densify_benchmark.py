@@ -88,10 +88,10 @@ def test_demo_cases_are_what_they_say():
     assert [*ocean.observations] == ["50 % blocks", "0.25 % profiles + surface"]
     half, profiles = ocean.observations.values()
     top = half.observed.isel(depth=0).values[:, ocean.fields.ocean.values[0]]
-    assert abs(top.mean() - 0.5) < 0.03 and not half.surface_observed.any()
+    assert abs(top.mean() - 0.5) < 0.03 and not half.surface_temperature_observed.any()
     columns = profiles.observed.any("depth").mean(("latitude", "longitude"))
     assert (columns > 0.001).all() and (columns <= 0.0026).all()
-    assert profiles.surface_observed.values[:, ocean.fields.ocean.values[0]].all()
+    assert profiles.surface_temperature_observed.values[:, ocean.fields.ocean.values[0]].all()
     anomaly = (ocean.fields.temperature - ocean.climatology["mean"]).where(ocean.fields.ocean)
     assert 0.3 < float(np.sqrt((anomaly**2).mean())) < 3
 
@@ -111,7 +111,7 @@ def test_a_frozen_file_is_read_as_it_is_packed():
     for number, seen in enumerate(ocean.observations.values()):
         observed = masks[0][number] == 1
         np.testing.assert_array_equal(seen.observed, observed)
-        np.testing.assert_array_equal(seen.surface_observed, masks[1][number] == 1)
+        np.testing.assert_array_equal(seen.surface_temperature_observed, masks[1][number] == 1)
         np.testing.assert_array_equal(seen.value.values[observed], got[observed])
         assert np.isnan(seen.value.values[~observed]).all() and (seen.error == 0).all()
     for month in (0, 7):  # the climatology, term by term
@@ -169,7 +169,7 @@ def test_the_published_reconstructions_have_the_published_scores():
         assert (one.error.where(observed, 0) == 0).all()
         hidden = seen.ocean & ~observed
         assert float(one.error.where(hidden).min()) > 0
-        if seen.surface_observed.any():
+        if seen.surface_temperature_observed.any():
             hidden = hidden & (hidden.depth > 5)
         square = (one["mean"] - ocean.fields.temperature) ** 2
         rmse = np.sqrt(float(square.where(hidden).weighted(area).mean()))
@@ -270,7 +270,7 @@ def test_what_is_exported_is_what_may_be_seen(ocean, small_store, tmp_path):
         assert number == int(seen.observed.sum())
         for name in ("value", "observed", "ocean"):
             np.testing.assert_array_equal(got[name].values, seen[name].values)
-        assert ("surface" in got) == bool(seen.surface_observed.any())
+        assert ("surface_temperature" in got) == bool(seen.surface_temperature_observed.any())
 
 
 def test_new_scores_replace_the_old_ones_of_the_same_method():
@@ -324,8 +324,8 @@ def test_sections_see_three_stations_of_every_test_month(real):
         # A station is seen at all its levels or at none.
         wet = without.ocean.isel(latitude=0)
         assert (columns == (wet & columns.any("depth"))).all()
-        assert not without.surface_observed.any()
-        assert (with_surface.surface_observed == wet.isel(depth=0)).all()
+        assert not without.surface_temperature_observed.any()
+        assert (with_surface.surface_temperature_observed == wet.isel(depth=0)).all()
 
 
 def test_sections_are_scored_as_one_and_below_190_m(real):

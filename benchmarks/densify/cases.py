@@ -25,10 +25,12 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.core.atomic import atomic_write
+from ocean_lib.fields.conventions import named
 from ocean_lib.store.climatology import harmonics
 
 from . import sections
 from .hashes import verify
+from .sections import SURFACE
 
 __all__ = [
     "CASES",
@@ -80,26 +82,27 @@ def normal(harmonic: xr.DataArray, fields: xr.Dataset) -> xr.Dataset:
 
 def of_levels(statistics: xr.Dataset) -> xr.DataArray:
     """Harmonics of temperature, (term, depth, latitude, longitude), from `Store.statistics`."""
-    first, levels = statistics.attrs["surfaces"], statistics.sizes["depth"]
+    first, levels = len(statistics.attrs["surfaces"]), statistics.sizes["depth"]
     inner = statistics.harmonic.isel(channel=slice(first, first + levels))
     return inner.rename(channel="depth").assign_coords(depth=statistics.depth)
 
 
 def read(path) -> Ocean:
     """Read a demo ocean from its file."""
-    frozen = xr.load_dataset(path, engine="netcdf4")
-    for mask in ("ocean", "observed", "surface_observed"):
+    names = {"surface": SURFACE, "surface_observed": named(SURFACE, "observed")}
+    frozen = xr.load_dataset(path, engine="netcdf4").rename(names)
+    for mask in ("ocean", "observed", named(SURFACE, "observed")):
         frozen[mask] = frozen[mask].astype(bool)
     truth = frozen.truth.astype(np.float32)
     truth.attrs |= {"standard_name": "sea_water_potential_temperature", "units": "degrees_C"}
-    fields = frozen[["ocean", "surface"]].assign(temperature=truth)
+    fields = frozen[["ocean", SURFACE]].assign(temperature=truth)
     observations = {}
     for case in frozen.case.values:
-        seen = frozen[["ocean", "observed", "surface_observed"]].sel(case=case, drop=True)
+        masks = ["ocean", "observed", named(SURFACE, "observed")]
+        seen = frozen[masks].sel(case=case, drop=True)
+        seen[SURFACE] = frozen[SURFACE].where(seen[named(SURFACE, "observed")])
         observations[str(case)] = seen.assign(
-            value=truth.where(seen.observed),
-            error=xr.zeros_like(truth),
-            surface=frozen.surface.where(seen.surface_observed),
+            value=truth.where(seen.observed), error=xr.zeros_like(truth)
         )
     return Ocean(Path(path).stem, fields, observations, normal(frozen.harmonic, fields))
 
@@ -138,15 +141,15 @@ def pooled(each: list[Ocean]) -> Ocean:
 
 
 def export(ocean: Ocean, folder) -> list[Path]:
-    """Write the observations: `thetao`, missing where not observed, `surface` and `ocean`."""
+    """Write `thetao` and `surface_temperature`, missing where not observed, and `ocean`."""
     paths = []
     for case, seen in ocean.observations.items():
         path = Path(folder) / f"{ocean.name} {case.replace(' %', '%')}.nc"
         path.parent.mkdir(parents=True, exist_ok=True)
         given = seen[["value", "ocean"]].rename(value="thetao")
         given.thetao.attrs.update(ocean.fields.temperature.attrs)
-        if seen.surface_observed.any():
-            given["surface"] = seen.surface
+        if seen[named(SURFACE, "observed")].any():
+            given[SURFACE] = seen[SURFACE].assign_attrs(units="degrees_C")
         given = given.assign(ocean=given.ocean.astype("int8")).drop_encoding()
         with atomic_write(path) as beside:
             given.to_netcdf(beside, encoding={"thetao": {"zlib": True}}, engine="netcdf4")

@@ -28,11 +28,12 @@ from ocean_lib.classical.tuning import Method
 
 from .cases import Ocean
 from .hashes import verify
+from .sections import SURFACE
 
 __all__ = ["FITTED", "methods", "reconstruction", "statistics"]
 
 FITTED = Path(__file__).resolve().parent / "fitted"
-SURFACES = 1
+SURFACES = {SURFACE: 0.0}  # with the standard deviation of its errors, °C
 
 
 def _verified(name: str) -> Path:
@@ -81,12 +82,13 @@ def _method(name: str, method: str, kept: dict) -> Method:
         return partial(linear, factor=factor)
     if "covariance" in matrices:
         return OptimalInterpolation(
-            CovarianceRegression(matrices["covariance"], SURFACES), kept["scales"], factor
+            CovarianceRegression(matrices["covariance"], len(SURFACES)), kept["scales"], factor
         )
     held = xr.load_dataset(_verified(f"{name}_regression.nc"), engine="netcdf4")
     coefficients = torch.from_numpy(held.coefficients.values)
     places = held.latitude.values, held.longitude.values
-    regression = Regression(coefficients, places=places, **matrices)
+    covariance = torch.stack([matrices["prior_covariance"], matrices["residual_covariance"]])
+    regression = Regression(coefficients[None], covariance, places)
     return OptimalInterpolation(regression, kept["scales"], factor)
 
 
