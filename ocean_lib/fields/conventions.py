@@ -9,6 +9,10 @@ POTENTIAL, IN_SITU = "sea_water_potential_temperature", "sea_water_temperature"
 CONSERVATIVE = "sea_water_conservative_temperature"
 PRACTICAL, ABSOLUTE = "sea_water_salinity", "sea_water_absolute_salinity"
 SURFACE = "surface temperature"
+SURFACE_SALINITY, ABSOLUTE_SURFACE = "sea_surface_salinity", "sea_surface_absolute_salinity"
+TOPOGRAPHY, ANOMALY = "sea_surface_height_above_geoid", "sea_surface_height_above_sea_level"
+# What is seen from above, each (time, latitude, longitude).
+SURFACES = ("surface_temperature", "sea_level", "surface_salinity")
 # {kind: (CF standard names, names in use in lower case)}, both in order of preference.
 TEMPERATURES = {
     POTENTIAL: (
@@ -33,6 +37,15 @@ SALINITIES = {
     ),
     ABSOLUTE: ((ABSOLUTE,), ("absolute_salinity",)),
 }
+# `zo` of ARMOR3D has levels; its shallowest is the sea level.
+SEA_LEVELS = {
+    TOPOGRAPHY: (
+        (TOPOGRAPHY, "sea_surface_height", "sea_surface_elevation", "geopotential_height"),
+        ("zos", "ssh", "sossheig", "adt", "zeta", "surf_el", "eta_t", "etan", "zo"),
+    ),
+    ANOMALY: ((ANOMALY, "sea_surface_height_above_mean_sea_level"), ("sla", "ssha", "msla")),
+}
+FLAT = (SURFACE, SURFACE_SALINITY, *SEA_LEVELS)  # kinds that need no depth
 # The long_name decides where a name is used for several kinds.
 LONG_NAMES = {"conservative": CONSERVATIVE, "potential": POTENTIAL, "pot. temp": POTENTIAL}
 
@@ -83,6 +96,7 @@ LOWEST, HIGHEST = -10.0, 45.0  # °C, limits of plausible sea temperatures
 WARMEST = ((0.0, 100.0, 400.0), (45.0, 36.0, 26.0))
 FRESHEST, SALTIEST = -1.0, 60.0  # g/kg, limits of plausible salinities
 NOMINAL_YEAR = 2001  # for fields without a date; not a leap year
+HIGHEST_SEA = 5.0  # m, limit of plausible sea levels, above the geoid or a mean
 DEEPEST = 11100.0  # m, limit of plausible depths
 
 Region = tuple[float, float, float, float]  # west, east, south, north, degrees

@@ -11,7 +11,15 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.core.chunks import DECODING_BYTES, chunk_slices, run_tasks, select_box, spatial_boxes
-from ocean_lib.fields.conventions import DIMS, FRESHEST, HIGHEST, LOWEST, SALTIEST, WARMEST
+from ocean_lib.fields.conventions import (
+    DIMS,
+    FRESHEST,
+    HIGHEST,
+    HIGHEST_SEA,
+    LOWEST,
+    SALTIEST,
+    WARMEST,
+)
 
 __all__ = [
     "Survey",
@@ -223,10 +231,10 @@ def guess_unit(low: float, high: float) -> str:
 
 
 def check_values(limits: Limits) -> None:
-    """Check that temperature and salinity are plausible for sea water.
+    """Check that temperature, salinity and sea level are plausible.
 
     Args:
-        limits: {name: (lowest, highest)}, °C, g/kg.
+        limits: {name: (lowest, highest)}, °C, g/kg, m; other names need finite values only.
     Raises:
         ValueError: a value is implausible or infinite, or a variable has no values.
     """
@@ -239,15 +247,20 @@ def check_values(limits: Limits) -> None:
             raise ValueError(
                 f"{name} runs from {low:g} to {high:g}, must be finite; replace it by a fill value"
             )
-    low, high = limits["temperature"]
+    low, high = limits.get("temperature", (LOWEST, HIGHEST))
     if not LOWEST <= low <= high <= HIGHEST:
         raise ValueError(
             f"temperatures from {low:g} to {high:g} °C reach outside {LOWEST:g} to {HIGHEST:g} "
             f"°C; {guess_unit(low, high)}"
         )
-    if "salinity" not in limits:
-        return
-    low, high = limits["salinity"]
+    low, high = limits.get("sea_level", (0.0, 0.0))
+    if not -HIGHEST_SEA <= low <= high <= HIGHEST_SEA:
+        raise ValueError(
+            f"sea levels from {low:g} to {high:g} m reach outside ±{HIGHEST_SEA:g} m; "
+            "if they are cm, set the variable's units to 'cm'; heights above an ellipsoid need the "
+            "geoid subtracted"
+        )
+    low, high = limits.get("salinity", (FRESHEST, SALTIEST))
     if -0.1 < low <= high < 0.1:
         raise ValueError(
             f"salinities from {low:g} to {high:g} stay below 0.1 g/kg, they look like kg/kg; "
