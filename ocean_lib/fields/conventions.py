@@ -11,8 +11,12 @@ PRACTICAL, ABSOLUTE = "sea_water_salinity", "sea_water_absolute_salinity"
 SURFACE = "surface temperature"
 SURFACE_SALINITY, ABSOLUTE_SURFACE = "sea_surface_salinity", "sea_surface_absolute_salinity"
 TOPOGRAPHY, ANOMALY = "sea_surface_height_above_geoid", "sea_surface_height_above_sea_level"
-# What is seen from above, each (time, latitude, longitude).
-SURFACES = ("surface_temperature", "sea_level", "surface_salinity")
+# What is seen from above, each (time, latitude, longitude): {name: (standard name, unit)}.
+SURFACES = {
+    "surface_temperature": ("sea_surface_temperature", "degrees_C"),
+    "sea_level": (TOPOGRAPHY, "m"),
+    "surface_salinity": (SURFACE_SALINITY, "1e-3"),
+}
 # {kind: (CF standard names, names in use in lower case)}, both in order of preference.
 TEMPERATURES = {
     POTENTIAL: (

@@ -28,10 +28,6 @@ __all__ = ["QUANTITIES", "check_deviation", "open_surfaces"]
 
 # {surface: its quantity in `survey.check_values`}
 QUANTITIES = dict(zip(SURFACES, ("temperature", "sea_level", "salinity")))
-STANDARD_NAMES = {
-    "surface_temperature": "sea_surface_temperature",
-    "surface_salinity": "sea_surface_salinity",
-}
 MOST_DEVIATION = 1.0  # m, of sea level from its mean; no sea reaches half of it
 FLAT = ("time", "latitude", "longitude")
 
@@ -71,8 +67,9 @@ def open_surfaces(
     surfaces = {}
     for name in names:
         field = levels.get(name, fields.temperature).isel(depth=0, drop=True)
-        kind = STANDARD_NAMES.get(name, field.attrs["standard_name"])
-        surfaces[name] = field.assign_attrs(standard_name=kind)
+        if name != "sea_level":  # which may be above the geoid or a mean
+            field = field.assign_attrs(standard_name=SURFACES[name][0])
+        surfaces[name] = field
     return xr.Dataset(surfaces, attrs=fields.attrs)
 
 

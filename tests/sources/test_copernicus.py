@@ -98,7 +98,7 @@ def ocean():
 def fetched(pool, tmp_path_factory):
     """A request without faults: its folder, files and lines of text."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    return folder, *get(pool, "glorys12", folder, shallowest=True, **ASKED)
+    return folder, *get(pool, "glorys12", folder, surfaces=["surface_temperature"], **ASKED)
 
 
 def values(files):
@@ -179,21 +179,21 @@ def test_months_that_are_there_are_not_asked_for_again(pool, store, fetched):
     stale = folder / f"{files[1].name}.4194304.partial"  # no process has so high a number
     stale.touch()
     store.requests.clear()
-    again, told = get(pool, "glorys12", folder, shallowest=True, **ASKED)
+    again, told = get(pool, "glorys12", folder, surfaces=["surface_temperature"], **ASKED)
     assert again == files and "1 month(s) to fetch" in told and "3 month(s) already fetched" in told
     asked = {each.split("thetao/")[1].split(".")[0] for each in store.requests if "thetao/" in each}
     assert asked == {"43"}  # the 44th month of the archive
     np.testing.assert_equal(contents(folder), before)
     assert not list(folder.glob("*.partial"))
     store.requests.clear()
-    get(pool, "glorys12", folder, shallowest=True, **ASKED)
+    get(pool, "glorys12", folder, surfaces=["surface_temperature"], **ASKED)
     assert store.requests == []
 
 
 def test_a_download_killed_at_any_moment_goes_on_to_the_same_files(pool, store, fetched, tmp_path):
     code = (
         "import sys; from ocean_lib import sources; "
-        f"sources.fetch('glorys12', sys.argv[1], shallowest=True, **{ASKED!r})"
+        f"sources.fetch('glorys12', sys.argv[1], surfaces=['surface_temperature'], **{ASKED!r})"
     )
     for moment in (1, 3):
         command = [sys.executable, "-c", code, tmp_path]
@@ -207,7 +207,7 @@ def test_a_download_killed_at_any_moment_goes_on_to_the_same_files(pool, store, 
         store.faults.clear()
         reached = contents(tmp_path)
         assert moment <= len(reached) < 4  # each of them can be read
-    files, _ = get(pool, "glorys12", tmp_path, shallowest=True, **ASKED)
+    files, _ = get(pool, "glorys12", tmp_path, surfaces=["surface_temperature"], **ASKED)
     np.testing.assert_equal(contents(tmp_path), contents(fetched[0]))
     assert {path.name for path in tmp_path.iterdir()} == {file.name for file in files}
 
@@ -249,7 +249,7 @@ def test_what_fails_a_few_times_is_tried_again(pool, store, fetched, tmp_path):
         Fault("thetao/", times=2, status=503),
         Fault("thetao/", times=2, status=0, skip=4),
     ]
-    get(pool, "glorys12", tmp_path, shallowest=True, **ASKED)
+    get(pool, "glorys12", tmp_path, surfaces=["surface_temperature"], **ASKED)
     assert [fault.times for fault in store.faults] == [0] * 5
     np.testing.assert_equal(contents(tmp_path), contents(fetched[0]))
 
