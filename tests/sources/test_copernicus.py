@@ -360,3 +360,46 @@ def test_a_sea_level_comes_with_a_margin_for_another_grid(pool, tmp_path):
     opened = values(files)
     assert opened.longitude.min() < REGION[0] and opened.latitude.max() > REGION[3]
     assert opened.sla.attrs["units"] == "m"
+
+
+def test_all_that_satellites_see_comes_and_becomes_surfaces_of_the_model(pool, ocean, tmp_path):
+    from ocean_lib.fields.surfaces import open_surfaces
+    from ocean_lib.sources.satellites import seen_from_above
+
+    names = ["surface_temperature", "sea_level", "surface_salinity"]
+    period = ("1995-03", "1997-04")
+    asked = ASKED | {"months": period, "surfaces": names}
+    files, told = get(pool, "glorys12", tmp_path / "glorys12", **asked)
+    assert "26 month(s) to fetch (18 from" in told and "thetao_so_zos" in files[0].name
+    with xr.open_dataset(files[0]) as one:
+        assert {*one.data_vars} == {"thetao", "so", "zos"} and one.zos.dims[0] == "time"
+        assert {one[name].encoding["dtype"] for name in one.data_vars} == {np.dtype("i2")}
+    model = open_surfaces(files, names)
+    place = {dim: model[dim] for dim in ("time", "latitude", "longitude")}
+    height = archive.topography(ocean).sel(place)
+    np.testing.assert_allclose(model.sea_level, height, atol=2e-4)
+    salt = float(archive.salinity(ocean.depth[0]))
+    np.testing.assert_allclose(model.surface_salinity.max(), salt, atol=1e-3)
+
+    products = {}
+    for product in ("ostia", "duacs", "multiobs"):
+        months = download.needed_months(product, period, 5)
+        cut = {"region": REGION, "months": months}
+        products[product], _ = get(pool, product, tmp_path / product, **cut)
+    assert [len(found) for found in products.values()] == [5, 26, 5]
+    parts = {"split": "time", "validation": 2, "test": 2, "gap": 1}
+    seen = seen_from_above(model, products, seed=1, **parts).compute()
+    assert list(seen) == names
+    assert (seen.notnull() == model.notnull()).all().to_array().all()
+    assert all(0 <= array.attrs["filled_cells"] < 80 for array in seen.values())
+    later = dict(time=slice(21, None))
+    inner = height.notnull().rolling(latitude=5, longitude=5, center=True).min() == 1
+    # The altimeter's mean and its rise are gone; it remembers an eighth of a degree.
+    error = (seen.sea_level - height).isel(later).where(inner.isel(later))
+    assert float(abs(error.mean())) < 0.002 and float(error.std()) < 0.01
+    # Of the days of a month: half of what changes from month to month.
+    error = (seen.surface_temperature - model.surface_temperature).isel(later)
+    assert float(abs(error).mean()) < 1.5
+    np.testing.assert_allclose(
+        seen.surface_salinity.isel(later).where(inner.isel(later)).mean(), salt, atol=2e-3
+    )
