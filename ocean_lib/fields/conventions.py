@@ -11,12 +11,6 @@ PRACTICAL, ABSOLUTE = "sea_water_salinity", "sea_water_absolute_salinity"
 SURFACE = "surface temperature"
 SURFACE_SALINITY, ABSOLUTE_SURFACE = "sea_surface_salinity", "sea_surface_absolute_salinity"
 TOPOGRAPHY, ANOMALY = "sea_surface_height_above_geoid", "sea_surface_height_above_sea_level"
-# What is seen from above, each (time, latitude, longitude): {name: (standard name, unit)}.
-SURFACES = {
-    "surface_temperature": ("sea_surface_temperature", "degrees_C"),
-    "sea_level": (TOPOGRAPHY, "m"),
-    "surface_salinity": (SURFACE_SALINITY, "1e-3"),
-}
 # {kind: (CF standard names, names in use in lower case)}, both in order of preference.
 TEMPERATURES = {
     POTENTIAL: (
@@ -99,8 +93,10 @@ LOWEST, HIGHEST = -10.0, 45.0  # °C, limits of plausible sea temperatures
 # (m, °C): no sea is warmer at that depth; the Red Sea holds 22 °C down to its floor.
 WARMEST = ((0.0, 100.0, 400.0), (45.0, 36.0, 26.0))
 FRESHEST, SALTIEST = -1.0, 60.0  # g/kg, limits of plausible salinities
+HIGHEST_SEA_LEVEL = 5.0  # m above the geoid or a mean, limit of plausible sea levels
+# Fields of the surface as satellites see it, and their units
+SURFACES = {"surface_temperature": "degrees_C", "sea_level": "m", "surface_salinity": "1e-3"}
 NOMINAL_YEAR = 2001  # for fields without a date; not a leap year
-HIGHEST_SEA = 5.0  # m, limit of plausible sea levels, above the geoid or a mean
 DEEPEST = 11100.0  # m, limit of plausible depths
 
 Region = tuple[float, float, float, float]  # west, east, south, north, degrees
@@ -108,6 +104,8 @@ Region = tuple[float, float, float, float]  # west, east, south, north, degrees
 
 def named(variable: str, quantity: str) -> str:
     """Name of a quantity of a variable: `mean` of temperature, `salinity_mean` of salinity.
+
+    A surface field has its name in front too: `sea_level_observed`.
 
     Args:
         variable: name of the variable.

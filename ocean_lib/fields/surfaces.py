@@ -16,18 +16,32 @@ import xarray as xr
 
 from ocean_lib.core.messages import shortened
 from ocean_lib.fields.canonical import DAMAGE, MOST_GAPS, levels_of_file, open_fields
-from ocean_lib.fields.conventions import ABSOLUTE, DIMS, SALINITIES, SEA_LEVELS, SURFACES, Region
+from ocean_lib.fields.conventions import (
+    ABSOLUTE,
+    DIMS,
+    SALINITIES,
+    SEA_LEVELS,
+    SURFACE_SALINITY,
+    SURFACES,
+    TOPOGRAPHY,
+    Region,
+)
 from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.joining import in_time, join, same_grid
 from ocean_lib.fields.recognition import arrange, find_variable
 from ocean_lib.fields.selection import select_region
 from ocean_lib.fields.survey import check_values, survey_fields
 
-__all__ = ["QUANTITIES", "check_deviation", "open_surfaces"]
+__all__ = ["QUANTITIES", "STANDARD_NAMES", "check_deviation", "open_surfaces"]
 
 
 # {surface: its quantity in `survey.check_values`}
 QUANTITIES = dict(zip(SURFACES, ("temperature", "sea_level", "salinity")))
+STANDARD_NAMES = {
+    "surface_temperature": "sea_surface_temperature",
+    "sea_level": TOPOGRAPHY,
+    "surface_salinity": SURFACE_SALINITY,
+}
 MOST_DEVIATION = 1.0  # m, of sea level from its mean; no sea reaches half of it
 FLAT = ("time", "latitude", "longitude")
 
@@ -68,7 +82,7 @@ def open_surfaces(
     for name in names:
         field = levels.get(name, fields.temperature).isel(depth=0, drop=True)
         if name != "sea_level":  # which may be above the geoid or a mean
-            field = field.assign_attrs(standard_name=SURFACES[name][0])
+            field = field.assign_attrs(standard_name=STANDARD_NAMES[name])
         surfaces[name] = field
     return xr.Dataset(surfaces, attrs=fields.attrs)
 

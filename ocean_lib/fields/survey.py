@@ -15,7 +15,7 @@ from ocean_lib.fields.conventions import (
     DIMS,
     FRESHEST,
     HIGHEST,
-    HIGHEST_SEA,
+    HIGHEST_SEA_LEVEL,
     LOWEST,
     SALTIEST,
     WARMEST,
@@ -231,10 +231,10 @@ def guess_unit(low: float, high: float) -> str:
 
 
 def check_values(limits: Limits) -> None:
-    """Check that temperature, salinity and sea level are plausible.
+    """Check that temperature, salinity and sea level are plausible for the sea.
 
     Args:
-        limits: {name: (lowest, highest)}, °C, g/kg, m; other names need finite values only.
+        limits: {name: (lowest, highest)}, °C, g/kg, m.
     Raises:
         ValueError: a value is implausible or infinite, or a variable has no values.
     """
@@ -247,20 +247,22 @@ def check_values(limits: Limits) -> None:
             raise ValueError(
                 f"{name} runs from {low:g} to {high:g}, must be finite; replace it by a fill value"
             )
+    low, high = limits.get("sea_level", (0.0, 0.0))
+    if not -HIGHEST_SEA_LEVEL <= low <= high <= HIGHEST_SEA_LEVEL:
+        raise ValueError(
+            f"sea levels from {low:g} to {high:g} m reach outside {-HIGHEST_SEA_LEVEL:g} to "
+            f"{HIGHEST_SEA_LEVEL:g} m; if they are cm, set the variable's units to 'cm'; of "
+            "heights above an ellipsoid, subtract the geoid"
+        )
     low, high = limits.get("temperature", (LOWEST, HIGHEST))
     if not LOWEST <= low <= high <= HIGHEST:
         raise ValueError(
             f"temperatures from {low:g} to {high:g} °C reach outside {LOWEST:g} to {HIGHEST:g} "
             f"°C; {guess_unit(low, high)}"
         )
-    low, high = limits.get("sea_level", (0.0, 0.0))
-    if not -HIGHEST_SEA <= low <= high <= HIGHEST_SEA:
-        raise ValueError(
-            f"sea levels from {low:g} to {high:g} m reach outside ±{HIGHEST_SEA:g} m; "
-            "if they are cm, set the variable's units to 'cm'; heights above an ellipsoid need the "
-            "geoid subtracted"
-        )
-    low, high = limits.get("salinity", (FRESHEST, SALTIEST))
+    if "salinity" not in limits:
+        return
+    low, high = limits["salinity"]
     if -0.1 < low <= high < 0.1:
         raise ValueError(
             f"salinities from {low:g} to {high:g} stay below 0.1 g/kg, they look like kg/kg; "

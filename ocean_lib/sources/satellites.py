@@ -28,7 +28,7 @@ from ocean_lib.fields.conventions import (
 from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.recognition import arrange
 from ocean_lib.fields.regrid import regrid
-from ocean_lib.fields.surfaces import QUANTITIES, check_deviation
+from ocean_lib.fields.surfaces import QUANTITIES, STANDARD_NAMES, check_deviation
 from ocean_lib.fields.survey import check_values
 from ocean_lib.sources.catalogue import SOURCES, Source
 from ocean_lib.sources.resolution import degraded
@@ -230,8 +230,10 @@ def seen_from_above(
         product = chosen.get(str(name), usual[str(name)])
         simulated = array.isel(time=slice(0, first)) if name in chosen else array
         seen = degraded(simulated, product, seed)
-        standard = dict(zip(("standard_name", "units"), SURFACES[str(name)]))
-        attrs = standard | {key: array.attrs[key] for key in standard if key in array.attrs}
+        standard = {"standard_name": STANDARD_NAMES[str(name)], "units": SURFACES[str(name)]}
+        attrs: dict[str, Any] = standard | {
+            key: array.attrs[key] for key in standard if key in array.attrs
+        }
         attrs["error"] = SOURCES[product].error
         if name in chosen:
             view = _of_product(product, products[product], array, train, first)

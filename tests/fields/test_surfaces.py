@@ -126,7 +126,7 @@ BAD = {
     "cm declared m": (
         lambda d: changed(d, zos=lambda zos: 100 * zos),
         "sea_level",
-        ["30.0", "49.9", "±5 m", "set the variable's units to 'cm'"],
+        ["30.0", "49.9", "-5 to 5 m", "set the variable's units to 'cm'"],
     ),
     "small cm declared m": (
         lambda d: changed(d, zos=lambda zos: 30 * (zos - 0.4)),
@@ -136,7 +136,7 @@ BAD = {
     "above the ellipsoid": (
         lambda d: changed(d, zos=lambda zos: zos - 40),
         "sea_level",
-        ["-39.", "±5 m", "geoid subtracted"],
+        ["-39.", "-5 to 5 m", "subtract the geoid"],
     ),
     "an unknown unit": (
         lambda d: changed(d, zos=lambda zos: zos.assign_attrs(units="feet")),

@@ -159,7 +159,7 @@ REFUSED = {
     "no salinity": (lambda ocean: _level(ocean), "multiobs", ["no sos among ['sla']", "MULTIOBS"]),
     "sea level in cm declared m": (
         lambda ocean: _level(ocean, factor=100), "duacs",
-        ["duacs on 1993-01-01", "reach outside ±5 m", "units to 'cm'"],
+        ["duacs on 1993-01-01", "reach outside -5 to 5 m", "units to 'cm'"],
     ),
     "quiet sea level in cm declared m": (
         lambda ocean: _level(ocean, factor=40), "duacs",
