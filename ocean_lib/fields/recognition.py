@@ -17,15 +17,7 @@ import xarray as xr
 from ocean_lib.core.messages import shortened
 from ocean_lib.fields import conventions
 from ocean_lib.fields.axes import depth_in_metres, find_axis, horizontal, order_longitudes, take
-from ocean_lib.fields.conventions import (
-    ANOMALY,
-    DIMS,
-    IN_SITU,
-    POTENTIAL,
-    SALINITIES,
-    TEMPERATURES,
-    Region,
-)
+from ocean_lib.fields.conventions import DIMS, POTENTIAL, SALINITIES, TEMPERATURES, Region
 from ocean_lib.fields.dates import decode_dates
 from ocean_lib.fields.decoding import decode
 from ocean_lib.fields.units import ATTRIBUTES, in_canonical_unit, salinity_attrs
@@ -87,7 +79,7 @@ def arrange(
     sources = {"temperature": name} | {
         canonical: _further(dataset, canonical, name) for canonical in canonical_names(variables)
     }
-    convertible = kind in (IN_SITU, conventions.CONSERVATIVE)
+    convertible = kind in (conventions.IN_SITU, conventions.CONSERVATIVE)
     salinity = find_variable(dataset, SALINITIES) if convertible or "salinity" in sources else None
     if convertible and salinity is not None:
         # Salinity on other levels cannot convert temperature, which is then left as it is.
@@ -188,8 +180,7 @@ def _is_statistic(variable: xr.DataArray, kind: str = "") -> bool:
     """Whether a variable is an anomaly, error, deviation or count rather than a mean value."""
     attrs = variable.attrs
     long_name = str(attrs.get("long_name", "")).lower()
-    if kind == ANOMALY:
-        long_name = long_name.replace("anomal", "")
+    long_name = long_name.replace("anomal", "") if kind == conventions.ANOMALY else long_name
     return bool(
         OTHER_NAME.search(str(variable.name).lower())
         or OTHER_LONG_NAME.search(long_name)

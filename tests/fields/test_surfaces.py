@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import xarray as xr
-from grids import PACKING, refused, salty, sea, shared
+from grids import PACKING, hycom, mom, nemo, nemo_by_names, refused, roms, salty, sea, shared
 
 from ocean_lib.fields import canonical, surfaces
 from ocean_lib.fields.conventions import SURFACES
@@ -73,6 +73,18 @@ def test_names_and_units_in_use_are_known(tmp_path, truth, name, attrs):
     other.assign(err_sla=error).to_netcdf(tmp_path / "a.nc")
     opened = surfaces.open_surfaces(tmp_path, ["sea_level"])
     assert opened.sea_level.attrs["source_name"] == name
+    np.testing.assert_allclose(opened.sea_level, truth.zos, atol=1e-6)
+
+
+@pytest.mark.parametrize("write", [nemo, nemo_by_names, roms, hycom, mom])
+def test_sea_level_is_found_beside_the_temperature_of_any_model(tmp_path, truth, write):
+    names = {nemo: "sossheig", nemo_by_names: "sossheig", roms: "zeta", hycom: "surf_el"}
+    name = names.get(write, "eta_t")
+    other = write(with_level(sea(), name, units="m"))
+    if write is nemo:
+        other[name].attrs["coordinates"] = "time_counter nav_lat nav_lon"
+    other.to_netcdf(tmp_path / "a.nc")
+    opened = surfaces.open_surfaces(tmp_path, ["sea_level"])
     np.testing.assert_allclose(opened.sea_level, truth.zos, atol=1e-6)
 
 
