@@ -9,7 +9,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "canonical": ["open_fields", "open_levels", "open_surface", "to_canonical"],
+        "canonical": ["open_fields", "open_levels", "to_canonical"],
         "conventions": ["named"],
         "derived": ["derive"],
         "description": ["describe_fields"],
@@ -23,5 +23,6 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
             "write_reconstruction",
         ],
         "seawater": ["to_potential"],
+        "surfaces": ["open_surfaces"],
     },
 )

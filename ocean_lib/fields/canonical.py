@@ -28,6 +28,7 @@ import xarray as xr
 from ocean_lib.fields.axes import take
 from ocean_lib.fields.conventions import DIMS, Region
 from ocean_lib.fields.files import Paths, find_files, open_file
+from ocean_lib.fields.joining import in_time, join, same_grid
 from ocean_lib.fields.land_mask import LEFT_OUT, open_mask, without_land
 from ocean_lib.fields.recognition import arrange, canonical_names
 from ocean_lib.fields.seawater import to_potential
@@ -38,15 +39,9 @@ from ocean_lib.fields.selection import (
     select_period,
     select_region,
 )
-from ocean_lib.fields.survey import (
-    Survey,
-    check_by_depth,
-    check_values,
-    gridded_variables,
-    survey_fields,
-)
+from ocean_lib.fields.survey import Survey, check_by_depth, check_values, survey_fields
 
-__all__ = ["open_fields", "open_levels", "open_surface", "to_canonical"]
+__all__ = ["DAMAGE", "MOST_GAPS", "levels_of_file", "open_fields", "open_levels", "to_canonical"]
 
 
 MOST_GAPS = 0.1  # share of the ocean's values that may be missing
@@ -101,13 +96,13 @@ def open_fields(
                     masked = sea is not None and sea.sizes["depth"] == piece.sizes["depth"]
                 as_stored.append(_select(piece, region, depths))
                 piece = pieces[path] = _finish(as_stored[-1], variables)
-                _same_grid(next(iter(pieces.values())), pieces[path])
+                same_grid(next(iter(pieces.values())), pieces[path])
             except ValueError as error:
                 raise ValueError(f"{path}: {error}") from error
-        fields = _in_time(_join(list(pieces.values())))
+        fields = in_time(join(list(pieces.values())))
         fields = fields if times is None else select_period(fields, times)
         try:
-            stored = _join([piece[["temperature"]] for piece in as_stored])
+            stored = join([piece[["temperature"]] for piece in as_stored])
             survey = _survey(fields, stored if times is None else select_period(stored, times))
         except DAMAGE as error:
             _name_damaged(pieces)
@@ -128,7 +123,7 @@ def to_canonical(dataset: xr.Dataset, variables: str | Iterable[str] = ()) -> xr
     """
     stored = arrange(dataset, variables)
     stored.attrs.pop(LEFT_OUT, None)
-    fields = _in_time(_finish(stored, variables))
+    fields = in_time(_finish(stored, variables))
     return _with_ocean(fields, _survey(fields, stored[["temperature"]]))
 
 
@@ -146,64 +141,6 @@ def _finish(piece: xr.Dataset, variables: str | Iterable[str]) -> xr.Dataset:
     if not piece.sizes["time"]:
         raise ValueError("it holds 0 dates along time, needs 1; choose another file")
     return to_potential(piece)[["temperature", *canonical_names(variables)]]
-
-
-def _join(pieces: list[xr.Dataset]) -> xr.Dataset:
-    """Join files along time."""
-    if len(pieces) == 1:
-        return pieces[0]
-    # The grids agree within rounding; all files get that of the first.
-    grid = {dim: pieces[0][dim] for dim in DIMS[1:]}
-    return xr.concat(
-        [piece.assign_coords(grid) for piece in pieces],
-        "time",
-        data_vars="all",
-        coords="minimal",
-        compat="override",
-        join="exact",
-        combine_attrs="override",
-    )
-
-
-def _same_grid(first: xr.Dataset, other: xr.Dataset) -> None:
-    """Refuse a file whose grid, kind, unit or dates differ from those of the first file."""
-    for dim in DIMS[1:]:
-        a, b = first[dim].values, other[dim].values
-        if a.shape != b.shape or not np.allclose(a, b, rtol=1e-5, atol=1e-4):
-            raise ValueError(
-                f"its {dim} ({b.size} from {b[0]:g} to {b[-1]:g}) differs from the first "
-                f"file's ({a.size} from {a[0]:g} to {a[-1]:g}); open them separately, or give a "
-                "region and depths that all files hold"
-            )
-    for name in gridded_variables(first):
-        for key in ("standard_name", "units"):
-            ours, theirs = (piece[name].attrs.get(key) for piece in (first, other))
-            if ours != theirs:
-                raise ValueError(
-                    f"its {name} has {key} {theirs}, the first file {ours}; open them separately"
-                )
-    first_dates, dates = (
-        "nominal" if "comment" in piece["time"].attrs else "real" for piece in (first, other)
-    )
-    if first_dates != dates:
-        raise ValueError(
-            f"its dates are {dates}, those of the first file {first_dates}; open them separately"
-        )
-
-
-def _in_time(fields: xr.Dataset) -> xr.Dataset:
-    """Sort by time, and refuse repeated dates."""
-    fields = fields.sortby("time")
-    times = fields["time"].values
-    if (same := times[1:] == times[:-1]).any():
-        remedy = "drop one of the files, or use .drop_duplicates('time')"
-        if comment := fields["time"].attrs.get("comment"):
-            remedy = f"{comment}: open the files separately, or .assign_coords(time=[…]) to each"
-        raise ValueError(
-            f"time {times[1:][same][0].astype('M8[s]')} is repeated {int(same.sum())} time(s), "
-            f"limit 1 field per date; {remedy}"
-        )
-    return fields
 
 
 def _name_damaged(pieces: dict[Path, xr.Dataset]) -> None:
@@ -272,27 +209,22 @@ def open_levels(
         region: as for `open_fields`.
         variable: as for `open_fields`.
     """
-    return own_levels(_levels(paths, region, variable))
+    return own_levels(levels_of_file(paths, region, variable))
 
 
-def _levels(paths: Paths, region: Region | None, variable: str | None) -> np.ndarray:
-    """Depths of the first file, m."""
+def levels_of_file(
+    paths: Paths, region: Region | None = None, variable: str | None = None
+) -> np.ndarray:
+    """Depths of the first file, (D,), m, ascending.
+
+    Args:
+        paths: as for `open_fields`.
+        region: as for `open_fields`.
+        variable: as for `open_fields`.
+    """
     path = find_files(paths)[0]
     with open_file(path) as first:
         try:
             return arrange(first, region=region, named=variable).depth.values
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
-
-
-def open_surface(paths: Paths, region: Region | None = None, **choices: Any) -> xr.DataArray:
-    """Open the shallowest level of the files, (time, latitude, longitude), °C.
-
-    Args:
-        paths: as for `open_fields`.
-        region: as for `open_fields`.
-        choices: `variable`, `land_value` and `mask`, as for `open_fields`.
-    """
-    shallowest = _levels(paths, region, choices.get("variable"))
-    fields = open_fields(paths, region=region, depths=shallowest[:1].tolist(), **choices)
-    return fields.temperature.isel(depth=0, drop=True)

@@ -9,6 +9,8 @@ POTENTIAL, IN_SITU = "sea_water_potential_temperature", "sea_water_temperature"
 CONSERVATIVE = "sea_water_conservative_temperature"
 PRACTICAL, ABSOLUTE = "sea_water_salinity", "sea_water_absolute_salinity"
 SURFACE = "surface temperature"
+SURFACE_SALINITY, ABSOLUTE_SURFACE = "sea_surface_salinity", "sea_surface_absolute_salinity"
+TOPOGRAPHY, ANOMALY = "sea_surface_height_above_geoid", "sea_surface_height_above_sea_level"
 # {kind: (CF standard names, names in use in lower case)}, both in order of preference.
 TEMPERATURES = {
     POTENTIAL: (
@@ -33,6 +35,15 @@ SALINITIES = {
     ),
     ABSOLUTE: ((ABSOLUTE,), ("absolute_salinity",)),
 }
+# `zo` of ARMOR3D has levels; its shallowest is the sea level.
+SEA_LEVELS = {
+    TOPOGRAPHY: (
+        (TOPOGRAPHY, "sea_surface_height", "sea_surface_elevation", "geopotential_height"),
+        ("zos", "ssh", "sossheig", "adt", "zeta", "surf_el", "eta_t", "etan", "zo"),
+    ),
+    ANOMALY: ((ANOMALY, "sea_surface_height_above_mean_sea_level"), ("sla", "ssha", "msla")),
+}
+FLAT = (SURFACE, SURFACE_SALINITY, *SEA_LEVELS)  # kinds that need no depth
 # The long_name decides where a name is used for several kinds.
 LONG_NAMES = {"conservative": CONSERVATIVE, "potential": POTENTIAL, "pot. temp": POTENTIAL}
 

@@ -17,12 +17,12 @@ import xarray as xr
 from ocean_lib.core.messages import shortened
 from ocean_lib.fields import conventions
 from ocean_lib.fields.axes import depth_in_metres, find_axis, horizontal, order_longitudes, take
-from ocean_lib.fields.conventions import DIMS, POTENTIAL, SALINITIES, SURFACE, TEMPERATURES, Region
+from ocean_lib.fields.conventions import DIMS, POTENTIAL, SALINITIES, TEMPERATURES, Region
 from ocean_lib.fields.dates import decode_dates
 from ocean_lib.fields.decoding import decode
-from ocean_lib.fields.units import ATTRIBUTES, in_celsius, salinity_attrs
+from ocean_lib.fields.units import ATTRIBUTES, in_canonical_unit, salinity_attrs
 
-__all__ = ["arrange", "canonical_names"]
+__all__ = ["arrange", "canonical_names", "find_variable"]
 
 
 # What a name, a long_name and cell_methods say of statistics other than a mean.
@@ -62,8 +62,8 @@ def arrange(
         variables: names of further variables.
         region: (west, east, south, north), degrees; on a curved grid only the cells around it are
             kept.
-        temperature: name and kind (a key of `TEMPERATURES`) of the variable to use as temperature;
-            recognised by default.
+        temperature: name and kind (a key of `TEMPERATURES`, `SALINITIES` or `SEA_LEVELS`, or
+            `SURFACE_SALINITY`) of the variable to use as temperature; recognised by default.
         named: name of the variable to use as temperature, whose kind its attributes say.
     Returns:
         `temperature (time, depth, latitude, longitude)`, the further variables, and `salinity` if
@@ -79,8 +79,8 @@ def arrange(
     sources = {"temperature": name} | {
         canonical: _further(dataset, canonical, name) for canonical in canonical_names(variables)
     }
-    convertible = kind not in (POTENTIAL, SURFACE)
-    salinity = _find(dataset, SALINITIES) if convertible or "salinity" in sources else None
+    convertible = kind in (conventions.IN_SITU, conventions.CONSERVATIVE)
+    salinity = find_variable(dataset, SALINITIES) if convertible or "salinity" in sources else None
     if convertible and salinity is not None:
         # Salinity on other levels cannot convert temperature, which is then left as it is.
         if set(dataset[salinity[0]].dims) == set(dataset[name].dims):
@@ -110,7 +110,7 @@ def arrange(
         canonical: _ordered(dataset[source].isel(window), axes, variable)
         for canonical, source in sources.items()
     }
-    arrays["temperature"] = in_celsius(arrays["temperature"], name, kind)
+    arrays["temperature"] = in_canonical_unit(arrays["temperature"], name, kind)
     if "salinity" in arrays:
         arrays["salinity"].attrs = salinity_attrs(dataset[sources["salinity"]], salinity[1])
     fields = xr.Dataset(arrays, attrs=dataset.attrs).astype("float32")
@@ -122,16 +122,19 @@ def arrange(
     return fields.assign_coords(longitude=("longitude", values, fields.longitude.attrs))
 
 
-def _find(dataset: xr.Dataset, table: dict) -> tuple[Hashable, str] | None:
+def find_variable(dataset: xr.Dataset, table: dict) -> tuple[Hashable, str] | None:
     """Name and kind of the variable that a table recognises, or None.
 
+    Args:
+        dataset: from `open_file`.
+        table: of `conventions`, {kind: (standard names, names)}.
     Raises:
         ValueError: several are as good, or the only one holds no numbers.
     """
     matches, refusals = [], []
     for name, variable in dataset.data_vars.items():
         kind = _kind(variable, table)
-        if kind is None or variable.ndim < 2 or _is_statistic(variable):
+        if kind is None or variable.ndim < 2 or _is_statistic(variable, kind):
             continue
         if variable.dtype.kind not in "fiu":
             refusals.append(f"{name} {variable.dims} holds {variable.dtype}")
@@ -173,12 +176,14 @@ def _kind(variable: xr.DataArray, table: dict) -> str | None:
     return next(kinds, kind)
 
 
-def _is_statistic(variable: xr.DataArray) -> bool:
+def _is_statistic(variable: xr.DataArray, kind: str = "") -> bool:
     """Whether a variable is an anomaly, error, deviation or count rather than a mean value."""
     attrs = variable.attrs
+    long_name = str(attrs.get("long_name", "")).lower()
+    long_name = long_name.replace("anomal", "") if kind == conventions.ANOMALY else long_name
     return bool(
         OTHER_NAME.search(str(variable.name).lower())
-        or OTHER_LONG_NAME.search(str(attrs.get("long_name", "")).lower())
+        or OTHER_LONG_NAME.search(long_name)
         or OTHER_METHOD.search(re.sub(r"\(.*?\)", "", str(attrs.get("cell_methods", "")).lower()))
     )
 
@@ -197,7 +202,7 @@ def _temperature(dataset: xr.Dataset, variable: str | None) -> tuple[Hashable, s
             f"variable {variable} does not say what temperature it is; give it the standard_name "
             f"{POTENTIAL} or {conventions.IN_SITU}"
         )
-    if match := _find(dataset, TEMPERATURES):
+    if match := find_variable(dataset, TEMPERATURES):
         return match
     raise ValueError(_why_none(dataset))
 
@@ -232,7 +237,7 @@ def _why_none(dataset: xr.Dataset) -> str:
 
 def _further(dataset: xr.Dataset, canonical: str, temperature: Hashable) -> Hashable:
     """Name in the file of a further variable."""
-    salinity = _find(dataset, SALINITIES) if canonical == "salinity" else None
+    salinity = find_variable(dataset, SALINITIES) if canonical == "salinity" else None
     marks = {
         name: (str(name).lower(), variable.attrs.get("standard_name"))
         for name, variable in dataset.data_vars.items()

@@ -251,8 +251,8 @@ def check_values(limits: Limits) -> None:
     if not -HIGHEST_SEA_LEVEL <= low <= high <= HIGHEST_SEA_LEVEL:
         raise ValueError(
             f"sea levels from {low:g} to {high:g} m reach outside {-HIGHEST_SEA_LEVEL:g} to "
-            f"{HIGHEST_SEA_LEVEL:g} m, as values in cm or heights above an ellipsoid do; give "
-            "metres above the geoid or above a mean sea level"
+            f"{HIGHEST_SEA_LEVEL:g} m; if they are cm, set the variable's units to 'cm'; of "
+            "heights above an ellipsoid, subtract the geoid"
         )
     low, high = limits.get("temperature", (LOWEST, HIGHEST))
     if not LOWEST <= low <= high <= HIGHEST:

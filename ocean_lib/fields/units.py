@@ -1,4 +1,4 @@
-"""Units of temperature and salinity: what files say, and what canonical fields hold."""
+"""Units of temperature, salinity and sea level: of files, and of canonical fields."""
 
 from collections.abc import Hashable
 
@@ -7,10 +7,52 @@ import xarray as xr
 from ocean_lib.core.messages import shortened
 from ocean_lib.fields import conventions
 
-__all__ = ["ATTRIBUTES", "in_celsius", "salinity_attrs"]
+__all__ = ["ATTRIBUTES", "in_canonical_unit", "in_celsius", "in_metres", "salinity_attrs"]
 
 
 ATTRIBUTES = ("standard_name", "units", "long_name")
+
+
+def in_canonical_unit(array: xr.DataArray, name: Hashable, kind: str) -> xr.DataArray:
+    """A variable in the unit of canonical fields.
+
+    Args:
+        array: lazy, with the attributes of its file.
+        name: in the file.
+        kind: a key of a table of `conventions`.
+    Raises:
+        ValueError: the unit is unknown.
+    """
+    if kind in conventions.TEMPERATURES:
+        return in_celsius(array, name, kind)
+    if kind in conventions.SEA_LEVELS:
+        return in_metres(array, name, kind)
+    return array.assign_attrs(salinity_attrs(array, kind), source_name=str(name))
+
+
+def in_metres(level: xr.DataArray, name: Hashable, kind: str) -> xr.DataArray:
+    """Sea level in m. A missing unit means m; the values are checked later.
+
+    Args:
+        level: lazy, with the attributes of its file.
+        name: in the file.
+        kind: a key of `conventions.SEA_LEVELS`.
+    Raises:
+        ValueError: the unit is neither m nor cm.
+    """
+    unit = level.attrs.get("units", "").strip()
+    if unit.lower() not in conventions.METRES:
+        raise ValueError(
+            f"{name} has units {shortened(unit)}, must be m or cm; convert it and set units to 'm'"
+        )
+    metres = level * conventions.METRES[unit.lower()]
+    metres.attrs = {
+        "standard_name": kind,
+        "units": "m",
+        "source_name": str(name),
+        "long_name": level.attrs.get("long_name", "sea level"),
+    }
+    return metres
 
 
 def in_celsius(temperature: xr.DataArray, name: Hashable, kind: str) -> xr.DataArray:
@@ -46,7 +88,7 @@ def salinity_attrs(variable: xr.DataArray, kind: str) -> dict[str, str]:
 
     Args:
         variable: of the file.
-        kind: a key of `conventions.SALINITIES`.
+        kind: a key of `conventions.SALINITIES`, or `SURFACE_SALINITY`.
     Raises:
         ValueError: the unit is neither g/kg nor that of the practical scale.
     """

@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "catalogue": ["SOURCES", "Source"],
         "demo_ocean": ["simulate"],
-        "download": ["Planned", "credit_and_licence", "fetch", "last_months"],
-        "satellites": ["seen_by"],
+        "download": ["Planned", "credit_and_licence", "fetch", "needed_months"],
+        "satellites": ["seen_from_above"],
     },
 )

@@ -3,11 +3,19 @@
 Dataset ids are starting points: `copernicus` asks the service whether they exist and which dates,
 levels and regions they hold.
 
-Reference: footprint and error of OSTIA, approximately: Good et al. 2020, doi 10.3390/rs12040720;
-of DUACS: Taburet et al. 2019, doi 10.5194/os-15-1207-2019.
+What a satellite product resolves is a wavelength: a wave of that length has half its amplitude in
+it. It is nominal, because it varies with place and time: about 200 km at mid latitudes for DUACS,
+100 to 800 km from pole to equator (Ballarotta et al. 2019). OSTIA's and the salinity product's are
+those of means over some 30 and 60 km (the width at half height of a Gaussian, 0.44 wavelengths).
+Noise is Gaussian in space: its correlation is 1/e at the stated length.
+
+Reference: OSTIA: Good et al. 2020, doi 10.3390/rs12040720; DUACS: Ballarotta et al. 2019, doi
+10.5194/os-15-1091-2019, and Taburet et al. 2019, doi 10.5194/os-15-1207-2019; salinity: Droghei et
+al. 2018, doi 10.3389/fmars.2018.00084.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 __all__ = ["SOURCES", "Source"]
 
@@ -30,10 +38,12 @@ class Source:
         grid: resolution, levels, cadence and quantity, in words.
         product_id: its id at Copernicus Marine.
         datasets: dataset ids at Copernicus Marine, in order of time; later ones may not exist.
-        variables: names of the variables in its files.
-        sees: "temperature" or "sea level" for a satellite product of the surface, else "".
-        footprint: width over which a satellite product is smoothed, degrees.
-        error: standard deviation of a satellite product about a model's surface, °C or m.
+        variables: names of the variables that are always taken from its files.
+        further: names of others that its files hold, by what they are: `salinity`, `sea_level`.
+        sees: the surface field that a satellite product shows, of `conventions.SURFACES`, else "".
+        resolution: wavelength that a satellite product shows at half its amplitude, km.
+        correlation: length at which the correlation of its noise is 1/e, km.
+        error: standard deviation of its noise, in the unit of the surface field.
     """
 
     title: str
@@ -43,8 +53,10 @@ class Source:
     product_id: str = ""
     datasets: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
+    further: Mapping[str, str] = field(default_factory=dict)
     sees: str = ""
-    footprint: float = 0.0
+    resolution: float = 0.0
+    correlation: float = 0.0
     error: float = 0.0
 
 
@@ -52,10 +64,11 @@ GLORYS12 = Source(
     title="GLORYS12V1, global ocean reanalysis, monthly means",
     licence=COPERNICUS,
     credit=CREDIT + "Mercator Ocean International, GLORYS12V1, https://doi.org/10.48670/moi-00021",
-    grid="1/12°, 50 levels, monthly, potential temperature",
+    grid="1/12°, 50 levels, monthly, potential temperature, salinity, sea level above the geoid",
     product_id="GLOBAL_MULTIYEAR_PHY_001_030",
     datasets=("cmems_mod_glo_phy_my_0.083deg_P1M-m", "cmems_mod_glo_phy_myint_0.083deg_P1M-m"),
     variables=("thetao",),
+    further={"salinity": "so", "sea_level": "zos"},
 )
 SOURCES = {
     "demo": Source(
@@ -73,7 +86,7 @@ SOURCES = {
     "glorys12_daily": replace(
         GLORYS12,
         title="GLORYS12V1, global ocean reanalysis, daily means",
-        grid="1/12°, 50 levels, daily, potential temperature",
+        grid="1/12°, 50 levels, daily, potential temperature, salinity, sea level above the geoid",
         datasets=("cmems_mod_glo_phy_my_0.083deg_P1D-m", "cmems_mod_glo_phy_myint_0.083deg_P1D-m"),
     ),
     "armor3d": Source(
@@ -87,6 +100,7 @@ SOURCES = {
             "cmems_obs-mob_glo_phy_nrt_0.125deg_P1M-m",
         ),
         variables=("to", "so"),
+        further={"salinity": "so", "sea_level": "zo"},
     ),
     "ostia": Source(
         title="OSTIA, foundation temperature of the sea surface from satellites and in situ",
@@ -96,8 +110,9 @@ SOURCES = {
         product_id="SST_GLO_SST_L4_REP_OBSERVATIONS_010_011",
         datasets=("METOFFICE-GLO-SST-L4-REP-OBS-SST", "METOFFICE-GLO-SST-L4-NRT-OBS-SST-V2"),
         variables=("analysed_sst",),
-        sees="temperature",
-        footprint=0.25,
+        sees="surface_temperature",
+        resolution=75.0,
+        correlation=55.0,
         error=0.3,
     ),
     "duacs": Source(
@@ -111,8 +126,25 @@ SOURCES = {
             "cmems_obs-sl_glo_phy-ssh_myint_allsat-l4-duacs-0.125deg_P1D",
         ),
         variables=("sla",),
-        sees="sea level",
-        footprint=0.5,
+        sees="sea_level",
+        resolution=200.0,
+        correlation=100.0,
         error=0.02,
+    ),
+    "multiobs": Source(
+        title="MULTIOBS, salinity of the sea surface from satellites and in situ, monthly means",
+        licence=COPERNICUS,
+        credit=CREDIT + "CNR, MULTIOBS surface salinity, https://doi.org/10.48670/moi-00051",
+        grid="1/8°, monthly, practical salinity",
+        product_id="MULTIOBS_GLO_PHY_S_SURFACE_MYNRT_015_013",
+        datasets=(
+            "cmems_obs-mob_glo_phy-sss_my_multi_P1M",
+            "cmems_obs-mob_glo_phy-sss_nrt_multi_P1M",
+        ),
+        variables=("sos",),
+        sees="surface_salinity",
+        resolution=140.0,
+        correlation=100.0,
+        error=0.15,
     ),
 }

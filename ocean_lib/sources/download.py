@@ -14,9 +14,10 @@ import numpy as np
 
 from ocean_lib.fields.canonical import open_fields
 from ocean_lib.fields.files import Paths, find_files
+from ocean_lib.fields.recognition import canonical_names
 from ocean_lib.sources.catalogue import SOURCES, Source
 
-__all__ = ["Planned", "credit_and_licence", "fetch", "last_months"]
+__all__ = ["Planned", "credit_and_licence", "fetch", "needed_months"]
 
 
 class Planned(Exception):
@@ -34,7 +35,8 @@ def fetch(
     region: Sequence[float] | None = None,
     months: int | Sequence[str] | None = None,
     depths: Sequence[float] | None = None,
-    shallowest: bool = False,
+    variables: Sequence[str] = (),
+    surfaces: Sequence[str] = (),
     whole_files: str = "",
     seed: int = 1,
     dry_run: bool = False,
@@ -53,7 +55,9 @@ def fetch(
         months: demo: their number. Copernicus Marine: (first, last), such as
             ("1993-01", "2020-12").
         depths: Copernicus Marine: depths whose nearest levels are fetched, m; all levels if None.
-        shallowest: Copernicus Marine: whether the shallowest level is fetched as well.
+        variables: Copernicus Marine: names of variables to fetch beside temperature.
+        surfaces: Copernicus Marine: surface fields, of `conventions.SURFACES`, whose variables and
+            shallowest level are fetched as well.
         whole_files: Copernicus Marine: a pattern such as `*2021/*` of files to fetch as the service
             keeps them, in place of months, levels and region.
         seed: demo: as for `simulate`.
@@ -85,34 +89,44 @@ def fetch(
         files = _whole_files(product, folder, whole_files, dry_run, show)
     else:
         cut: dict[str, Any] = {"region": _region(source, region), "months": _ends(source, months)}
-        cut |= {"depths": _depths(depths), "shallowest": shallowest}
-        files = _copernicus(source, folder, cut, dry_run, show, progress)
+        cut |= {"depths": _depths(depths), "shallowest": bool({*surfaces} - {"sea_level"})}
+        names = _names(source, variables, surfaces)
+        files = _copernicus(source, names, folder, cut, dry_run, show, progress)
     if not dry_run:
         show(f"{product.title}: {len(files)} file(s). Credit: {product.credit}")
     return sorted(Path(file) for file in files)
 
 
 def credit_and_licence(
-    source: str, satellite: str = "", attributes: Mapping | None = None
+    source: str, satellites: Sequence[str] = (), attributes: Mapping | None = None
 ) -> dict[str, str]:
     """`credit` and `licence` of the data that were fetched.
 
     Args:
         source: a key of `SOURCES`.
-        satellite: a second key, of a satellite product, or "".
+        satellites: further keys, of satellite products.
         attributes: of a user's files; theirs take precedence.
     """
     stated = attributes if source == "netcdf" and attributes else {}
-    products = [SOURCES[name] for name in (source, satellite) if name]
+    products = [SOURCES[name] for name in (source, *satellites)]
     return {
         key: "; ".join(dict.fromkeys(str(stated.get(key) or getattr(p, key)) for p in products))
         for key in ("credit", "licence")
     }
 
 
-def last_months(months: Sequence[str], number: int) -> tuple[str, str]:
-    """First and last of the last `number` months of a period (first, last)."""
+def needed_months(product: str, months: Sequence[str], number: int) -> tuple[str, str]:
+    """First and last month of a satellite product that `satellites.seen_from_above` needs.
+
+    Args:
+        product: a key of `SOURCES`.
+        months: period of the record, (first, last). Sea level needs all of it, because its own
+            climatology is removed.
+        number: of months from the first validation month on; others need only these.
+    """
     first, last = _ends("a satellite's view", months)
+    if SOURCES[product].sees == "sea_level":
+        return first, last
     return max(first, str(np.datetime64(last, "M") - int(number) + 1)), last
 
 
@@ -127,7 +141,24 @@ def _user_files(path: Paths | None, show: Callable[[str], object]) -> list[Path]
     return files
 
 
-def _copernicus(source: str, folder: Path, cut: dict, dry_run, show, progress) -> list[Path]:
+def _names(source: str, variables: Sequence[str], surfaces: Sequence[str]) -> tuple[str, ...]:
+    """Names at the provider of what is fetched, temperature first."""
+    product = SOURCES[source]
+    above = {"surface_salinity": "salinity", "sea_level": "sea_level"}
+    wanted = [*canonical_names(variables), *(above[name] for name in surfaces if name in above)]
+    held = tuple(dict.fromkeys((*product.variables, *product.further.values())))
+    names = [product.further.get(name, name) for name in wanted]
+    if lacking := [name for name in names if name not in held]:
+        raise ValueError(
+            f"{source} has {', '.join(held)}, not {', '.join(lacking)}; leave it out of variables "
+            "and surfaces, or fetch whole_files"
+        )
+    return tuple(name for name in held if name in (*product.variables, *names))
+
+
+def _copernicus(
+    source: str, names: tuple[str, ...], folder: Path, cut: dict, dry_run, show, progress
+) -> list[Path]:
     """The files of a product's months; missing ones are fetched, unless in a dry run."""
     from ocean_lib.sources.copernicus import Request
 
@@ -136,7 +167,7 @@ def _copernicus(source: str, folder: Path, cut: dict, dry_run, show, progress) -
         source,
         product.datasets,
         product.product_id,
-        product.variables,
+        names,
         folder,
         above=bool(product.sees),
         attributes={"credit": product.credit, "licence": product.licence},

@@ -1,11 +1,12 @@
 """The surface as satellites see it, on a field's grid and dates.
 
 A satellite product becomes one field per date (the mean of the calendar month if the dates are
-months) on the rows and columns of a field. Cells that the product does not cover, one or two along
-coasts, get the value of the nearest covered cell.
+months) on the rows and columns of a field. Ocean cells that the product does not cover, one or two
+along coasts, get the value of the nearest covered cell; they are counted, and more than a fifth of
+the ocean is refused.
 
-A network that will use such a product is trained on the model's surface, degraded to look like the
-product: smoothed over the footprint, with errors correlated over twice the footprint.
+On training dates, and where there is no product, the surface is the model's, degraded to look like
+the product (`resolution`). Sea level is aligned with the model's (`sea_level`).
 """
 
 from functools import partial
@@ -14,21 +15,30 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from scipy.ndimage import distance_transform_edt
 
 from ocean_lib.core.months import choose_split
-from ocean_lib.fields.axes import find_axis, order_longitudes, take
-from ocean_lib.fields.dates import decode_dates
-from ocean_lib.fields.decoding import decode
+from ocean_lib.fields.conventions import (
+    ABSOLUTE,
+    ABSOLUTE_SURFACE,
+    ANOMALY,
+    SURFACE_SALINITY,
+    SURFACES,
+)
 from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.recognition import arrange
 from ocean_lib.fields.regrid import regrid
+from ocean_lib.fields.surfaces import QUANTITIES, STANDARD_NAMES, check_deviation
+from ocean_lib.fields.survey import check_values
 from ocean_lib.sources.catalogue import SOURCES, Source
+from ocean_lib.sources.resolution import degraded
+from ocean_lib.sources.sea_level import aligned
 
-__all__ = ["degraded", "on_grid", "open_view", "seen_by"]
+__all__ = ["on_grid", "open_view", "seen_from_above"]
 
 
 MIN_DAYS = 0.8  # share of the days of a month that must be covered
+MOST_FILLED = 0.2  # share of the ocean's cells that may be filled from their neighbours
 FLAT = ("time", "latitude", "longitude")
 
 
@@ -40,10 +50,10 @@ def open_view(paths: Paths, product: str) -> xr.DataArray:
         product: a key of `catalogue.SOURCES`.
 
     Returns:
-        (time, latitude, longitude), lazy, °C or m, NaN where not covered.
+        (time, latitude, longitude), lazy, °C, m or practical salinity, NaN where not covered.
 
     Raises:
-        ValueError: a file does not hold the product.
+        ValueError: a file does not hold the product, or its first date has values that no sea has.
     """
     source = SOURCES[product]
     pieces = []
@@ -53,34 +63,45 @@ def open_view(paths: Paths, product: str) -> xr.DataArray:
         except ValueError as error:
             raise ValueError(f"{path}: {error}") from error
     view = xr.concat(pieces, "time", join="override", combine_attrs="override").sortby("time")
-    return view.drop_duplicates("time")
+    view = view.drop_duplicates("time")
+    first = view.isel(time=0).load()
+    try:
+        limits = float(first.min()), float(first.max())
+        # Without a value NaN, which is no limit; `on_grid` refuses what it lacks.
+        check_values({QUANTITIES[source.sees]: limits} if np.isfinite(limits).all() else {})
+        if source.sees == "sea_level":
+            check_deviation(float(first.std()))
+    except ValueError as error:
+        raise ValueError(f"{product} on {str(first.time.values)[:10]}: {error}") from error
+    return view
 
 
 def _view(dataset: xr.Dataset, source: Source) -> xr.DataArray:
     """The product in one file, as `open_view` returns it."""
-    if source.sees == "temperature":
-        return arrange(dataset).temperature.isel(depth=0, drop=True).transpose(*FLAT)
-    name = source.variables[0]
-    if name not in dataset:
-        raise ValueError(f"no {name} among {list(dataset.data_vars)}; fetch {source.title}")
-    dataset = decode(dataset, [name])
-    array = dataset[name]
-    candidates = {dim: find_axis(dataset, array, dim) for dim in FLAT}
-    axes = {dim: axis for dim, axis in candidates.items() if axis is not None and axis.ndim == 1}
-    if lacking := [dim for dim in FLAT if dim not in axes]:
-        raise ValueError(f"{name} {array.dims} has no axis of {lacking}; name it by standard_name")
-    array = array.rename({axis.dims[0]: dim for dim, axis in axes.items()})
-    coordinates = {dim: axis.values for dim, axis in axes.items()}
-    coordinates["time"] = decode_dates(axes["time"], dataset).values
-    array = array.assign_coords({dim: (dim, values) for dim, values in coordinates.items()})
-    index, values = order_longitudes(array.longitude.values)
-    fields = array.sortby("latitude").to_dataset(name=name)
-    array = take(fields, "longitude", index)[name]
-    return array.assign_coords(longitude=values).transpose(*FLAT).astype(np.float32)
+    chosen = None
+    if source.sees != "surface_temperature":
+        name = source.variables[0]
+        if name not in dataset:
+            topography = " (adt is absolute dynamic topography)" if "adt" in dataset else ""
+            raise ValueError(
+                f"no {name} among {list(map(str, dataset.data_vars))}{topography}; "
+                f"fetch {source.title}"
+            )
+        declared = dataset[name].attrs.get("standard_name")
+        if declared in (ABSOLUTE, ABSOLUTE_SURFACE):
+            raise ValueError(
+                f"{name} is {declared}, must be practical salinity; convert it with gsw.SP_from_SA"
+            )
+        chosen = name, ANOMALY if source.sees == "sea_level" else SURFACE_SALINITY
+    return arrange(dataset, temperature=chosen).temperature.isel(depth=0, drop=True)
 
 
 def on_grid(
-    view: xr.DataArray, times: np.ndarray, latitude: ArrayLike, longitude: ArrayLike
+    view: xr.DataArray,
+    times: np.ndarray,
+    latitude: ArrayLike,
+    longitude: ArrayLike,
+    ocean: np.ndarray | None = None,
 ) -> xr.DataArray:
     """Put a view on the dates and cells of a field, without gaps.
 
@@ -89,12 +110,15 @@ def on_grid(
         times: dates of the field: days if any two lie less than 20 days apart, else months.
         latitude: (H,), degrees.
         longitude: (W,), degrees.
+        ocean: (H, W) bool, the field's; all cells by default.
 
     Returns:
-        (time, latitude, longitude), lazy.
+        (time, latitude, longitude), lazy. Its attribute `filled_cells` is the number of ocean cells
+        that the view lacks on the first date.
 
     Raises:
-        ValueError: the view lacks a date, or more than a fifth of the days of a month.
+        ValueError: the view lacks a date, more than a fifth of the days of a month, or more than a
+            fifth of the ocean (of later dates: when they are computed).
     """
     times = np.asarray(times, "datetime64[ns]")
     daily = len(times) > 1 and np.diff(times).min() < np.timedelta64(20, "D")
@@ -119,97 +143,142 @@ def on_grid(
         longitude=view.longitude.values,
         rows=rows,
         columns=columns,
+        ocean=ocean,
+        dates=wanted,
     )
-    chunks = (monthly.chunks[0], (len(rows),), (len(columns),))
-    data = monthly.chunk(longitude=-1).data.map_blocks(move, dtype=np.float32, chunks=chunks)
-    return xr.DataArray(data, dict(zip(FLAT, (times, rows, columns))), FLAT, attrs=view.attrs)
+    filled = move(monthly.isel(time=slice(1)).values, date=0)[1]
+    data = monthly.chunk(longitude=-1).data.map_blocks(
+        partial(_moved_block, move=move),
+        dtype=np.float32,
+        chunks=(monthly.chunks[0], (len(rows),), (len(columns),)),
+    )
+    attrs = view.attrs | {"filled_cells": filled}
+    return xr.DataArray(data, dict(zip(FLAT, (times, rows, columns))), FLAT, attrs=attrs)
 
 
-def _moved(block: np.ndarray, latitude, longitude, rows, columns) -> np.ndarray:
-    array = xr.DataArray(block, {"latitude": latitude, "longitude": longitude}, FLAT)
-    return _without_gaps(regrid(array, rows, columns).values)
-
-
-def _without_gaps(block: np.ndarray) -> np.ndarray:
-    """Fill every missing cell of (T, H, W) with the value of the nearest other cell."""
-    filled = []
-    for field in block:
-        nearest = distance_transform_edt(
-            np.isnan(field), return_distances=False, return_indices=True
-        )
-        filled.append(field[tuple(nearest)])
-    return np.stack(filled).astype(np.float32)
-
-
-def degraded(surface: xr.DataArray, product: str, seed: int = 0) -> xr.DataArray:
-    """The surface of a model as a product would show it.
-
-    Args:
-        surface: (time, latitude, longitude), °C.
-        product: a key of `catalogue.SOURCES`.
-        seed: seeds the errors, together with the index of the date.
-
-    Returns:
-        (time, latitude, longitude), lazy, °C.
-    """
-    source = SOURCES[product]
-    steps = [float(np.abs(np.diff(surface[dim])).mean()) for dim in FLAT[1:]]
-    width = [0.5 * source.footprint / step for step in steps]
-    blocks = surface.transpose(*FLAT).chunk(time=1, latitude=-1, longitude=-1).data
-    degrade = partial(_degrade_date, width=width, error=source.error, seed=seed)
-    return surface.copy(data=blocks.map_blocks(degrade, dtype=np.float32))
-
-
-def _degrade_date(block, width, error, seed, block_info=None) -> np.ndarray:
+def _moved_block(block: np.ndarray, move, block_info=None) -> np.ndarray:
     if not block_info:  # dask infers the result's type
         return block
-    date = block_info[0]["array-location"][0][0]
-    sea = ~np.isnan(block[0])
-    smooth = partial(gaussian_filter, mode="nearest")
-    share = smooth(sea.astype(float), width)
-    field = smooth(np.where(sea, block[0], 0.0), width) / np.maximum(share, 1e-6)
-    noise = np.random.default_rng([seed, date]).standard_normal(sea.shape)
-    noise = smooth(noise, [2 * cells for cells in width])
-    noise *= error / noise.std()
-    return np.where(sea, field + noise, np.nan)[None].astype(np.float32)
+    return move(block, date=block_info[0]["array-location"][0][0])[0]
 
 
-def seen_by(
-    product: str,
-    paths: Paths,
-    surface: xr.DataArray,
+def _moved(block, date, latitude, longitude, rows, columns, ocean, dates) -> tuple[np.ndarray, int]:
+    """A date (1, H, W) on other cells without gaps, and the number of ocean cells filled."""
+    array = xr.DataArray(block, {"latitude": latitude, "longitude": longitude}, FLAT)
+    field = regrid(array, rows, columns).values[0]
+    missing = np.isnan(field)
+    filled = int(missing.sum() if ocean is None else (missing & ocean).sum())
+    if missing.all() or ocean is not None and filled > MOST_FILLED * ocean.sum():
+        cells = missing.size if ocean is None else int(ocean.sum())
+        raise ValueError(
+            f"on {dates[date]} the satellite product lacks {filled} of the ocean's {cells} cells, "
+            f"limit {MOST_FILLED:.0%}; choose a region that it covers, or leave it out of "
+            "satellites"
+        )
+    return _without_gaps(field)[None], filled
+
+
+def _without_gaps(field: np.ndarray) -> np.ndarray:
+    """Fill every missing cell of (H, W) with the value of the nearest other cell."""
+    nearest = distance_transform_edt(np.isnan(field), return_distances=False, return_indices=True)
+    return field[tuple(nearest)].astype(np.float32)
+
+
+def seen_from_above(
+    model: xr.Dataset,
+    products: dict[str, Paths],
     *,
     seed: int = 0,
     split: str = "auto",
     **parts: Any,
-) -> xr.DataArray:
-    """Surface of a record: the model's, degraded, for training; the product's for the other dates.
+) -> xr.Dataset:
+    """Surface fields of a record: the model's, degraded, or on later dates a satellite product's.
+
+    A surface with a product is the product's own from the first validation date on; sea level is
+    first aligned with the model's, for which its product must cover the training dates too. All
+    other values are the model's, as the product that sees this surface would show them.
 
     Args:
-        product: a key of `catalogue.SOURCES` that sees temperature.
-        paths: its files, of the validation and test dates.
-        surface: the model's, (time, latitude, longitude), °C.
-        seed: of the errors.
+        model: of `fields.surfaces.open_surfaces`: some of `conventions.SURFACES`, each (time,
+            latitude, longitude), lazy.
+        products: files of satellite products by their keys of `catalogue.SOURCES`; may be empty.
+        seed: of the noise.
         split: the kind of split, as for `core.months.choose_split`.
-        parts: its other choices; the product is used from the first validation date on.
+        parts: its other choices.
 
     Returns:
-        (time, latitude, longitude), lazy, °C.
+        The same surfaces, lazy, with attributes `standard_name`, `units`, `error` (standard
+        deviation of the noise, in this unit) and, where a product is used, `filled_cells`.
 
     Raises:
-        ValueError: the product sees no temperature, the split is in space, or dates are missing.
+        ValueError: a product sees nothing that the model has, two see the same, the split is in
+            space, or a product lacks dates, a part of the ocean, or has impossible values.
     """
-    suitable = [name for name, source in SOURCES.items() if source.sees == "temperature"]
-    if product not in suitable:
-        raise ValueError(f"satellite {product!r} sees no temperature; choose one of {suitable}")
-    periods = choose_split(surface.time.values, surface.sizes["longitude"], split, **parts)
-    if periods["kind"] != "time":
-        raise ValueError(
-            f"the split is in {periods['kind']}, a satellite needs one in time; set split='time'"
-        )
-    first = periods["validation"][0]
-    training = degraded(surface.isel(time=slice(0, first)), product, seed)
-    grid = surface.latitude.values, surface.longitude.values
-    view = on_grid(open_view(paths, product), surface.time.values[first:], *grid)
-    view = view.assign_coords(training.isel(time=0, drop=True).coords)
-    return xr.concat([training, view], "time")
+    chosen = _by_surface(model, products)
+    usual = {source.sees: name for name, source in reversed(SOURCES.items()) if source.sees}
+    first, train = model.sizes["time"], slice(0, 0)
+    if chosen:
+        times, width = model.time.values, model.sizes["longitude"]
+        periods = choose_split(times, width, split, **parts)
+        if periods["kind"] != "time":
+            raise ValueError(
+                f"the split is in {periods['kind']}, satellites need one in time; set split='time'"
+            )
+        first, train = periods["validation"][0], slice(*periods["train"])
+    surfaces = {}
+    for name, array in model.data_vars.items():
+        product = chosen.get(str(name), usual[str(name)])
+        simulated = array.isel(time=slice(0, first)) if name in chosen else array
+        seen = degraded(simulated, product, seed)
+        standard = {"standard_name": STANDARD_NAMES[str(name)], "units": SURFACES[str(name)]}
+        attrs: dict[str, Any] = standard | {
+            key: array.attrs[key] for key in standard if key in array.attrs
+        }
+        attrs["error"] = SOURCES[product].error
+        if name in chosen:
+            view = _of_product(product, products[product], array, train, first)
+            attrs |= {key: view.attrs[key] for key in ("error", "filled_cells")}
+            view = view.assign_coords(seen.isel(time=0, drop=True).coords)
+            seen = xr.concat([seen, view], "time", combine_attrs="drop")
+        surfaces[name] = seen.drop_attrs().assign_attrs(attrs)
+    return xr.Dataset(surfaces, attrs=model.attrs)
+
+
+def _by_surface(model: xr.Dataset, products: dict[str, Paths]) -> dict[str, str]:
+    """{surface: product that sees it}."""
+    chosen: dict[str, str] = {}
+    for product in products:
+        sees = SOURCES[product].sees if product in SOURCES else ""
+        if not sees:
+            known = [name for name, source in SOURCES.items() if source.sees]
+            raise ValueError(f"{product!r} is no satellite product; choose of {known}")
+        if sees not in model:
+            raise ValueError(
+                f"satellite {product} sees {sees}, surfaces are {list(model)}; add it to surfaces, "
+                "or leave the satellite out"
+            )
+        if sees in chosen:
+            raise ValueError(
+                f"satellites {chosen[sees]} and {product} both see {sees}, limit 1; leave one out"
+            )
+        chosen[sees] = product
+    return chosen
+
+
+def _of_product(
+    product: str, paths: Paths, model: xr.DataArray, train: slice, first: int
+) -> xr.DataArray:
+    """A surface as a product shows it from date `first` on, missing outside the model's ocean."""
+    times, source = model.time.values, SOURCES[product]
+    dry = model.isel(time=slice(first, None)).isnull().all("time")
+    ocean = ~dry.transpose(*FLAT[1:]).values
+    training = times[train] if source.sees == "sea_level" else times[:0]
+    dates = np.concatenate([training, times[first:]])
+    grid = model.latitude.values, model.longitude.values
+    view = on_grid(open_view(paths, product), dates, *grid, ocean)
+    error, filled = source.error, view.attrs["filled_cells"]
+    if source.sees == "sea_level":
+        view = aligned(view, model, training, error)
+        error = view.attrs["error"]
+    view = view.isel(time=slice(len(training), None)).where(xr.DataArray(ocean, dims=FLAT[1:]))
+    return view.assign_attrs(error=error, filled_cells=filled)

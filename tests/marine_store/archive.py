@@ -19,10 +19,21 @@ from scipy.ndimage import distance_transform_edt
 
 from ocean_lib.sources.demo_ocean import simulate
 
-__all__ = ["HOST", "ocean", "salinity", "sea_level", "sea_surface", "write"]
+__all__ = [
+    "HOST",
+    "ocean",
+    "salinity",
+    "sea_level",
+    "sea_surface",
+    "surface_salinity",
+    "topography",
+    "write",
+]
 
 HOST = "s3.local.test"
-MONTHS, INTERIM, SATELLITE = 52, 8, 24  # all; of the interim dataset; seen by satellites
+MONTHS, INTERIM = 52, 8  # all; of the interim dataset
+SATELLITE = 24  # seen by satellites; altimeters see all
+RISE = 3.3e-3  # m a year, of the sea level that altimeters see, above that of the model
 SHAPE = 44, 56
 FILES = 14  # of each dataset as delivered
 AXES = {
@@ -35,10 +46,12 @@ AXES = {
 MODEL = {
     "thetao": {"dtype": "i2", "scale_factor": 24 / 32767, "add_offset": 21.0},
     "so": {"dtype": "i2", "scale_factor": 0.0015259254723787308, "add_offset": 0.0},
+    "zos": {"dtype": "i2", "scale_factor": 0.00030518509447574615, "add_offset": 0.0},
 }
 STATE = {name: {"dtype": "i2", "scale_factor": 0.001, "add_offset": 20.0} for name in ("to", "so")}
 VIEW = {"analysed_sst": {"dtype": "i2", "scale_factor": 0.01, "add_offset": 273.15}}
 LEVEL = {"sla": {"dtype": "i4", "scale_factor": 1e-4, "add_offset": 0.0}}
+SALT = {"sos": {"dtype": "i2", "scale_factor": 1e-3, "add_offset": 30.0}}
 
 
 @dataclass
@@ -82,11 +95,24 @@ def sea_surface(ocean: xr.Dataset, days: pd.DatetimeIndex, step: float = 0.05) -
     return (fine + 273.15).where(sea)
 
 
+def topography(ocean: xr.Dataset) -> xr.DataArray:
+    """Sea level above the geoid, m: a twentieth of a metre a degree of the upper 190 m."""
+    return 0.05 * ocean.temperature.sel(depth=slice(0, 190)).mean("depth") - 0.5
+
+
 def sea_level(ocean: xr.Dataset, step: float = 0.125) -> xr.DataArray:
-    """A sea level anomaly, m: a tenth of a metre a degree at about 186 m."""
-    warm = ocean.temperature.sel(depth=186.0, method="nearest", drop=True)
+    """The anomaly of this sea level that altimeters see, m, on a grid of their own."""
+    level = topography(ocean)
+    years = (ocean.time - ocean.time[0]) / np.timedelta64(365, "D")
     grid = {name: _cells(ocean[name], step) for name in ("latitude", "longitude")}
-    return 0.1 * (warm - warm.mean("time")).interp(grid)
+    return (level - level.mean("time") + RISE * years).interp(grid)
+
+
+def surface_salinity(ocean: xr.Dataset, step: float = 0.125) -> xr.DataArray:
+    """Salinity of the shallowest level on another grid, at a depth of 0 m."""
+    top = ocean.temperature.isel(depth=[0])
+    salt = (salinity(top.depth) + 0 * top).transpose(*top.dims).assign_coords(depth=[0.0])
+    return salt.interp({name: _cells(ocean[name], step) for name in ("latitude", "longitude")})
 
 
 def _cells(axis: xr.DataArray, step: float) -> np.ndarray:
@@ -113,6 +139,8 @@ def _datasets(ocean: xr.Dataset) -> list[Dataset]:
     model = xr.Dataset({"thetao": ocean.temperature, "so": salty})
     model.thetao.attrs = {"standard_name": "sea_water_potential_temperature", "units": "degrees_C"}
     model.so.attrs = {"standard_name": "sea_water_salinity", "units": "1e-3"}
+    model["zos"] = topography(ocean)
+    model.zos.attrs = {"standard_name": "sea_surface_height_above_geoid", "units": "m"}
     whole = MONTHS - INTERIM
     days = pd.date_range(ocean.time.values[-SATELLITE], periods=SATELLITE * 31, freq="D")
     days = days[days < ocean.time.values[-1] + np.timedelta64(31, "D")]
@@ -121,8 +149,14 @@ def _datasets(ocean: xr.Dataset) -> list[Dataset]:
         "standard_name": "sea_surface_foundation_temperature",
         "units": "kelvin",
     }
-    level = xr.Dataset({"sla": sea_level(ocean.isel(time=slice(-SATELLITE, None)))})
-    level.sla.attrs = {"standard_name": "sea_surface_height_above_sea_level", "units": "m"}
+    level = xr.Dataset({"sla": sea_level(ocean)})
+    level.sla.attrs = {
+        "standard_name": "sea_surface_height_above_sea_level",
+        "long_name": "Sea level anomaly",
+        "units": "m",
+    }
+    salt = xr.Dataset({"sos": surface_salinity(ocean.isel(time=slice(-SATELLITE, None)))})
+    salt.sos.attrs = {"standard_name": "sea_surface_salinity", "units": "1e-3"}
     physics, model_name = "GLOBAL_MULTIYEAR_PHY_001_030", "mercatorglorys12v1_gl12_mean_%Y%m.nc"
     return [
         Dataset(
@@ -167,6 +201,14 @@ def _datasets(ocean: xr.Dataset) -> list[Dataset]:
             level,
             LEVEL,
             "dt_global_allsat_msla_h_y%Y_m%m.nc",
+        ),
+        Dataset(
+            "MULTIOBS_GLO_PHY_S_SURFACE_MYNRT_015_013",
+            "cmems_obs-mob_glo_phy-sss_my_multi_P1M",
+            "202311",
+            salt,
+            SALT,
+            "dataset-sss-ssd-rep-monthly_%Y%m01T0000Z.nc",
         ),
     ]
 
@@ -219,13 +261,16 @@ def _as_zarr(dataset: Dataset) -> xr.Dataset:
 
 def _chunks(dataset: Dataset, fields: xr.Dataset) -> dict[str, int]:
     sizes = {"time": 1, "elevation": 1, "latitude": 64, "longitude": 64} | dataset.chunks
-    return {dim: min(sizes[dim], fields.sizes[dim]) for dim in fields[[*dataset.packing][0]].dims}
+    return {str(dim): min(sizes[str(dim)], size) for dim, size in fields.sizes.items()}
 
 
 def _write_values(root: Path, dataset: Dataset) -> None:
     fields = _as_zarr(dataset)
-    chunks = tuple(_chunks(dataset, fields).values())
-    encoding = {name: made | {"chunks": chunks} for name, made in _encoding(dataset).items()}
+    chunks = _chunks(dataset, fields)
+    encoding = {
+        name: made | {"chunks": tuple(chunks[dim] for dim in fields[name].dims)}
+        for name, made in _encoding(dataset).items()
+    }
     path = root / "mdl-arco-time-001" / "arco" / dataset.folder / "timeChunked.zarr"
     fields.to_zarr(path, mode="w", zarr_format=2, consolidated=True, encoding=encoding)
 
@@ -302,7 +347,7 @@ def _dimensions(dataset: Dataset, fields: xr.Dataset, names: list[str]) -> dict:
             values = values.astype("datetime64[ms]").astype(int)
         listed = {"type": "explicit", "values": values.tolist()}
         found[dim] = {
-            "chunkLen": dict.fromkeys(names, chunk),
+            "chunkLen": {name: chunk for name in names if dim in fields[name].dims},
             "len": len(values),
             "units": units,
             "coords": listed,

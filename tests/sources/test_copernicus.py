@@ -98,7 +98,7 @@ def ocean():
 def fetched(pool, tmp_path_factory):
     """A request without faults: its folder, files and lines of text."""
     folder = tmp_path_factory.mktemp("undisturbed")
-    return folder, *get(pool, "glorys12", folder, shallowest=True, **ASKED)
+    return folder, *get(pool, "glorys12", folder, surfaces=["surface_temperature"], **ASKED)
 
 
 def values(files):
@@ -179,21 +179,21 @@ def test_months_that_are_there_are_not_asked_for_again(pool, store, fetched):
     stale = folder / f"{files[1].name}.4194304.partial"  # no process has so high a number
     stale.touch()
     store.requests.clear()
-    again, told = get(pool, "glorys12", folder, shallowest=True, **ASKED)
+    again, told = get(pool, "glorys12", folder, surfaces=["surface_temperature"], **ASKED)
     assert again == files and "1 month(s) to fetch" in told and "3 month(s) already fetched" in told
     asked = {each.split("thetao/")[1].split(".")[0] for each in store.requests if "thetao/" in each}
     assert asked == {"43"}  # the 44th month of the archive
     np.testing.assert_equal(contents(folder), before)
     assert not list(folder.glob("*.partial"))
     store.requests.clear()
-    get(pool, "glorys12", folder, shallowest=True, **ASKED)
+    get(pool, "glorys12", folder, surfaces=["surface_temperature"], **ASKED)
     assert store.requests == []
 
 
 def test_a_download_killed_at_any_moment_goes_on_to_the_same_files(pool, store, fetched, tmp_path):
     code = (
         "import sys; from ocean_lib import sources; "
-        f"sources.fetch('glorys12', sys.argv[1], shallowest=True, **{ASKED!r})"
+        f"sources.fetch('glorys12', sys.argv[1], surfaces=['surface_temperature'], **{ASKED!r})"
     )
     for moment in (1, 3):
         command = [sys.executable, "-c", code, tmp_path]
@@ -207,7 +207,7 @@ def test_a_download_killed_at_any_moment_goes_on_to_the_same_files(pool, store, 
         store.faults.clear()
         reached = contents(tmp_path)
         assert moment <= len(reached) < 4  # each of them can be read
-    files, _ = get(pool, "glorys12", tmp_path, shallowest=True, **ASKED)
+    files, _ = get(pool, "glorys12", tmp_path, surfaces=["surface_temperature"], **ASKED)
     np.testing.assert_equal(contents(tmp_path), contents(fetched[0]))
     assert {path.name for path in tmp_path.iterdir()} == {file.name for file in files}
 
@@ -249,7 +249,7 @@ def test_what_fails_a_few_times_is_tried_again(pool, store, fetched, tmp_path):
         Fault("thetao/", times=2, status=503),
         Fault("thetao/", times=2, status=0, skip=4),
     ]
-    get(pool, "glorys12", tmp_path, shallowest=True, **ASKED)
+    get(pool, "glorys12", tmp_path, surfaces=["surface_temperature"], **ASKED)
     assert [fault.times for fault in store.faults] == [0] * 5
     np.testing.assert_equal(contents(tmp_path), contents(fetched[0]))
 
@@ -360,3 +360,46 @@ def test_a_sea_level_comes_with_a_margin_for_another_grid(pool, tmp_path):
     opened = values(files)
     assert opened.longitude.min() < REGION[0] and opened.latitude.max() > REGION[3]
     assert opened.sla.attrs["units"] == "m"
+
+
+def test_all_that_satellites_see_comes_and_becomes_surfaces_of_the_model(pool, ocean, tmp_path):
+    from ocean_lib.fields.surfaces import open_surfaces
+    from ocean_lib.sources.satellites import seen_from_above
+
+    names = ["surface_temperature", "sea_level", "surface_salinity"]
+    period = ("1995-03", "1997-04")
+    asked = ASKED | {"months": period, "surfaces": names}
+    files, told = get(pool, "glorys12", tmp_path / "glorys12", **asked)
+    assert "26 month(s) to fetch (18 from" in told and "thetao_so_zos" in files[0].name
+    with xr.open_dataset(files[0]) as one:
+        assert {*one.data_vars} == {"thetao", "so", "zos"} and one.zos.dims[0] == "time"
+        assert {one[name].encoding["dtype"] for name in one.data_vars} == {np.dtype("i2")}
+    model = open_surfaces(files, names)
+    place = {dim: model[dim] for dim in ("time", "latitude", "longitude")}
+    height = archive.topography(ocean).sel(place)
+    np.testing.assert_allclose(model.sea_level, height, atol=2e-4)
+    salt = float(archive.salinity(ocean.depth[0]))
+    np.testing.assert_allclose(model.surface_salinity.max(), salt, atol=1e-3)
+
+    products = {}
+    for product in ("ostia", "duacs", "multiobs"):
+        months = download.needed_months(product, period, 5)
+        cut = {"region": REGION, "months": months}
+        products[product], _ = get(pool, product, tmp_path / product, **cut)
+    assert [len(found) for found in products.values()] == [5, 26, 5]
+    parts = {"split": "time", "validation": 2, "test": 2, "gap": 1}
+    seen = seen_from_above(model, products, seed=1, **parts).compute()
+    assert list(seen) == names
+    assert (seen.notnull() == model.notnull()).all().to_array().all()
+    assert all(0 <= array.attrs["filled_cells"] < 80 for array in seen.values())
+    later = dict(time=slice(21, None))
+    inner = height.notnull().rolling(latitude=5, longitude=5, center=True).min() == 1
+    # The altimeter's mean and its rise are gone; it remembers an eighth of a degree.
+    error = (seen.sea_level - height).isel(later).where(inner.isel(later))
+    assert float(abs(error.mean())) < 0.002 and float(error.std()) < 0.01
+    # Of the days of a month: half of what changes from month to month.
+    error = (seen.surface_temperature - model.surface_temperature).isel(later)
+    assert float(abs(error).mean()) < 1.5
+    np.testing.assert_allclose(
+        seen.surface_salinity.isel(later).where(inner.isel(later)).mean(), salt, atol=2e-3
+    )

@@ -79,6 +79,7 @@ def test_the_demo_ocean_is_written_with_its_seed(monkeypatch, tmp_path):
         ({"months": ["2020", "yesterday"]}, ["yesterday", "['1993-01', '2020-12']"]),
         ({"months": ["2021-02", "2020-11"]}, ["2021-02", "backwards"]),
         ({"depths": [-5]}, ["-5", ">= 0 m", "None for all"]),
+        ({"variables": ["uo"]}, ["thetao, so, zos", "not uo", "whole_files"]),
     ],
 )
 def test_a_bad_request_is_refused_before_the_login(no_login, tmp_path, change, words):
@@ -109,20 +110,43 @@ def test_months_that_are_all_there_need_no_login(no_login, tmp_path):
     files = download.fetch("glorys12", tmp_path, show=lines.append, **asked)
     assert files == list(request.files.values()) and "all 4 month(s) already fetched" in lines[0]
     # Another region or other levels have other file names, so files are never confused.
-    for change in ({"depths": [0.5, 10.0]}, {"region": (-66, -61, 22, 26)}, {"shallowest": True}):
+    for change in (
+        {"depths": [0.5, 10.0]},
+        {"region": (-66, -61, 22, 26)},
+        {"surfaces": ["surface_temperature"]},
+    ):
         with pytest.raises(PermissionError):
             download.fetch("glorys12", tmp_path, **(asked | change))
 
 
-def test_the_last_months_of_a_period_are_within_it():
-    assert download.last_months(["2005-01", "2020-12"], 66) == ("2015-07", "2020-12")
-    assert download.last_months(["2020-11", "2020-12"], 66) == ("2020-11", "2020-12")
+def test_a_satellite_needs_the_last_months_and_sea_level_all():
+    for product in ("ostia", "multiobs"):
+        found = download.needed_months(product, ["2005-01", "2020-12"], 66)
+        assert found == ("2015-07", "2020-12")
+    assert download.needed_months("ostia", ["2020-11", "2020-12"], 66) == ("2020-11", "2020-12")
+    assert download.needed_months("duacs", ["2005-01", "2020-12"], 66) == ("2005-01", "2020-12")
+
+
+@pytest.mark.parametrize(
+    ("source", "variables", "surfaces", "expected"),
+    [
+        ("glorys12", [], [], ("thetao",)),
+        ("glorys12", [], ["surface_temperature"], ("thetao",)),
+        ("glorys12", ["so"], [], ("thetao", "so")),
+        ("glorys12", [], ["sea_level", "surface_salinity"], ("thetao", "so", "zos")),
+        ("glorys12_daily", ["salinity", "thetao"], ["sea_level"], ("thetao", "so", "zos")),
+        ("armor3d", [], ["surface_salinity"], ("to", "so")),
+        ("armor3d", [], ["sea_level"], ("to", "so", "zo")),
+    ],
+)
+def test_only_the_variables_that_are_needed_are_fetched(source, variables, surfaces, expected):
+    assert download._names(source, variables, surfaces) == expected
 
 
 def test_who_is_credited_follows_from_what_was_used():
-    both = download.credit_and_licence("glorys12", "ostia")
-    assert "GLORYS12V1" in both["credit"] and "OSTIA" in both["credit"]
-    assert both["licence"].count("Copernicus Marine Service licence") == 1
+    used = download.credit_and_licence("glorys12", ["ostia", "multiobs"])
+    assert all(name in used["credit"] for name in ("GLORYS12V1", "OSTIA", "MULTIOBS"))
+    assert used["licence"].count("Copernicus Marine Service licence") == 1
     own = download.credit_and_licence("netcdf", attributes={"credit": "A. Sailor"})
     assert own == {"credit": "A. Sailor", "licence": "as stated by their owner"}
     named = download.credit_and_licence("glorys12", attributes={"credit": "A. Sailor"})

@@ -6,10 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from grids import refused
 from marine_store import archive
 
+from ocean_lib.fields.regrid import regrid
 from ocean_lib.sources import satellites
 from ocean_lib.sources.demo_ocean import simulate
+from ocean_lib.sources.resolution import degraded
 
 OSTIA = Path(__file__).parents[3] / "shared" / "data" / "sst" / "ostia_monthly.nc"
 
@@ -87,61 +90,211 @@ def test_sea_level_becomes_metres_on_another_grid(ocean, tmp_path):
     assert view.attrs["units"] == "m" and -180 <= float(view.longitude[0]) < 0
     rows, columns = np.arange(32.3, 35, 0.25), np.arange(-71.5, -69, 0.25)
     found = satellites.on_grid(view, ocean.time.values, rows, columns)
-    warm = ocean.temperature.sel(depth=186.0, method="nearest", drop=True)
-    exact = 0.1 * (warm - warm.mean("time")).interp(latitude=rows, longitude=columns)
+    high = archive.topography(ocean)
+    years = (ocean.time - ocean.time[0]) / np.timedelta64(365, "D")
+    exact = (high - high.mean("time") + archive.RISE * years).interp(
+        latitude=rows, longitude=columns
+    )
     sea = exact.notnull()
     assert sea.mean() > 0.3
     assert float((found - exact).where(sea).std()) < 0.1 * float(exact.std())
-    with pytest.raises(ValueError, match="no sla among"):
-        satellites.open_view(_other(tmp_path), "duacs")
-
-
-def _other(folder):
-    xr.Dataset({"adt": ("time", [1.0])}).to_netcdf(folder / "other.nc")
-    return folder / "other.nc"
 
 
 def test_a_gap_has_the_value_of_its_nearest_cell():
-    block = np.array([[[np.nan, 1.0, np.nan, np.nan, 4.0, np.nan]]], np.float32)
-    np.testing.assert_array_equal(
-        satellites._without_gaps(block), [[[1.0, 1.0, 1.0, 4.0, 4.0, 4.0]]]
-    )
+    field = np.array([[np.nan, 1.0, np.nan, np.nan, 4.0, np.nan]], np.float32)
+    np.testing.assert_array_equal(satellites._without_gaps(field), [[1.0, 1.0, 1.0, 4.0, 4.0, 4.0]])
 
 
-def test_a_model_surface_is_degraded_as_stated_and_the_same_again(top):
-    seen = satellites.degraded(top, "ostia", seed=3)
-    once, again = seen.compute(), seen.compute()
-    np.testing.assert_array_equal(once, again)
-    assert (once.notnull() == top.notnull()).all()
-    flat = xr.full_like(top, 10.0).where(top.notnull())
-    error = satellites.degraded(flat, "ostia", seed=3) - flat
-    assert float(error.std()) == pytest.approx(0.3, rel=0.25)
-    other = satellites.degraded(flat, "ostia", seed=4) - flat
-    dates = [float(xr.corr(error[k], error[k + 1])) for k in range(5)]
-    assert abs(np.mean(dates)) < 0.4 and abs(float(xr.corr(error, other))) < 0.3
-    # Alike nearby, and not far off; a wave shorter than the footprint is gone.
-    near = float(xr.corr(error, error.shift(longitude=1)))
-    far = float(xr.corr(error, error.shift(longitude=15)))
-    assert near > 0.8 and abs(far) < 0.4
-    wave = flat + (-1.0) ** np.arange(flat.sizes["longitude"])
-    short = satellites.degraded(wave, "ostia", seed=3) - satellites.degraded(flat, "ostia", seed=3)
-    assert float(abs(short).mean()) < 0.3
-
-
-def test_training_dates_are_degraded_and_the_others_seen(daily, top):
-    chosen = {"split": "time", "validation": 1, "test": 1, "gap": 0}
-    record = xr.concat([top.isel(time=k % 2) for k in range(14)], "time")
-    times = pd.date_range("1992-03-01", periods=14, freq="MS")
-    record = record.assign_coords(time=times)
-    seen = satellites.seen_by("ostia", daily, record, seed=1, **chosen).compute()
-    np.testing.assert_array_equal(seen[:12], satellites.degraded(record[:12], "ostia", 1))
+def test_ocean_that_the_view_lacks_is_counted_and_limited(daily, ocean, top):
     view = satellites.open_view(daily, "ostia")
-    expected = satellites.on_grid(view, times.values[12:], top.latitude, top.longitude)
-    np.testing.assert_array_equal(seen[12:], expected)
-    with pytest.raises(ValueError, match="split is in space.*split='time'"):
-        satellites.seen_by("ostia", daily, record, **(chosen | {"split": "space"}))
-    with pytest.raises(ValueError, match="'duacs' sees no temperature; choose one of .'ostia'"):
-        satellites.seen_by("duacs", daily, record, **chosen)
+    sea = top.notnull().all("time").values
+    lacking = view.where(view.latitude > float(top.latitude[4]))
+    args = ocean.time.values[2:4], ocean.latitude.values, ocean.longitude.values
+    found = satellites.on_grid(lacking, *args, sea)
+    seen = regrid(lacking.isel(time=slice(31)).mean("time"), *args[1:]).notnull().values
+    count = int((sea & ~seen).sum())
+    assert 40 < count < 250 and found.attrs["filled_cells"] == count
+    np.testing.assert_array_equal(
+        found.compute().values[:, sea & seen], satellites.on_grid(view, *args).values[:, sea & seen]
+    )
+    half = view.where(view.latitude > float(top.latitude[20]))
+    words = rf"1993-03 .* lacks \d+ of the ocean's {sea.sum()} cells, limit 20%; choose a region"
+    with pytest.raises(ValueError, match=words):
+        satellites.on_grid(half, *args, sea)
+    # Of a later date: when it is computed.
+    later = xr.concat([view.isel(time=slice(31)), half.isel(time=slice(31, None))], "time")
+    found = satellites.on_grid(later, *args, sea)
+    with pytest.raises(ValueError, match="on 1993-04 the satellite product lacks"):
+        found.compute()
+
+
+def _salt(ocean, **attrs):
+    """A month's file of the salinity product, at a depth of 0 m as it is delivered."""
+    salt = archive.surface_salinity(ocean).to_dataset(name="sos")
+    salt.sos.attrs = {"standard_name": "sea_surface_salinity", "units": "1e-3"} | attrs
+    salt.depth.attrs = {"units": "m", "positive": "down"}
+    return salt
+
+
+def test_salinity_is_read_with_and_without_its_depth(ocean, tmp_path):
+    salt = _salt(ocean)
+    for given in (salt, salt.isel(depth=0, drop=True)):
+        given.to_netcdf(tmp_path / f"{given.sos.ndim}.nc")
+        view = satellites.open_view(tmp_path / f"{given.sos.ndim}.nc", "multiobs")
+        np.testing.assert_allclose(view, salt.sos[:, 0], rtol=1e-6)
+        assert view.attrs["standard_name"] == "sea_surface_salinity"
+
+
+def _level(ocean, name="sla", factor=1.0, units="m"):
+    level = (factor * archive.sea_level(ocean)).to_dataset(name=name)
+    level[name].attrs = {"long_name": "Sea level anomaly", "units": units}
+    return level
+
+
+REFUSED = {
+    "topography": (
+        lambda ocean: _level(ocean, "adt"), "duacs",
+        ["no sla among ['adt'] (adt is absolute dynamic topography)", "fetch DUACS"],
+    ),
+    "no salinity": (lambda ocean: _level(ocean), "multiobs", ["no sos among ['sla']", "MULTIOBS"]),
+    "sea level in cm declared m": (
+        lambda ocean: _level(ocean, factor=100), "duacs",
+        ["duacs on 1993-01-01", "reach outside -5 to 5 m", "units to 'cm'"],
+    ),
+    "quiet sea level in cm declared m": (
+        lambda ocean: _level(ocean, factor=40), "duacs",
+        ["deviation of 1.", "limit 1 m", "units to 'cm'"],
+    ),
+    "an unknown unit": (
+        lambda ocean: _level(ocean, units="dm"), "duacs", ["sla has units 'dm'", "must be m or cm"]
+    ),
+    "absolute salinity": (
+        lambda ocean: _salt(ocean, standard_name="sea_surface_absolute_salinity", units="g/kg"),
+        "multiobs",
+        ["sos is sea_surface_absolute_salinity", "must be practical", "gsw.SP_from_SA"],
+    ),
+    "absolute salinity of sea water": (
+        lambda ocean: _salt(ocean, standard_name="sea_water_absolute_salinity", units="g/kg"),
+        "multiobs",
+        ["sos is sea_water_absolute_salinity", "must be practical"],
+    ),
+    "kg/kg": (
+        lambda ocean: _salt(ocean, units="kg/kg"), "multiobs",
+        ["sos has units 'kg/kg'", "kg/kg times 1000"],
+    ),
+    "kg/kg undeclared": (
+        lambda ocean: (_salt(ocean) / 1000), "multiobs",
+        ["multiobs on 1993-01-01", "below 0.1", "kg/kg", "multiply them by 1000"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_a_file_that_is_not_the_product_is_refused(ocean, tmp_path, case):
+    make, product, words = REFUSED[case]
+    make(ocean).to_netcdf(tmp_path / "a.nc")
+    refused(words, satellites.open_view, tmp_path, product)
+
+
+def test_sea_level_declared_in_cm_becomes_metres(ocean, tmp_path):
+    _level(ocean, factor=100, units="cm").to_netcdf(tmp_path / "a.nc")
+    view = satellites.open_view(tmp_path, "duacs")
+    assert view.attrs["units"] == "m"
+    np.testing.assert_allclose(view, archive.sea_level(ocean), atol=1e-6)
+
+
+CHOSEN = {"split": "time", "validation": 1, "test": 1, "gap": 0}
+
+
+@pytest.fixture(scope="module")
+def record(top):
+    """Fourteen months of the surface, of which the last two are those of `daily`."""
+    months = [2, 3] * 7
+    times = pd.date_range("1992-03-01", periods=14, freq="MS")
+    return top.isel(time=months).assign_coords(time=times).drop_attrs()
+
+
+def test_training_dates_are_degraded_and_the_others_seen(daily, record):
+    salt = 35 + 0.1 * record
+    model = xr.Dataset({"surface_salinity": salt, "surface_temperature": record})
+    seen = satellites.seen_from_above(model, {"ostia": daily}, seed=1, **CHOSEN)
+    assert list(seen) == list(model) and seen.surface_temperature.chunks is not None
+    warm = seen.surface_temperature.compute()
+    np.testing.assert_array_equal(warm[:12], degraded(record[:12], "ostia", 1))
+    view = satellites.open_view(daily, "ostia")
+    expected = satellites.on_grid(view, record.time.values[12:], record.latitude, record.longitude)
+    sea = record[0].notnull().values
+    np.testing.assert_array_equal(warm.values[12:, sea], expected.values[:, sea])
+    assert np.isnan(warm.values[:, ~sea]).all()
+    assert warm.attrs == {
+        "standard_name": "sea_surface_temperature", "units": "degrees_C", "error": 0.3,
+        "filled_cells": warm.attrs["filled_cells"],
+    }  # fmt: skip
+    assert 0 < warm.attrs["filled_cells"] < 0.2 * sea.sum()
+    # Without a product, all dates are the model's.
+    np.testing.assert_array_equal(seen.surface_salinity, degraded(salt, "multiobs", 1))
+    assert seen.surface_salinity.attrs == {
+        "standard_name": "sea_surface_salinity", "units": "1e-3", "error": 0.15
+    }  # fmt: skip
+
+
+def test_without_a_product_any_split_will_do(record):
+    seen = satellites.seen_from_above(
+        record.to_dataset(name="sea_level"), {}, seed=2, split="space", validation=1, test=1, gap=0
+    )
+    np.testing.assert_array_equal(seen.sea_level, degraded(record, "duacs", 2))
+    assert seen.sea_level.attrs["error"] == 0.02 and seen.sea_level.attrs["units"] == "m"
+
+
+def test_sea_level_has_the_models_climatology(tmp_path):
+    """Of an altimeter that sees the model's own sea level from another mean, and rising."""
+    ocean = simulate(seed=2, months=30, shape=(40, 44))
+    high = archive.topography(ocean)
+    level = archive.sea_level(ocean).to_dataset(name="sla")
+    level.sla.attrs = {"units": "m"}
+    level.to_netcdf(tmp_path / "duacs.nc")
+    parts = {"split": "time", "validation": 2, "test": 2, "gap": 1}
+    model = high.assign_attrs(standard_name="sea_surface_height_above_geoid", units="m")
+    seen = satellites.seen_from_above(
+        model.to_dataset(name="sea_level"), {"duacs": tmp_path}, seed=1, **parts
+    ).sea_level.compute()
+    np.testing.assert_array_equal(seen[:25], degraded(high[:25], "duacs", 1))
+    assert 0.02 < seen.attrs["error"] < 0.021 and seen.attrs["filled_cells"] > 0
+    sea = high.notnull().all("time")
+    inner = sea.rolling(latitude=7, longitude=7, center=True).min() == 1
+    error = (seen - high)[25:].where(inner)
+    assert (seen[25:].notnull() == sea).all()
+    raw = 1000 * float(abs(archive.sea_level(ocean)[25:].mean() - high[25:].mean()))
+    assert raw > 50  # mm; it would be the error without the alignment
+    # Interpolated to an eighth of a degree and back.
+    assert 1000 * float(abs(error.mean())) < 1 and 1000 * float(error.std()) < 10
+
+
+def test_what_does_not_fit_is_refused(daily, record, tmp_path, monkeypatch):
+    model = record.to_dataset(name="surface_temperature")
+    look = satellites.seen_from_above
+    refused(["split is in space", "split='time'"], look, model, {"ostia": daily},
+            **(CHOSEN | {"split": "space"}))  # fmt: skip
+    words = ["satellite duacs sees sea_level", "['surface_temperature']", "add it to surfaces"]
+    refused(words, look, model, {"duacs": daily}, **CHOSEN)
+    refused(["'glorys12' is no satellite product", "'ostia'"], look, model, {"glorys12": daily},
+            **CHOSEN)  # fmt: skip
+    monkeypatch.setitem(satellites.SOURCES, "other", satellites.SOURCES["ostia"])
+    words = ["satellites ostia and other both see surface_temperature", "limit 1"]
+    refused(words, look, model, {"ostia": daily, "other": daily}, **CHOSEN)
+    later = model.assign_coords(time=model.time + np.timedelta64(365, "D"))
+    words = ["1994-03 is covered on 0 of 31", "limit 80%", "another period"]
+    refused(words, look, later, {"ostia": daily}, **CHOSEN)
+
+
+def test_sea_level_needs_the_training_dates(ocean, record, tmp_path):
+    level = _level(ocean)
+    level.assign_coords(time=pd.date_range("1992-11-01", periods=6, freq="MS")).to_netcdf(
+        tmp_path / "a.nc"
+    )
+    words = ["1992-03 is covered on 0 of 1 date(s)", "fetch the others"]
+    model = (0.1 * record).to_dataset(name="sea_level")
+    refused(words, satellites.seen_from_above, model, {"duacs": tmp_path}, **CHOSEN)
 
 
 @pytest.mark.skipif(not OSTIA.exists(), reason=f"no real data at {OSTIA}")

@@ -17,7 +17,7 @@ from forgetful import ForgetfulDisk
 
 from ocean_lib.core import chunks
 from ocean_lib.core.chunks import on_scheduler
-from ocean_lib.fields.canonical import open_fields, open_surface, to_canonical
+from ocean_lib.fields.canonical import open_fields, to_canonical
 from ocean_lib.store import passes
 from ocean_lib.store.build import STEP
 from ocean_lib.store.climatology import harmonics
@@ -208,14 +208,6 @@ def test_opening_in_blocks_finds_the_ocean_of_the_integers(opened, raw):
     changed[4, 2, 21, 31] = -np.inf
     with pytest.raises(ValueError, match="inf"):
         to_canonical(changed.to_dataset(name="thetao"))
-
-
-def test_the_view_from_above_is_the_shallowest_level(files, raw):
-    above = open_surface(files, region=(-69, -68, 30.5, 31.5))
-    assert above.dims == ("time", "latitude", "longitude")
-    expected = raw[:, 0, 6:19, 12:25] * SCALE + OFFSET
-    expected[raw[:, 0, 6:19, 12:25] == FILL] = np.nan
-    np.testing.assert_allclose(above, expected, rtol=1e-6)
 
 
 # Kills
