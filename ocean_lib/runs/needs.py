@@ -94,7 +94,8 @@ def estimate_needs(parameters: dict[str, Any], device: str | None) -> Needs:
     if not required <= parameters.keys():
         return Needs()
     given = parameters
-    levels = (len(given["depths"]) or 8) * (1 + len(given["variables"]))
+    further = 1 if given["variables"] is None else len(given["variables"])
+    levels = (len(given["depths"]) or 8) * (1 + further)
     surfaces = len(given["surfaces"])
     shape = grid_shape(given["source"], given["region"])
     cells = math.prod(shape) if shape else 0
