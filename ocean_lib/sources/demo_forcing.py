@@ -62,9 +62,10 @@ class Weather(_State):
         salty: salinity of the mixed layer.
         shelf: water of the shelf.
         rough: displacement of the two interfaces at small scales, (2, rows, columns).
+        waves: displacement of both interfaces by long planetary waves.
         pumped: displacement of the upper thermocline by the wind.
         level: barotropic sea level.
-        year: warmth, salinity and thermocline depth of the region, over a year or two.
+        year: warmth and salinity of the region, over a year or two.
         decade: warmth and salinity of the region, over a decade.
     """
 
@@ -72,6 +73,7 @@ class Weather(_State):
     salty: np.ndarray
     shelf: np.ndarray
     rough: np.ndarray
+    waves: np.ndarray
     pumped: np.ndarray
     level: np.ndarray
     year: tuple[float, ...]
@@ -155,25 +157,27 @@ def weather(
 
         return np.stack(
             [
-                noise((130.0, 0.6), (35.0, 0.3), (8.0, 0.1)),
+                noise((130.0, 0.7), (45.0, 0.27), (8.0, 0.03)),
                 noise((60.0, 0.8), (12.0, 0.2)),
                 noise((70.0, 0.85), (10.0, 0.15)),
-                noise((24.0, 0.5), (12.0, 0.3), (6.0, 0.2)),
-                noise((24.0, 0.5), (12.0, 0.3), (6.0, 0.2)),
-                noise((90.0, 0.8), (12.0, 0.2)),
+                noise((18.0, 0.5), (10.0, 0.3), (5.0, 0.2)),
+                noise((18.0, 0.5), (10.0, 0.3), (5.0, 0.2)),
+                noise((200.0, 1.0)),
+                noise((110.0, 0.92), (12.0, 0.08)),
                 noise((200.0, 1.0)),
             ]
-        ), generator.standard_normal(5)
+        ), generator.standard_normal(4)
 
-    months = np.array([1.5, 2.5, 2.8, 3.0, 4.0, 2.5, 0.5])  # in which the fields lose all but 1/e
+    # Months, and years, in which the fields and numbers lose all but 1/e.
+    months = np.array([1.5, 2.5, 2.8, 3.0, 4.0, 8.0, 2.5, 0.5])
     memory = np.exp(-1 / (DAYS * months))[:, None, None]
-    years = np.array([20.0, 20.0, 20.0, 100.0, 100.0])
+    years = np.array([20.0, 20.0, 100.0, 100.0])
     long = np.exp(-1 / (DAYS * years))
     fields, numbers = draw()
     while True:
         new, shocks = draw()
         fields = memory * fields + np.sqrt(1 - memory**2) * new
         numbers = long * numbers + np.sqrt(1 - long**2) * shocks
-        year, decade = tuple(numbers[:3].tolist()), tuple(numbers[3:].tolist())
-        warm, salty, shelf, *rough, pumped, level = fields
-        yield Weather(warm, salty, shelf, np.stack(rough), pumped, level, year, decade)
+        year, decade = tuple(numbers[:2].tolist()), tuple(numbers[2:].tolist())
+        warm, salty, shelf, *rough, waves, pumped, level = fields
+        yield Weather(warm, salty, shelf, np.stack(rough), waves, pumped, level, year, decade)

@@ -31,16 +31,17 @@ ABSOLUTE = 35.16504 / 35  # absolute over practical salinity in the reference co
 RELATION = (  # potential temperature (°C) and practical salinity of the region's water masses
     (1.5, 34.85),
     (3.4, 34.90),
-    (4.0, 34.75),
-    (4.8, 34.48),
-    (6.0, 34.28),
-    (9.0, 34.20),
-    (12.0, 34.30),
+    (5.0, 34.68),
+    (7.0, 34.42),
+    (9.0, 34.24),
+    (12.0, 34.28),
     (18.0, 34.55),
     (24.0, 34.65),
     (30.0, 34.70),
 )
-BAROTROPIC = 0.04  # m, deviation of the sea level that no density explains
+BAROTROPIC = 0.05  # m, deviation of the sea level that no density explains
+ROUGH = 8.0  # m, deviation of each interface at small scales
+WAVES = 27.0  # m, deviation of both interfaces by long waves
 PUMPED = 9.0  # m, deviation of the upper thermocline's displacement by the wind
 LIMIT = 220.0  # m, of the displacement; keeps the water column from folding
 TOP = 700.0  # m, the lower end of what the surface reaches
@@ -140,8 +141,8 @@ class Water:
             ocean; the part of the sea level that is not steric (m), (columns,).
         """
         shelf = 1 - self.openness
-        eta = np.stack([flow.upper, flow.lower]) + 10.0 * weather.rough
-        eta = LIMIT * np.tanh((eta + 12.0 * weather.year[2]) / LIMIT) * self.openness
+        eta = np.stack([flow.upper, flow.lower]) + ROUGH * weather.rough + WAVES * weather.waves
+        eta = LIMIT * np.tanh(eta / LIMIT) * self.openness
         eta = np.stack([*eta, PUMPED * weather.pumped * self.openness]).astype(np.float32)
         origin = self.depth - np.einsum("kz,kc->zc", self.hats, eta)
         spice = np.tanh(flow.spice / 0.5) * self.openness

@@ -19,8 +19,8 @@ def at_rest(columns, **changes):
     nothing = np.zeros(columns, np.float32)
     flow = dict(upper=nothing, lower=nothing, northward=nothing, spice=nothing)
     flow |= {"streamfunction": np.zeros((3, columns), np.float32)}
-    weather = dict.fromkeys(("warm", "salty", "shelf", "pumped", "level"), nothing)
-    weather |= {"rough": np.zeros((2, columns)), "year": (0.0, 0.0, 0.0), "decade": (0.0, 0.0)}
+    weather = dict.fromkeys(("warm", "salty", "shelf", "waves", "pumped", "level"), nothing)
+    weather |= {"rough": np.zeros((2, columns)), "year": (0.0, 0.0), "decade": (0.0, 0.0)}
     given = [
         {name: changes.get(name, value) for name, value in state.items()}
         for state in (flow, weather)
