@@ -19,8 +19,8 @@ __all__ = ["DAYS", "Flow", "Weather", "flow", "weather"]
 
 DAYS = 6  # in a month, the means of which are the month's
 INTERVAL = 365.25 / 12 / DAYS  # days
-MARGIN = 48  # cells by which the periodic box of the turbulence exceeds the domain
-SPIN_UP = 300.0  # days
+MARGIN = 32  # cells by which the periodic box of the turbulence exceeds the domain
+SPIN_UP = 150.0  # days
 ABYSS = 4.7  # km, the depth of the third layer's floor
 
 

@@ -29,11 +29,11 @@ DENSITY = 1025.0  # kg m-3
 FREEZING = -1.8  # °C
 ABSOLUTE = 35.16504 / 35  # absolute over practical salinity in the reference composition
 RELATION = (  # potential temperature (°C) and practical salinity of the region's water masses
-    (1.5, 34.85),
-    (3.4, 34.90),
-    (5.0, 34.68),
-    (7.0, 34.42),
-    (9.0, 34.24),
+    (1.5, 34.70),
+    (3.4, 34.70),
+    (5.0, 34.50),
+    (7.0, 34.32),
+    (9.0, 34.25),
     (12.0, 34.28),
     (18.0, 34.55),
     (24.0, 34.65),
@@ -120,7 +120,7 @@ class Water:
         self.coriolis = coriolis
         self.depth = depth.astype(np.float32)[:, None]
         self.hats = _hats(depth, parameters).astype(np.float32)
-        self.profiles = np.stack(profiles(parameters), axis=1).astype(np.float32)
+        self.profiles = [profile.astype(np.float32) for profile in profiles(parameters)]
         self.top = int(np.searchsorted(depth, TOP))
         edges = np.r_[0, (depth[1:] + depth[:-1]) / 2, np.inf][:, None]
         self.wet = self.depth < floor
@@ -183,14 +183,18 @@ class Water:
         conservative = gsw.CT_from_pt(absolute, warm)
         return {"temperature": gsw.t_from_CT(absolute, conservative, self.depth), "salinity": salty}
 
-    def _at(self, origin: np.ndarray) -> np.ndarray:
-        """The profiles at depths (m), linear between metres, (4, *origin.shape)."""
+    def _at(self, origin: np.ndarray) -> list[np.ndarray]:
+        """The profiles at depths (m), linear between metres, each of the shape of `origin`."""
         place = origin.clip(0, len(LEVEL) - 2)
-        level = np.floor(place)
-        share, level = (place - level)[..., None], level.astype(np.int32)
-        above = self.profiles[level]
-        at = above + share * (self.profiles[level + 1] - above)
-        return np.moveaxis(at, -1, 0)
+        level = place.astype(np.intp)
+        share = place - level.astype(np.float32)
+        found = []
+        for profile in self.profiles:
+            at = np.take(np.diff(profile), level, mode="clip")
+            at *= share
+            at += np.take(profile, level, mode="clip")
+            found.append(at)
+        return found
 
     def _surface(self, month, warm, salty, origin, eta, shelf, flow, weather) -> None:
         """What the surface adds, in place: the front, the season, the shelf and mixing."""
@@ -224,33 +228,33 @@ class Water:
             water += share * (mean - water)
 
     def settle(self, warm: np.ndarray, salty: np.ndarray, columns: np.ndarray | slice) -> None:
-        """Exchange neighbouring levels until no water lies above lighter water, in place.
+        """Reorder the water of the upper levels until none lies above lighter water, in place.
 
         Args:
             warm: potential temperature (°C), as `day` returns it.
             salty: practical salinity.
             columns: which to change.
         """
-        depth, wet = self.depth[: self.top], self.wet[: self.top]
-        middle, both = (depth[1:] + depth[:-1]) / 2, wet[1:] & wet[:-1]
+        depth = self.depth[: self.top]
+        middle = (depth[1:] + depth[:-1]) / 2
+        water = np.stack([part[: self.top, columns] for part in (warm, salty)])
+        wet = self.wet[: self.top, columns]
+        density = np.where(wet, _density(*water, 0.0), np.inf)
+        water = np.take_along_axis(water, density.argsort(axis=0, kind="stable")[None], axis=1)
 
-        def unstable(some: slice, columns: np.ndarray | slice) -> np.ndarray:
+        # Where compression changes the order, neighbours are exchanged.
+        some = np.arange(water.shape[2])
+        while len(some):
             upper, lower = (
-                _density(warm[part][some, columns], salty[part][some, columns], middle[some])
-                for part in (np.s_[: self.top - 1], np.s_[1 : self.top])
+                _density(*water[:, part, some], middle) for part in (np.s_[:-1], np.s_[1:])
             )
-            return (upper > lower) & both[some, columns]
-
-        columns = np.arange(warm.shape[1])[columns]
-        columns = columns[unstable(np.s_[:], columns).any(axis=0)]
-        while len(columns):
-            moved = []
-            for first in (0, 1):
-                pair, place = np.nonzero(unstable(np.s_[first::2], columns))
-                upper, column = 2 * pair + first, columns[place]
-                for water in (warm, salty):
-                    above = water[upper, column]
-                    water[upper, column] = water[upper + 1, column]
-                    water[upper + 1, column] = above
-                moved.append(column)
-            columns = np.unique(np.concatenate(moved))
+            heavy = (upper > lower) & wet[1:, some]
+            heavy[1:] &= ~heavy[:-1]
+            pair, place = np.nonzero(heavy)
+            column = some[place]
+            water[:, pair, column], water[:, pair + 1, column] = (
+                water[:, pair + 1, column],
+                water[:, pair, column],
+            )
+            some = np.unique(column)
+        warm[: self.top, columns], salty[: self.top, columns] = water
