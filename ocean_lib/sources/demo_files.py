@@ -41,8 +41,8 @@ def write_demo_files(
     """Write the demo ocean, one file per month; existing months are kept.
 
     The variables are `thetao`, `so`, `zos` and `mlotst`, packed as in the product. The attributes
-    of every file say that it is synthetic, and give version, seed and shape. The casts of floats lie
-    beside, in `floats/1993-01.parquet` and so on, as tables that `reconstruct` takes.
+    of every file say that it is synthetic, and give version, seed and shape. The casts of floats
+    lie beside, in `floats/1993-01.parquet` and so on, as tables that `reconstruct` takes.
 
     Args:
         folder: where to write; created if absent.

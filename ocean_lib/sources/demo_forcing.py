@@ -24,6 +24,7 @@ SPIN_UP = 150.0  # days
 ABYSS = 4.7  # km, the depth of the third layer's floor
 
 
+@dataclass(frozen=True)
 class _State:
     """Fields of one day."""
 

@@ -130,12 +130,13 @@ def each_month(
         for month in range(months):
             days, casts = [], []
             for day in range(DAYS):
-                now, upcoming = upcoming.result(), thread.submit(next, states)
-                days.append(water.day(month % 12 + (day + 0.5) / DAYS, *(x.at(sea) for x in now)))
-                fleet.drift(now[0].streamfunction[1], INTERVAL)
+                (flowing, blowing), upcoming = upcoming.result(), thread.submit(next, states)
+                date = month % 12 + (day + 0.5) / DAYS
+                days.append(water.day(date, flowing.at(sea), blowing.at(sea)))
+                fleet.drift(flowing.streamfunction[1], INTERVAL)
                 casts.append(_casts(fleet, month * DAYS + day, water, days[-1], number))
             if not daily:
-                days = [[np.mean(parts, axis=0) for parts in zip(*days, strict=True)]]
+                days = [tuple(np.mean(parts, axis=0) for parts in zip(*days, strict=True))]
             days = [water.settled(*day) for day in days]
             fields = _labelled(days, month, daily, static)
             yield fields, _placed(pd.concat(casts), latitude, longitude)
@@ -198,11 +199,11 @@ def _labelled(days, month: int, daily: bool, static: xr.Dataset) -> xr.Dataset:
     fields = static.assign_coords(time=("time", times, {"standard_name": "time", "axis": "T"}))
     dims, ocean = ("time", *static["ocean"].dims), static["ocean"].values
     for (name, attributes), states in zip(VARIABLES.items(), zip(*days, strict=True), strict=True):
-        states = np.stack(states)
-        deep = states.ndim == 3
-        values = np.full((len(states), *(ocean if deep else ocean[0]).shape), np.nan, np.float32)
-        values[..., ocean[0]] = states
-        values[:, ~(ocean if deep else ocean[0])] = np.nan
+        deep = states[0].ndim == 2
+        where = ocean if deep else ocean[0]
+        values = np.full((len(states), *where.shape), np.nan, np.float32)
+        values[..., ocean[0]] = np.stack(states)
+        values[:, ~where] = np.nan
         fields[name] = dims if deep else (dims[0], *dims[2:]), values, attributes
     return fields
 
@@ -232,7 +233,7 @@ def _draw_parameters(generator: np.random.Generator) -> dict[str, Any]:
         "jet": (about(33.0, 0.12), about(14.0, 0.12), 2.0),
         "jet_place": generator.uniform(0.42, 0.58),
         "abyss": about(2.0, 0.1),
-        "upper": (about(10.5, 0.1), about(140.0, 0.15), about(85.0, 0.15)),
+        "upper": (about(10.5, 0.1), about(145.0, 0.08), about(74.0, 0.08)),
         "main": (about(2.0, 0.1), about(560.0, 0.1), about(330.0, 0.1)),
         "spice": (about(1.1, 0.2), about(380.0, 0.15), about(150.0, 0.15)),
         "front": (about(3.0, 0.15), about(260.0, 0.15)),

@@ -7,10 +7,11 @@ the depth from which the water came, plus what the flow carries:
 
 S0 follows T0 by the temperature-salinity relation of the region. Spice is compensated in density:
 its salinity is that of equal weight. The mixed layer has its own weather, in temperature and
-salinity, which hides part of the interior from the surface. Last, water moves to where its density
-belongs, so that columns are statically stable.
+salinity, which hides part of the interior from the surface. Last, water mixes with lighter water
+below it, so that columns are statically stable.
 
-Reference: IOC, SCOR & IAPSO 2010, The international thermodynamic equation of seawater (gsw).
+Reference: IOC, SCOR & IAPSO 2010, The international thermodynamic equation of seawater (gsw);
+Rahmstorf 1993, Ocean Modelling 101 (complete convection).
 """
 
 import math
@@ -39,10 +40,10 @@ RELATION = (  # potential temperature (°C) and practical salinity of the region
     (24.0, 34.65),
     (30.0, 34.70),
 )
-BAROTROPIC = 0.05  # m, deviation of the sea level that no density explains
+BAROTROPIC = 0.06  # m, deviation of the sea level that no density explains
 ROUGH = 8.0  # m, deviation of each interface at small scales
-WAVES = 27.0  # m, deviation of both interfaces by long waves
-PUMPED = 9.0  # m, deviation of the upper thermocline's displacement by the wind
+WAVES = 32.0  # m, deviation of both interfaces by long waves
+PUMPED = 7.0  # m, deviation of the upper thermocline's displacement by the wind
 LIMIT = 220.0  # m, of the displacement; keeps the water column from folding
 TOP = 700.0  # m, the lower end of what the surface reaches
 MIXED = 0.01  # kg m-3, threshold of the mixed layer, as in GLORYS12
@@ -126,7 +127,8 @@ class Water:
         self.wet = self.depth < floor
         thickness = np.diff(np.minimum(edges, floor), axis=0).clip(0) * self.wet
         self.thickness = thickness.astype(np.float32)
-        self.reference = _density(*self._at(self.depth)[:2], self.depth)
+        warm, salty, *_ = self._at(self.depth)
+        self.reference = _density(warm, salty, self.depth)
 
     def day(self, month: float, flow: Flow, weather: Weather) -> tuple[np.ndarray, ...]:
         """Properties of the water of one day.
@@ -219,7 +221,7 @@ class Water:
         deep = parameters["winter"] * np.exp(
             0.15 * weather.year[0] + eta / 400 + 0.15 * weather.shelf
         )
-        layer = 20 + 4 * weather.shelf.clip(-2, 2) + deep * winter
+        layer = 20 + 6 * weather.shelf.clip(-2, 2) + deep * winter
         share = 0.5 * (1 - np.tanh((z - layer) / (0.2 * layer)))
         weight = share * self.thickness[: self.top]
         total = np.maximum(weight.sum(axis=0), 1e-6)
@@ -228,33 +230,33 @@ class Water:
             water += share * (mean - water)
 
     def settle(self, warm: np.ndarray, salty: np.ndarray, columns: np.ndarray | slice) -> None:
-        """Reorder the water of the upper levels until none lies above lighter water, in place.
+        """Mix water of the upper levels until none lies above lighter water, in place.
 
         Args:
             warm: potential temperature (°C), as `day` returns it.
             salty: practical salinity.
             columns: which to change.
         """
-        depth = self.depth[: self.top]
+        top, depth = self.top, self.depth[: self.top]
         middle = (depth[1:] + depth[:-1]) / 2
-        water = np.stack([part[: self.top, columns] for part in (warm, salty)])
-        wet = self.wet[: self.top, columns]
-        density = np.where(wet, _density(*water, 0.0), np.inf)
-        water = np.take_along_axis(water, density.argsort(axis=0, kind="stable")[None], axis=1)
-
-        # Where compression changes the order, neighbours are exchanged.
-        some = np.arange(water.shape[2])
-        while len(some):
+        columns = np.arange(warm.shape[1])[columns]
+        mixed = np.zeros((top - 1, len(columns)), bool)  # pairs of levels
+        while True:
+            wet = self.wet[:top, columns]
+            water = np.stack([warm[:top, columns], salty[:top, columns]])
             upper, lower = (
-                _density(*water[:, part, some], middle) for part in (np.s_[:-1], np.s_[1:])
+                _density(water[0, part], water[1, part], middle) for part in (np.s_[:-1], np.s_[1:])
             )
-            heavy = (upper > lower) & wet[1:, some]
-            heavy[1:] &= ~heavy[:-1]
-            pair, place = np.nonzero(heavy)
-            column = some[place]
-            water[:, pair, column], water[:, pair + 1, column] = (
-                water[:, pair + 1, column],
-                water[:, pair, column],
-            )
-            some = np.unique(column)
-        warm[: self.top, columns], salty[: self.top, columns] = water
+            unstable = (upper > lower) & wet[1:] & ~mixed
+            some = unstable.any(axis=0)
+            if not some.any():
+                return
+            columns, mixed = columns[some], (mixed | unstable)[:, some]
+            layer = np.zeros((top, len(columns)), int)
+            layer[1:] = np.cumsum(~mixed, axis=0)
+            layer += top * np.arange(len(columns))
+            weight = self.thickness[:top, columns].astype(float) + ~wet[:, some]
+            total = np.bincount(layer.ravel(), weight.ravel()).clip(1e-9)
+            for part, values in zip((warm, salty), water[..., some], strict=True):
+                mean = np.bincount(layer.ravel(), (weight * values).ravel()) / total
+                part[:top, columns] = mean[layer]

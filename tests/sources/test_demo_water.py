@@ -69,7 +69,7 @@ def test_a_displacement_raises_the_sea_level_by_its_reduced_gravity(parameters):
     assert level[1] - level[0] == pytest.approx(8.5e-5 * 1e4 / 9.81, rel=1e-3)
 
 
-def test_settling_leaves_no_heavy_water_above_and_keeps_all_water(parameters):
+def test_settling_leaves_no_heavy_water_above_and_keeps_heat_and_salt(parameters):
     rng = np.random.default_rng(0)
     ocean = water(parameters, 40, floor=90.0)
     warm = rng.normal(10, 3, (len(DEPTH), 40)).astype(np.float32)
@@ -81,11 +81,25 @@ def test_settling_leaves_no_heavy_water_above_and_keeps_all_water(parameters):
     middle = (DEPTH[wet][1:] + DEPTH[wet][:-1])[:, None] / 2
     step = gsw.rho(absolute[1:], warmth[1:], middle) - gsw.rho(absolute[:-1], warmth[:-1], middle)
     assert step[:, 5:].min() >= -1e-9 and step[:, :5].min() < 0
+    edges = (DEPTH[1:] + DEPTH[:-1]) / 2
+    thickness = np.diff(np.r_[0, edges[edges < 90]])
     for old, new in zip(before, (warm, salty), strict=True):
-        np.testing.assert_array_equal(np.sort(old[wet], axis=0), np.sort(new[wet], axis=0))
+        np.testing.assert_array_equal(old[:, :5], new[:, :5])
         np.testing.assert_array_equal(old[~wet], new[~wet])  # land takes no part
-    pairs = {tuple(pair) for pair in np.stack(before, -1)[wet, 7]}
-    assert {tuple(pair) for pair in np.stack([warm, salty], -1)[wet, 7]} == pairs
+        np.testing.assert_allclose(thickness @ old[wet], thickness @ new[wet], rtol=1e-5)
+
+
+def test_settling_changes_nothing_that_is_stable(parameters):
+    ocean = water(parameters, 3)
+    warm = np.repeat(np.linspace(20, 4, len(DEPTH), dtype=np.float32)[:, None], 3, axis=1)
+    salty = np.full_like(warm, 35)
+    warm[6, 1] -= 2  # the cold water mixes with what lies below, and no further than it must
+    before = warm.copy()
+    ocean.settle(warm, salty, np.s_[:])
+    np.testing.assert_array_equal(warm[:, [0, 2]], before[:, [0, 2]])
+    np.testing.assert_array_equal(warm[:6, 1], before[:6, 1])
+    assert warm[6, 1] == warm[7, 1] and np.all(np.diff(warm[:, 1]) <= 0)
+    np.testing.assert_array_equal(warm[16:, 1], before[16:, 1])
 
 
 def test_a_float_measures_in_situ(parameters):
