@@ -153,7 +153,8 @@ def field_and_kind(selected: xr.Dataset, name: str) -> tuple[xr.DataArray, str]:
     else:
         field = selected["baselines"].sel({"method": name}, drop=True)
     kind = "spread" if name == "spread" else selected.attrs["variable"]
-    return in_shown_unit(field.where(selected["ocean"]).assign_attrs(units)), kind
+    field = field.where(selected["ocean"]).assign_attrs(units)
+    return in_shown_unit(field, selected.attrs["variable"]), kind
 
 
 def some_dates(field: xr.DataArray) -> xr.DataArray:

@@ -153,7 +153,7 @@ class ReconstructionView:
         if key not in self.limits:
             dates = some_dates(self.data[self.reference])
             dates = dates.sel(depth=self.depth) if "depth" in dates.dims else dates
-            self.limits[key] = robust_limits(in_shown_unit(dates).where(ocean))
+            self.limits[key] = robust_limits(in_shown_unit(dates, variable).where(ocean))
         return self.limits[key]
 
     def _title(self, level: xr.Dataset, field: xr.DataArray, name: str, kind: str) -> str:

@@ -54,7 +54,8 @@ ATTRIBUTES = {
     "stratification": ("s-2", "Square of the buoyancy frequency"),
 }
 WITHOUT_SALINITY = "heat_content", "isotherm"
-SHOWN = {"J m-2": ("GJ m⁻²", 1e-9)}  # unit of a quantity: unit and factor in figures and tables
+# Unit in figures and tables, and factor to it.
+SHOWN = {"heat_content": ("GJ m⁻²", 1e-9), "steric_height": ("cm", 100.0)}
 
 
 def derive(fields: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
@@ -128,16 +129,21 @@ def shown_unit(name: str) -> tuple[str, float]:
     Args:
         name: of the table above.
     """
-    unit = ATTRIBUTES[understand(name)[0]][0]
-    return SHOWN.get(unit, (unit, 1.0))
+    kind, _ = understand(name)
+    return SHOWN.get(kind, (ATTRIBUTES[kind][0], 1.0))
 
 
-def in_shown_unit(field: xr.DataArray) -> xr.DataArray:
-    """A field in the unit of figures and tables: J m-2 become GJ m⁻², others stay."""
-    if (own := field.attrs.get("units")) not in SHOWN:
-        return field
-    unit, factor = SHOWN[own]
-    return (field * factor).assign_attrs(field.attrs | {"units": unit})
+def in_shown_unit(field: xr.DataArray, name: str) -> xr.DataArray:
+    """A field in the unit of figures and tables.
+
+    Args:
+        field: any shape, in its own unit.
+        name: of a derived quantity, or of a variable, which stays as it is.
+    """
+    if name.startswith(tuple(SHOWN)):
+        unit, factor = shown_unit(name)
+        return (field * factor).assign_attrs(field.attrs | {"units": unit})
+    return field
 
 
 class _Water:

@@ -1,7 +1,7 @@
 """Derived quantities of a reconstruction, such as heat content: maps, and regional means in time.
 
-Heat content is shown in GJ m⁻². The functions take the dataset of reconstruction.nc and, like those
-of `maps` and `curves`, draw on `axes` where given.
+Heat content is shown in GJ m⁻², steric height in cm. The functions take the dataset of
+reconstruction.nc and, like those of `maps` and `curves`, draw on `axes` where given.
 """
 
 import matplotlib as mpl
@@ -35,7 +35,8 @@ def derived_maps(
 ) -> Figure:
     """Map truth, ensemble mean, error and spread of a derived quantity.
 
-    Sparse observed columns are drawn as dots on mean, error and spread.
+    Ocean without a value is grey. Sparse observed columns are drawn as dots on mean, error and
+    spread.
 
     Args:
         reconstruction: the dataset of reconstruction.nc, with derived quantities.
@@ -46,14 +47,14 @@ def derived_maps(
     """
     selected = select(reconstruction, case=case, time=time)
     truth, mean, error = (
-        in_shown_unit(selected[f"{name}_{part}"]) for part in ("truth", "mean", "error")
+        in_shown_unit(selected[f"{name}_{part}"], name) for part in ("truth", "mean", "error")
     )
     difference = (mean - truth).assign_attrs(mean.attrs)
     shown = [("Truth", truth, name), ("Mean", mean, name)]
     shown += [("Mean − truth", difference, "difference"), ("Spread", error, "spread")]
     title = f"{mean.attrs['long_name']}\n{case_title(selected)}"
-    figure = small_multiples(shown, title=title, axes=axes)
     observed, ocean = (selected[part].any("depth") for part in ("observed", "ocean"))
+    figure = small_multiples(shown, title=title, ocean=ocean, axes=axes)
     if painting.is_sparse(observed, ocean):
         places = painting.cell_positions(observed & ocean)
         for panel in [one for one in figure.axes if hasattr(one, "projection")][1:4]:
@@ -61,10 +62,10 @@ def derived_maps(
     return figure
 
 
-def _mean_of_region(field: DataArray) -> DataArray:
+def _mean_of_region(field: DataArray, name: str) -> DataArray:
     """Mean over the columns with a value, weighted by area, in the unit that is shown."""
     weights: DataArray = np.cos(np.radians(field["latitude"]))  # type: ignore[assignment]
-    return in_shown_unit(field).weighted(weights).mean(("latitude", "longitude"))
+    return in_shown_unit(field, name).weighted(weights).mean(("latitude", "longitude"))
 
 
 @mpl.rc_context(STYLE)
@@ -84,19 +85,21 @@ def regional_mean(reconstruction: Dataset, name: str, *, axes: Panels = None) ->
     dates = reconstruction["time"].values
     for panel, case in zip(grid[0], cases, strict=True):
         selected = reconstruction.sel(case=case)
-        members = _mean_of_region(selected[f"{name}_members"])
+        members = _mean_of_region(selected[f"{name}_members"], name)
         low, high = members.quantile(BAND, "member").transpose("quantile", "time").values
         band = {"color": style.BLUE, "alpha": 0.25, "linewidth": 0}
         panel.fill_between(dates, low, high, label="members, 5–95 %", **band)
         for part in ("climatology", "truth", "mean"):
             line = {"label": part, "marker": "."} | LINES[part]
-            panel.plot(dates, _mean_of_region(selected[f"{name}_{part}"]).values, **line)
+            panel.plot(dates, _mean_of_region(selected[f"{name}_{part}"], name).values, **line)
         locator = AutoDateLocator(minticks=3, maxticks=6)
         panel.xaxis.set_major_locator(locator)
         panel.xaxis.set_major_formatter(ConciseDateFormatter(locator))
         panel.set_title(case)
         panel.grid(alpha=0.3, linewidth=0.4)
-    grid[0, 0].set_ylabel(style.unit_label(in_shown_unit(reconstruction[f"{name}_mean"]), name))
+    grid[0, 0].set_ylabel(
+        style.unit_label(in_shown_unit(reconstruction[f"{name}_mean"], name), name)
+    )
     handles, labels = grid[0, 0].get_legend_handles_labels()
     style.legend(grid, axes, handles, labels, 4)
     long_name = reconstruction[f"{name}_mean"].attrs["long_name"]

@@ -101,7 +101,7 @@ def derive_cases(result: xr.Dataset, names: Sequence[str], standard_name: str) -
     for quantity in ("truth", "climatology", "members"):
         stored = {v: named(v, quantity) for v in USED if named(v, quantity) in result}
         fields = result[["ocean", *stored.values()]].rename({n: v for v, n in stored.items()})
-        fields["temperature"].attrs["standard_name"] = standard_name
+        fields["temperature"] = fields["temperature"].assign_attrs(standard_name=standard_name)
         dates = range(result.sizes["time"])
         parts = [derive(fields.isel(time=[date]), names) for date in dates]  # bounded memory
         for name, values in (xr.concat(parts, "time") if names else xr.Dataset()).items():

@@ -50,7 +50,7 @@ def score_derived(
 
     Returns:
         The columns of `score_table`: `variable` is the quantity, in its unit, and `layer` is
-        `columns` or, of heat content, `1° boxes` and `3° boxes`.
+        `columns` or, of heat content on a grid of several rows, `1° boxes` and `3° boxes`.
 
     Raises:
         ValueError: there is no method "climatology".
@@ -73,9 +73,8 @@ def score_derived(
         ours = {key: drawn[f"{name}_{key}"] for key in ("mean", "members")}
         results[OURS] = xr.Dataset(ours)
         known = truth.notnull()
-        for result in results.values():
-            for values in result.data_vars.values():
-                known = known & values.notnull().all({*values.dims} - {*truth.dims})
+        for values in (array for result in results.values() for array in result.values()):
+            known = known & values.notnull().all({*values.dims} - {*truth.dims})
         lost = int((truth.notnull() & ~known).sum())
         show(
             f"{case}, {name}: {int((known & ~seen).sum()):,} columns scored; left out are "
@@ -97,11 +96,9 @@ def score_derived(
 
 def _fields(result: xr.Dataset, ocean: xr.DataArray, standard_name: str) -> xr.Dataset:
     """The mean fields of a method, as `derive` takes them."""
-    fields = xr.Dataset({"temperature": result["mean"], "ocean": ocean})
-    if "salinity_mean" in result:
-        fields["salinity"] = result["salinity_mean"]
-    fields["temperature"].attrs["standard_name"] = standard_name
-    return fields
+    temperature = result["mean"].assign_attrs(standard_name=standard_name)
+    fields = xr.Dataset({"temperature": temperature, "ocean": ocean})
+    return fields.assign(salinity=result["salinity_mean"]) if "salinity_mean" in result else fields
 
 
 def _score(

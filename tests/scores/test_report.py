@@ -18,7 +18,8 @@ NAN = np.nan
 
 
 def truth(method, value, metric="rmse", layer="all", case="half", low=NAN, high=NAN):
-    return (method, "truth", case, "temperature", layer, NAN, None, metric, value, low, high, 1234567)
+    cover = "temperature", layer, NAN, None
+    return (method, "truth", case, *cover, metric, value, low, high, 1234567)
 
 
 def difference(rival, value, low, high, metric="rmse", layer="all", method="ours", case="half"):
@@ -196,6 +197,7 @@ def files(tmp_path):
                 method,
                 "truth",
                 case,
+                "temperature",
                 layer,
                 depth,
                 None,
