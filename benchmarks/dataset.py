@@ -57,8 +57,8 @@ def store(folder: str, levels: int, height: int, width: int) -> Store:
             "longitude": -70 + np.arange(width) / 12,
         },
     )
-    surface = fields.temperature[:, 0] if levels > 1 else None
-    return build_store(fields, folder, surface=surface)
+    seen = fields.temperature[:, 0].drop_vars("depth").to_dataset(name="surface_temperature")
+    return build_store(fields, folder, surfaces=seen if levels > 1 else None)
 
 
 def plain_batch(anomaly: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -100,7 +100,8 @@ def build(files: Path, store: Path) -> None:
             yield record
 
     fields = open_fields(files)
-    build_store(fields, store, surface=fields.temperature.isel(depth=0, drop=True), progress=show)
+    seen = fields.temperature.isel(depth=0, drop=True).to_dataset(name="surface_temperature")
+    build_store(fields, store, surfaces=seen, progress=show)
 
 
 class Child:

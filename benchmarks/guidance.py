@@ -166,7 +166,7 @@ def main() -> None:
     model = Densifier.load(workspace() / "outputs" / "demo" / "checkpoint.safetensors")
     store = Store(workspace() / "data" / "store" / "demo")
     fields = store.fields("validation", store.evenly("validation", asked.dates))
-    deviation = store.statistics().deviation[store.surfaces :]
+    deviation = store.statistics().deviation[len(store.surfaces) :]
     lines = [
         "# Uncertain observations: as inputs or as guidance",
         "",

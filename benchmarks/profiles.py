@@ -66,7 +66,7 @@ def statistics() -> xr.Dataset:
             "wet": (dims, np.ones(grid, bool)),
         },
         {"depth": LEVELS, "latitude": latitude, "longitude": longitude},
-        {"surfaces": 0, "variables": ["temperature"], "first": "1993-01-01"},
+        {"surfaces": {}, "variables": ["temperature"], "first": "1993-01-01"},
     )
 
 

@@ -47,9 +47,9 @@ def checkpoint(folder: Path, side: int) -> Path:
     scales |= {"kernel": "matern", "neighbours": 48}
     levels = np.arange(LEVELS)
     shape = np.exp(-abs(np.subtract.outer(levels, levels)) / 4)
-    none = torch.zeros(LEVELS, 0, 1, 1)
+    none = torch.zeros(0, LEVELS, 0, 1, 1)
     background = Background(
-        [scales], coefficients=none, plain=shape, left=shape, factor=torch.ones(1, LEVELS)
+        [scales], coefficients=none, covariance=shape[None], factor=torch.ones(1, LEVELS)
     )
     path = folder / f"checkpoint_{side}"
     Densifier(ocean, background).save(path)

@@ -47,7 +47,7 @@ def statistics(rows: int, columns: int, levels: int) -> xr.Dataset:
         },
         {"depth": depth, "latitude": latitude.astype(float), "longitude": longitude},
         {
-            "surfaces": 0,
+            "surfaces": {},
             "variables": ["temperature"],
             "units": {"temperature": "degrees_C"},
             "standard_name": "sea_water_potential_temperature",
@@ -75,9 +75,9 @@ def prepare(folder: Path, rows: int, columns: int, levels: int) -> None:
             "neighbours": 48,
         }
     ]
-    none = torch.zeros(levels, 0, 1, 1)
+    none = torch.zeros(0, levels, 0, 1, 1)
     background = Background(
-        scales, coefficients=none, plain=shape, left=shape, factor=torch.ones(1, levels)
+        scales, coefficients=none, covariance=shape[None], factor=torch.ones(1, levels)
     )
     network = {"width": 16, "multipliers": (1, 2), "blocks": 1, "attention": False}
     Densifier(known, background, network=network).save(folder / "checkpoint.safetensors")

@@ -75,7 +75,7 @@ def make_small_ocean() -> xr.Dataset:
                 {"units": "degrees_C", "standard_name": "sea_water_potential_temperature"},
             ),
             "ocean": (grid, ocean),
-            "surface": (("time", "latitude", "longitude"), surface, {"units": "degrees_C"}),
+            "surface_temperature": (("time", "latitude", "longitude"), surface, {"error": 0.1}),
         },
         {
             "time": np.arange("1993-01", "1998-01", dtype="M8[M]").astype("M8[ns]")
@@ -93,8 +93,25 @@ def small_store(small_ocean, tmp_path_factory):
     """`small_ocean` as a store: 36 months to train on, 8 for validation, 10 for test, gaps of 3."""
     folder = tmp_path_factory.mktemp("store") / "small"
     return build_store(
-        small_ocean, folder, validation=8, test=10, gap=3, surface=small_ocean["surface"]
+        small_ocean,
+        folder,
+        validation=8,
+        test=10,
+        gap=3,
+        surfaces=small_ocean[["surface_temperature"]],
     )
+
+
+@pytest.fixture(scope="session")
+def three_surfaces(small_ocean, tmp_path_factory):
+    """The store of `small_ocean` with all surface fields, each of its own unit, size and error."""
+    above = small_ocean[["surface_temperature"]].copy()
+    heat = small_ocean.temperature.mean("depth")
+    above["sea_level"] = (0.6 + 0.05 * (heat - heat.mean())).assign_attrs(error=0.02)
+    salinity = 35 + 0.1 * above.surface_temperature
+    above["surface_salinity"] = salinity.assign_attrs(error=0.15)
+    folder = tmp_path_factory.mktemp("three") / "store"
+    return build_store(small_ocean, folder, validation=8, test=10, gap=3, surfaces=above)
 
 
 @pytest.fixture(scope="session")

@@ -31,8 +31,8 @@ def salty(small_ocean, tmp_path_factory):
     file = xr.Dataset({"thetao": small_ocean.temperature, "so": salinity.assign_attrs(names)})
     file.to_netcdf(folder / "salty.nc")
     opened = canonical.open_fields(folder / "salty.nc", variables=["so"])
-    surface = small_ocean["surface"]
-    return build_store(opened, folder / "store", validation=8, test=10, gap=3, surface=surface)
+    surfaces = small_ocean[["surface_temperature"]]
+    return build_store(opened, folder / "store", validation=8, test=10, gap=3, surfaces=surfaces)
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +93,7 @@ def test_profiles_of_temperature_alone_still_tell_of_salinity(salty, model):
     statistics = salty.statistics()
     scales = {"lengths": (0.5, 4.0, 4.0), "noise": 0.02, "kernel": "matern", "neighbours": 128}
     guess = optimal_interpolation.OptimalInterpolation(
-        CovarianceRegression(channel_covariance(salty), salty.surfaces), scales
+        CovarianceRegression(channel_covariance(salty), len(salty.surfaces)), scales
     )(seen, statistics)
     normal = simple.climatology(seen, statistics)
     error = {

@@ -38,7 +38,9 @@ def holey(small_ocean):
 @pytest.fixture(scope="module")
 def store(holey, tmp_path_factory):
     folder = tmp_path_factory.mktemp("holey") / "store"
-    return build_store(holey, folder, validation=8, test=10, gap=3, surface=holey["surface"])
+    return build_store(
+        holey, folder, validation=8, test=10, gap=3, surfaces=holey[["surface_temperature"]]
+    )
 
 
 def test_a_file_with_gaps_becomes_the_same_ocean(holey, small_ocean):
@@ -60,7 +62,7 @@ def test_patches_and_scenes_neither_see_nor_learn_gaps(store):
     sampler = tiny.batches(store, patch=(20, 28), seed=1)
     date = torch.tensor([20, 21, 19])
     batch, _ = sampler.draw_at(0, 3, date)
-    present = torch.from_numpy(store.present("train"))[date][:, store.surfaces :]
+    present = torch.from_numpy(store.present("train"))[date][:, len(store.surfaces) :]
     assert not batch["ocean"][~present].any() and not batch["observed"][~present].any()
     assert batch["ocean"][2].sum() > batch["ocean"][0].sum() > 0 == batch["ocean"][1].sum()
     beside = batch["beside_observed"][2]  # of the months before and after the third
@@ -111,7 +113,7 @@ def test_a_regression_does_not_learn_from_gaps(store, small_store, local):
     fit = (lambda s: fit_local_regression(s, 6.0)) if local else fit_shared_regression
     holey, whole = (fit(each).coefficients.numpy() for each in (store, small_store))
     lost = 3 / len(store.present("train"))
-    assert not store.standardised("train")[21, store.surfaces :].any() and lost > 0.08
+    assert not store.standardised("train")[21, len(store.surfaces) :].any() and lost > 0.08
     # Zeros in place of the lost values would shrink the coefficients by their share.
     shrunk = np.sum(holey * whole) / np.sum(whole**2)
     assert abs(shrunk - 1) < 0.3 * lost
@@ -120,7 +122,7 @@ def test_a_regression_does_not_learn_from_gaps(store, small_store, local):
 def test_states_of_the_reduced_space_keep_their_variance(store, small_store):
     """Gaps, which hold the climatology, take no variance away."""
     holey, whole = (ReducedSpace.from_store(each, 0.1, 0.1) for each in (store, small_store))
-    channel = store.surfaces + 1
+    channel = len(store.surfaces) + 1
     wet = torch.from_numpy(np.array(store.ocean[..., channel]))
     found, known = (each.states[:, channel].square().mean(0)[wet].mean() for each in (holey, whole))
     assert float(found) == pytest.approx(float(known), rel=0.05)
@@ -128,18 +130,20 @@ def test_states_of_the_reduced_space_keep_their_variance(store, small_store):
 
 @pytest.mark.parametrize("fit", [fit_shared_regression, lambda s: fit_local_regression(s, 6.0)])
 def test_months_without_a_surface_teach_a_regression_nothing(small_ocean, tmp_path, fit):
-    surface = small_ocean.surface.copy(deep=True)
+    surface = small_ocean.surface_temperature.copy(deep=True)
     surface[4:36:3] = np.nan
-    store = build_store(small_ocean, tmp_path / "s", validation=8, test=10, gap=3, surface=surface)
+    store = build_store(
+        small_ocean, tmp_path / "s", validation=8, test=10, gap=3, surfaces=surface.to_dataset()
+    )
     fitted = fit(store)
-    left, prior = fitted.residual_covariance.diagonal(), fitted.prior_covariance.diagonal()
+    prior, left = (matrix.diagonal() for matrix in fitted.covariance)
     # Near the surface it tells most of the temperature; the lagged features are still incomplete.
     assert left[0] < 0.1 * prior[0] and left[1] < 0.2 * prior[1]
 
 
 def test_validation_does_not_hide_what_is_not_known(store):
     validation = Validation(store, tiny.PATTERNS[0], seed=0)
-    present = torch.from_numpy(store.present("validation"))[:, store.surfaces :]
+    present = torch.from_numpy(store.present("validation"))[:, len(store.surfaces) :]
     assert validation.hidden.shape == present.shape and not present.all()
     assert validation.hidden.any() and not validation.hidden[~present].any()
 

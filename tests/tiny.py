@@ -31,9 +31,9 @@ UNCERTAIN = [pattern | {"error": [0.05, 0.3]} for pattern in PATTERNS]
 
 def background(store) -> Background:
     regression = fit_shared_regression(store)
-    plain, left = regression.prior_covariance, regression.residual_covariance
-    buffers = {"coefficients": regression.coefficients, "plain": plain, "left": left}
-    return Background(SCALES, factor=torch.ones(1, len(plain)), **buffers)
+    covariance = regression.covariance
+    buffers = {"coefficients": regression.coefficients, "covariance": covariance}
+    return Background(SCALES, factor=torch.ones(1, covariance.shape[-1]), **buffers)
 
 
 def densifier(store, mode: str = "residual", seed: int = 0, **diffusion) -> Densifier:

@@ -42,12 +42,19 @@ def write_inputs(folder: Path) -> None:
 
     ocean = make_small_ocean()
     store = build_store(
-        ocean, folder / "store", validation=8, test=10, gap=3, surface=ocean["surface"]
+        ocean,
+        folder / "store",
+        validation=8,
+        test=10,
+        gap=3,
+        surfaces=ocean[["surface_temperature"]],
     )
     astir(densifier(store), size=0.05).save(folder / "checkpoint.safetensors")
     fields = store.fields("test").isel(time=slice(0, 2))
     seen = observe(fields, {"pattern": "profiles", "observed": 0.05, "surface": 1.0}, seed=3)
-    observations = xr.Dataset({"thetao": seen.value, "surface": seen.surface})
+    observations = xr.Dataset(
+        {"thetao": seen.value, "surface_temperature": seen.surface_temperature}
+    )
     observations.to_netcdf(folder / "observations.nc")
 
 

@@ -64,8 +64,9 @@ def build_base(folder: Path) -> None:
     rng = np.random.default_rng(0)
     skin = ocean.temperature.isel(depth=0, drop=True)
     surface = (skin + 0.1 * rng.standard_normal(skin.shape)).astype(np.float32)
+    surfaces = surface.assign_attrs(error=0.1).to_dataset(name="surface_temperature")
     _fields(ocean).to_netcdf(folder / "fields.nc")
-    store = build_store(ocean, folder / "store", surface=surface, **SPLIT)
+    store = build_store(ocean, folder / "store", surfaces=surfaces, **SPLIT)
     model(store).save(folder / "checkpoint.safetensors")
     observations = _observations(ocean, surface, rng)
     observations.to_netcdf(folder / "observations.nc")
@@ -94,9 +95,9 @@ def model(store: Store) -> Densifier:
     """A small densifier of a store, untrained but with all weights moved."""
     torch.manual_seed(0)
     regression = fit_shared_regression(store)
-    plain, left = regression.prior_covariance, regression.residual_covariance
-    buffers = {"coefficients": regression.coefficients, "plain": plain, "left": left}
-    background = Background([SCALES], factor=torch.ones(1, len(plain)), **buffers)
+    covariance = regression.covariance
+    buffers = {"coefficients": regression.coefficients, "covariance": covariance}
+    background = Background([SCALES], factor=torch.ones(1, covariance.shape[-1]), **buffers)
     made = Densifier(store.statistics(), background, network=NETWORK)
     with torch.no_grad():
         for parameter in made.parameters():
@@ -142,7 +143,7 @@ def _observations(ocean: xr.Dataset, surface: xr.DataArray, rng) -> xr.Dataset:
         {
             "thetao": value.assign_attrs(truth.attrs),
             "error": (truth.dims, error, attributes),
-            "surface": surface.isel(time=DATES).where(clear).assign_attrs(attributes),
+            "surface_temperature": surface.isel(time=DATES).where(clear).assign_attrs(attributes),
             "ocean": ocean.ocean.astype("int8"),
         }
     )

@@ -277,7 +277,7 @@ def mutations() -> list[Mutation]:
                 new=new,
             )
     for key, news in {
-        "surfaces": (0, 2, -1, 10**6, "1", None),
+        "surfaces": (0, {}, {"x": 0.1}, {"surface_temperature": "x"}, "1", None),
         "variables": ([], ["x"], ["temperature"] * 2, "temperature"),
         "units": ({}, "x"),
         "standard_name": ("x", 5),

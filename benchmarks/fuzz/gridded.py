@@ -14,6 +14,7 @@ __all__ = ["mutations"]
 NAN, INF = math.nan, math.inf
 IMPOSSIBLE = (INF, -INF, 1e30, -1e30, -999.0, 9999.0, 100.0, 290.0, -40.0)
 LEFT_OUT = 3.0  # °C, by which the result may change where one observation is left out
+SURFACE = "surface_temperature"
 WITHOUT = 8.0  # °C, by which it may change without a fifth of them, all errors, or a surface
 Add = Callable[..., None]
 
@@ -57,23 +58,23 @@ def _values(add: Add, observed: bool) -> None:
 def _beside(add: Add) -> None:
     """Of what observations have beside the temperatures: errors, surface, mask."""
     for value in (*IMPOSSIBLE, NAN):
-        for name in ("error", "surface"):
+        for name in ("error", SURFACE):
             here = {"name": name, "value": value}
             add(f"one {name} of {value:g}", "either", do.one_value, LEFT_OUT, **here)
             add(f"every {name} of {value:g}", "either", do.share, WITHOUT, part=2, **here)
     for words, expected, name, factor, offset in (
         ("a negative error", "refused", "error", -1, -0.01),
         ("no error anywhere", "refused", "error", NAN, 0),
-        ("surface in kelvin, unlabelled", "either", "surface", 1, 273.15),
-        ("surface in °F, unlabelled", "either", "surface", 1.8, 32),
-        ("surface of zeros", "either", "surface", 0, 0),
-        ("surface without values", "either", "surface", NAN, 0),
+        ("surface in kelvin, unlabelled", "either", SURFACE, 1, 273.15),
+        ("surface in °F, unlabelled", "either", SURFACE, 1.8, 32),
+        ("surface of zeros", "either", SURFACE, 0, 0),
+        ("surface without values", "either", SURFACE, NAN, 0),
     ):
         here = {"name": name, "factor": factor, "offset": offset}
         add(words, expected, do.shifted, WITHOUT, **here)
-    add("surface of another date", "either", do.other_date, name="surface")
-    add("surface with neighbours of 40 and -5", "either", do.neighbours, name="surface")
-    add("surface mirrored", "either", do.mirrored, name="surface", axis=2)
+    add("surface of another date", "either", do.other_date, name=SURFACE)
+    add("surface with neighbours of 40 and -5", "either", do.neighbours, name=SURFACE)
+    add("surface mirrored", "either", do.mirrored, name=SURFACE, axis=2)
     add("values of another date", "either", do.other_date, name="thetao")
     for part in (0.01, 0.3):
         add(
@@ -82,7 +83,7 @@ def _beside(add: Add) -> None:
     for value in (0, 1, 2, -1, NAN, INF, 9999.0):
         expected = "either" if value in (1, 2, INF, 9999.0) else "refused"
         add(f"a mask of {value:g}", expected, do.mask_of, value=value, same_ocean=False)
-    for name in ("error", "surface", "ocean"):
+    for name in ("error", SURFACE, "ocean"):
         free = {"name": name, "same_ocean": False}
         add(f"{name} left out", "either", do.dropped, WITHOUT, **free)
         add(f"{name} with a factor as text", "kept", do.attribute, scale_factor="x", **free)

@@ -50,7 +50,7 @@ class PreparedObservations(NamedTuple):
 
     Attributes:
         prior: (T, D, H, W), the regression on the surface, 0 on dates without a surface.
-        groups: the observed columns of the dates with a surface, then of the other dates.
+        groups: the observed columns of the dates that see the same surface fields.
     """
 
     prior: Tensor
@@ -61,9 +61,9 @@ class PreparedObservations(NamedTuple):
 class OptimalInterpolation:
     """Local optimal interpolation of the residual of a regression on the surface.
 
-    On dates with a surface the prior is the regression, with its residual covariance; on other
-    dates it is climatology. Observations of a date also inform the dates around it. Gaps in the
-    surface (clouds) are interpolated first.
+    The prior of a date is the regression on the surface fields that it sees, with its residual
+    covariance; climatology on dates that see none. Observations of a date also inform the dates
+    around it. Gaps in a surface field (clouds) are interpolated first.
 
     Args:
         regression: a `Regression`; a `CovarianceRegression` yields the joint optimal interpolation
@@ -84,28 +84,36 @@ class OptimalInterpolation:
             grid: dates and coordinates of the batch.
 
         Returns:
-            Prior mean, (T, D, H, W), and whether a date has a surface, bool, (T,).
+            Prior mean, (T, D, H, W), and the subset of the surface fields that a date sees
+            (`regression.subsets`), int, (T,).
         """
         seen, surface = batch["surface_observed"], batch["surface"]
-        dates = seen.flatten(1).any(1)
-        cloudy = batch["ocean"].any(1, keepdim=True) & ~seen & dates[:, None, None, None]
+        fields = seen.flatten(2).any(2)
+        cloudy = batch["ocean"].any(1, keepdim=True) & ~seen & fields[..., None, None]
         if cloudy.any():
-            surface = self._fill_surface(surface, seen, cloudy)
-        if not dates.any():
-            return torch.zeros_like(batch["value"]), dates
-        return self.regression(surface, grid) * dates[:, None, None, None], dates
+            surface = self._fill_surface(batch, cloudy)
+        subset = (fields * 2 ** torch.arange(fields.shape[1], device=fields.device)).sum(1)
+        prior = torch.zeros_like(batch["value"])
+        for number in subset.unique().tolist():
+            if number:
+                dates = subset == number
+                prior[dates] = self.regression(surface, grid, number)[dates]
+        return prior, subset
 
-    def _fill_surface(self, surface: Tensor, seen: Tensor, cloudy: Tensor) -> Tensor:
-        """Interpolate the surface under clouds, in effect from the same date alone."""
+    def _fill_surface(self, batch: dict[str, Tensor], cloudy: Tensor) -> Tensor:
+        """Interpolate surface fields under clouds, in effect from the same date alone."""
         scales = self.scales | {"lengths": (1e-3, *self.scales["lengths"][1:])}
-        surface, gaps = surface.clone(), cloudy[:, 0].nonzero()
+        surface, seen = batch["surface"].clone(), batch["surface_observed"]
         for channel in range(surface.shape[1]):
-            value = surface[:, channel][seen[:, channel]][:, None]
-            position, targets = (
-                part.double().cpu().numpy() for part in (seen[:, channel].nonzero(), gaps)
+            places, gaps = seen[:, channel].nonzero(), cloudy[:, channel].nonzero()
+            if not len(gaps):
+                continue
+            value, error = (
+                batch[name][:, channel][seen[:, channel]][:, None]
+                for name in ("surface", "surface_error")
             )
-            exact = torch.zeros_like(value)
-            mean, _ = interpolate(position, value, exact, targets, block=TARGET_BLOCK, **scales)
+            position, targets = (part.double().cpu().numpy() for part in (places, gaps))
+            mean, _ = interpolate(position, value, error**2, targets, block=TARGET_BLOCK, **scales)
             surface[gaps[:, 0], channel, gaps[:, 1], gaps[:, 2]] = mean[:, 0]
         return surface
 
@@ -116,11 +124,11 @@ class OptimalInterpolation:
             batch: from `standardise`.
             grid: dates and coordinates of the batch.
         """
-        prior, dates = self.prior(batch, grid)
-        covariances = self.regression.residual_covariance, self.regression.prior_covariance
+        prior, subset = self.prior(batch, grid)
         groups = []
-        for in_group, covariance in zip((dates, ~dates), covariances):
-            covariance = covariance.to(prior)
+        for number in subset.unique().tolist():
+            in_group = subset == number
+            covariance = self.regression.covariance[number].to(prior)
             scale = covariance.diagonal()
             error = batch["error"] ** 2 / scale[:, None, None]
             useful = batch["observed"] & (error < MAX_RELATIVE_VARIANCE)

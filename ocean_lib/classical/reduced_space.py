@@ -140,7 +140,7 @@ class ReducedSpace:
         """
         value = torch.cat([batch["surface"], batch["value"]], 1)[date].flatten()
         seen = torch.cat([batch["surface_observed"], batch["observed"]], 1)[date].flatten()
-        error = torch.cat([torch.zeros_like(batch["surface"]), batch["error"]], 1)[date].flatten()
+        error = torch.cat([batch["surface_error"], batch["error"]], 1)[date].flatten()
         noise = self.noise + (scale * error) ** 2
         mean, variance = condition_on_states(
             states, scale * value, seen, noise, self.shrinkage, cells

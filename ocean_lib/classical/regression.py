@@ -6,7 +6,8 @@ cosine of the season, and the anomalies one month before and after. The coeffici
 the training months, either for each cell with Gaussian weights on the cells around it
 (`fit_local_regression`) or once for all cells (`fit_shared_regression`). `CovarianceRegression`
 follows from the covariance of the channels and uses the surface anomaly alone. All of them also
-give the covariance of their residual, which optimal interpolation needs.
+give the covariance of their residual, which optimal interpolation needs. As a surface field may be
+missing on a date, there is one set of coefficients for every subset of the surface fields.
 
 Reference: Guinehut et al. 2012, doi 10.5194/os-8-845-2012 (ARMOR3D).
 """
@@ -32,6 +33,7 @@ __all__ = [
     "fit_shared_regression",
     "gaussian_smooth",
     "nearest_cells",
+    "subsets",
 ]
 
 SMOOTHING_LENGTH = 4.0  # cells, standard deviation of the Gaussian mean around a cell
@@ -85,6 +87,15 @@ def nearest_cells(places: tuple[np.ndarray, np.ndarray], grid: xr.Dataset) -> tu
     return rows, columns
 
 
+def subsets(surfaces: int) -> Iterator[tuple[int, list[int]]]:
+    """Yield the number and the members of every subset of S surface fields but the empty one.
+
+    Field k belongs to subset n where bit k of n is set.
+    """
+    for number in range(1, 2**surfaces):
+        yield number, [k for k in range(surfaces) if number >> k & 1]
+
+
 class CovarianceRegression:
     """Regression that follows from the channels' covariance, the same at every cell.
 
@@ -93,22 +104,24 @@ class CovarianceRegression:
         surfaces: S.
 
     Attributes:
-        gain: (S, D), regression coefficients.
-        prior_covariance: (D, D), covariance of the levels if the surface is unknown.
-        residual_covariance: (D, D), covariance of the levels given the surface.
+        gain: (2^S, S, D), regression coefficients for every subset of the surface fields.
+        covariance: (2^S, D, D), covariance of the levels given a subset of the surface fields.
     """
 
     def __init__(self, covariance: Tensor, surfaces: int):
         s = surfaces
-        surface = covariance[:s, :s] + 1e-3 * torch.eye(s)
-        self.gain = torch.linalg.solve(surface, covariance[:s, s:])
-        self.prior_covariance = covariance[s:, s:]
-        residual = self.prior_covariance - covariance[s:, :s] @ self.gain
-        self.residual_covariance = _positive_definite(residual.double().numpy())
+        levels = covariance[s:, s:]
+        self.gain = levels.new_zeros(2**s, s, len(levels))
+        self.covariance = levels.repeat(2**s, 1, 1)
+        for number, seen in subsets(s):
+            surface = covariance[seen][:, seen] + 1e-3 * torch.eye(len(seen))
+            self.gain[number, seen] = gain = torch.linalg.solve(surface, covariance[seen, s:])
+            residual = levels - covariance[s:, seen] @ gain
+            self.covariance[number] = _positive_definite(residual.double().numpy())
 
-    def __call__(self, surface: Tensor, grid: xr.Dataset) -> Tensor:
-        """Levels (T, D, H, W) from the surface's anomalies (T, S, H, W); `grid` is not used."""
-        return torch.einsum("sd,tshw->tdhw", self.gain.to(surface), surface)
+    def __call__(self, surface: Tensor, grid: xr.Dataset, subset: int) -> Tensor:
+        """Levels (T, D, H, W) from the anomalies (T, S, H, W) of a subset; `grid` is not used."""
+        return torch.einsum("sd,tshw->tdhw", self.gain[subset].to(surface), surface)
 
 
 @dataclass(eq=False)
@@ -116,31 +129,38 @@ class Regression:
     """Regression on features of the surface; see the module docstring.
 
     Args:
-        coefficients: (D, P, H, W) at `places`, or (D, P, 1, 1) for all cells, P features.
-        prior_covariance: (D, D), covariance of the levels if the surface is unknown.
-        residual_covariance: (D, D), covariance of the levels given the surface.
+        coefficients: for every subset of the surface fields but the empty one, by number less 1,
+            (D, P, H, W) at `places`, or (D, P, 1, 1) for all cells; P features, 0 for those of the
+            fields that do not belong to the subset.
+        covariance: for every subset by number, the empty one first, (D, D), covariance of the
+            levels given the fields of the subset.
         places: latitudes (H,) and longitudes (W,) of the coefficients; None if shared by all cells.
     """
 
     coefficients: Tensor
-    prior_covariance: Tensor
-    residual_covariance: Tensor
+    covariance: Tensor
     places: tuple[np.ndarray, np.ndarray] | None = None
 
-    def __call__(self, surface: Tensor, grid: xr.Dataset) -> Tensor:
-        """Levels (T, D, H, W) from the surface's anomalies (T, S, H, W) on a grid.
+    def __call__(self, surface: Tensor, grid: xr.Dataset, subset: int) -> Tensor:
+        """Levels (T, D, H, W) from the anomalies (T, S, H, W) of a subset on a grid.
 
         Args:
             surface: standardised anomalies.
             grid: dataset with the dates and, for local coefficients, the coordinates.
+            subset: number of the subset (`subsets`), not 0.
         """
-        coefficients = self.coefficients
+        coefficients = self.coefficients[subset - 1]
         if self.places is not None:
             rows, columns = nearest_cells(self.places, grid)
             coefficients = coefficients[:, :, rows[:, None], columns]
         features = _features(surface, grid.time.values)
         shape = (*coefficients.shape[:2], *features.shape[-2:])
         return torch.einsum("dphw,tphw->tdhw", coefficients.expand(shape).to(features), features)
+
+
+def _columns(seen: list[int], surfaces: int) -> list[int]:
+    """Indices of the features (`_features`) of some of S surface fields."""
+    return [kind * surfaces + k for kind in range(FEATURES_PER_SURFACE) for k in seen]
 
 
 def fit_local_regression(store: Store, window: float) -> Regression:
@@ -156,7 +176,7 @@ def fit_local_regression(store: Store, window: float) -> Regression:
     if store.split["kind"] == "space":
         return fit_shared_regression(store)
     times, columns = store.block("train")
-    s = store.surfaces
+    s = len(store.surfaces)
     anomaly = torch.from_numpy(store.standardised("train"))
     wet = torch.from_numpy(np.moveaxis(store.ocean[:, columns], -1, 0)).float()
     levels, features = anomaly[:, s:], _features(anomaly[:, :s], store.times[times])
@@ -164,8 +184,8 @@ def fit_local_regression(store: Store, window: float) -> Regression:
     gaps = gaps[:, s:] | gaps[:, :s].any(1, keepdim=True)  # features need the surface
     products = torch.einsum("tphw,tqhw->pqhw", features, features)
     cross = torch.einsum("tphw,tdhw->pdhw", features, levels * ~gaps)
-    ridge = RIDGE * torch.einsum("pphw->", products) / (number * wet[0].sum())
-    solutions = []
+    power = torch.einsum("pphw->p", products) / wet[0].sum()
+    coefficients = torch.zeros(2**s - 1, len(wet) - s, number, *wet.shape[1:])
     for level, ocean in enumerate(wet[s:]):
         here = products
         if gaps[:, level].any():
@@ -174,19 +194,23 @@ def fit_local_regression(store: Store, window: float) -> Regression:
             )
         matrix = gaussian_smooth(here * ocean, window).permute(2, 3, 0, 1)
         weight = gaussian_smooth(ocean, window)[..., None, None] + 1e-6
-        matrix = matrix + ridge * weight * torch.eye(number)
-        right = gaussian_smooth(cross[:, level] * ocean, window).permute(1, 2, 0)
-        solutions.append(torch.linalg.solve(matrix, right[..., None])[..., 0].permute(2, 0, 1))
-    coefficients = torch.stack(solutions)
-    residual = (levels - torch.einsum("dphw,tphw->tdhw", coefficients, features)) * wet[s:] * ~gaps
-    pairs = torch.einsum("dhw,ehw->de", wet[s:], wet[s:]) * len(residual)
+        right = gaussian_smooth(cross[:, level] * ocean, window).permute(1, 2, 0)[..., None]
+        for subset, seen in subsets(s):
+            own = _columns(seen, s)
+            ridge = RIDGE * power[own].mean() * weight * torch.eye(len(own))
+            solution = torch.linalg.solve(matrix[..., own, :][..., own] + ridge, right[..., own, :])
+            coefficients[subset - 1, level, own] = solution[..., 0].permute(2, 0, 1)
+    pairs = torch.einsum("dhw,ehw->de", wet[s:], wet[s:]) * len(levels)
     for there in wet[s:] * ~gaps[gaps.any((1, 2, 3))]:
         pairs -= torch.einsum("dhw,ehw->de", wet[s:], wet[s:])
         pairs += torch.einsum("dhw,ehw->de", there, there)
-    covariance = torch.einsum("tdhw,tehw->de", residual, residual) / pairs.clamp(min=1)
-    remaining = _positive_definite(covariance.double().numpy())
+    covariance = [channel_covariance(store)[s:, s:]]
+    for own in coefficients:
+        residual = (levels - torch.einsum("dphw,tphw->tdhw", own, features)) * wet[s:] * ~gaps
+        left = torch.einsum("tdhw,tehw->de", residual, residual) / pairs.clamp(min=1)
+        covariance.append(_positive_definite(left.double().numpy()))
     places = store.latitude, store.longitude[columns]
-    return Regression(coefficients, channel_covariance(store)[s:, s:], remaining, places)
+    return Regression(coefficients, torch.stack(covariance), places)
 
 
 def fit_shared_regression(store: Store) -> Regression:
@@ -195,7 +219,7 @@ def fit_shared_regression(store: Store) -> Regression:
     Reads three dates at a time, so memory does not depend on the length of the record.
     """
     times, columns = store.block("train")
-    s, dates = store.surfaces, store.times[times]
+    s, dates = len(store.surfaces), store.times[times]
     wet = torch.from_numpy(np.moveaxis(store.ocean[:, columns], -1, 0)[s:].copy())
     number = FEATURES_PER_SURFACE * s
     products = torch.zeros(len(wet), number, number, dtype=torch.float64)
@@ -217,17 +241,23 @@ def fit_shared_regression(store: Store) -> Regression:
             inside = features[:, ocean]
             products[level] += inside @ inside.T
             cross[level] += inside @ levels[level, ocean]
-    ridge = RIDGE * products.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] * torch.eye(number)
-    matrix = products + ridge + 1e-9 * torch.eye(number)
-    coefficients = torch.linalg.solve(matrix, cross[..., None])[..., 0].float()
-    covariance, pairs = torch.zeros(2, len(wet), len(wet), dtype=torch.float64)
+    coefficients = torch.zeros(2**s - 1, len(wet), number)
+    for subset, seen in subsets(s):
+        own = _columns(seen, s)
+        matrix, unit = products[:, own][..., own], torch.eye(len(own))
+        ridge = RIDGE * matrix.diagonal(dim1=1, dim2=2).mean(1)[:, None, None] + 1e-9
+        solution = torch.linalg.solve(matrix + ridge * unit, cross[:, own, None])
+        coefficients[subset - 1, :, own] = solution[..., 0].float()
+    left = torch.zeros(2**s - 1, len(wet), len(wet), dtype=torch.float64)
+    pairs = torch.zeros(len(wet), len(wet), dtype=torch.float64)
     for features, levels, there in training_dates():
-        residual = (levels - torch.einsum("dp,phw->dhw", coefficients, features)) * there
-        covariance += torch.einsum("dhw,ehw->de", residual, residual)
         pairs += torch.einsum("dhw,ehw->de", there.float(), there.float())
-    remaining = _positive_definite((covariance / pairs.clamp(min=1)).numpy())
-    prior = channel_covariance(store)[s:, s:]
-    return Regression(coefficients[..., None, None], prior, remaining)
+        for own, total in zip(coefficients, left):
+            residual = (levels - torch.einsum("dp,phw->dhw", own, features)) * there
+            total += torch.einsum("dhw,ehw->de", residual, residual)
+    covariance = [channel_covariance(store)[s:, s:]]
+    covariance += [_positive_definite((total / pairs.clamp(min=1)).numpy()) for total in left]
+    return Regression(coefficients[..., None, None], torch.stack(covariance))
 
 
 def _features(surface: Tensor, dates: np.ndarray, wanted: slice = slice(None)) -> Tensor:

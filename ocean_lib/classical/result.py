@@ -33,7 +33,8 @@ def to_units(
     local = select_statistics(statistics, observations)
     depth = observations.sizes["depth"]
     start = depth * local.attrs["variables"].index(variable)
-    inner = slice(local.attrs["surfaces"] + start, local.attrs["surfaces"] + start + depth)
+    first = len(local.attrs["surfaces"]) + start
+    inner = slice(first, first + depth)
     value = standardised[:, start : start + depth] * local.deviation.values[inner]
     if not error:
         value = value + climatology_at(local, observations.time.values)[:, inner]

@@ -25,7 +25,7 @@ def climatology(observations: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
         observations: dataset whose dates and cells are used; its values are ignored.
         statistics: climatology and deviation, from `Store.statistics`.
     """
-    levels = statistics.sizes["channel"] - statistics.attrs["surfaces"]
+    levels = statistics.sizes["channel"] - len(statistics.attrs["surfaces"])
     dates, rows, columns = (observations.sizes[dim] for dim in ("time", "latitude", "longitude"))
     shape = (dates, levels, rows, columns)
     return method_result(np.zeros(shape), np.ones(shape), observations, statistics)

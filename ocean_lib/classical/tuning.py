@@ -98,7 +98,7 @@ def _linear(tuning: Tuning) -> Method:
 
 
 def _optimal_interpolation(tuning: Tuning) -> Method:
-    regression = CovarianceRegression(channel_covariance(tuning.store), tuning.store.surfaces)
+    regression = CovarianceRegression(channel_covariance(tuning.store), len(tuning.store.surfaces))
     return _interpolation("optimal interpolation", tuning, regression)
 
 

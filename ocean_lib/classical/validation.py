@@ -46,8 +46,9 @@ class Validation:
         self.observations = observe(store.fields("validation", dates), case, seed)
         statistics = select_statistics(store.statistics(), self.observations)
         self.batch = standardise(self.observations, statistics)
-        self.truth = torch.from_numpy(store.standardised("validation", dates))[:, store.surfaces :]
-        present = torch.from_numpy(store.present("validation", dates))[:, store.surfaces :]
+        surfaces = len(store.surfaces)
+        self.truth = torch.from_numpy(store.standardised("validation", dates))[:, surfaces:]
+        present = torch.from_numpy(store.present("validation", dates))[:, surfaces:]
         self.hidden = self.batch["ocean"] & ~self.batch["observed"] & present
         self.has_surface = bool(self.batch["surface_observed"].any())
         generator = torch.Generator().manual_seed(seed)
@@ -62,7 +63,7 @@ class Validation:
         holdout = torch.randperm(len(blocks), generator=generator)[:HOLDOUT_BLOCKS]
         self.holdout_targets = others[torch.isin(owner, holdout)]
         # Deviations relative to the RMS of their variable, so that variables have equal weight.
-        deviation = torch.from_numpy(statistics.deviation.values[store.surfaces :])
+        deviation = torch.from_numpy(statistics.deviation.values[surfaces:])
         parts = (deviation, self.batch["ocean"][0])
         variables = zip(*(part.chunk(len(store.variables)) for part in parts))
         self._unit = torch.cat([part / part[wet].square().mean().sqrt() for part, wet in variables])

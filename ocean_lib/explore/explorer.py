@@ -17,6 +17,7 @@ from ocean_lib.explore.other_views import DenoisingView, LossView, MasksView
 from ocean_lib.explore.quantities import quantity_names, variable_names
 from ocean_lib.explore.reconstruction_view import ReconstructionView
 from ocean_lib.explore.run_state import RunState, known_runs, read_state
+from ocean_lib.fields.conventions import SURFACES
 from ocean_lib.fields.reconstruction_file import open_reconstruction
 from ocean_lib.plots.labels import depth_label, month_label
 from ocean_lib.runs.paths import Run
@@ -35,7 +36,7 @@ __all__ = [
 INTERVAL = 2.0  # seconds between two readings of a run
 PATTERNS = {"blocks": 0.5, "pixels": 0.1, "profiles": 0.0025, "tracks": 0.1}  # initial fraction
 FRACTIONS = (0.0025, 0.005, 0.01, 0.02, 0.05, *(i / 10 for i in range(1, 10)))
-SURFACES = {"clear": 0.0, "30 % cloud": 0.3, "60 % cloud": 0.6, "not seen": None}
+CLOUDS = {"clear": 0.0, "30 % cloud": 0.3, "60 % cloud": 0.6, "not seen": None}
 
 
 def _dropdown(description: str, options, value=None) -> widgets.Dropdown:
@@ -62,8 +63,8 @@ def _depth_slider(dataset: xr.Dataset) -> widgets.SelectionSlider:
 def explore_masks(month: xr.Dataset) -> widgets.VBox:
     """Explore how one month is observed, by pattern, fraction of the ocean, surface and seed.
 
-    Shows the input of a network (the surface, if the month has one, and the observed values) beside
-    the complete field.
+    Shows the input of a network (a surface field, if the month has one, and the observed values)
+    beside the complete field.
 
     Args:
         month: canonical dataset of one date (`Store.fields`).
@@ -79,8 +80,9 @@ def explore_masks(month: xr.Dataset) -> widgets.VBox:
     seed = widgets.IntSlider(description="seed", min=0, max=100, continuous_update=False)
     controls = {"pattern": pattern, "fraction": fraction}
     controls |= {"depth": _depth_slider(month), "seed": seed}
-    if "surface" in month:
-        controls["surface"] = _dropdown("surface", SURFACES)
+    if above := {name.replace("_", " "): name for name in SURFACES if name in month}:
+        controls["surface"] = _dropdown("surface", CLOUDS)
+        controls["above"] = _dropdown("from above", above)
     return with_controls(MasksView(month), controls)
 
 

@@ -8,8 +8,9 @@ import matplotlib as mpl
 import xarray as xr
 
 from ocean_lib.explore.live_map import fix_layout, live_maps
+from ocean_lib.fields.conventions import SURFACES
 from ocean_lib.plots.curves import loss_curve
-from ocean_lib.plots.labels import depth_label, month_label
+from ocean_lib.plots.labels import capitalised, depth_label, month_label
 from ocean_lib.plots.style import NOTE, STYLE, robust_limits
 
 __all__ = ["DenoisingView", "LossView", "MasksView"]
@@ -19,19 +20,25 @@ class MasksView:
     """The observations of one month, as a network gets them, and the field.
 
     Args:
-        month: canonical dataset of one date, with `surface` if the store has one.
+        month: canonical dataset of one date, with the surface fields of the store.
     """
 
     @mpl.rc_context(STYLE)
     def __init__(self, month: xr.Dataset):
-        self.data, self.has_surface = month, "surface" in month
+        self.data, self.surfaces = month, [name for name in SURFACES if name in month]
         self.request: tuple = ()  # specification and seed of the current observations
         field, ocean = month["temperature"].isel(time=0, depth=0), month["ocean"].isel(depth=0)
-        self.figure, self.maps, _ = live_maps(field, ocean, 2 + self.has_surface)
+        self.figure, self.maps, _ = live_maps(field, ocean, 2 + bool(self.surfaces))
 
     @mpl.rc_context(STYLE)
     def show(
-        self, pattern: str, fraction: float, depth: float, seed: int, surface: float | None = None
+        self,
+        pattern: str,
+        fraction: float,
+        depth: float,
+        seed: int,
+        surface: float | None = None,
+        above: str | None = None,
     ) -> None:
         """Observe the month and show one level.
 
@@ -40,7 +47,8 @@ class MasksView:
             fraction: fraction of the ocean that is observed.
             depth: metres, the nearest level is selected.
             seed: seed of the pattern.
-            surface: cloudy fraction of the surface; None if the surface is not observed.
+            surface: cloudy fraction of the surface temperature; None if no surface field is seen.
+            above: name of the surface field to show; the first by default.
         """
         from ocean_lib.observations.batch import observe  # imports torch, which only masks need
 
@@ -56,15 +64,26 @@ class MasksView:
         limits = robust_limits(field.where(ocean))
         share = 100 * float((level["observed"] & ocean).sum() / max(int(ocean.sum()), 1))
         shown = [
-            (level["value"], ocean, limits, f"Observed at {where}, {share:.3g} %"),
+            (
+                level["value"].assign_attrs(field.attrs),
+                ocean,
+                limits,
+                f"Observed at {where}, {share:.3g} %",
+            ),
             (field.where(ocean), ocean, limits, f"Field at {where}"),
         ]
-        if self.has_surface:
-            above, wet = self.data["surface"].isel(time=0), self.data["ocean"].isel(depth=0)
-            title = "Surface, seen from above" if surface is not None else "Surface, not seen"
-            shown.insert(0, (level["surface"], wet, robust_limits(above), title))
-        for live_map, (values, wet, extent, title) in zip(self.maps, shown, strict=True):
-            live_map.set(values.assign_attrs(field.attrs), "temperature", extent, wet, title)
+        kinds = ["temperature", "temperature"]
+        if self.surfaces:
+            name = above or self.surfaces[0]
+            kinds.insert(0, name.removeprefix("surface_"))
+            title = capitalised(name.replace("_", " "))
+            title += ", seen from above" if surface is not None else ", not seen"
+            extent = robust_limits(self.data[name].isel(time=0))
+            shown.insert(0, (level[name], self.data["ocean"].isel(depth=0), extent, title))
+        for live_map, kind, (values, wet, extent, title) in zip(
+            self.maps, kinds, shown, strict=True
+        ):
+            live_map.set(values, kind, extent, wet, title)
         self.figure.suptitle(f"{pattern}, {month_label(self.data['time'][0])}, seed {seed}")
         fix_layout(self.figure)
 

@@ -82,6 +82,9 @@ LOWEST, HIGHEST = -10.0, 45.0  # °C, limits of plausible sea temperatures
 # (m, °C): no sea is warmer at that depth; the Red Sea holds 22 °C down to its floor.
 WARMEST = ((0.0, 100.0, 400.0), (45.0, 36.0, 26.0))
 FRESHEST, SALTIEST = -1.0, 60.0  # g/kg, limits of plausible salinities
+HIGHEST_SEA_LEVEL = 5.0  # m above the geoid or a mean, limit of plausible sea levels
+# Fields of the surface as satellites see it, and their units
+SURFACES = {"surface_temperature": "degrees_C", "sea_level": "m", "surface_salinity": "1e-3"}
 NOMINAL_YEAR = 2001  # for fields without a date; not a leap year
 DEEPEST = 11100.0  # m, limit of plausible depths
 
@@ -90,6 +93,8 @@ Region = tuple[float, float, float, float]  # west, east, south, north, degrees
 
 def named(variable: str, quantity: str) -> str:
     """Name of a quantity of a variable: `mean` of temperature, `salinity_mean` of salinity.
+
+    A surface field has its name in front too: `sea_level_observed`.
 
     Args:
         variable: name of the variable.

@@ -1,7 +1,9 @@
 """File of a reconstruction, reconstruction.nc: its content, and how it is written and read.
 
     truth (time, depth, latitude, longitude) · ocean (depth, latitude, longitude)
-    observed, value, error (case, time, depth, latitude, longitude) · surface, surface_observed
+    observed, value, error (case, time, depth, latitude, longitude)
+    surface_temperature, sea_level, surface_salinity and where they are seen, such as
+        sea_level_observed (case, time, latitude, longitude)
     members (case, time, member, depth, latitude, longitude) · mean, spread, background, climatology
     deviation: standard deviation of the error of the first stage, if the model has one
     calibration, calibration_power (case, depth): correction of the spread, fitted on validation
@@ -21,7 +23,7 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.core.atomic import atomic_write
-from ocean_lib.fields.conventions import DIMS, named
+from ocean_lib.fields.conventions import DIMS, SURFACES, named
 from ocean_lib.fields.plausibility import check_field
 
 __all__ = [
@@ -37,7 +39,7 @@ __all__ = [
 
 
 GRID = DIMS[1:]
-OBSERVED = ("value", "observed", "error", "surface", "surface_observed")
+OBSERVED = ("value", "observed", "error", *SURFACES)
 DRAWN = ("members", "mean", "spread", "background", "background_error", "deviation")
 MASKS = ("ocean", "observed")
 ATTRIBUTES = {

@@ -11,7 +11,15 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.core.chunks import DECODING_BYTES, chunk_slices, run_tasks, select_box, spatial_boxes
-from ocean_lib.fields.conventions import DIMS, FRESHEST, HIGHEST, LOWEST, SALTIEST, WARMEST
+from ocean_lib.fields.conventions import (
+    DIMS,
+    FRESHEST,
+    HIGHEST,
+    HIGHEST_SEA_LEVEL,
+    LOWEST,
+    SALTIEST,
+    WARMEST,
+)
 
 __all__ = [
     "Survey",
@@ -223,10 +231,10 @@ def guess_unit(low: float, high: float) -> str:
 
 
 def check_values(limits: Limits) -> None:
-    """Check that temperature and salinity are plausible for sea water.
+    """Check that temperature, salinity and sea level are plausible for the sea.
 
     Args:
-        limits: {name: (lowest, highest)}, °C, g/kg.
+        limits: {name: (lowest, highest)}, °C, g/kg, m.
     Raises:
         ValueError: a value is implausible or infinite, or a variable has no values.
     """
@@ -239,7 +247,14 @@ def check_values(limits: Limits) -> None:
             raise ValueError(
                 f"{name} runs from {low:g} to {high:g}, must be finite; replace it by a fill value"
             )
-    low, high = limits["temperature"]
+    low, high = limits.get("sea_level", (0.0, 0.0))
+    if not -HIGHEST_SEA_LEVEL <= low <= high <= HIGHEST_SEA_LEVEL:
+        raise ValueError(
+            f"sea levels from {low:g} to {high:g} m reach outside {-HIGHEST_SEA_LEVEL:g} to "
+            f"{HIGHEST_SEA_LEVEL:g} m, as values in cm or heights above an ellipsoid do; give "
+            "metres above the geoid or above a mean sea level"
+        )
+    low, high = limits.get("temperature", (LOWEST, HIGHEST))
     if not LOWEST <= low <= high <= HIGHEST:
         raise ValueError(
             f"temperatures from {low:g} to {high:g} °C reach outside {LOWEST:g} to {HIGHEST:g} "

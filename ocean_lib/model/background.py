@@ -10,7 +10,7 @@ guess by 1 %, but worsen what the networks make of it by as much.  Where observa
 interpolated departure is smooth, so it is computed on every few rows and columns only.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ from ocean_lib.classical.regression import Regression, fit_shared_regression
 from ocean_lib.classical.validation import Validation
 from ocean_lib.core.months import from_months, to_months
 from ocean_lib.observations.batch import BESIDE, exactly_observed
-from ocean_lib.observations.specification import check_patterns
+from ocean_lib.observations.specification import check_patterns, probability
 from ocean_lib.store.store import Store
 
 __all__ = ["Background", "fit_background"]
@@ -59,17 +59,18 @@ class Background(nn.Module):
             is seen), the scales of `OptimalInterpolation`, and `reduced`, those of `ReducedSpace`,
             where that is mixed in.
         buffers: arrays by name; those of the reduced space are left out where it is not used:
-            coefficients of the regression on the surface (D, P, 1, 1); `plain` and `left`,
-            covariance (D, D) of the levels before and after it; `factor` (N, D) on the error;
-            `share` (N, D) of the reduced space in the mean; its `states` (T, S + D, H, W), their
-            `deviation` (S + D, H, W), `dates` (T,) in months, `latitude` (H,), `longitude` (W,).
+            coefficients of the regression on the surface (2^S - 1, D, P, 1, 1) and covariance of
+            the levels (2^S, D, D), as `classical.regression.Regression` has them; `factor` (N, D)
+            on the error; `share` (N, D) of the reduced space in the mean; its `states`
+            (T, S + D, H, W), their `deviation` (S + D, H, W), `dates` (T,) in months, `latitude`
+            (H,), `longitude` (W,).
 
     Raises:
         ValueError: a buffer has another name.
     """
 
     BUFFERS = (
-        *("coefficients", "plain", "left", "factor", "share"),
+        *("coefficients", "covariance", "factor", "share"),
         *("states", "deviation", "dates", "latitude", "longitude"),
     )
     PRECISE = ("latitude", "longitude", "dates")  # float64
@@ -103,8 +104,7 @@ class Background(nn.Module):
         """The interpolation of the nearest pattern."""
         pattern = self.nearest(share, surface)
         scales = {name: self.scales[pattern][name] for name in SCALES}
-        fitted = [self.get_buffer(name) for name in ("coefficients", "plain", "left")]
-        regression = Regression(fitted[0], fitted[1], fitted[2])
+        regression = Regression(self.get_buffer("coefficients"), self.get_buffer("covariance"))
         return OptimalInterpolation(regression, scales, factor=self.get_buffer("factor")[pattern])
 
     def _reduced(self, sample: _Sample, scales: dict) -> tuple[Tensor, Tensor]:
@@ -246,14 +246,14 @@ def fit_background(
     small = store.ocean[:, store.block("train")[1]].size <= SMALL_REGION
     scales, factors, shares, reduced = [], [], [], None
     for pattern in check_patterns(specifications):
-        case = pattern | {"error": 0.0, "surface": float(pattern["surface"] > 0.5)}
+        case = pattern | {"error": 0.0, "surface": _seen(pattern, store.surfaces)}
         case["observed"] = float(np.sqrt(np.broadcast_to(pattern["observed"], 2).prod()))
         case["clouds"] = float(np.mean(pattern["clouds"]))
         check = Validation(store, case, seed)
         error, method = tuning.tune_interpolation(check, regression, evaluations)
         fitted = {"observed": max(case["observed"], 1e-6), "surface": check.has_surface}
         fitted |= method.scales
-        share = torch.zeros(len(regression.prior_covariance))
+        share = torch.zeros(regression.covariance.shape[-1])
         factor = torch.as_tensor(method.factor)
         if small and store.split["kind"] == "time":
             _, reduced = tuning.tune_reduced_space(check, store)
@@ -272,14 +272,18 @@ def fit_background(
                 f"{columns:.1f} columns, {lasting:.1f} months, noise {fitted['noise']:.2g}"
                 f"{reduced_share}, error {error:.3f} standard deviations on validation"
             )
-    plain, left = regression.prior_covariance, regression.residual_covariance
-    buffers: dict = {"coefficients": regression.coefficients, "plain": plain, "left": left}
+    buffers: dict = {"coefficients": regression.coefficients, "covariance": regression.covariance}
     if reduced is not None and any("reduced" in fitted for fitted in scales):
         dates, columns = store.block("train")
         months, longitude = to_months(store.times[dates]), store.longitude[columns]
         buffers |= {"states": reduced.states, "deviation": reduced.scale, "dates": months}
         buffers |= {"latitude": store.latitude, "longitude": longitude}
     return Background(scales, factor=torch.stack(factors), share=torch.stack(shares), **buffers)
+
+
+def _seen(pattern: dict, surfaces: Iterable[str]) -> dict[str, float]:
+    """Probability 1 of the surface fields that a pattern shows more often than not."""
+    return {name: 1.0 for name in surfaces if probability(pattern, name) > 0.5}
 
 
 class _Mixture(NamedTuple):

@@ -17,7 +17,7 @@ from torch import Tensor
 from ocean_lib.classical.gaussian_field import KERNELS
 from ocean_lib.classical.regression import FEATURES_PER_SURFACE
 from ocean_lib.core.messages import shortened
-from ocean_lib.fields.conventions import DEEPEST
+from ocean_lib.fields.conventions import DEEPEST, SURFACES
 from ocean_lib.model.unet import check_network
 
 __all__ = ["check_background", "check_settings", "check_shapes", "check_tensors", "statistics_of"]
@@ -25,7 +25,7 @@ __all__ = ["check_background", "check_settings", "check_shapes", "check_tensors"
 
 SETTINGS = {"mode": str, "network": dict, "diffusion": dict, "background": list, "attributes": dict}
 ATTRIBUTES = {
-    "surfaces": int,
+    "surfaces": dict,
     "variables": list,
     "units": dict,
     "standard_name": str,
@@ -73,8 +73,16 @@ def check_settings(settings: Any) -> None:
             f"its variables are {shortened(variables)}, not temperature and further ones"
         )
     _typed(attributes["units"], dict.fromkeys(map(str, variables), str), "units")
-    if not 0 <= attributes["surfaces"] <= 1:
-        raise ValueError(f"it has {shortened(attributes['surfaces'])} surfaces, limit 1")
+    surfaces = attributes["surfaces"]
+    if [*surfaces] != [name for name in SURFACES if name in surfaces]:
+        raise ValueError(
+            f"its surfaces are {shortened([*surfaces])}, not some of {[*SURFACES]} in this order"
+        )
+    _typed(surfaces, dict.fromkeys(surfaces, float), "surfaces")
+    if not all(0 <= error < LARGEST_DEVIATION for error in surfaces.values()):
+        raise ValueError(
+            f"errors of its surfaces are {shortened(surfaces)}, limits 0 and {LARGEST_DEVIATION:g}"
+        )
     months = attributes["months"]
     if not months or not {*map(str, months)} <= {*map(str, range(1, 13))}:
         raise ValueError(f"its calendar months are {shortened(months)}, not among 1 to 12")
@@ -114,7 +122,7 @@ def statistics_of(arrays: dict[str, np.ndarray], attributes: dict) -> xr.Dataset
         if places[name][0] < low or places[name][-1] > high:
             raise ValueError(f"its {name} runs from {places[name][0]:g} to {places[name][-1]:g}")
     depth, height, width = (len(axis) for axis in places.values())
-    shape = (attributes["surfaces"] + depth * len(attributes["variables"]), height, width)
+    shape = (len(attributes["surfaces"]) + depth * len(attributes["variables"]), height, width)
     harmonic = arrays.get("harmonic", none)
     terms = len(harmonic) if harmonic.ndim == 4 else 0
     kinds = {"harmonic": (np.float32, (terms, *shape)), "deviation": (np.float32, shape)}
@@ -173,9 +181,8 @@ def check_background(scales: Any, buffers: dict[str, Tensor], levels: int, surfa
             )
     number, features = len(scales), FEATURES_PER_SURFACE * surfaces
     expected = {
-        "coefficients": (levels, features, 1, 1),
-        "plain": (levels, levels),
-        "left": (levels, levels),
+        "coefficients": (2**surfaces - 1, levels, features, 1, 1),
+        "covariance": (2**surfaces, levels, levels),
         "factor": (number, levels),
     }
     reduced = any("reduced" in pattern for pattern in scales)

@@ -151,7 +151,7 @@ class Densifier(nn.Module):
         self.statistics, self.mode = statistics, mode
         self.background, self.diffusion = background, diffusion or Diffusion()
         self.network = dict(network or {})
-        self.surfaces = statistics.attrs["surfaces"]
+        self.surfaces = len(statistics.attrs["surfaces"])
         self.levels = levels = statistics.sizes["channel"] - self.surfaces
         sizes = network_sizes(mode, levels, self.surfaces)
         networks = {name: UNet(**size, **self.network) for name, size in sizes.items()}
@@ -245,7 +245,7 @@ class Densifier(nn.Module):
             if f"{STATISTICS}{name}" in tensors
         }
         statistics = statistics_of(arrays, settings["attributes"])
-        surfaces = statistics.attrs["surfaces"]
+        surfaces = len(statistics.attrs["surfaces"])
         levels = statistics.sizes["channel"] - surfaces
         networks = network_sizes(settings["mode"], levels, surfaces).values()
         check_tensors(

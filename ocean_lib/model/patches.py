@@ -62,7 +62,7 @@ class PatchSampler:
         self.patch = check_patch(patch, store.shape(part))
         self.store, self.part, self.wet, self.seed = store, part, wet, seed
         self.device, self.background = torch.device(device), background
-        self.surfaces = store.surfaces
+        self.surfaces = len(store.surfaces)
         dates, columns = store.block(part)
         times = store.times[dates]
         self.reach = getattr(background, "reach", 1)
@@ -73,6 +73,9 @@ class PatchSampler:
         self.when = torch.from_numpy(to_months(times)).to(self.device)
         self.neighbours = torch.from_numpy(neighbouring_dates(times, self.reach)).to(self.device)
         self.latitude, self.longitude = store.latitude, store.longitude[columns]
+        errors = np.array([*store.surfaces.values()], np.float32)
+        errors = errors / store.deviation[:, columns, : self.surfaces]
+        self.surface_error = torch.from_numpy(errors.astype(np.float32)).to(self.device)
         self.corners = wet_corners(self.ocean[..., self.surfaces], self.patch, wet).nonzero()
 
     def settings(self) -> dict:
@@ -145,14 +148,18 @@ class PatchSampler:
 
         The last has the fields' shape; the fields hold 0 in gaps.
         """
-        height, width = self.patch
-        boxes = [(slice(y, y + height), slice(x, x + width)) for _, y, x in cuts.tolist()]
+        boxes = self._boxes(cuts)
         pairs = [(date, *box) for box, dates in zip(boxes, around.tolist()) for date in dates]
         anomaly = torch.stack([self.anomaly[pair] for pair in pairs])
         wet = torch.stack([self.ocean[box] for box in boxes])
         # Channels come last in the store, and stay last in memory as the convolutions want them.
         field, present = (x.permute(0, 3, 1, 2) for x in (anomaly * STEP, anomaly != GAP))
         return field * present, wet.permute(0, 3, 1, 2)[:, self.surfaces :], present
+
+    def _boxes(self, cuts: Tensor) -> list[tuple[slice, slice]]:
+        """Rows and columns of patches."""
+        height, width = self.patch
+        return [(slice(y, y + height), slice(x, x + width)) for _, y, x in cuts.tolist()]
 
     def _observe(self, field, ocean, present, cuts, known, masks, generator) -> dict[str, Tensor]:
         """Observations (B N, ...) of fields; `masks` independent draws serve all B samples."""
@@ -163,7 +170,7 @@ class PatchSampler:
             self.specifications,
             sea,
             self.depth,
-            self.surfaces,
+            [*self.store.surfaces],
             generator,
             dates=number,
             places=axes,
@@ -183,7 +190,10 @@ class PatchSampler:
         noise = torch.randn(truth.shape, generator=generator, device=self.device)
         value = (truth + error * noise) * observed
         measured = {"value": value, "observed": observed, "error": error}
-        return measured | {"surface": surface * seen, "surface_observed": seen}
+        measured |= {"surface": surface * seen, "surface_observed": seen}
+        around = torch.stack([self.surface_error[box] for box in self._boxes(cuts)])
+        around = around.permute(0, 3, 1, 2).repeat_interleave(number, 0)
+        return measured | {"surface_error": around * seen}
 
     def _axes(self, cuts: Tensor, repeats: int) -> tuple[Tensor, Tensor]:
         """Latitudes (B N, h) and longitudes (B N, w) of patches, each patch N times in a row."""

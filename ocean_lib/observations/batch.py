@@ -7,7 +7,8 @@ temperature, then those of each further variable), S surface fields, H×W cells.
     field                          (B, D, H, W)   the truth; only in training
     value, observed, error, ocean  (B, D, H, W)   the observations, their standard deviation, and
                                                   the cells with sea water
-    surface, surface_observed      (B, S, H, W)   the surface seen from above, and where it is seen
+    surface, surface_observed      (B, S, H, W)   fields seen from above, and where they are seen
+    surface_error                  (B, S, H, W)   standard deviation of their errors
     background, background_error   (B, D, H, W)   first guess; added by `with_background`
     latitude, longitude            (B, H), (B, W) degrees
     position                       (B, 3)         centre of the cells on the unit sphere
@@ -30,7 +31,7 @@ from torch import Tensor
 
 from ocean_lib.core.geometry import sphere
 from ocean_lib.core.months import to_months
-from ocean_lib.fields.conventions import DIMS, named
+from ocean_lib.fields.conventions import DIMS, SURFACES, named
 from ocean_lib.observations.specification import draw_masks
 from ocean_lib.store.climatology import climatology_at, harmonics
 
@@ -47,7 +48,7 @@ __all__ = [
 ]
 
 
-BESIDE = ("value", "observed", "error", "surface", "surface_observed")
+BESIDE = ("value", "observed", "error", "surface", "surface_observed", "surface_error")
 
 
 def season(times: np.ndarray) -> np.ndarray:
@@ -97,19 +98,20 @@ def observe(fields: xr.Dataset, specification: dict, seed: int) -> xr.Dataset:
     """Draw observations of whole fields by one pattern; the same seed gives the same cells.
 
     Args:
-        fields: canonical dataset, °C, optionally with `surface` (`Store.fields`).
+        fields: canonical dataset, optionally with surface fields (`Store.fields`).
         specification: an observation pattern, as `check_patterns` describes it.
         seed: of the draw.
 
     Returns:
-        `value`, `observed`, `error` (time, depth, latitude, longitude) and `ocean`; with a surface
-        also `surface`, `surface_observed` (time, latitude, longitude). °C, NaN where not observed.
-        A further variable is observed in the same cells: `salinity_value` and so on.
+        `value`, `observed`, `error` (time, depth, latitude, longitude) and `ocean`; of every
+        surface field its values and, such as `sea_level_observed`, where it is seen (time,
+        latitude, longitude). NaN where not observed. A further variable is observed in the same
+        cells: `salinity_value` and so on.
     """
     generator = torch.Generator().manual_seed(seed)
     ocean = torch.tensor(fields.ocean.values)
     number = fields.sizes["time"]
-    surfaces = int("surface" in fields)
+    surfaces = [name for name in SURFACES if name in fields]
     rows, columns = (
         torch.tensor(fields[name].values).expand(number, -1) for name in ("latitude", "longitude")
     )
@@ -131,11 +133,11 @@ def observe(fields: xr.Dataset, specification: dict, seed: int) -> xr.Dataset:
         observations[named(variable, "observed")] = observed
         error = xr.zeros_like(field, dtype=np.float32).drop_attrs()
         observations[named(variable, "error")] = error
-    if surfaces:
-        surface_observed = fields.surface.copy(data=surface_drawn[:, 0].numpy()).drop_attrs()
-        surface_observed = surface_observed & (fields.surface.notnull() | ~fields.ocean[0])
-        observations["surface"] = fields.surface.where(surface_observed)
-        observations["surface_observed"] = surface_observed
+    for channel, name in enumerate(surfaces):
+        seen = fields[name].copy(data=surface_drawn[:, channel].numpy()).drop_attrs()
+        seen = seen & (fields[name].notnull() | ~fields.ocean[0])
+        observations[name] = fields[name].where(seen)
+        observations[named(name, "observed")] = seen
     return observations
 
 
@@ -183,7 +185,8 @@ def standardise(
     Returns:
         The batch described in this module's docstring, with B = T.
     """
-    surfaces = statistics.attrs["surfaces"]
+    names = statistics.attrs["surfaces"]
+    surfaces = len(names)
     climatology = climatology_at(statistics, observations.time.values)
     deviation = statistics.deviation.values
     number, _, *shape = climatology.shape
@@ -203,12 +206,13 @@ def standardise(
     ocean = np.tile(ocean, (observed.shape[1] // len(ocean), 1, 1))
     surface = np.zeros((number, surfaces, *shape), np.float32)
     surface_observed = np.zeros(surface.shape, bool)
-    if surfaces and "surface" in observations:
-        seen = observations[["surface", "surface_observed"]]
-        seen = seen.transpose("time", "latitude", "longitude")
-        surface_observed = seen.surface_observed.values.astype(bool)[:, None]
-        surface = seen.surface.values[:, None]
-        surface = (surface - climatology[:, :surfaces]) / deviation[:surfaces]
+    for channel, name in enumerate(names):
+        if name in observations:
+            seen = observations[[name, named(name, "observed")]].transpose("time", *DIMS[2:])
+            surface_observed[:, channel] = seen[named(name, "observed")].values
+            anomaly = seen[name].values - climatology[:, channel]
+            surface[:, channel] = anomaly / deviation[channel]
+    surface_error = np.reshape([*names.values()], (-1, 1, 1)) / deviation[:surfaces]
     axes = [observations[name].values for name in ("latitude", "longitude")]
     centre = sphere(*(axis.mean() for axis in axes))
     latitude, longitude = (torch.tensor(np.tile(axis, (number, 1))) for axis in axes)
@@ -221,6 +225,7 @@ def standardise(
         "ocean": tensor(np.broadcast_to(ocean, observed.shape), bool),
         "surface": tensor(np.where(surface_observed, surface, 0)),
         "surface_observed": tensor(surface_observed, bool),
+        "surface_error": tensor(np.where(surface_observed, surface_error, 0)),
         "latitude": latitude.double(),
         "longitude": longitude.double(),
         "position": tensor(np.broadcast_to(centre, (number, 3))),

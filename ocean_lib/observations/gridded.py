@@ -5,22 +5,33 @@ where nothing was measured. On the same grid it may hold:
 
     error     standard deviation of each value, °C; 0 (exact) if absent; that of a further
               variable has its name in front, such as salinity_error
-    surface   temperature of the surface, °C (time, latitude, longitude)
+    surface_temperature, sea_level, surface_salinity
+              fields seen from above (time, latitude, longitude), °C or K, m, practical salinity
     ocean     where there is sea water at that depth; if absent, the model's own ocean is used
 
 `open_observations` returns, lazily, what `batch.observe` does: `value`, `observed`, `error`
-(time, depth, latitude, longitude), `ocean`, and `surface`, `surface_observed`. What a model cannot
-use is refused with the remedy, or left out and counted in `attrs["notes"]`.
+(time, depth, latitude, longitude), `ocean`, and the surface fields with where they are seen. What a
+model cannot use is refused with the remedy, or left out and counted in `attrs["notes"]`.
 """
 
 import numpy as np
 import xarray as xr
 
-from ocean_lib.fields.conventions import DIMS, POTENTIAL, SURFACE, named
+from ocean_lib.core.messages import shortened
+from ocean_lib.fields.conventions import (
+    DIMS,
+    METRES,
+    POTENTIAL,
+    PRACTICAL,
+    SURFACE,
+    SURFACES,
+    named,
+)
 from ocean_lib.fields.description import range_in_words
 from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.recognition import arrange, canonical_names
 from ocean_lib.fields.seawater import to_potential
+from ocean_lib.fields.units import salinity_attrs
 from ocean_lib.observations.gridding import temperature_channels
 
 __all__ = ["describe_observations", "open_observations"]
@@ -80,7 +91,7 @@ def _on_model_levels(
     further = [name for name in statistics.attrs["variables"][1:] if name in names]
     variables = ["temperature", *further]
     errors = {v: named(v, "error") for v in variables if named(v, "error") in dataset}
-    for name in ("error", "surface", "ocean", "observed", *errors.values()):
+    for name in ("error", *SURFACES, "ocean", "observed", *errors.values()):
         if name in dataset:  # attributes copied from the temperature would make it a second one
             dataset[name].attrs.pop("standard_name", None)
     fields = to_potential(arrange(dataset, [*further, *errors.values()], named=variable))
@@ -100,14 +111,35 @@ def _on_model_levels(
         observations[named(name, "observed")] = value.notnull()
         error = fields[errors[name]] if name in errors else xr.zeros_like(value)
         observations[named(name, "error")] = error.drop_attrs()
-    if statistics.attrs["surfaces"] and "surface" in dataset:
-        surface = arrange(dataset, temperature=("surface", SURFACE))
-        surface = _same_turn(surface, statistics).temperature
-        _check_grid(surface, observations, "surface")
-        observations["surface"] = surface.isel(depth=0, drop=True)
-        observations["surface_observed"] = observations.surface.notnull()
+    if "surface" in dataset:
+        raise ValueError(
+            f"its variable surface does not say what it is; name it one of {list(SURFACES)}"
+        )
+    for name in SURFACES:
+        if name not in dataset:
+            continue
+        if name not in statistics.attrs["surfaces"]:
+            notes.append(f"{name}: the model does not use it; it is left out")
+            continue
+        surface = _same_turn(_surface(dataset, name), statistics).temperature
+        _check_grid(surface, observations, name)
+        observations[name] = surface.isel(depth=0, drop=True)
+        observations[named(name, "observed")] = observations[name].notnull()
     observations["ocean"] = _ocean(dataset, statistics, observations)
     return observations
+
+
+def _surface(dataset: xr.Dataset, name: str) -> xr.Dataset:
+    """A surface field in its unit, arranged as `temperature` at one level."""
+    field, units = dataset[name], str(dataset[name].attrs.get("units", ""))
+    if name == "sea_level":
+        if units.lower() not in METRES:
+            raise ValueError(f"sea_level has units {shortened(units)}, must be m or cm; convert it")
+        field = (field * METRES[units.lower()]).assign_attrs(units="degC")
+    elif name == "surface_salinity":
+        salinity_attrs(field, PRACTICAL)
+        field = field.assign_attrs(units="degC")
+    return arrange(dataset.assign({name: field}), temperature=(name, SURFACE))
 
 
 def _ocean(dataset: xr.Dataset, statistics: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:

@@ -21,7 +21,7 @@ from scipy.spatial import cKDTree
 
 from ocean_lib.core.geometry import EARTH_RADIUS, sphere, wrap_longitude
 from ocean_lib.core.months import dates_per_month
-from ocean_lib.fields.conventions import DIMS
+from ocean_lib.fields.conventions import DIMS, SURFACES, named
 from ocean_lib.observations.gross_check import LIMIT, is_plausible
 from ocean_lib.observations.profiles import USED, describe_use
 from ocean_lib.store.climatology import harmonics
@@ -121,7 +121,7 @@ def _without_gross_errors(table: xr.Dataset, statistics: xr.Dataset) -> xr.Datas
 
 def temperature_channels(statistics: xr.Dataset) -> slice:
     """The channels of `statistics` that are levels of temperature."""
-    first = statistics.attrs["surfaces"]
+    first = len(statistics.attrs["surfaces"])
     return slice(first, first + statistics.sizes["depth"])
 
 
@@ -216,12 +216,12 @@ def observe_profiles(
     Args:
         table: of `to_cells`.
         statistics: of a store or model.
-        fields: dataset whose dates are returned and whose `surface`, if any, is observed; without
+        fields: dataset whose dates are returned and whose surface fields, if any, are seen; without
             it, the months that hold a profile are returned.
 
     Returns:
         `value`, `observed`, `error` and `count` (time, depth, latitude, longitude), `ocean`, and
-        `surface`, `surface_observed` (time, latitude, longitude) if `fields` has them.
+        the surface fields and where they are seen (time, latitude, longitude) if `fields` has any.
 
     Raises:
         ValueError: no profile is used.
@@ -236,9 +236,10 @@ def observe_profiles(
         time=wanted, fill_value={"observed": False, "error": 0.0, "count": 0}
     )
     observations = observations.assign_coords(time=fields.time)
-    if "surface" in fields:
-        observations["surface"] = fields.surface
-        observations["surface_observed"] = fields.surface.notnull().drop_attrs()
+    for name in SURFACES:
+        if name in fields:
+            observations[name] = fields[name]
+            observations[named(name, "observed")] = fields[name].notnull().drop_attrs()
     return observations
 
 

@@ -21,6 +21,7 @@ __all__ = ["LIMIT", "is_plausible", "plausible_on_grid", "surface_departures"]
 
 LIMIT = 8.0  # standard deviations
 SNAPSHOT = 0.7  # °C, that a value at one moment and place adds to the deviation of a monthly mean
+SNAPSHOTS = {"surface_temperature": SNAPSHOT, "sea_level": 0.1, "surface_salinity": 0.5}
 
 
 def is_plausible(departure: Any, deviation: Any) -> Any:
@@ -46,25 +47,26 @@ def plausible_on_grid(observations: xr.Dataset, statistics: xr.Dataset) -> xr.Da
 
 
 def surface_departures(surface: xr.DataArray, statistics: xr.Dataset) -> xr.DataArray:
-    """Departures of a surface from its climatology in standard deviations, NaN outside the region.
+    """Departures of a surface field from its climatology in standard deviations, NaN outside it.
 
     Args:
-        surface: (time, latitude, longitude), °C, in memory.
-        statistics: of the model, which has a surface.
+        surface: (time, latitude, longitude), in memory, named as the model's field.
+        statistics: of the model, which has this field.
     """
     departure, deviation = _departures(surface, statistics)
-    return departure / (deviation**2 + SNAPSHOT**2) ** 0.5
+    return departure / (deviation**2 + SNAPSHOTS[str(surface.name)] ** 2) ** 0.5
 
 
 def _departures(values: xr.DataArray, statistics: xr.Dataset) -> tuple[xr.DataArray, xr.DataArray]:
     """Departures from the climatology, NaN outside its region, and its standard deviation, °C."""
-    first = statistics.attrs["surfaces"]
+    first = len(statistics.attrs["surfaces"])
     if "depth" in values.dims:
         levels = slice(first, first + statistics.sizes["depth"])
         local = statistics[["harmonic", "deviation"]].isel(channel=levels)
         local = local.rename(channel="depth").assign_coords(depth=values.depth)
     else:
-        local = statistics[["harmonic", "deviation"]].isel(channel=0, drop=True)
+        channel = [*statistics.attrs["surfaces"]].index(values.name)
+        local = statistics[["harmonic", "deviation"]].isel(channel=channel, drop=True)
     inside = xr.DataArray(True)
     for dim in ("latitude", "longitude"):
         covered, places = statistics[dim].values, values[dim]

@@ -1,15 +1,16 @@
 """Screening of gridded observations: what is impossible is refused, or left out and counted.
 
-Values, errors and the surface are checked alike: finite, within what sea water can be, and within
+Values, errors and surface fields are checked alike: finite, within what the sea can be, and within
 the climatology of their place (`gross_check`). The file is read once, block by block.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import xarray as xr
 
-from ocean_lib.fields.conventions import DIMS, HIGHEST, named
+from ocean_lib.fields.conventions import DIMS, HIGHEST, SURFACES, named
 from ocean_lib.fields.survey import check_by_depth, check_values
 from ocean_lib.observations.gross_check import LIMIT, plausible_on_grid, surface_departures
 
@@ -50,13 +51,13 @@ def screen_observations(observations: xr.Dataset, statistics: xr.Dataset) -> tup
 
     Raises:
         ValueError: there are none, too many lie on land, values cannot be °C at their depth, an
-            error is not a standard deviation, or the surface is not that of its date.
+            error is not a standard deviation, or a surface field is not that of its date.
     """
     total = land = ruled_out = 0
     variables = statistics.attrs["variables"]
     limits = {name: (np.inf, -np.inf) for name in variables}
     warmest = np.full(observations.sizes["depth"], -np.inf)
-    surface = _SurfaceScreening(statistics) if "surface" in observations else None
+    surfaces = [_Surface(name, statistics) for name in SURFACES if name in observations]
     for block in read_in_blocks(observations):
         for name in variables:
             limits[name] = _check_block(block, name, *limits[name])
@@ -66,7 +67,7 @@ def screen_observations(observations: xr.Dataset, statistics: xr.Dataset) -> tup
         ruled_out += int((observed & ocean & ~plausible_on_grid(block, statistics).values).sum())
         highest = np.where(observed, block.value.values, -np.inf).max((0, 2, 3))
         warmest = np.maximum(warmest, highest)
-        if surface is not None:
+        for surface in surfaces:
             surface.add(block)
     if not total:
         raise ValueError("0 values are observed, needs 1; all is fill, or at levels left out")
@@ -96,13 +97,14 @@ def screen_observations(observations: xr.Dataset, statistics: xr.Dataset) -> tup
         )
     if total == land:
         raise ValueError(f"0 of {total} observations are left: {notes[-1]}; check their places")
-    for name in map(str, list(observations)):
-        if name.endswith("observed") and name != "surface_observed":
-            observations = observations.assign({name: observations[name] & kept})
-    if surface is not None:
+    for seen in (named(variable, "observed") for variable in variables):
+        observations = observations.assign({seen: observations[seen] & kept})
+    for surface in surfaces:
         notes += surface.notes()
-        used = _lazily(_usable_surface, observations, statistics, "surface_observed")
-        observations = observations.assign(surface_observed=used)
+        seen = named(surface.name, "observed")
+        usable = partial(_usable_surface, name=surface.name)
+        used = _lazily(usable, observations, statistics, seen)
+        observations = observations.assign({seen: used})
     observations = observations.assign_attrs(notes=notes, actual_range=[low, high])
     return observations, total - land - ruled_out
 
@@ -116,35 +118,37 @@ def _lazily(
     return xr.map_blocks(function, blocks, kwargs={"statistics": statistics}, template=template)
 
 
-def _usable_surface(block: xr.Dataset, statistics: xr.Dataset) -> xr.DataArray:
-    """Whether the surface is seen in the ocean and possible, (time, latitude, longitude)."""
-    possible = ~(abs(surface_departures(block.surface, statistics)) > LIMIT)
-    usable = block.surface_observed & block.ocean.any("depth") & possible
-    return usable.transpose(*block.surface_observed.dims)
+def _usable_surface(block: xr.Dataset, statistics: xr.Dataset, name: str) -> xr.DataArray:
+    """Where a surface field is seen in the ocean and possible, (time, latitude, longitude)."""
+    possible = ~(abs(surface_departures(block[name], statistics)) > LIMIT)
+    seen = block[named(name, "observed")]
+    return (seen & block.ocean.any("depth") & possible).transpose(*seen.dims)
 
 
-class _SurfaceScreening:
-    """What the blocks of a surface hold.
+class _Surface:
+    """What the blocks of a surface field hold.
 
     Args:
+        name: of the field.
         statistics: of the model.
     """
 
-    def __init__(self, statistics: xr.Dataset):
-        self.statistics = statistics
+    def __init__(self, name: str, statistics: xr.Dataset):
+        self.name, self.statistics = name, statistics
         self.low, self.high = np.inf, -np.inf
         self.seen = self.ruled_out = 0
         self.by_date: dict[np.datetime64, np.ndarray] = {}  # number and sum of squared departures
 
     def add(self, block: xr.Dataset) -> None:
         """Take the next block."""
-        seen = block.surface_observed & block.ocean.any("depth")
-        values = block.surface.values[seen.transpose(*block.surface.dims).values]
+        field = block[self.name]
+        seen = block[named(self.name, "observed")] & block.ocean.any("depth")
+        values = field.values[seen.transpose(*field.dims).values]
         self.low = float(min(self.low, values.min(initial=np.inf)))
         self.high = float(max(self.high, values.max(initial=-np.inf)))
         if not np.isfinite(values).all():
             return
-        departure = surface_departures(block.surface.where(seen), self.statistics)
+        departure = surface_departures(field.where(seen), self.statistics)
         for when, field in zip(block.time.values, departure.transpose("time", ...).values):
             known = field[np.isfinite(field)]
             self.ruled_out += int((abs(known) > LIMIT).sum())
@@ -156,27 +160,27 @@ class _SurfaceScreening:
         """What is left out.
 
         Raises:
-            ValueError: the surface holds what no sea does, or is not that of its date.
+            ValueError: the field holds what no sea does, or is not that of its date.
         """
         if self.low > self.high:
-            return ["surface: nothing of it is seen in the ocean"]
+            return [f"{self.name}: nothing of it is seen in the ocean"]
         try:
-            check_values({"temperature": (self.low, self.high)})
+            check_values({self.name.removeprefix("surface_"): (self.low, self.high)})
         except ValueError as error:
-            raise ValueError(f"the surface cannot be used: {error}") from error
-        remedy = "check its date, unit and places, or leave `surface` out of the file"
+            raise ValueError(f"{self.name} cannot be used: {error}") from error
+        remedy = f"check its date, unit and places, or leave {self.name} out of the file"
         for when, (number, square) in self.by_date.items():
             if number and (size := (square / number) ** 0.5) > SURFACE_LIMIT:
                 raise ValueError(
-                    f"the surface of {str(when)[:10]} departs from the climatology by "
+                    f"{self.name} of {str(when)[:10]} departs from the climatology by "
                     f"{size:.1f} standard deviations (root mean square), limit {SURFACE_LIMIT:g}; "
                     f"{remedy}"
                 )
         if not self.ruled_out:
             return []
         return [
-            f"surface: {self.ruled_out} of {self.seen} cells depart from the climatology by more "
-            f"than {LIMIT:g} standard deviations and are left out"
+            f"{self.name}: {self.ruled_out} of {self.seen} cells depart from the climatology by "
+            f"more than {LIMIT:g} standard deviations and are left out"
         ]
 
 

@@ -6,8 +6,9 @@ Its keys:
 
     pattern     one of `patterns.PATTERNS`
     observed    fraction of the columns, a number or [low, high] (drawn log-uniformly)
-    surface     probability that the surface is observed
-    clouds      fraction of the surface under cloud, a number or [low, high]
+    surface     probability that a surface field is seen, of each independently; or a mapping of
+                names to probabilities, such as ``{"sea_level": 0.8}``, 0 for those left out
+    clouds      fraction of the surface temperature under cloud, a number or [low, high]
     error       standard deviation of observation errors in some training samples, in standard
                 deviations of the field, a number or [low, high]
     positions   for `profiles`: path of an index of real positions (`replay`), so that clusters,
@@ -16,17 +17,21 @@ Its keys:
     name        name of the evaluation case
 """
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor
 
+from ocean_lib.fields.conventions import SURFACES
 from ocean_lib.observations import replay
 from ocean_lib.observations.patterns import PATTERNS, clouds, profiles
 
-__all__ = ["check_patterns", "draw_between", "draw_masks"]
+__all__ = ["check_patterns", "draw_between", "draw_masks", "probability"]
 
 
 _DEFAULTS = {"pattern": None, "observed": None, "surface": 0.0, "clouds": 0.0, "error": 0.0}
 _DEFAULTS |= {"name": None, "positions": None}
+CLOUDED = "surface_temperature"  # clouds hide it; radiometers and altimeters see through them
 
 
 def check_patterns(specifications: list[dict]) -> list[dict]:
@@ -47,15 +52,24 @@ def _check_pattern(specification: dict) -> dict:
     if pattern not in PATTERNS:
         raise ValueError(f"pattern {pattern!r} is not known; choose one of {[*PATTERNS]}")
     complete = _DEFAULTS | specification
-    for key in ("observed", "clouds", "error", "surface"):
-        value, ranged = complete[key], key != "surface"
-        ends = value if ranged and isinstance(value, (list, tuple)) else [value, value]
-        numbers = len(ends) == 2 and all(isinstance(end, (int, float)) for end in ends)
-        if not numbers or not 0 <= ends[0] <= ends[1] <= 1:
+    for key in ("observed", "clouds", "error"):
+        value = complete[key]
+        ends = value if isinstance(value, (list, tuple)) else [value, value]
+        if len(ends) != 2 or not _are_fractions(ends) or ends[0] > ends[1]:
             raise ValueError(
-                f"{key} {value!r} of pattern {pattern}; give a fraction from 0 to 1"
-                + (", or [low, high]" if ranged else "")
+                f"{key} {value!r} of pattern {pattern}; give a fraction from 0 to 1, or [low, high]"
             )
+    seen = complete["surface"]
+    by_name = seen if isinstance(seen, Mapping) else dict.fromkeys(SURFACES, seen)
+    if strange := sorted(set(by_name) - set(SURFACES)):
+        raise ValueError(
+            f"surface {strange} of pattern {pattern} is not known; choose among {list(SURFACES)}"
+        )
+    if not _are_fractions(list(by_name.values())):
+        raise ValueError(
+            f"surface {seen!r} of pattern {pattern}; give a fraction from 0 to 1, or one for each "
+            "surface field"
+        )
     if complete["positions"]:
         if pattern != "profiles":
             raise ValueError(
@@ -64,6 +78,21 @@ def _check_pattern(specification: dict) -> dict:
         replay.open_position_index(complete["positions"])
     complete["name"] = complete["name"] or f"{pattern} {complete['observed']}"
     return complete
+
+
+def _are_fractions(values: Sequence) -> bool:
+    return all(isinstance(value, (int, float)) and 0 <= value <= 1 for value in values)
+
+
+def probability(specification: dict, surface: str) -> float:
+    """Probability that a pattern shows a surface field.
+
+    Args:
+        specification: as `check_patterns` returns it.
+        surface: name of the field.
+    """
+    seen = specification["surface"]
+    return float(seen.get(surface, 0.0) if isinstance(seen, Mapping) else seen)
 
 
 def draw_between(
@@ -91,7 +120,7 @@ def draw_masks(
     specifications: list[dict],
     ocean: Tensor,
     depth: Tensor,
-    surfaces: int,
+    surfaces: Sequence[str],
     generator: torch.Generator,
     dates: int = 1,
     places: tuple[Tensor, Tensor] | None = None,
@@ -102,15 +131,18 @@ def draw_masks(
         specifications: as `check_patterns` takes them.
         ocean: bool, (B, D, H, W).
         depth: (D,), m.
-        surfaces: number S of surface fields.
+        surfaces: names of the S surface fields.
         generator: on the device of `ocean`.
         dates: number of consecutive samples that are dates of one place: they share specification,
-            density and cloud cover, and all have a surface or none has.
+            density and cloud cover, and all or none of them have a surface field.
         places: latitudes (B, H) and longitudes (B, W), degrees, on the CPU; needed to replay
             `positions`.
 
     Returns:
         observed, bool (B, D, H, W), and surface_observed, bool (B, S, H, W); both within `ocean`.
+
+    Raises:
+        ValueError: a specification is not allowed, or names a surface field that is not there.
     """
     specifications = check_patterns(specifications)
     batch, levels, height, width = ocean.shape
@@ -119,8 +151,14 @@ def draw_masks(
         len(specifications), (batch // dates,), generator=generator, device=device
     ).repeat_interleave(dates)
     observed = torch.zeros(batch, levels, *shape, dtype=torch.bool, device=device)
-    surface_observed = torch.zeros(batch, surfaces, *shape, dtype=torch.bool, device=device)
+    surface_observed = torch.zeros(batch, len(surfaces), *shape, dtype=torch.bool, device=device)
     for index, specification in enumerate(specifications):
+        wanted = specification["surface"] if isinstance(specification["surface"], Mapping) else {}
+        if lacking := sorted(name for name in wanted if name not in surfaces):
+            raise ValueError(
+                f"surface of pattern {specification['name']!r} names {lacking}, the fields seen "
+                f"from above are {[*surfaces]}; add them to `surfaces`, or leave them out"
+            )
         samples = (choice == index).nonzero()[:, 0]
         number = len(samples)
         if not number:
@@ -142,11 +180,14 @@ def draw_masks(
         else:
             draw = PATTERNS[specification["pattern"]]
             observed[samples] = draw(number, shape, fraction, generator)[:, None] & water
-        if surfaces and specification["surface"] > 0:
-            cover = draw_between(specification["clouds"], groups, generator, logarithmic=False)
-            clear = clouds(number, shape, cover.repeat_interleave(dates), generator)
-            shown = torch.rand(groups, generator=generator, device=device)
-            shown = (shown < specification["surface"]).repeat_interleave(dates)
-            seen = clear & shown[:, None, None] & water[:, 0]
-            surface_observed[samples] = seen[:, None].expand(-1, surfaces, -1, -1)
+        for channel, name in enumerate(surfaces):
+            if not (chance := probability(specification, name)):
+                continue
+            seen = water[:, 0]
+            if name == CLOUDED:
+                cover = draw_between(specification["clouds"], groups, generator, logarithmic=False)
+                seen = seen & clouds(number, shape, cover.repeat_interleave(dates), generator)
+            shown = torch.rand(groups, generator=generator, device=device) < chance
+            shown = shown.repeat_interleave(dates)
+            surface_observed[samples, channel] = seen & shown[:, None, None]
     return observed, surface_observed

@@ -55,6 +55,7 @@ OBSERVED, SEA = "#1f5a85", "#9cc6e0"  # the observed mask, the ocean mask
 COLOUR_MAPS = {
     "temperature": cmocean.cm.thermal,
     "salinity": cmocean.cm.haline,
+    "sea_level": cmocean.cm.ice,
     "difference": cmocean.cm.balance,
     "spread": cmocean.cm.amp,
     "heat_content": cmocean.cm.thermal,

@@ -121,7 +121,7 @@ class Domain:
         lags = np.flatnonzero(nearby >= 0)
         piece = observations.isel(latitude=rows, time=[date, *nearby[lags]])
         statistics = select_statistics(self.model.statistics, piece)
-        inner = slice(statistics.attrs["surfaces"], None)
+        inner = slice(len(statistics.attrs["surfaces"]), None)
         climatology = climatology_at(statistics, piece.time.values[:1])[:, inner]
         self._write(self.scaling, "climatology", rows, climatology)
         self._write(self.scaling, "deviation", rows, statistics.deviation.values[None, inner])

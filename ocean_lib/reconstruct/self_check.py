@@ -102,9 +102,9 @@ def outside_training(model: Densifier, observations: xr.Dataset) -> list[str]:
 def _departures(model: Densifier, observations: xr.Dataset) -> Iterator[str]:
     """Warn of levels where values, or differences to the next level, are unlike the training's."""
     statistics = extend_statistics(model.statistics, observations)
-    surfaces, levels = statistics.attrs["surfaces"], statistics.sizes["depth"]
+    surfaces, levels = len(statistics.attrs["surfaces"]), statistics.sizes["depth"]
     inner = slice(surfaces, surfaces + levels)
-    matrix = model.background.plain.cpu().numpy()[:levels, :levels]
+    matrix = model.background.covariance[0].cpu().numpy()[:levels, :levels]
     value, pair = np.zeros((2, levels)), np.zeros((2, levels - 1))  # counts, sums of squares
     for block in read_in_blocks(observations):
         seen = block.observed.values

@@ -95,7 +95,7 @@ def estimate_needs(parameters: dict[str, Any], device: str | None) -> Needs:
         return Needs()
     given = parameters
     levels = (len(given["depths"]) or 8) * (1 + len(given["variables"]))
-    surfaces = int(given["surface"])
+    surfaces = len(given["surfaces"])
     shape = grid_shape(given["source"], given["region"])
     cells = math.prod(shape) if shape else 0
     months = count_months(given["source"], given["period"], given["demo_months"]) or 0

@@ -3,7 +3,7 @@
 import numpy as np
 import xarray as xr
 
-from ocean_lib.fields.conventions import DIMS, named
+from ocean_lib.fields.conventions import DIMS, SURFACES, named
 
 __all__ = ["hidden_ocean", "shallowest_scored"]
 
@@ -32,10 +32,12 @@ def hidden_ocean(
 def shallowest_scored(observations: xr.Dataset) -> float:
     """Depth, m, below which levels count in scores of all levels.
 
-    Levels within `NEAR_SURFACE` of an observed surface do not count: the surface tells them.
+    Levels within `NEAR_SURFACE` of a seen surface temperature or salinity do not count: it tells
+    them. Sea level does not.
 
     Args:
         observations: what every method saw.
     """
-    seen = "surface_observed" in observations and bool(observations.surface_observed.any())
+    names = [named(name, "observed") for name in SURFACES if name != "sea_level"]
+    seen = any(name in observations and bool(observations[name].any()) for name in names)
     return NEAR_SURFACE if seen else -np.inf

@@ -19,7 +19,7 @@ import xarray as xr
 from ocean_lib.core.chunks import DECODING_BYTES, chunk_slices, select_box, spatial_boxes
 from ocean_lib.core.months import choose_split, dates_per_month
 from ocean_lib.core.resumable import Construction, under_construction
-from ocean_lib.fields.conventions import DIMS
+from ocean_lib.fields.conventions import DIMS, SURFACES
 from ocean_lib.store import passes
 from ocean_lib.store.climatology import floors, number_of_terms
 from ocean_lib.store.passes import STEP
@@ -27,7 +27,7 @@ from ocean_lib.store.passes import STEP
 __all__ = ["FORMAT", "STEP", "write_store"]
 
 
-FORMAT = 2
+FORMAT = 3
 
 
 def write_store(
@@ -41,7 +41,7 @@ def write_store(
     gap_cells: int = 6,
     smoothing: float = 4.0,
     floor: float = 0.02,
-    surface: xr.DataArray | None = None,
+    surfaces: xr.Dataset | None = None,
     request: dict | None = None,
     progress: Callable[[Iterable, int], Iterable] = lambda records, total: records,
 ) -> Path:
@@ -60,14 +60,16 @@ def write_store(
         gap_cells: columns between the bands of a split in space.
         smoothing: length over which the standard deviation is smoothed, cells.
         floor: lower bound of the standard deviation of temperature, °C; see `climatology.floors`.
-        surface: (time, latitude, longitude) °C, the surface channel, if there is one.
+        surfaces: fields seen from above, (time, latitude, longitude) each, by the names and in the
+            units of `conventions.SURFACES`; the attribute `error` of each is the standard
+            deviation of its errors, 0 where absent.
         request: parameters of the caller, recorded for `existing_store`.
         progress: wraps the loop over (records, total number of blocks) to show it.
     Returns:
         The folder, absolute.
     Raises:
         ValueError: too few dates or columns for the split; no ocean in the training block; a
-            missing value in the ocean.
+            missing value in the ocean; a surface field of another name.
         OSError: the disk has too little space (checked before work begins) or is not writable, or
             another process builds the same store.
     """
@@ -82,14 +84,17 @@ def write_store(
     dates, columns = (train, slice(0, width)) if in_time else (slice(0, len(times)), train)
     if not fields.ocean.isel(longitude=columns).any():
         raise ValueError("the training block has 0 ocean cells, needs 1; choose another region")
-    sources = _sources(fields, surface)
-    names = [array.name for array in sources if array.name != "surface"]
+    seen = {name: surfaces[name] for name in SURFACES if surfaces is not None and name in surfaces}
+    if surfaces is not None and (unknown := sorted(map(str, set(surfaces.data_vars) - set(seen)))):
+        raise ValueError(f"surface fields {unknown} are not known; choose among {list(SURFACES)}")
+    sources = _sources(fields, seen)
+    names = [array.name for array in sources[len(seen) :]]
     description = {
         "format": FORMAT,
         "request": request or {},
         "times": [str(time) for time in times.astype("datetime64[s]")],
         **{dim: fields[dim].values.astype(float).tolist() for dim in DIMS[1:]},
-        "surfaces": int(surface is not None),
+        "surfaces": {name: float(array.attrs.get("error", 0.0)) for name, array in seen.items()},
         "variables": {name: _attributes(fields[name]) for name in names},
         "split": parts,
         "credit": str(fields.attrs.get("credit", "")),
@@ -100,7 +105,7 @@ def write_store(
     plan = description | {"input": tokens, "smoothing": smoothing, "floor": floor}
     with under_construction(folder) as partial_folder:
         state = Construction(partial_folder, plan)
-        build = _Build(state, sources, dates, columns, in_time)
+        build = _Build(state, sources, len(seen), dates, columns, in_time)
         build.lay_out(fields.ocean.transpose(*DIMS[1:]))
         for _ in progress(build.run(smoothing, floor), build.total):
             pass
@@ -109,14 +114,16 @@ def write_store(
     return folder
 
 
-def _sources(fields: xr.Dataset, surface: xr.DataArray | None) -> list[xr.DataArray]:
+def _sources(fields: xr.Dataset, surfaces: dict[str, xr.DataArray]) -> list[xr.DataArray]:
     """Arrays (time, depth, latitude, longitude) that become channels, in this order."""
     gridded = [name for name, array in fields.data_vars.items() if set(array.dims) == set(DIMS)]
     gridded.sort(key=lambda name: name != "temperature")
-    sources = [fields[name] for name in gridded]
-    if surface is not None:
-        level = surface.reset_coords(drop=True).expand_dims(depth=fields.depth.values[:1])
-        sources.insert(0, level.rename("surface"))
+    shallowest = fields.depth.values[:1]
+    sources = [
+        array.reset_coords(drop=True).expand_dims(depth=shallowest).rename(name)
+        for name, array in surfaces.items()
+    ]
+    sources += [fields[name] for name in gridded]
     return [array.reset_coords(drop=True).transpose(*DIMS) for array in sources]
 
 
@@ -131,15 +138,24 @@ class _Build:
 
     Args:
         state: folder under construction.
-        sources: arrays that become channels.
+        sources: arrays that become channels, the surface fields first.
+        surfaces: number of surface fields.
         dates: dates of the training block.
         columns: columns of the training block.
         in_time: whether the split is in time.
     """
 
-    def __init__(self, state: Construction, sources: list, dates: slice, columns: slice, in_time):
+    def __init__(
+        self,
+        state: Construction,
+        sources: list,
+        surfaces: int,
+        dates: slice,
+        columns: slice,
+        in_time,
+    ):
         self.state, self.sources, self.dates, self.in_time = state, sources, dates, in_time
-        self.columns, self.surfaces = columns, int(sources[0].name == "surface")
+        self.columns, self.surfaces = columns, surfaces
         times = sources[0].time.values
         self.terms = number_of_terms(times[dates], dates_per_month(times)) if in_time else 1
         # With a split in space all cells share one profile; the fit of each cell is intermediate.
@@ -228,9 +244,8 @@ class _Build:
                 self.files, lambda rows: fitted[0, :, rows, columns], columns
             )
             deviation = np.sqrt(passes.wet_mean(self.files, square, columns)[0])
-        # The surface channels belong to temperature.
-        starts = [0, *self.first[self.surfaces + 1 :]]
-        variables = [slice(*edge) for edge in zip(starts[:-1], starts[1:])]
+        parts = [slice(*edge) for edge in zip(self.first[:-1], self.first[1:])]
+        variables = parts[self.surfaces :] + parts[: self.surfaces]  # temperature is the first
         least = floors(deviation, cells, variables, floor)
         if not self.in_time:
             shape = (self.first[-1], 1, 1)

@@ -141,7 +141,7 @@ def floors(mean: np.ndarray, cells: np.ndarray, variables: list[slice], least: f
     Args:
         mean: mean standard deviation of each channel (C,).
         cells: number of ocean cells of each channel (C,).
-        variables: channels of temperature, then of each further variable.
+        variables: channels of temperature, then of each further variable and surface field.
         least: lower bound for temperature, °C; that of another variable is in proportion to its
             typical deviation.
     """

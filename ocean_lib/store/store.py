@@ -23,6 +23,7 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.core.months import SPLITS, dates_per_month
+from ocean_lib.fields.conventions import SURFACES
 from ocean_lib.store.build import FORMAT, STEP, write_store
 from ocean_lib.store.climatology import climatology_at
 from ocean_lib.store.passes import GAP
@@ -84,7 +85,7 @@ class Store:
         latitude: (H,) degrees.
         longitude: (W,) degrees.
         split: kind and blocks, of `core.months.choose_split`.
-        surfaces: S, number of surface channels.
+        surfaces: the S surface fields, name to standard deviation of the errors in its unit.
         variables: names, `temperature` first.
 
     Raises:
@@ -107,7 +108,7 @@ class Store:
         self.depth = np.array(self.description["depth"])
         self.latitude = np.array(self.description["latitude"])
         self.longitude = np.array(self.description["longitude"])
-        self.surfaces = self.description["surfaces"]
+        self.surfaces: dict[str, float] = self.description["surfaces"]
         self.variables = list(self.description["variables"])
         self.split = self.description["split"]
         # Copy on write: torch needs writable arrays, but no write reaches the files.
@@ -177,8 +178,8 @@ class Store:
         Returns:
             `harmonic` (term, channel, latitude, longitude), `deviation` and `wet` (channel,
             latitude, longitude), as views of the files. The attributes describe the channels
-            (`surfaces`, `variables`, their `units`, the `standard_name` of temperature) and the
-            training dates (`first`, `last`, calendar `months`).
+            (`surfaces` with their errors, `variables`, their `units`, the `standard_name` of
+            temperature) and the training dates (`first`, `last`, calendar `months`).
         """
         grid = ("channel", "latitude", "longitude")
         dates = self.times[self.block("train")[0]].astype("datetime64[D]")
@@ -210,7 +211,7 @@ class Store:
         return defaults | self.description["variables"][name]
 
     def fields(self, part: str, dates: Dates | None = None) -> xr.Dataset:
-        """Canonical dataset of one part of the split, with `surface` if the store has one.
+        """Canonical dataset of one part of the split, and its surface fields by their names.
 
         Args:
             part: `train`, `validation` or `test`.
@@ -226,7 +227,8 @@ class Store:
         value[~self.present(part, dates)] = np.nan
         grid = ("depth", "latitude", "longitude")
         levels = len(self.depth)
-        ocean = statistics.wet.values[self.surfaces : self.surfaces + levels]
+        surfaces = len(self.surfaces)
+        ocean = statistics.wet.values[surfaces : surfaces + levels]
         dataset = xr.Dataset(
             {"ocean": (grid, ocean)},
             {
@@ -238,10 +240,10 @@ class Store:
             {key: self.description[key] for key in ("credit", "licence")},
         )
         for number, name in enumerate(self.variables):
-            first = self.surfaces + number * levels
+            first = surfaces + number * levels
             channels = value[:, first : first + levels]
             dataset[name] = (("time", *grid), channels, self._attributes(name))
-        if self.surfaces:
-            surface = (("time", "latitude", "longitude"), value[:, 0], {"units": "degrees_C"})
-            dataset["surface"] = surface
+        for channel, name in enumerate(self.surfaces):
+            attributes = {"units": SURFACES[name], "error": self.surfaces[name]}
+            dataset[name] = (("time", *grid[1:]), value[:, channel], attributes)
         return dataset

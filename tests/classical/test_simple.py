@@ -166,7 +166,9 @@ def test_what_is_hidden_never_enters(small_store, fields):
     observations = seen(fields.isel(time=slice(0, 2)), 0.1, surface=0.5, clouds=0.5)
     dirty = observations.copy(deep=True)
     dirty["value"] = observations.value.where(observations.observed, 1e4)
-    dirty["surface"] = observations.surface.where(observations.surface_observed, 1e4)
+    dirty["surface_temperature"] = observations.surface_temperature.where(
+        observations.surface_temperature_observed, 1e4
+    )
     for name, method in methods(small_store).items():
         first, second = (method(o, small_store.statistics()) for o in (observations, dirty))
         xr.testing.assert_identical(first, second), name

@@ -86,7 +86,7 @@ def test_a_store_split_in_space_has_no_reduced_space(brief, small_ocean, tmp_pat
     wide = wide.assign_coords(longitude=-65 + np.arange(56) / 12)
     store = build_store(
         wide, tmp_path / "s", split="space", validation=1, test=1, gap=1, gap_cells=4,
-        surface=wide["surface"],
+        surfaces=wide[["surface_temperature"]],
     )  # fmt: skip
     methods = tuning.tune_methods(store, CASE | {"surface": 1.0}, evaluations=12)
     assert "reduced space" not in methods
@@ -102,7 +102,12 @@ def test_tuning_repeats_and_reads_neither_test_nor_hidden_values(
     changed = small_ocean.copy(deep=True)
     changed.temperature[50:] = 5.0
     other = build_store(
-        changed, tmp_path / "s", validation=8, test=10, gap=3, surface=changed["surface"]
+        changed,
+        tmp_path / "s",
+        validation=8,
+        test=10,
+        gap=3,
+        surfaces=changed[["surface_temperature"]],
     )
     first, second = (optimal(each, evaluations=12) for each in (small_store, other))
     assert first.scales == second.scales and torch.equal(first.factor, second.factor)
@@ -123,7 +128,8 @@ def test_the_regression_is_worth_its_while_where_places_differ(brief, tmp_path):
     ocean = gaussian_ocean((0.1, 2.0, 2.0))
     factor = xr.DataArray(np.sign(np.linspace(-1, 1, 28)), dims="longitude")
     surface = (ocean.temperature[:, 0] * factor).drop_vars("depth").astype("f4")
-    store = build_store(ocean, tmp_path / "s", validation=12, test=12, gap=3, surface=surface)
+    surfaces = surface.to_dataset(name="surface_temperature")
+    store = build_store(ocean, tmp_path / "s", validation=12, test=12, gap=3, surfaces=surfaces)
     case = CASE | {"observed": 0.01, "surface": 1.0}
     fields = store.fields("test")
     seen = observe(fields, case, 1)

@@ -62,10 +62,16 @@ def test_masks_follow_pattern_fraction_depth_surface_and_seed(reconstruction, su
     month = reconstruction[["truth", "ocean"]].isel(time=[0]).rename(truth="temperature")
     month["ocean"] = month["ocean"].astype(bool)
     if surface:
-        month["surface"] = month["temperature"].isel(depth=0, drop=True)
+        month["surface_temperature"] = month["temperature"].isel(depth=0, drop=True)
     controls, canvas = parts(explorer.explore_masks(month))
     assert controls["fraction"].value == 0.5
-    assert list(controls) == ["pattern", "fraction", "depth", "seed", *["surface"] * surface]
+    assert list(controls) == [
+        "pattern",
+        "fraction",
+        "depth",
+        "seed",
+        *["surface", "above"] * surface,
+    ]
     assert len(titles(canvas)) == 2 + surface
     # Of the observed cells, as many as asked for, and at each the field's own value.
     shares = [float(title.split(", ")[1].rstrip(" %")) for title in titles(canvas)[-2:-1]]

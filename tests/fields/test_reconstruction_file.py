@@ -56,7 +56,7 @@ def test_cases_lie_beside_each_other(fields, seen, drawn, whole):
             xr.testing.assert_equal(
                 one[variable].drop_vars("case"), drawn[name][variable].astype("f4")
             )
-        for variable in ("value", "observed", "surface_observed"):
+        for variable in ("value", "observed", "surface_temperature_observed"):
             np.testing.assert_array_equal(one[variable], seen[name][variable])
     np.testing.assert_array_equal(whole.truth, fields.temperature)
     np.testing.assert_array_equal(whole.ocean, fields.ocean)
@@ -109,7 +109,15 @@ def test_plain_netcdf4_finds_names_units_and_conventions(whole, path):
         ]
         truth = file["truth"]
         assert truth.standard_name == "sea_water_potential_temperature"
-        for name in ("truth", "mean", "members", "spread", "background", "value", "surface"):
+        for name in (
+            "truth",
+            "mean",
+            "members",
+            "spread",
+            "background",
+            "value",
+            "surface_temperature",
+        ):
             assert file[name].units == "degrees_C", name
             assert file[name].dtype == np.float32, name
         values = np.ma.filled(truth[:], np.nan)
@@ -156,14 +164,17 @@ def test_writing_again_replaces_a_file_that_was_read(whole, path, tmp_path):
 
 
 def test_without_surface_and_deviation(fields, seen, drawn, tmp_path):
-    bare = {name: one.drop_vars(["surface", "surface_observed"]) for name, one in seen.items()}
+    bare = {
+        name: one.drop_vars(["surface_temperature", "surface_temperature_observed"])
+        for name, one in seen.items()
+    }
     result = {name: one.drop_vars("deviation") for name, one in drawn.items()}
     again = reconstruction_file.read_reconstruction(
         reconstruction_file.write_reconstruction(
             reconstruction_file.assemble_cases(fields, bare, result), tmp_path / "reconstruction.nc"
         )
     )
-    assert "surface" not in again and "deviation" not in again
+    assert "surface_temperature" not in again and "deviation" not in again
     assert set(reconstruction_file.observations_of_case(again, "half").data_vars) == {
         "ocean", "value", "observed", "error"
     }  # fmt: skip

@@ -20,7 +20,11 @@ from ocean_lib.store.store import build_store
 def test_covariance_equals_numpy_over_an_all_ocean_store(tmp_path):
     mixing = np.array([[1.0, 0.0, 0.0], [0.7, 0.7, 0.0], [0.0, -0.5, 0.9]])
     ocean = random_ocean(200, 15, 17, [5, 50, 100], 2.0, mixing)
-    store = build_store(ocean, tmp_path / "s", surface=ocean.temperature[:, 0] + 1.0)
+    store = build_store(
+        ocean,
+        tmp_path / "s",
+        surfaces=(ocean.temperature[:, 0] + 1.0).to_dataset(name="surface_temperature"),
+    )
     matrix = channel_covariance(store).numpy()
     values = np.moveaxis(store.standardised("train"), 1, 0).reshape(4, -1).astype(float)
     np.testing.assert_allclose(matrix, values @ values.T / values.shape[1], atol=1e-4)
@@ -46,7 +50,12 @@ def test_the_covariance_is_of_the_training_block_alone(small_ocean, small_store,
     changed = small_ocean.copy(deep=True)
     changed.temperature[36:] *= -2
     other = build_store(
-        changed, tmp_path / "s", validation=8, test=10, gap=3, surface=changed["surface"]
+        changed,
+        tmp_path / "s",
+        validation=8,
+        test=10,
+        gap=3,
+        surfaces=changed[["surface_temperature"]],
     )
     assert torch.equal(channel_covariance(other), channel_covariance(small_store))
 
@@ -169,13 +178,9 @@ def test_without_observations_it_is_the_regression_with_its_error(small_store, s
     guess = background(small_store)
     mean, error = guess(batch)
     regression = fit_shared_regression(small_store)
-    expected = surface * regression(batch["surface"], seen) * batch["ocean"]
+    expected = surface * regression(batch["surface"], seen, 1) * batch["ocean"]
     torch.testing.assert_close(mean, expected, atol=1e-5, rtol=1e-4)
-    left = (
-        (regression.residual_covariance if surface else regression.prior_covariance)
-        .diagonal()
-        .sqrt()
-    )
+    left = regression.covariance[int(surface)].diagonal().sqrt()
     torch.testing.assert_close(
         error, left[None, :, None, None] * batch["ocean"], atol=1e-5, rtol=1e-4
     )
@@ -200,7 +205,7 @@ def test_uncertain_observations_are_weighed_and_hopeless_ones_ignored(small_stor
 def test_the_scales_of_the_nearest_density_serve(small_store):
     guess = background(small_store)
     dense = guess.scales[0] | {"observed": 0.5, "noise": 0.5}
-    given = {name: getattr(guess, name) for name in ("coefficients", "plain", "left")}
+    given = {name: getattr(guess, name) for name in ("coefficients", "covariance")}
     given["factor"] = torch.tensor([[1.0] * 5, [2.0] * 5])
     two = module.Background([guess.scales[0], dense], **given)
     for surface in (False, True):
@@ -219,7 +224,7 @@ def test_the_scales_of_the_nearest_density_serve(small_store):
 def reduced(store, share):
     """The background of a store with a share of the reduced space."""
     method, plain = ReducedSpace.from_store(store, 0.3, 1.0), background(store)
-    given = {name: getattr(plain, name) for name in ("coefficients", "plain", "left")}
+    given = {name: getattr(plain, name) for name in ("coefficients", "covariance")}
     return module.Background(
         [plain.scales[0] | {"reduced": {"shrinkage": 0.3, "noise": 1.0}}],
         factor=1.5 * plain.factor,
@@ -321,7 +326,12 @@ def test_tuning_repeats_and_never_reads_the_test_months(small_ocean, small_store
     changed = small_ocean.copy(deep=True)
     changed.temperature[50:] = 5.0
     other = build_store(
-        changed, tmp_path / "s", validation=8, test=10, gap=3, surface=changed["surface"]
+        changed,
+        tmp_path / "s",
+        validation=8,
+        test=10,
+        gap=3,
+        surfaces=changed[["surface_temperature"]],
     )
     patterns = [{"pattern": "blocks", "observed": 0.5, "surface": 0.5}]
     first, second = (fit_background(s, patterns, evaluations=4) for s in (small_store, other))

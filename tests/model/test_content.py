@@ -100,7 +100,14 @@ CONTENTS = {
     "no first date": (setting("attributes", "first", to=None), "first of its attributes"),
     "a date in words": (setting("attributes", "last", to="today"), "last date is 'today'"),
     "no dates": (setting("attributes", "dates_per_month", to=0), "0 dates a month"),
-    "a surface that is true": (setting("attributes", "surfaces", to=True), "is True, not int"),
+    "a surface that is true": (setting("attributes", "surfaces", to=True), "is True, not dict"),
+    "an unknown surface": (setting("attributes", "surfaces", to={"ice": 0.1}), "are ['ice'], not"),
+    "an error in words": (
+        setting("attributes", "surfaces", "surface_temperature", to="small"), "not float",
+    ),
+    "a negative error": (
+        setting("attributes", "surfaces", "surface_temperature", to=-0.1), "errors of its surfaces",
+    ),
     "a kernel of lists": (setting("background", 0, "kernel", to=[[1]]), "kernel of its background"),
     "a long setting": (setting("background", 0, "lengths", to=[[1] * 5000]), "lengths of its"),
     "a month beyond the year": (setting("attributes", "months", to=[13]), "months are [13]"),

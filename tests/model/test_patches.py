@@ -24,6 +24,7 @@ SHAPES = {
     "ocean": (6, 5, 11, 11),
     "surface": (6, 1, 11, 11),
     "surface_observed": (6, 1, 11, 11),
+    "surface_error": (6, 1, 11, 11),
     "latitude": (6, 11),
     "longitude": (6, 11),
     "position": (6, 3),
@@ -34,6 +35,7 @@ SHAPES = {
     "beside_error": (6, 2, 5, 11, 11),
     "beside_surface": (6, 2, 1, 11, 11),
     "beside_surface_observed": (6, 2, 1, 11, 11),
+    "beside_surface_error": (6, 2, 1, 11, 11),
 }
 MASKS = ("observed", "ocean", "surface_observed", "beside_observed", "beside_surface_observed")
 

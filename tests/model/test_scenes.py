@@ -40,7 +40,7 @@ def test_a_batch_has_what_a_network_sees(scenes, small_store):
     drawn, other = scenes.draw(0, 6), whole(small_store)[0].draw(0, 2)
     # Those that only the background asks for.
     lacking = {f"beside_{name}" for name in ("value", "observed", "error")}
-    lacking |= {"when", "latitude", "longitude"}
+    lacking |= {"surface_error", "beside_surface_error", "when", "latitude", "longitude"}
     assert set(other) - set(drawn) == lacking
     for name, part in drawn.items():
         assert part.dtype == other[name].dtype and part.shape[2:-2] == other[name].shape[2:-2], name

@@ -527,8 +527,8 @@ def test_the_store_is_compared_by_its_content_and_not_by_its_place(
         ),
         ("shape", small_ocean.isel(time=slice(0, 59)), None, r"scenes store shape \[60,.*\[59,"),
     ):
-        surface = ocean["surface"]
-        other = build_store(ocean, tmp_path / name, surface=surface, request=request, **choices)
+        surfaces = ocean[["surface_temperature"]]
+        other = build_store(ocean, tmp_path / name, surfaces=surfaces, request=request, **choices)
         with pytest.raises(ValueError, match=words):
             next(run(other, tmp_path / "run", number=4)[0])
 

@@ -15,7 +15,8 @@ from ocean_lib.observations.batch import (
 )
 
 FLOATS = {"pattern": "profiles", "observed": 0.03, "surface": 0.7, "clouds": [0.1, 0.6]}
-SIZES = dict.fromkeys(("value", "observed", "error", "ocean", "surface", "surface_observed"), 4)
+SIZES = dict.fromkeys(("value", "observed", "error", "ocean", "surface"), 4)
+SIZES |= {"surface_observed": 4, "surface_error": 4}
 SIZES |= {"latitude": 2, "longitude": 2, "position": 2, "season": 2, "when": 2}
 MASKS = ("observed", "ocean", "surface_observed")
 PRECISE = ("when", "latitude", "longitude")
@@ -44,15 +45,35 @@ def test_observations_hold_the_field_where_observed_and_nothing_elsewhere(small_
     np.testing.assert_array_equal(observations.value, expected)
     assert observations.error.dtype == np.float32 and not observations.error.any()
     np.testing.assert_array_equal(observations.ocean, fields.ocean)
-    seen = observations.surface_observed.values
+    seen = observations.surface_temperature_observed.values
     assert seen.dtype == bool and seen.any() and not seen.all()
-    expected = np.where(seen, fields.surface, np.nan)
-    np.testing.assert_array_equal(observations.surface, expected)
+    expected = np.where(seen, fields.surface_temperature, np.nan)
+    np.testing.assert_array_equal(observations.surface_temperature, expected)
 
 
 def test_observations_of_a_field_without_a_surface_have_none(small_store):
-    observations = observe(small_store.fields("test").drop_vars("surface"), FLOATS, 0)
+    observations = observe(small_store.fields("test").drop_vars("surface_temperature"), FLOATS, 0)
     assert set(observations.data_vars) == {"value", "observed", "error", "ocean"}
+
+
+def test_every_surface_field_is_standardised_by_its_own_statistics(three_surfaces):
+    """Three fields, in the table's order; one of them is not seen."""
+    store = three_surfaces
+    assert store.surfaces == {
+        "surface_temperature": 0.1, "sea_level": 0.02, "surface_salinity": 0.15,
+    }  # fmt: skip
+    fields, seen = store.fields("test"), {"surface_temperature": 1.0, "sea_level": 1.0}
+    observations = observe(fields, FLOATS | {"surface": seen, "clouds": 0.0}, 0)
+    batch = standardise(observations, store.statistics())
+    ocean, stored = fields.ocean.values[0], store.standardised("test")
+    for channel, name in enumerate(store.surfaces):
+        there = batch["surface_observed"][:, channel].numpy()
+        assert (there == (ocean & (name in seen))).all()
+        expected = np.where(there, stored[:, channel], 0)
+        np.testing.assert_allclose(batch["surface"][:, channel], expected, atol=2e-3)
+        error = store.surfaces[name] / store.deviation[..., channel]
+        error = np.where(there, error, 0)
+        np.testing.assert_allclose(batch["surface_error"][:, channel], error, rtol=1e-5)
 
 
 # °C there and back
@@ -106,7 +127,9 @@ def test_what_was_not_observed_enters_as_zero(small_store):
     garbage = observations.copy(deep=True)
     garbage["value"] = observations.value.where(observations.observed, 99.0)
     garbage["error"] = observations.error.where(observations.observed, np.nan)
-    garbage["surface"] = observations.surface.where(observations.surface_observed, -99.0)
+    garbage["surface_temperature"] = observations.surface_temperature.where(
+        observations.surface_temperature_observed, -99.0
+    )
     clean, dirty = (standardise(o, small_store.statistics()) for o in (observations, garbage))
     for name, part in clean.items():
         assert torch.equal(part.nan_to_num(), dirty[name].nan_to_num()), name
@@ -115,7 +138,7 @@ def test_what_was_not_observed_enters_as_zero(small_store):
 
 
 def test_observations_without_a_surface_are_seen_as_clouded(small_store, all_seen):
-    bare = all_seen.drop_vars(["surface", "surface_observed"])
+    bare = all_seen.drop_vars(["surface_temperature", "surface_temperature_observed"])
     batch = standardise(bare, small_store.statistics())
     assert batch["surface"].shape == (10, 1, 20, 28)
     assert not batch["surface"].any() and not batch["surface_observed"].any()
@@ -157,7 +180,7 @@ def test_statistics_of_a_part_are_those_of_its_cells(small_store, small_ocean):
     np.testing.assert_array_equal(
         local.harmonic[1], np.moveaxis(small_store.climatology[1, 3:9, 20:28], -1, 0)
     )
-    assert local.attrs["surfaces"] == 1
+    assert [*local.attrs["surfaces"]] == ["surface_temperature"]
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,9 @@ def test_a_file_with_gaps_is_what_was_observed(small_store, seen, tmp_path):
     np.testing.assert_array_equal(given.observed.transpose(*DIMS), seen.observed)
     np.testing.assert_allclose(given.value.transpose(*DIMS), seen.value, atol=1e-5)
     np.testing.assert_array_equal(given.ocean, seen.ocean)
-    assert not given.error.any() and given.attrs["notes"] == [] and "surface" not in given
+    assert (
+        not given.error.any() and given.attrs["notes"] == [] and "surface_temperature" not in given
+    )
     checked, number = screen_observations(given, statistics)
     assert number == int(seen.observed.sum()) and checked.attrs["notes"] == []
     np.testing.assert_array_equal(checked.observed, given.observed)
@@ -44,13 +46,15 @@ def test_error_surface_and_ocean_may_lie_beside(small_store, seen, tmp_path):
     error = seen.value.copy(data=rng.random(seen.value.shape).astype("f4"))
     error = error.where(seen.observed).drop_attrs()
     ocean = (seen.ocean & (seen.depth < 500)).astype("i1")
-    surface = (seen.surface + 273.15).assign_attrs(units="K")
-    path = file(seen, tmp_path / "a.nc", error=error, surface=surface, ocean=ocean)
+    surface = (seen.surface_temperature + 273.15).assign_attrs(units="K")
+    path = file(seen, tmp_path / "a.nc", error=error, surface_temperature=surface, ocean=ocean)
     given = open_observations(path, small_store.statistics())
     np.testing.assert_allclose(given.error.transpose(*DIMS), error, atol=1e-6)
     np.testing.assert_array_equal(given.ocean, ocean == 1)
-    np.testing.assert_array_equal(given.surface_observed, seen.surface_observed)
-    np.testing.assert_allclose(given.surface, seen.surface, atol=1e-4)
+    np.testing.assert_array_equal(
+        given.surface_temperature_observed, seen.surface_temperature_observed
+    )
+    np.testing.assert_allclose(given.surface_temperature, seen.surface_temperature, atol=1e-4)
 
 
 def test_other_names_units_order_levels_and_turns_of_the_globe(small_store, seen, tmp_path):

@@ -29,8 +29,8 @@ def test_what_is_possible_on_a_grid_is_what_a_loop_says(small_store, statistics,
     given = seen.assign(value=seen.value + rng.normal(0, 6, seen.value.shape).astype("f4"))
     given = given.transpose("time", "depth", "latitude", "longitude")
     found = plausible_on_grid(given, statistics).values
-    normal = climatology_at(statistics, given.time.values)[:, small_store.surfaces :]
-    deviation = statistics.deviation.values[small_store.surfaces :]
+    normal = climatology_at(statistics, given.time.values)[:, len(small_store.surfaces) :]
+    deviation = statistics.deviation.values[len(small_store.surfaces) :]
     checked = 0
     for cell in np.argwhere(given.observed.values):
         t, z, y, x = cell

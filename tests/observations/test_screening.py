@@ -9,6 +9,8 @@ from ocean_lib.observations.batch import observe
 from ocean_lib.observations.gridded import open_observations
 from ocean_lib.observations.screening import screen_observations
 
+SKIN = "surface_temperature"
+
 
 @pytest.fixture(scope="module")
 def fields(small_store):
@@ -19,12 +21,12 @@ def fields(small_store):
 def good(fields):
     """A file's content: temperature with gaps, its error, a surface and a mask."""
     seen = observe(fields, {"pattern": "profiles", "observed": 0.2, "surface": 1.0}, seed=3)
-    surface = seen.surface.where(seen.ocean[0])
+    surface = seen.surface_temperature.where(seen.ocean[0])
     return xr.Dataset(
         {
             "thetao": seen.value,
             "error": xr.full_like(seen.value, 0.1).drop_attrs(),
-            "surface": surface.drop_attrs(),
+            "surface_temperature": surface.drop_attrs(),
             "ocean": seen.ocean.astype("i1").drop_attrs(),
         }
     )
@@ -56,19 +58,21 @@ def test_the_good_file_is_taken_as_it_is(good, small_store, tmp_path):
     taken, number = screened(good, small_store, tmp_path)
     assert number == int(taken.observed.sum()) == int(good.thetao.notnull().sum())
     assert taken.attrs["notes"] == []
-    np.testing.assert_array_equal(taken.surface_observed, good.surface.notnull())
+    np.testing.assert_array_equal(
+        taken.surface_temperature_observed, good.surface_temperature.notnull()
+    )
 
 
 REFUSED = {
-    "an infinite surface": (with_cell("surface", np.inf), "surface cannot be used", "finite"),
-    "a surface of 1e30": (with_cell("surface", 1e30), "surface cannot be used", "_FillValue"),
-    "a surface of -999": (with_cell("surface", -999.0), "surface cannot be used", "_FillValue"),
+    "an infinite surface": (with_cell(SKIN, np.inf), f"{SKIN} cannot be used", "finite"),
+    "a surface of 1e30": (with_cell(SKIN, 1e30), f"{SKIN} cannot be used", "_FillValue"),
+    "a surface of -999": (with_cell(SKIN, -999.0), f"{SKIN} cannot be used", "_FillValue"),
     "a surface in kelvin": (
-        lambda d: d.assign(surface=d.surface + 273.15), "surface cannot be used", "kelvin",
+        lambda d: d.assign({SKIN: d[SKIN] + 273.15}), f"{SKIN} cannot be used", "kelvin",
     ),
     "a surface of one number": (
-        lambda d: d.assign(surface=d.surface * 0 + 35.0),
-        "surface of 1997-03-16", "check its date, unit",
+        lambda d: d.assign(surface_temperature=d.surface_temperature * 0 + 35.0),
+        f"{SKIN} of 1997-03-16", "check its date, unit",
     ),
     "a mask of other numbers": (with_cell("ocean", 3), "ocean holds 3", "must be 1"),
     "a mask of fewer rows": (
@@ -96,13 +100,13 @@ def test_what_cannot_be_is_refused(good, small_store, tmp_path, name):
 def test_a_spot_of_the_surface_that_the_climatology_rules_out_is_left_out(
     good, small_store, tmp_path
 ):
-    spoiled = with_cell("surface", 44.0)(good)
+    spoiled = with_cell(SKIN, 44.0)(good)
     taken, _ = screened(spoiled, small_store, tmp_path)
     t, y, x = wet_cell(good)
-    expected = good.surface.notnull().values.copy()
+    expected = good.surface_temperature.notnull().values.copy()
     expected[t, y, x] = False
-    np.testing.assert_array_equal(taken.surface_observed, expected)
-    assert any("surface: 1 of" in note for note in taken.attrs["notes"])
+    np.testing.assert_array_equal(taken.surface_temperature_observed, expected)
+    assert any(f"{SKIN}: 1 of" in note for note in taken.attrs["notes"])
 
 
 def test_the_surface_of_another_season_is_told(fields, good, small_store, tmp_path, monkeypatch):
@@ -110,13 +114,65 @@ def test_the_surface_of_another_season_is_told(fields, good, small_store, tmp_pa
     statistics = small_store.statistics()
     deviation = statistics.deviation[0].values
     away = 5 * np.sqrt(deviation**2 + 0.7**2) * np.array([0, 0, 1])[:, None, None]
-    moved = good.surface + away.astype(np.float32)
-    with pytest.raises(ValueError, match=f"surface of {str(good.time.values[2])[:10]}.* limit 4"):
-        screened(good.assign(surface=moved), small_store, tmp_path)
+    moved = good.surface_temperature + away.astype(np.float32)
+    with pytest.raises(ValueError, match=f"{SKIN} of {str(good.time.values[2])[:10]}.* limit 4"):
+        screened(good.assign(surface_temperature=moved), small_store, tmp_path)
+
+
+def from_above(store):
+    """A file's content: temperatures with gaps, sea level and surface salinity."""
+    fields = store.fields("test").isel(time=slice(0, 3))
+    seen = observe(fields, {"pattern": "profiles", "observed": 0.2, "surface": 1.0}, seed=3)
+    above = seen[["sea_level", "surface_salinity"]].where(seen.ocean[0]).drop_attrs()
+    return above.assign(thetao=seen.value)
+
+
+def test_sea_level_and_salinity_are_taken_and_the_unit_cm_is_understood(three_surfaces, tmp_path):
+    given = from_above(three_surfaces)
+    in_cm = given.assign(sea_level=(100 * given.sea_level).assign_attrs(units="cm"))
+    for name, dataset in {"m": given, "cm": in_cm}.items():
+        (tmp_path / name).mkdir()
+        taken, _ = screened(dataset, three_surfaces, tmp_path / name)
+        np.testing.assert_allclose(taken.sea_level, given.sea_level, atol=1e-5)
+        assert taken.sea_level_observed.sum() == given.sea_level.notnull().sum()
+        np.testing.assert_allclose(taken.surface_salinity, given.surface_salinity, atol=1e-5)
+
+
+ABOVE = {
+    "sea level in cm": ("sea_level", lambda x: 100 * x, "in cm", "5 m", "give metres"),
+    "an anomaly": ("sea_level", lambda x: x - 0.6, "standard deviations", "limit 4", "check"),
+    "salinity in kg/kg": ("surface_salinity", lambda x: x / 1000, "kg/kg", "multiply"),
+    "absolute salinity": (
+        "surface_salinity",
+        lambda x: x.assign_attrs(units="percent"),
+        "percent",
+        "must be 1e-3",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ABOVE)
+def test_what_no_satellite_sees_is_refused(three_surfaces, tmp_path, name):
+    given = from_above(three_surfaces)
+    field, spoil, *words = ABOVE[name]
+    with pytest.raises(ValueError, match=field) as told:
+        screened(given.assign({field: spoil(given[field])}), three_surfaces, tmp_path)
+    assert all(word in str(told.value) for word in words), told.value
+
+
+def test_what_a_model_does_not_use_is_said_and_an_unnamed_surface_refused(
+    three_surfaces, small_store, tmp_path
+):
+    given = from_above(three_surfaces)
+    taken, _ = screened(given, small_store, tmp_path)
+    assert "sea_level: the model does not use it; it is left out" in taken.attrs["notes"]
+    (tmp_path / "other").mkdir()
+    with pytest.raises(ValueError, match="variable surface .* sea_level"):
+        screened(given.rename(sea_level="surface"), small_store, tmp_path / "other")
 
 
 def test_blocks_of_any_size_say_the_same(good, small_store, tmp_path, monkeypatch):
-    spoiled = with_cell("surface", 44.0)(good)
+    spoiled = with_cell(SKIN, 44.0)(good)
     first, number = screened(spoiled, small_store, tmp_path)
     first = first.load()
     monkeypatch.setattr(screening, "BLOCK", 300)

@@ -117,8 +117,8 @@ class Wiener(Densifier):
 def unknowing():
     """The background of one level without observations."""
     one = torch.ones(1, 1)
-    none = torch.zeros(1, 0, 1, 1)
-    return Background(SCALES, coefficients=none, plain=one, left=one, factor=one)
+    none = torch.zeros(0, 1, 0, 1, 1)
+    return Background(SCALES, coefficients=none, covariance=one[None], factor=one)
 
 
 def plain_statistics(height, width, ring=False):
@@ -132,7 +132,7 @@ def plain_statistics(height, width, ring=False):
             "wet": (grid, np.ones((1, height, width), bool)),
         },
         {"depth": [9.6], "latitude": -20 + np.arange(height) / 12, "longitude": longitude},
-        {"surfaces": 0, "variables": ["temperature"], "units": {"temperature": "degrees_C"}},
+        {"surfaces": {}, "variables": ["temperature"], "units": {"temperature": "degrees_C"}},
     )
 
 
@@ -270,7 +270,9 @@ def test_mean_spread_and_climatology_are_what_their_names_say(small_store, seen)
     spread = np.sqrt(sum((members[:, m] - mean) ** 2 for m in range(3)) / 2)
     np.testing.assert_allclose(result["mean"].values[ocean], mean[ocean], atol=1e-4)
     np.testing.assert_allclose(result.spread.values[ocean], spread[ocean], atol=1e-4)
-    normal = climatology_at(small_store.statistics(), seen.time.values)[:, small_store.surfaces :]
+    normal = climatology_at(small_store.statistics(), seen.time.values)[
+        :, len(small_store.surfaces) :
+    ]
     np.testing.assert_allclose(result.climatology.values[ocean], normal[ocean], atol=1e-4)
 
 
@@ -288,7 +290,7 @@ def test_members_of_the_regression_scatter_by_its_deviation(small_store, seen):
     result = reconstruct(model, one, members=200)
     hidden = one.ocean.values & ~one.observed.values[0]
     batch = with_background(standardise(one, model.statistics), model.background)
-    scale = model.statistics.deviation.values[small_store.surfaces :]
+    scale = model.statistics.deviation.values[len(small_store.surfaces) :]
     deviation = batch["background_error"][0].numpy() * scale
     np.testing.assert_allclose(result.deviation.values[0][hidden], deviation[hidden], rtol=1e-3)
     ratio = result.spread.values[0][hidden] / deviation[hidden]
@@ -315,7 +317,7 @@ def test_all_land_is_empty(small_store, seen):
     land = seen.assign(
         ocean=xr.zeros_like(seen.ocean),
         observed=xr.zeros_like(seen.observed),
-        surface_observed=xr.zeros_like(seen.surface_observed),
+        surface_temperature_observed=xr.zeros_like(seen.surface_temperature_observed),
     )
     result = reconstruct(ready(small_store), land, **FAST)
     assert all(np.isnan(array).all() for array in result.data_vars.values())

@@ -30,7 +30,7 @@ def given(small_store, tmp_path):
     astir(densifier(small_store), size=0.05).save(folder / "checkpoint.safetensors")
     fields = small_store.fields("test").isel(time=slice(0, 3))
     seen = observe(fields, {"pattern": "profiles", "observed": 0.05, "surface": 1.0}, seed=3)
-    file = xr.Dataset({"thetao": seen.value, "surface": seen.surface})
+    file = xr.Dataset({"thetao": seen.value, "surface_temperature": seen.surface_temperature})
     file.to_netcdf(folder / "floats.nc")
     return folder, seen
 
@@ -278,7 +278,7 @@ def test_a_field_that_cannot_be_ends_the_run_and_says_where(given, small_store):
     folder, _ = given
     checkpoint, floats, dense = files(folder)
     with xr.open_dataset(floats) as known:
-        known = known.load().drop_vars("surface")
+        known = known.load().drop_vars("surface_temperature")
     known = known.assign_coords(longitude=known.longitude + 40)
     value = known.thetao.where(False)
     value[:, 0, 4:6, 4:8] = 40.0

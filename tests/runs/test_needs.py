@@ -48,7 +48,7 @@ def test_scenes_take_the_bytes_that_are_counted(small_store):
     kept = sum(array.nbytes for name, array in made.arrays.items() if name != "cut")
     levels = len(small_store.depth)
     cells = int(np.prod(small_store.shape("train")))
-    assert kept == 6 * cells * needs.scene_bytes(levels, small_store.surfaces)
+    assert kept == 6 * cells * needs.scene_bytes(levels, len(small_store.surfaces))
 
 
 def test_what_grows_with_a_parameter_is_counted():

@@ -86,7 +86,9 @@ def test_bins_are_a_cell_wide_at_first_and_hold_enough():
     fields, observations, rng = ocean(rows=30, columns=40, observed=0.004)
     methods = {"climatology": xr.Dataset({"mean": fields.temperature * 0 + 9})}
     methods["ours"] = methods["climatology"] + 0.1
-    observations["surface_observed"] = fields.temperature.isel(depth=0, drop=True).notnull()
+    observations["surface_temperature_observed"] = fields.temperature.isel(
+        depth=0, drop=True
+    ).notnull()
     table = diagnostics.by_distance(fields, observations, methods, case="a")
     assert table.distance.is_monotonic_increasing and len(table) > 5 and (table.n >= 50).all()
     cell = haversine(56.0, 180.0, 56.0, 180 + 17 / 39)

@@ -37,7 +37,7 @@ def ocean(dates=14, rows=9, columns=11, seed=0, surface=True, observed=0.4):
     )
     if surface:
         flags = xr.full_like(fields.temperature.isel(depth=0, drop=True), 0.0).notnull()
-        observations["surface_observed"] = flags
+        observations["surface_temperature_observed"] = flags
     return fields, observations, rng
 
 
@@ -250,8 +250,10 @@ def test_levels_near_a_surface_that_was_seen_are_left_out_of_the_overall_score()
     # By depth they are still there, and without a surface they count.
     assert pick(spoilt, "other", "rmse", 0.5).value > 40
     for unseen in (
-        observations.drop_vars("surface_observed"),
-        observations.assign(surface_observed=observations.surface_observed & False),
+        observations.drop_vars("surface_temperature_observed"),
+        observations.assign(
+            surface_temperature_observed=observations.surface_temperature_observed & False
+        ),
     ):
         assert pick(score(fields, unseen, bad), "other", "rmse").value > 20
 

@@ -25,7 +25,7 @@ def cycle(times, number=5):
 
 
 def small(fields, folder, **arguments):
-    given = {"validation": 8, "test": 10, "gap": 3, "surface": fields["surface"]}
+    given = {"validation": 8, "test": 10, "gap": 3, "surfaces": fields[["surface_temperature"]]}
     return build_store(fields, folder, **given | arguments)
 
 
@@ -41,11 +41,11 @@ def test_fields_come_back_within_half_a_step(small_ocean, small_store, part, fir
         np.testing.assert_array_equal(back[name], original[name])
     np.testing.assert_array_equal(back.ocean, original.ocean)
     assert back.temperature.dims == ("time", "depth", "latitude", "longitude")
-    assert back.temperature.dtype == back.surface.dtype == np.float32
+    assert back.temperature.dtype == back.surface_temperature.dtype == np.float32
     assert back.temperature.attrs["standard_name"] == "sea_water_potential_temperature"
     assert (back.attrs["credit"], back.attrs["licence"]) == ("a random ocean", "CC0")
     deviation = np.moveaxis(small_store.deviation, -1, 0)
-    for name, spread in (("temperature", deviation[1:]), ("surface", deviation[0])):
+    for name, spread in (("temperature", deviation[1:]), ("surface_temperature", deviation[0])):
         np.testing.assert_array_equal(np.isnan(back[name]), np.isnan(original[name]))
         difference = np.abs(back[name].values - original[name].values)
         assert np.nanmax(difference - 0.5 * STEP * spread) < 5e-6  # float32 of 20 °C
@@ -86,7 +86,7 @@ def test_climatology_and_deviation_equal_least_squares_on_the_training_months(
     store = small(small_ocean, tmp_path / "s", smoothing=0.0, floor=0.0)
     statistics = store.statistics()
     given = climatology_at(statistics, small_ocean.time.values)
-    channels = [small_ocean.surface] + [small_ocean.temperature[:, k] for k in range(5)]
+    channels = [small_ocean.surface_temperature] + [small_ocean.temperature[:, k] for k in range(5)]
     for channel, field in enumerate(channels):
         wet = store.ocean[..., channel]
         values = field.values[:, wet].astype(float)
@@ -128,7 +128,7 @@ def test_months_after_the_training_block_change_no_statistic(small_ocean, tmp_pa
     changed = small_ocean.copy(deep=True)
     changed.temperature[36:] += 7
     changed.temperature[40:] *= -1
-    changed.surface[36:] = 3.0
+    changed.surface_temperature[36:] = 3.0
     other = small(changed, tmp_path / "s")
     np.testing.assert_array_equal(other.climatology, small_store.climatology)
     np.testing.assert_array_equal(other.deviation, small_store.deviation)
@@ -159,7 +159,7 @@ def test_blocks_of_time_keep_their_gaps(small_store):
 def test_few_dates_are_split_in_space_with_a_gap(small_ocean, tmp_path):
     few = small_ocean.isel(time=slice(0, 5)).copy(deep=True)
     store = build_store(few, tmp_path / "s", gap_cells=3)
-    assert store.split["kind"] == "space" and store.surfaces == 0
+    assert store.split["kind"] == "space" and not store.surfaces
     bands = [store.block(part) for part in ("train", "validation", "test")]
     assert all(times == slice(0, 5) for times, _ in bands)
     columns = [band for _, band in bands]
@@ -328,7 +328,7 @@ def test_an_absent_store_or_another_format_is_refused(small_ocean, tmp_path):
     small(small_ocean, tmp_path / "s")
     path = tmp_path / "s" / "store.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 99}))
-    with pytest.raises(ValueError, match="99.*reads 2.*delete the folder"):
+    with pytest.raises(ValueError, match="99.*reads 3.*delete the folder"):
         Store(tmp_path / "s")
 
 
@@ -342,7 +342,10 @@ def test_statistics_hold_what_restoring_needs(small_store):
         "longitude": 28,
         "depth": 5,
     }
-    assert statistics.attrs["surfaces"] == 1 and statistics.attrs["licence"] == "CC0"
+    assert (
+        statistics.attrs["surfaces"] == {"surface_temperature": 0.1}
+        and statistics.attrs["licence"] == "CC0"
+    )
     np.testing.assert_array_equal(statistics.deviation[2], small_store.deviation[..., 2])
     np.testing.assert_array_equal(statistics.harmonic[3, 2], small_store.climatology[3, ..., 2])
     np.testing.assert_array_equal(statistics.wet[5], small_store.ocean[..., 5])
