@@ -101,9 +101,11 @@ def observations_of_case(dataset: xr.Dataset, case: str) -> xr.Dataset:
 
 
 def _observed(dataset: xr.Dataset) -> list:
-    """Names of the variables that belong to the observations; these have an error of a value."""
-    names = [str(name) for name in dataset.data_vars if str(name).endswith(OBSERVED)]
-    return [n for n in names if not n.endswith("_error") or n[: -len("error")] + "value" in dataset]
+    """Names of the variables that belong to the observations, unlike errors of what is derived."""
+    derived = [str(name)[:-5] for name in dataset.data_vars if str(name).endswith("_mean")]
+    derived = [f"{name}_error" for name in derived if f"{name}_value" not in dataset]
+    names = [name for name in dataset.data_vars if str(name).endswith(OBSERVED)]
+    return [name for name in names if name not in derived]
 
 
 def _restore_masks(dataset: xr.Dataset) -> xr.Dataset:
