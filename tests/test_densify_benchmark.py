@@ -4,6 +4,7 @@ import hashlib
 import runpy
 import shutil
 
+import netCDF4
 import numpy as np
 import pandas as pd
 import pytest
@@ -11,8 +12,9 @@ import torch
 import xarray as xr
 from tiny import background
 
-from benchmarks.densify import cases, hashes, results, score, sections
-from ocean_lib.observations.batch import observe
+from benchmarks.densify import cases, fitted, hashes, methods, results, score, sections
+from ocean_lib.model.densifier import Densifier
+from ocean_lib.observations.batch import observe, standardise
 from ocean_lib.observations.gridded import open_observations
 from ocean_lib.observations.screening import screen_observations
 
@@ -24,18 +26,12 @@ TINY = {"width": 8, "multipliers": (1,), "blocks": 1}
 
 
 @pytest.fixture(scope="module")
-def frozen(small_store, tmp_path_factory):
-    """The small ocean frozen and read again, beside what was frozen."""
+def ocean(small_store):
+    """The small ocean in the form of a frozen one."""
     fields = small_store.fields("test")
     seen = {name: observe(fields, pattern, 5) for name, pattern in PATTERNS.items()}
-    path = tmp_path_factory.mktemp("frozen") / "small.nc"
-    cases.write(fields, seen, cases.of_levels(small_store.statistics()), path)
-    return fields, seen, cases.read(path)
-
-
-@pytest.fixture
-def ocean(frozen):
-    return frozen[2]
+    climatology = cases.normal(cases.of_levels(small_store.statistics()), fields)
+    return cases.Ocean("small", fields, seen, climatology)
 
 
 @pytest.fixture
@@ -50,14 +46,15 @@ def guess(ocean):
     return xr.Dataset({"members": members, "mean": mean, "spread": spread})
 
 
-def test_frozen_files_have_their_hashes_and_fit_in_8_megabytes():
-    lines = (cases.CASES / "SHA256SUMS").read_text().splitlines()
+@pytest.mark.parametrize("folder, limit", [(cases.CASES, 8e6), (fitted.FITTED, 15e6)])
+def test_frozen_files_have_their_hashes_and_are_small(folder, limit):
+    lines = (folder / "SHA256SUMS").read_text().splitlines()
     for line in lines:
         digest, name = line.split("  ")
-        assert hashlib.sha256((cases.CASES / name).read_bytes()).hexdigest() == digest
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == digest
     names = {line.split("  ")[1] for line in lines} | {"SHA256SUMS"}
-    assert {path.name for path in cases.CASES.iterdir()} == names
-    assert sum(path.stat().st_size for path in cases.CASES.iterdir()) <= 8e6
+    assert {path.name for path in folder.iterdir()} == names
+    assert sum(path.stat().st_size for path in folder.iterdir()) <= limit
 
 
 def test_a_case_that_differs_or_is_missing_is_refused(tmp_path, monkeypatch, capsys):
@@ -80,6 +77,8 @@ def test_a_case_that_differs_or_is_missing_is_refused(tmp_path, monkeypatch, cap
         cases.open_ocean("atlantis")
     with pytest.raises(ValueError, match="other.nc is not among"):
         hashes.verify(folder / "SHA256SUMS", folder, "other.nc")
+    with pytest.raises(ValueError, match="atlantis_statistics.nc is not among"):
+        fitted.statistics("atlantis")
 
 
 def test_demo_cases_are_what_they_say():
@@ -89,42 +88,98 @@ def test_demo_cases_are_what_they_say():
     assert [*ocean.observations] == ["50 % blocks", "0.25 % profiles + surface"]
     half, profiles = ocean.observations.values()
     top = half.observed.isel(depth=0).values[:, ocean.fields.ocean.values[0]]
-    assert abs(top.mean() - 0.5) < 0.03 and not half.surface_observed.any()
+    assert abs(top.mean() - 0.5) < 0.03 and not half.surface_temperature_observed.any()
     columns = profiles.observed.any("depth").mean(("latitude", "longitude"))
     assert (columns > 0.001).all() and (columns <= 0.0026).all()
-    assert profiles.surface_observed.values[:, ocean.fields.ocean.values[0]].all()
+    assert profiles.surface_temperature_observed.values[:, ocean.fields.ocean.values[0]].all()
     anomaly = (ocean.fields.temperature - ocean.climatology["mean"]).where(ocean.fields.ocean)
     assert 0.3 < float(np.sqrt((anomaly**2).mean())) < 3
 
 
-def test_freezing_keeps_masks_exactly_and_values_to_half_a_step(frozen, small_store):
-    fields, seen, again = frozen
-    ocean = fields.ocean.values
-    away = np.abs(again.fields.temperature - fields.temperature).values[:, ocean]
-    assert away.max() <= 0.51 * 24 / 32767
-    assert np.isnan(again.fields.temperature.values[:, ~ocean]).all()
-    for name, given in seen.items():
-        got = again.observations[name]
-        assert (got.observed == given.observed).all()
-        assert (got.surface_observed == given.surface_observed).all()
-        there = got.observed.values
-        assert (got.value.values[there] == again.fields.temperature.values[there]).all()
-        assert np.isnan(got.value.values[~there]).all() and (got.error == 0).all()
+def test_a_frozen_file_is_read_as_it_is_packed():
+    ocean = cases.open_ocean("demo_3")
+    with netCDF4.Dataset(cases.CASES / "demo_3.nc") as raw:
+        raw.set_auto_maskandscale(False)
+        truth, harmonic, wet = (raw[name][:] for name in ("truth", "harmonic", "ocean"))
+        masks = raw["observed"][:], raw["surface_observed"][:]
+    there = wet == 1
+    np.testing.assert_array_equal(ocean.fields.ocean.values, there)
+    value = truth * (24 / 32767) + 21
+    got = ocean.fields.temperature.values
+    np.testing.assert_allclose(got[:, there], value[:, there], atol=1e-5)
+    assert np.isnan(got[:, ~there]).all()
+    for number, seen in enumerate(ocean.observations.values()):
+        observed = masks[0][number] == 1
+        np.testing.assert_array_equal(seen.observed, observed)
+        np.testing.assert_array_equal(seen.surface_temperature_observed, masks[1][number] == 1)
+        np.testing.assert_array_equal(seen.value.values[observed], got[observed])
+        assert np.isnan(seen.value.values[~observed]).all() and (seen.error == 0).all()
     for month in (0, 7):  # the climatology, term by term
-        date = fields.time.values[month]
+        date = ocean.fields.time.values[month]
         year = date.astype("M8[Y]").astype("M8[s]")
         length = (date.astype("M8[Y]") + 1).astype("M8[s]") - year
         phase = 2 * np.pi * float((date.astype("M8[s]") - year) / length)
         terms = [1, np.cos(phase), np.sin(phase), np.cos(2 * phase), np.sin(2 * phase)]
-        known = small_store.climatology[..., small_store.surfaces :]
-        expected = sum(term * known[k] for k, term in enumerate(terms)).transpose(2, 0, 1)
-        got = again.climatology["mean"].values[month]
-        np.testing.assert_allclose(got[ocean], expected[ocean], atol=3e-3)
+        expected = sum(term * 1e-3 * harmonic[k] for k, term in enumerate(terms))
+        got = ocean.climatology["mean"].values[month]
+        np.testing.assert_allclose(got[there], expected[there], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", cases.OCEANS)
+def test_kept_statistics_are_those_of_the_frozen_ocean(name):
+    ocean, kept = cases.open_ocean(name), fitted.statistics(name)
+    wet = ocean.fields.ocean.values
+    np.testing.assert_array_equal(kept.wet.values[1:], wet)
+    known = cases.normal(cases.of_levels(kept), ocean.fields)["mean"].values[:, wet]
+    frozen = ocean.climatology["mean"].values[:, wet]
+    np.testing.assert_allclose(known, frozen, atol=2e-3)
+    # Anomalies of the test months, the surface's too, have about the deviation stated.
+    seen = ocean.observations["0.25 % profiles + surface"].assign(value=ocean.fields.temperature)
+    batch = standardise(seen.assign(observed=seen.ocean & (seen.error == 0)), kept)
+    for part in (batch["value"][:, torch.from_numpy(wet)], batch["surface"][:, 0, wet[0]]):
+        assert 0.6 < part.square().mean().sqrt() < 1.6
+
+
+def test_kept_methods_reconstruct_a_month():
+    ocean, case = cases.open_ocean("demo_1"), "0.25 % profiles + surface"
+    kept, truth = fitted.methods("demo_1"), ocean.fields.temperature[[5]]
+    seen = {each: found.isel(time=[5]) for each, found in ocean.observations.items()}
+    assert "regression + optimal interpolation" not in kept["50 % blocks"]
+    made = methods.classical(kept, seen, fitted.statistics("demo_1"))
+    error = {name: (each["mean"].sel(case=case) - truth) for name, each in made.items()}
+    hidden = seen[case].ocean & ~seen[case].observed & (truth.depth > 10)
+    rmse = {name: float(np.sqrt((each.where(hidden) ** 2).mean())) for name, each in error.items()}
+    assert sorted(rmse, key=rmse.get) == [
+        "regression + optimal interpolation", "optimal interpolation", "climatology", "linear"
+    ]  # fmt: skip
+    stated = made["regression + optimal interpolation"].error.where(hidden)
+    ratio = float(np.sqrt((stated**2).mean())) / rmse["regression + optimal interpolation"]
+    assert 0.7 < ratio < 1.4
+
+
+def test_the_published_reconstructions_have_the_published_scores():
+    ocean = cases.open_ocean("demo_1")
+    kept = fitted.reconstruction(ocean)
+    scores = results.published()
+    scores = scores[(scores.ocean == "demo_1") & (scores.layer == "all")]
+    area = np.cos(np.deg2rad(ocean.fields.latitude))
+    for case, seen in ocean.observations.items():
+        one, observed = kept.sel(case=case), seen.observed
+        assert (one["mean"].where(observed) == seen.value).where(observed, True).all()
+        assert (one.error.where(observed, 0) == 0).all()
+        hidden = seen.ocean & ~observed
+        assert float(one.error.where(hidden).min()) > 0
+        if seen.surface_temperature_observed.any():
+            hidden = hidden & (hidden.depth > 5)
+        square = (one["mean"] - ocean.fields.temperature) ** 2
+        rmse = np.sqrt(float(square.where(hidden).weighted(area).mean()))
+        row = scores[(scores.case == case) & (scores.method == "network, mean and error")]
+        assert row[row.metric == "rmse"].value.item() == pytest.approx(rmse, rel=1e-3)
 
 
 def test_scores_are_those_of_plain_numpy(ocean, guess):
-    methods = {case: {"mine": guess.sel(case=case)[["mean", "members"]]} for case in PATTERNS}
-    table = score.score(ocean, methods, "mine")
+    given = {case: {"mine": guess.sel(case=case)[["mean", "members"]]} for case in PATTERNS}
+    table = score.score(ocean, given, "mine")
     area = np.cos(np.deg2rad(ocean.fields.latitude.values))[:, None]
     for case in PATTERNS:
         hidden = ocean.fields.ocean.values & ~ocean.observations[case].observed.values
@@ -215,7 +270,7 @@ def test_what_is_exported_is_what_may_be_seen(ocean, small_store, tmp_path):
         assert number == int(seen.observed.sum())
         for name in ("value", "observed", "ocean"):
             np.testing.assert_array_equal(got[name].values, seen[name].values)
-        assert ("surface" in got) == bool(seen.surface_observed.any())
+        assert ("surface_temperature" in got) == bool(seen.surface_temperature_observed.any())
 
 
 def test_new_scores_replace_the_old_ones_of_the_same_method():
@@ -237,6 +292,7 @@ def test_the_command_verifies_and_prints(tmp_path, monkeypatch, capsys):
     runpy.run_module("benchmarks.densify", run_name="__main__")
     said = capsys.readouterr().out
     assert "verified by SHA-256: demo_1.nc, demo_2.nc, demo_3.nc" in said
+    assert "demo_1_network.nc" in said
     if results.SCORES.exists():
         assert "| reduced space |" in said and "as published" in said and "| now |" not in said
 
@@ -268,8 +324,8 @@ def test_sections_see_three_stations_of_every_test_month(real):
         # A station is seen at all its levels or at none.
         wet = without.ocean.isel(latitude=0)
         assert (columns == (wet & columns.any("depth"))).all()
-        assert not without.surface_observed.any()
-        assert (with_surface.surface_observed == wet.isel(depth=0)).all()
+        assert not without.surface_temperature_observed.any()
+        assert (with_surface.surface_temperature_observed == wet.isel(depth=0)).all()
 
 
 def test_sections_are_scored_as_one_and_below_190_m(real):
@@ -290,35 +346,7 @@ def test_sections_are_scored_as_one_and_below_190_m(real):
         assert table.n[layer] == number
 
 
-def test_a_network_moved_to_its_own_ocean_is_itself(small_store, ocean):
-    from benchmarks.densify.methods import moved
-    from ocean_lib.model.background import fit_background
-    from ocean_lib.model.densifier import Densifier
-    from ocean_lib.reconstruct.ensemble import reconstruct
-    from ocean_lib.reconstruct.sampling import Sampling
-
-    torch.manual_seed(0)
-    tuned = fit_background(small_store, [PATTERNS["profiles"]], evaluations=3)
-    model = Densifier(small_store.statistics(), tuned, network=TINY)
-    seen = ocean.observations["profiles"].isel(time=[0])
-    elsewhere = moved(model, small_store, [PATTERNS["profiles"]], evaluations=3)
-    one, two = (
-        reconstruct(each, seen, members=2, sampling=Sampling(2)) for each in (model, elsewhere)
-    )
-    xr.testing.assert_equal(one, two)
-    # Elsewhere it keeps its weights and takes that ocean's climatology.
-    elsewhere.statistics["harmonic"] = elsewhere.statistics.harmonic + 1
-    assert elsewhere.regressor is model.regressor
-    away = (
-        reconstruct(elsewhere, seen, members=2, sampling=Sampling(2)).climatology - one.climatology
-    )
-    assert float(away.mean()) > 0.5
-
-
 def test_the_networks_files_are_those_that_are_scored(small_store, ocean, tmp_path, monkeypatch):
-    from benchmarks.densify import methods
-    from ocean_lib.model.densifier import Densifier
-
     monkeypatch.setenv("OCEAN_WORKSPACE", str(tmp_path))
     monkeypatch.setattr(methods, "STEPS", 2)
     monkeypatch.setattr(methods, "MEMBERS", 3)

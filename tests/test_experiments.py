@@ -28,7 +28,7 @@ SMALL = [
     "background_evaluations=5", "evaluations=[2]", "mode=diffusion", "parametrisation=epsilon",
     "sampler=ddpm", "depths=[9.6]",
 ]  # fmt: skip
-NAME = "glorys12_argo_sst"
+NAME = "glorys12_argo"
 
 
 def test_an_experiment_goes_from_the_service_through_all_five_notebooks(marine, tmp_path_factory):

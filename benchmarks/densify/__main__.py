@@ -5,11 +5,12 @@ last column of each table says which.
 """
 
 from .cases import CASES
+from .fitted import FITTED
 from .hashes import verify
 from .results import combined, measured, published, tables
 from .sections import SECTIONS
 
-names = verify(CASES / "SHA256SUMS", CASES)
+names = [name for folder in (CASES, FITTED) for name in verify(folder / "SHA256SUMS", folder)]
 print(f"verified by SHA-256: {', '.join(names)}")
 if SECTIONS.is_dir():
     print(f"verified: {', '.join(verify(CASES / 'sections.sha256', SECTIONS))}")

@@ -1,6 +1,6 @@
 """The frozen cases: truth, climatology, surface and masks in files with known hashes.
 
-    OCEANS      demo_1, on which `make demo` trains; demo_2 and demo_3, never trained on
+    OCEANS      demo_1, demo_2 and demo_3: the demo ocean, version 1, of three seeds
     a file      truth (time, depth, latitude, longitude) · surface (time, latitude, longitude)
                 observed (case, time, depth, latitude, longitude) · surface_observed (case, …)
                 ocean (depth, latitude, longitude)
@@ -25,10 +25,12 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.core.atomic import atomic_write
+from ocean_lib.fields.conventions import named
 from ocean_lib.store.climatology import harmonics
 
 from . import sections
 from .hashes import verify
+from .sections import SURFACE
 
 __all__ = [
     "CASES",
@@ -40,13 +42,10 @@ __all__ = [
     "open_ocean",
     "pooled",
     "read",
-    "write",
 ]
 
 CASES = Path(__file__).resolve().parent / "cases"
 OCEANS = ("demo_1", "demo_2", "demo_3")
-GLORYS12 = {"scale_factor": 24 / 32767, "add_offset": 21.0}
-GRID = ("depth", "latitude", "longitude")
 
 
 @dataclass(frozen=True)
@@ -83,55 +82,27 @@ def normal(harmonic: xr.DataArray, fields: xr.Dataset) -> xr.Dataset:
 
 def of_levels(statistics: xr.Dataset) -> xr.DataArray:
     """Harmonics of temperature, (term, depth, latitude, longitude), from `Store.statistics`."""
-    first, levels = statistics.attrs["surfaces"], statistics.sizes["depth"]
+    first, levels = len(statistics.attrs["surfaces"]), statistics.sizes["depth"]
     inner = statistics.harmonic.isel(channel=slice(first, first + levels))
     return inner.rename(channel="depth").assign_coords(depth=statistics.depth)
 
 
-def write(
-    fields: xr.Dataset, observations: dict[str, xr.Dataset], harmonic: xr.DataArray, path
-) -> None:
-    """Write the file of an ocean: canonical `fields` with `surface`, and the masks of each case."""
-    seen = xr.concat(observations.values(), xr.Variable("case", list(observations)))
-    frozen = xr.Dataset(
-        {
-            "truth": fields.temperature,
-            "surface": fields.surface,
-            "ocean": fields.ocean,
-            "observed": seen.observed,
-            "surface_observed": seen.surface_observed,
-            "harmonic": harmonic.where(fields.ocean),
-        },
-        attrs=fields.attrs,
-    ).drop_encoding()
-    encoding: dict = {"time": {"units": "days since 1950-01-01"}}
-    for name, array in frozen.data_vars.items():
-        packing = {"scale_factor": 1e-3} if name == "harmonic" else GLORYS12
-        packing = {"dtype": "int16", "_FillValue": -32767, **packing}
-        packing = {"dtype": "int8"} if array.dtype == bool else packing
-        # A chunk holds all levels of a date; masks repeat from level to level and compress well.
-        chunk = [array.sizes[dim] if dim in GRID else 1 for dim in array.dims]
-        smallest = {"zlib": True, "complevel": 9, "shuffle": True, "chunksizes": chunk}
-        encoding[name] = packing | smallest
-    with atomic_write(path) as beside:
-        frozen.to_netcdf(beside, encoding=encoding, engine="netcdf4")
-
-
 def read(path) -> Ocean:
-    """Read an ocean from a file of `write`."""
-    frozen = xr.load_dataset(path, engine="netcdf4")
-    for mask in ("ocean", "observed", "surface_observed"):
+    """Read a demo ocean from its file."""
+    names = {"surface": SURFACE, "surface_observed": named(SURFACE, "observed")}
+    frozen = xr.load_dataset(path, engine="netcdf4").rename(names)
+    for mask in ("ocean", "observed", named(SURFACE, "observed")):
         frozen[mask] = frozen[mask].astype(bool)
     truth = frozen.truth.astype(np.float32)
     truth.attrs |= {"standard_name": "sea_water_potential_temperature", "units": "degrees_C"}
-    fields = frozen[["ocean", "surface"]].assign(temperature=truth)
+    fields = frozen[["ocean", SURFACE]].assign(temperature=truth)
     observations = {}
     for case in frozen.case.values:
-        seen = frozen[["ocean", "observed", "surface_observed"]].sel(case=case, drop=True)
+        masks = ["ocean", "observed", named(SURFACE, "observed")]
+        seen = frozen[masks].sel(case=case, drop=True)
+        seen[SURFACE] = frozen[SURFACE].where(seen[named(SURFACE, "observed")])
         observations[str(case)] = seen.assign(
-            value=truth.where(seen.observed),
-            error=xr.zeros_like(truth),
-            surface=frozen.surface.where(seen.surface_observed),
+            value=truth.where(seen.observed), error=xr.zeros_like(truth)
         )
     return Ocean(Path(path).stem, fields, observations, normal(frozen.harmonic, fields))
 
@@ -170,15 +141,15 @@ def pooled(each: list[Ocean]) -> Ocean:
 
 
 def export(ocean: Ocean, folder) -> list[Path]:
-    """Write the observations: `thetao`, missing where not observed, `surface` and `ocean`."""
+    """Write `thetao` and `surface_temperature`, missing where not observed, and `ocean`."""
     paths = []
     for case, seen in ocean.observations.items():
         path = Path(folder) / f"{ocean.name} {case.replace(' %', '%')}.nc"
         path.parent.mkdir(parents=True, exist_ok=True)
         given = seen[["value", "ocean"]].rename(value="thetao")
         given.thetao.attrs.update(ocean.fields.temperature.attrs)
-        if seen.surface_observed.any():
-            given["surface"] = seen.surface
+        if seen[named(SURFACE, "observed")].any():
+            given[SURFACE] = seen[SURFACE].assign_attrs(units="degrees_C")
         given = given.assign(ocean=given.ocean.astype("int8")).drop_encoding()
         with atomic_write(path) as beside:
             given.to_netcdf(beside, encoding={"thetao": {"zlib": True}}, engine="netcdf4")

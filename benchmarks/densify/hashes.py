@@ -1,22 +1,13 @@
-"""SHA-256 of files: written in the format of `sha256sum`, and verified before a file is used."""
+"""SHA-256 of files, listed in the format of `sha256sum` and verified before a file is used."""
 
 import hashlib
 from pathlib import Path
 
-from ocean_lib.core.atomic import atomic_write
-
-__all__ = ["verify", "write"]
+__all__ = ["verify"]
 
 
 def _sum(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def write(path, files: list[Path]) -> None:
-    """Write the list of files in the format of `sha256sum`, sorted by name, without folders."""
-    lines = [f"{_sum(file)}  {file.name}\n" for file in sorted(files)]
-    with atomic_write(path) as beside:
-        beside.write_text("".join(lines))
 
 
 def verify(path, folder, *names: str) -> list[str]:
@@ -35,7 +26,7 @@ def verify(path, folder, *names: str) -> list[str]:
     sums = dict(reversed(line.split(maxsplit=1)) for line in lines)
     for name in names or sums:
         if name not in sums:
-            raise ValueError(f"{name} is not among {list(sums)} of {path}; freeze the cases again")
+            raise ValueError(f"{name} is not among {list(sums)} of {path}; choose one of them")
         file = Path(folder) / name
         if not file.is_file():
             raise FileNotFoundError(

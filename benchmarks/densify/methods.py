@@ -1,11 +1,10 @@
 """Run our methods on all cases: `python -m benchmarks.densify.methods [OCEAN …]`.
 
-The classical methods are tuned on the validation months of the ocean's own store (`tune_methods`).
-Anyone can build that store from its seed: another trajectory with the same statistics. The network
-is that of `outputs/demo`, trained on demo_1 alone; on the other demo oceans its weights are kept,
-while climatology, standard deviation and background come from their stores. Each reconstruction is
-written to `outputs/benchmark/OCEAN/METHOD.nc` unless the file exists. At the end all files are
-scored, and scores and tables are written to `benchmarks/results` and the README.
+On the demo oceans the classical methods are applied with their kept parameters, and the network's
+published reconstructions are taken (`fitted`). On a section the classical methods are tuned on its
+validation months (`tune_methods`), and a network is trained on its training months. Each
+reconstruction is written to `outputs/benchmark/OCEAN/METHOD.nc` unless the file exists. At the end
+all files are scored, and scores and tables are written to `benchmarks/results` and the README.
 """
 
 import argparse
@@ -14,62 +13,42 @@ import xarray as xr
 
 from ocean_lib.classical import tuning
 from ocean_lib.fields import reconstruction_file
-from ocean_lib.model.background import fit_background
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.reconstruct.sampling import Sampling
-from ocean_lib.runs.paths import device_name, workspace
+from ocean_lib.runs.paths import device_name
 from ocean_lib.scores import calibration
-from ocean_lib.store.store import Store
 
-from . import freeze, results, section_network, sections
+from . import fitted, results, section_network, sections
 from .cases import OCEANS, open_ocean
 
-__all__ = ["OURS", "classical", "moved", "network"]
+__all__ = ["OURS", "classical", "network"]
 
 OURS = "network"
 MEMBERS, STEPS = 16, 8
 
 
 def classical(
-    store: Store, cases: dict[str, tuple[dict, xr.Dataset]], show=print
+    methods: dict[str, dict[str, tuning.Method]],
+    observations: dict[str, xr.Dataset],
+    statistics: xr.Dataset,
 ) -> dict[str, xr.Dataset]:
-    """Tune and apply every method of `tune_methods`: {method: mean and error (case, time, …)}.
+    """Apply methods to every case: {method: mean and error (case, time, …)}.
 
     Args:
-        cases: {case: (specification, observations)}.
+        methods: {case: {method: tuned method}}.
+        observations: {case: observations}.
+        statistics: climatology and deviation, from `Store.statistics`.
     """
     found: dict[str, dict[str, xr.Dataset]] = {}
-    for case, (specification, observations) in cases.items():
-        for name, method in tuning.tune_methods(store, specification, show=show).items():
-            found.setdefault(name, {})[case] = method(observations, store.statistics())
+    for case, tuned in methods.items():
+        for name, method in tuned.items():
+            found.setdefault(name, {})[case] = method(observations[case], statistics)
     return {name: _by_case(each) for name, each in found.items()}
 
 
 def _by_case(each: dict[str, xr.Dataset]) -> xr.Dataset:
     return xr.concat(each.values(), xr.Variable("case", list(each)))
-
-
-def moved(
-    model: Densifier, store: Store, specifications: list[dict], evaluations: int = 60
-) -> Densifier:
-    """The same networks with the climatology, the deviation and the background of another ocean.
-
-    Args:
-        model: trained on its own ocean.
-        store: of the other ocean.
-        specifications: patterns for which the background is tuned on the validation months.
-        evaluations: of each search for the scales of the background.
-    """
-    elsewhere = Densifier(
-        store.statistics(),
-        fit_background(store, specifications, evaluations=evaluations),
-        mode=model.mode,
-        diffusion=model.diffusion,
-        network=model.network,
-    )
-    elsewhere.regressor, elsewhere.denoiser = model.regressor, model.denoiser
-    return elsewhere.eval()
 
 
 def network(
@@ -107,36 +86,37 @@ def _keep(ocean: str, made: dict[str, xr.Dataset]) -> None:
 
 def run(name: str) -> None:
     """Compute the missing reconstructions of one ocean."""
-    if name in OCEANS:
-        store, seen = freeze.demo_store(int(name[-1])), open_ocean(name).observations
-        cases = {each["name"]: (each, seen[each["name"]]) for each in freeze.DEMO}
-    else:
-        store, cases = sections.open_section(name)
+    (_demo_ocean if name in OCEANS else _section)(name)
+
+
+def _demo_ocean(name: str) -> None:
+    published = f"{OURS}, mean and error"
+    if results.file(name, published).exists():
+        return
+    print(f"{name}: applying the kept parameters")
+    ocean = open_ocean(name)
+    made = classical(fitted.methods(name), ocean.observations, fitted.statistics(name))
+    _keep(name, made | {published: fitted.reconstruction(ocean)})
+
+
+def _section(name: str) -> None:
+    store, cases = sections.open_section(name)
+    seen = {case: observations for case, (_, observations) in cases.items()}
+    specifications = [specification for specification, _ in cases.values()]
     if not results.file(name, "reduced space").exists():
         print(f"{name}: tuning the classical methods")
-        _keep(name, classical(store, cases))
-    if results.file(name, OURS).exists():
-        return
-    specifications = [specification for specification, _ in cases.values()]
-    if name not in OCEANS:
+        tuned = {
+            case: tuning.tune_methods(store, specification, show=print)
+            for case, (specification, _) in cases.items()
+        }
+        _keep(name, classical(tuned, seen, store.statistics()))
+    if not results.file(name, OURS).exists():
         print(f"{name}: training its network")
         model = section_network.trained(store, specifications, results.file(name, OURS).parent)
-        fitted = section_network.fitted(
+        factors = section_network.fitted(
             model, store, specifications, members=MEMBERS, sampling=Sampling(STEPS)
         )
-        _keep(name, network(model, {case: seen for case, (_, seen) in cases.items()}, fitted))
-        return
-    demo = workspace() / "outputs" / "demo"
-    if not (demo / "reconstruction.nc").exists():
-        print(f"{name}: no network in {demo}; train it with `make demo`")
-        return
-    print(f"{name}: reconstructing with the network")
-    model = Densifier.load(demo / "checkpoint.safetensors")
-    if name != OCEANS[0]:
-        model = moved(model, store, specifications)
-    with xr.open_dataset(demo / "reconstruction.nc") as own:
-        factors = calibration.stored_factors(own).load()
-    _keep(name, network(model, seen, factors))
+        _keep(name, network(model, seen, factors))
 
 
 def main() -> None:

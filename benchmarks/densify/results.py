@@ -30,8 +30,8 @@ GROUPS = {
     "sections": sections.NAMES,
 }
 TITLES = {
-    "demo_1": "Demo ocean that the network is trained on (seed 1)",
-    "demo_2 + demo_3": "Demo oceans that it is not trained on (seeds 2 and 3)",
+    "demo_1": "Demo ocean, version 1, that the network is trained on (seed 1)",
+    "demo_2 + demo_3": "Demo oceans, version 1, that it is not trained on (seeds 2 and 3)",
     "sections": "GLORYS12 sections, all three",
 }
 ORDER = (
@@ -44,6 +44,7 @@ ORDER = (
     "network's regression",
     "network",
     "network, calibrated",
+    "network, mean and error",
 )
 METRICS = ("rmse", "crps", "skill", "spread_skill", "coverage")
 KEPT = (*METRICS, "rmse_difference", "crps_difference", "rmse_difference_block")
@@ -146,7 +147,8 @@ def publish() -> None:
     scores = scores.sort_values("ocean", key=lambda o: o.map([*GROUPS].index), kind="stable")
     write_scores(scores, SCORES)
     scores = published()
-    lines = ["# Densification: all methods by layer", "", "`python -m benchmarks.densify.methods`"]
+    title = "# Densification, demo ocean, version 1, and GLORYS12 sections: all methods by layer"
+    lines = [title, "", "`python -m benchmarks.densify.methods`"]
     for group in GROUPS:
         mine = scores[scores.ocean == group]
         for layer in LAYERS:

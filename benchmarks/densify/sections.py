@@ -14,6 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from ocean_lib.fields.canonical import open_fields
+from ocean_lib.fields.conventions import named
 from ocean_lib.runs.paths import workspace
 from ocean_lib.store import store as stores
 from ocean_lib.store.store import Store
@@ -25,7 +26,6 @@ __all__ = [
     "NAMES",
     "SECTIONS",
     "build",
-    "draw_stations",
     "open_section",
     "pool",
     "section_file",
@@ -35,6 +35,7 @@ __all__ = [
 CASES = Path(__file__).resolve().parent / "cases"
 SECTIONS = Path(__file__).resolve().parents[2] / ".." / "shared" / "data" / "glorys12_sections"
 NAMES = ("Bonavista", "SealIsland", "WhiteBay")
+SURFACE = "surface_temperature"
 SEEN = 3  # observed stations per date
 BELOW = 190.0  # m; at most depths below, only 3–5 stations of a section are wet
 MONTHS = {"validation": 33, "test": 48, "gap": 3}
@@ -55,20 +56,13 @@ def build(folder, name: str) -> Store:
     if built is None:
         fields = open_fields(path).drop_vars("station_latitude")
         fields = fields.assign_attrs(credit=CREDIT, licence="Copernicus Marine Service licence")
-        surface = fields.temperature.isel(depth=0, drop=True)
+        surfaces = xr.Dataset({SURFACE: fields.temperature.isel(depth=0, drop=True)})
         wet = fields.ocean.any(("latitude", "longitude")).values
         chosen = fields.isel(depth=wet)
         built = stores.build_store(
-            chosen, place, split="time", surface=surface, request=request, **MONTHS
+            chosen, place, split="time", surfaces=surfaces, request=request, **MONTHS
         )
     return built
-
-
-def draw_stations(ocean: xr.DataArray, dates: int, seed: int) -> np.ndarray:
-    """Ascending indices (dates, 3) of wet stations, drawn independently for every date."""
-    draw = np.random.default_rng(seed)
-    wet = np.flatnonzero(ocean.any(("depth", "latitude")).values)
-    return np.stack([np.sort(draw.choice(wet, SEEN, replace=False)) for _ in range(dates)])
 
 
 def observe(fields: xr.Dataset, stations: np.ndarray, surface: bool) -> xr.Dataset:
@@ -76,16 +70,15 @@ def observe(fields: xr.Dataset, stations: np.ndarray, surface: bool) -> xr.Datas
     seen = np.zeros((fields.sizes["time"], 1, 1, fields.sizes["longitude"]), bool)
     np.put_along_axis(seen[:, 0, 0], stations, True, 1)
     observed = fields.temperature.copy(data=seen & fields.ocean.values).drop_attrs()
-    above = fields.surface.copy(data=np.full(fields.surface.shape, surface)).drop_attrs()
-    above &= fields.surface.notnull()
+    seen_above = fields[SURFACE].notnull() & surface
     return xr.Dataset(
         {
             "ocean": fields.ocean,
             "value": fields.temperature.where(observed),
             "observed": observed,
             "error": xr.zeros_like(fields.temperature).drop_attrs(),
-            "surface": fields.surface.where(above),
-            "surface_observed": above,
+            SURFACE: fields[SURFACE].where(seen_above),
+            named(SURFACE, "observed"): seen_above,
         }
     )
 

@@ -9,7 +9,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "canonical": ["open_fields", "open_levels", "to_canonical"],
+        "canonical": ["further_variables", "open_fields", "open_levels", "to_canonical"],
         "conventions": ["named"],
         "derived": ["derive"],
         "description": ["describe_fields"],

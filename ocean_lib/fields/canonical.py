@@ -26,11 +26,11 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.fields.axes import take
-from ocean_lib.fields.conventions import DIMS, Region
+from ocean_lib.fields.conventions import DIMS, SALINITIES, TEMPERATURES, Region
 from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.joining import in_time, join, same_grid
 from ocean_lib.fields.land_mask import LEFT_OUT, open_mask, without_land
-from ocean_lib.fields.recognition import arrange, canonical_names
+from ocean_lib.fields.recognition import arrange, canonical_names, find_variable
 from ocean_lib.fields.seawater import to_potential
 from ocean_lib.fields.selection import (
     check_region,
@@ -210,6 +210,23 @@ def open_levels(
         variable: as for `open_fields`.
     """
     return own_levels(levels_of_file(paths, region, variable))
+
+
+def further_variables(paths: Paths, variable: str | None = None) -> list[str]:
+    """`["salinity"]` where the first file holds it on the grid of temperature, else `[]`.
+
+    Args:
+        paths: as for `open_fields`.
+        variable: as for `open_fields`.
+    """
+    path = find_files(paths)[0]
+    with open_file(path) as first:
+        salinity = find_variable(first, SALINITIES)
+        temperature = (variable, "") if variable else find_variable(first, TEMPERATURES)
+        if salinity is None or temperature is None:
+            return []
+        same = set(first[salinity[0]].dims) == set(first[temperature[0]].dims)
+    return ["salinity"] if same else []
 
 
 def levels_of_file(

@@ -97,6 +97,8 @@ def with_background(
 def observe(fields: xr.Dataset, specification: dict, seed: int) -> xr.Dataset:
     """Draw observations of whole fields by one pattern; the same seed gives the same cells.
 
+    Floats are there again on the next date, a few cells away.
+
     Args:
         fields: canonical dataset, optionally with surface fields (`Store.fields`).
         specification: an observation pattern, as `check_patterns` describes it.
@@ -121,6 +123,7 @@ def observe(fields: xr.Dataset, specification: dict, seed: int) -> xr.Dataset:
         torch.tensor(fields.depth.values, dtype=torch.float32),
         surfaces,
         generator,
+        drifting=number,
         places=(rows, columns),
     )
     observations = xr.Dataset({"ocean": fields.ocean})

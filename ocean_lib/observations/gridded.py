@@ -6,7 +6,8 @@ where nothing was measured. On the same grid it may hold:
     error     standard deviation of each value, °C; 0 (exact) if absent; that of a further
               variable has its name in front, such as salinity_error
     surface_temperature, sea_level, surface_salinity
-              fields seen from above (time, latitude, longitude), °C or K, m, practical salinity
+              fields seen from above (time, latitude, longitude), °C or K, m, practical salinity;
+              a sea level with the standard name of an anomaly is one from its mean
     ocean     where there is sea water at that depth; if absent, the model's own ocean is used
 
 `open_observations` returns, lazily, what `batch.observe` does: `value`, `observed`, `error`
@@ -17,12 +18,11 @@ model cannot use is refused with the remedy, or left out and counted in `attrs["
 import numpy as np
 import xarray as xr
 
-from ocean_lib.core.messages import shortened
 from ocean_lib.fields.conventions import (
+    ANOMALY,
     DIMS,
-    METRES,
     POTENTIAL,
-    PRACTICAL,
+    SEA_LEVELS,
     SURFACE,
     SURFACES,
     named,
@@ -31,7 +31,7 @@ from ocean_lib.fields.description import range_in_words
 from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.recognition import arrange, canonical_names
 from ocean_lib.fields.seawater import to_potential
-from ocean_lib.fields.units import salinity_attrs
+from ocean_lib.fields.surfaces import STANDARD_NAMES
 from ocean_lib.observations.gridding import temperature_channels
 
 __all__ = ["describe_observations", "open_observations"]
@@ -91,7 +91,8 @@ def _on_model_levels(
     further = [name for name in statistics.attrs["variables"][1:] if name in names]
     variables = ["temperature", *further]
     errors = {v: named(v, "error") for v in variables if named(v, "error") in dataset}
-    for name in ("error", *SURFACES, "ocean", "observed", *errors.values()):
+    beside = {"error", "surface_temperature", "surface_salinity", "ocean", "observed"}
+    for name in beside | {*errors.values()}:
         if name in dataset:  # attributes copied from the temperature would make it a second one
             dataset[name].attrs.pop("standard_name", None)
     fields = to_potential(arrange(dataset, [*further, *errors.values()], named=variable))
@@ -121,25 +122,25 @@ def _on_model_levels(
         if name not in statistics.attrs["surfaces"]:
             notes.append(f"{name}: the model does not use it; it is left out")
             continue
-        surface = _same_turn(_surface(dataset, name), statistics).temperature
+        kind = SURFACE if name == "surface_temperature" else STANDARD_NAMES[name]
+        surface = arrange(dataset, temperature=(name, kind))
+        surface = _same_turn(surface, statistics).temperature.isel(depth=0, drop=True)
         _check_grid(surface, observations, name)
-        observations[name] = surface.isel(depth=0, drop=True)
+        if dataset[name].attrs.get("standard_name") in SEA_LEVELS[ANOMALY][0]:
+            surface = surface + _mean_level(statistics, observations)
+            notes.append("sea_level: an anomaly; it is added to the mean of the training months")
+        observations[name] = surface
         observations[named(name, "observed")] = observations[name].notnull()
     observations["ocean"] = _ocean(dataset, statistics, observations)
     return observations
 
 
-def _surface(dataset: xr.Dataset, name: str) -> xr.Dataset:
-    """A surface field in its unit, arranged as `temperature` at one level."""
-    field, units = dataset[name], str(dataset[name].attrs.get("units", ""))
-    if name == "sea_level":
-        if units.lower() not in METRES:
-            raise ValueError(f"sea_level has units {shortened(units)}, must be m or cm; convert it")
-        field = (field * METRES[units.lower()]).assign_attrs(units="degC")
-    elif name == "surface_salinity":
-        salinity_attrs(field, PRACTICAL)
-        field = field.assign_attrs(units="degC")
-    return arrange(dataset.assign({name: field}), temperature=(name, SURFACE))
+def _mean_level(statistics: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
+    """Mean sea level of the training months at the cells of a grid, m (latitude, longitude)."""
+    cells = {name: grid[name] for name in DIMS[2:]}
+    channel = [*statistics.attrs["surfaces"]].index("sea_level")
+    mean = statistics.harmonic.isel(term=0, channel=channel)
+    return mean.sel(cells, method="nearest").assign_coords(cells)
 
 
 def _ocean(dataset: xr.Dataset, statistics: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:

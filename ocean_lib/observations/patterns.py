@@ -167,6 +167,24 @@ def clouds(batch: int, shape: Shape, fraction: Fraction, generator: Generator) -
     return ~_earliest(noise, _count(fraction, batch, math.prod(shape), noise.device))
 
 
+def _drift(start: Tensor, sea: Tensor, steps: int, generator: Generator) -> Tensor:
+    """Cells (G, F, steps) of floats that start in cells (G, F) and stay in the sea (G, H, W)."""
+    height, width = sea.shape[1:]
+    wet, edge = sea.flatten(1), torch.tensor([height, width], device=sea.device) - 0.5
+    place = torch.stack([start // width, start % width], -1).float()
+    cells = [start]
+    for _ in range(1, steps):
+        step = DRIFT * torch.randn(place.shape, generator=generator, device=sea.device)
+        moved = place + step
+        row, column = moved.round().long().unbind(-1)
+        inside = ((moved > -0.5) & (moved < edge)).all(-1)
+        cell = torch.where(inside, row * width + column, 0)
+        stays = ~(inside & wet.gather(1, cell))
+        place = torch.where(stays[..., None], place, moved)
+        cells.append(torch.where(stays, cells[-1], cell))
+    return torch.stack(cells, -1)
+
+
 def profiles(
     batch: int,
     shape: Shape,
@@ -176,12 +194,14 @@ def profiles(
     ocean: Tensor,
     depth: Tensor,
     columns: Tensor | None = None,
+    dates: int = 1,
 ) -> Tensor:
     """Argo-like columns: floats that drift, avoid the shelf and measure various depth ranges.
 
     A float surfaces about every ten days, so a month holds `CYCLE` profiles of each float, with
-    random steps of `DRIFT` cells between them. Floats gather where currents bring them: they are
-    drawn from a Cox process with a smooth random intensity. A profile starts at 4-16 m and ends at
+    random steps of `DRIFT` cells between them; it is there again on the next date. Floats gather
+    where currents bring them: they are drawn from a Cox process with a smooth random intensity. A
+    float does not drift out of the region or onto a shelf. A profile starts at 4-16 m and ends at
     2,000 m (seven in ten) or anywhere below 300 m. There are fewer profiles than requested if much
     of the water is shallower than `SHELF`.
 
@@ -194,6 +214,8 @@ def profiles(
         depth: (D,), m, positive down.
         columns: bool, (B, H, W), real positions, used instead of drawn ones in samples that have
             any.
+        dates: number of consecutive samples that are consecutive dates of one place, with the same
+            fraction and ocean: they share their floats.
 
     Returns:
         bool, (B, D, H, W), True where observed.
@@ -210,19 +232,17 @@ def profiles(
     bottom = torch.where(ocean, depth[:, None, None], 0.0).amax(1)
     deep = (bottom >= min(SHELF, float(depth.max()))) & ocean.any(1)
     floats = -(-int(count.max()) // CYCLE)
-    intensity = 0.7 * _smooth_noise(batch, shape, 32.0, generator)
-    uniform = torch.rand(batch, height, width, generator=generator, device=device)
+    groups, sea = batch // dates, deep[::dates]
+    intensity = 0.7 * _smooth_noise(groups, shape, 32.0, generator)
+    uniform = torch.rand(groups, height, width, generator=generator, device=device)
     gumbel = -(-uniform.clamp(1e-9, 1 - 1e-7).log()).log()
-    score = torch.where(deep, intensity + gumbel, -math.inf).flatten(1)
+    score = torch.where(sea, intensity + gumbel, -math.inf).flatten(1)
     start = score.topk(min(floats, height * width), dim=1).indices
-    step = torch.randn(2, batch, start.shape[1], CYCLE, generator=generator, device=device) * DRIFT
-    step[..., 0] = 0
-    path = step.cumsum(-1).round().long()
-    row = (start[..., None] // width + path[0]).clamp(0, height - 1).flatten(1)
-    column = (start[..., None] % width + path[1]).clamp(0, width - 1).flatten(1)
-    taken = torch.arange(row.shape[1], device=device) < count[:, None]
+    cell = _drift(start, sea, CYCLE * dates, generator).view(groups, -1, dates, CYCLE)
+    cell = cell.transpose(1, 2).reshape(batch, -1)
+    taken = torch.arange(cell.shape[1], device=device) < count[:, None]
     drawn = torch.zeros(batch, height * width, dtype=torch.int32, device=device)
-    drawn.scatter_add_(1, row * width + column, taken.int())
+    drawn.scatter_add_(1, cell, taken.int())
     drawn = (drawn.view(batch, height, width) > 0) & deep
     if columns is not None:  # real floats may be on a shelf
         columns = columns & ocean.any(1)

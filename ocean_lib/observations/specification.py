@@ -123,6 +123,7 @@ def draw_masks(
     surfaces: Sequence[str],
     generator: torch.Generator,
     dates: int = 1,
+    drifting: int | None = None,
     places: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Masks for a batch; each sample draws one of the specifications with equal probability.
@@ -135,6 +136,8 @@ def draw_masks(
         generator: on the device of `ocean`.
         dates: number of consecutive samples that are dates of one place: they share specification,
             density and cloud cover, and all or none of them have a surface field.
+        drifting: number of consecutive samples between which the floats of `profiles` drift; `dates`
+            by default.
         places: latitudes (B, H) and longitudes (B, W), degrees, on the CPU; needed to replay
             `positions`.
 
@@ -175,7 +178,14 @@ def draw_masks(
                     specification["positions"], latitude, longitude, generator, dates
                 )
             observed[samples] = profiles(
-                number, shape, fraction, generator, ocean=water, depth=depth, columns=columns
+                number,
+                shape,
+                fraction,
+                generator,
+                ocean=water,
+                depth=depth,
+                columns=columns,
+                dates=drifting or dates,
             )
         else:
             draw = PATTERNS[specification["pattern"]]

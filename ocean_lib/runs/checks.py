@@ -116,21 +116,27 @@ def _folders(run, store) -> None:
         folder_name(name)
 
 
-def _source(source, path, satellite, surface, period) -> Iterator[str]:
-    """A source of fields, and a satellite that sees their surface."""
+def _source(source, path, satellites, surfaces, period) -> Iterator[str]:
+    """A source of fields, and the satellites that see their surface."""
+    from ocean_lib.fields.conventions import SURFACES
     from ocean_lib.fields.files import find_files
     from ocean_lib.sources.catalogue import SOURCES
 
     yield from _one_of("source", source, SOURCES)
     if source in SOURCES and SOURCES[source].sees:
-        yield f"source is {source}, a view from above; name it as satellite, and a field as source"
+        yield f"source is {source}, a view from above; name it in satellites, and a field as source"
     if source == "netcdf" and not path:
         yield "source is netcdf and path is empty; give path=… (a file, folder or glob)"
-    satellites = [name for name, product in SOURCES.items() if product.sees == "temperature"]
-    if satellite:
-        yield from _one_of("satellite", satellite, satellites)
-    if satellite in satellites and not (surface and period):
-        yield f"satellite is {satellite}; set surface=true and period, first and last month"
+    for name in surfaces:
+        yield from _one_of("surfaces", name, SURFACES)
+    known = [name for name, product in SOURCES.items() if product.sees]
+    for name in satellites:
+        yield from _one_of("satellites", name, known)
+        if name in known and not (SOURCES[name].sees in surfaces and period):
+            yield (
+                f"satellites name {name}; add {SOURCES[name].sees} to surfaces, and give period, "
+                "first and last month"
+            )
     if source == "netcdf" and path:
         find_files(path)
 

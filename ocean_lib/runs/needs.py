@@ -25,6 +25,7 @@ __all__ = [
 CELLS_PER_DEGREE = {"demo": 12, "glorys12": 12, "glorys12_daily": 12, "armor3d": 8}
 DEMO_SHAPE = 96, 128  # rows, columns
 DEMO_LEVELS = 50
+DEMO_VARIABLES = 2  # with depth: temperature and salinity
 NETWORK = ("width", "multipliers", "blocks", "stem", "attention")
 LARGEST_SCENE = 160  # cells on a side
 LIBRARIES = 0.85e9  # bytes that the runner, a kernel, the libraries and the pictures take
@@ -94,7 +95,8 @@ def estimate_needs(parameters: dict[str, Any], device: str | None) -> Needs:
     if not required <= parameters.keys():
         return Needs()
     given = parameters
-    levels = (len(given["depths"]) or 8) * (1 + len(given["variables"]))
+    further = 1 if given["variables"] is None else len(given["variables"])
+    levels = (len(given["depths"]) or 8) * (1 + further)
     surfaces = len(given["surfaces"])
     shape = grid_shape(given["source"], given["region"])
     cells = math.prod(shape) if shape else 0
@@ -109,9 +111,7 @@ def estimate_needs(parameters: dict[str, Any], device: str | None) -> Needs:
     # Files: raw as delivered, int16 anomalies and the statistics of the store.
     data = 2.0 * dates * cells * (levels + surfaces) + 28.0 * cells * (levels + surfaces)
     if given["source"] == "demo":
-        ocean = dates * DEMO_LEVELS * math.prod(DEMO_SHAPE)
-        data += 2.0 * ocean
-        memory["the demo ocean; choose fewer demo_months"] = 4.0 * ocean
+        data += 2.0 * DEMO_VARIABLES * dates * DEMO_LEVELS * math.prod(DEMO_SHAPE)
     else:
         data += 4.0 * dates * cells * (levels + surfaces)
 

@@ -72,10 +72,10 @@ GLORYS12 = Source(
 )
 SOURCES = {
     "demo": Source(
-        title="Demo ocean: synthetic turbulence that displaces a thermocline, as GLORYS12 files",
+        title="Demo ocean, version 2: synthetic temperature, salinity and sea level, with floats",
         licence="MIT",
         credit="Synthetic demo ocean of ocean_lib; not an observation of any real ocean",
-        grid="1/12°, 50 levels, monthly",
+        grid="1/12°, 50 levels, monthly, potential temperature and salinity",
     ),
     "netcdf": Source(
         title="Your own NetCDF or Zarr files",

@@ -11,12 +11,24 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.core.atomic import atomic_write
-from ocean_lib.sources.demo_ocean import DEPTH, SOUTH, STEP, VERSION, WEST, identity, simulate
+from ocean_lib.sources.demo_ocean import DEPTH, SOUTH, STEP, VERSION, WEST, each_month, identity
 
 __all__ = ["write_demo_files"]
 
 
 DATASET = "cmems_mod_glo_phy_my_0.083deg_P1M-m"
+NAMES = {
+    "temperature": "thetao",
+    "salinity": "so",
+    "sea_level": "zos",
+    "mixed_layer_depth": "mlotst",
+}
+PACKING = {  # scale_factor and add_offset of the int16 of GLORYS12; the fill is -32767
+    "thetao": (24 / 32767, 21.0),
+    "so": (50 / 32767, -50 / 32767),
+    "zos": (10 / 32767, 0.0),
+    "mlotst": (5000 / 32767, -5000 / 32767),
+}
 
 
 def write_demo_files(
@@ -28,8 +40,9 @@ def write_demo_files(
 ) -> list[Path]:
     """Write the demo ocean, one file per month; existing months are kept.
 
-    The variable is `thetao`, int16 with scale 24/32767, offset 21 and fill -32767. The attributes
-    of every file say that it is synthetic, and give version, seed and shape.
+    The variables are `thetao`, `so`, `zos` and `mlotst`, packed as in the product. The attributes
+    of every file say that it is synthetic, and give version, seed and shape. The casts of floats
+    lie beside, in `floats/1993-01.parquet` and so on, as tables that `reconstruct` takes.
 
     Args:
         folder: where to write; created if absent.
@@ -55,20 +68,16 @@ def write_demo_files(
                     f"{path} is not a file of the demo ocean version {VERSION}, seed {seed}, "
                     f"{shape[0]}x{shape[1]} cells; remove it or choose another folder"
                 )
-    missing = [i for i, path in enumerate(paths) if not path.exists()]
+    floats = [folder / "floats" / f"{path.stem[-10:-3]}.parquet" for path in paths]
+    missing = {
+        i
+        for i, pair in enumerate(zip(paths, floats, strict=True))
+        if not all(map(Path.exists, pair))
+    }
     if not missing:
         return paths
 
-    fields = simulate(seed, missing[-1] + 1, shape, progress)
-    fields = fields[["temperature"]].rename(temperature="thetao")
-    fields.thetao.attrs.update(unit_long="Degrees Celsius", cell_methods="area: mean")
     encoding = {
-        "thetao": {
-            "dtype": "int16",
-            "scale_factor": 24 / 32767,
-            "add_offset": 21.0,
-            "_FillValue": np.int16(-32767),
-        },
         "time": {
             "dtype": "float32",
             "units": "hours since 1950-01-01",
@@ -77,9 +86,20 @@ def write_demo_files(
         },
         **{name: {"_FillValue": None} for name in ("depth", "latitude", "longitude")},
     }
-    for i in missing:
-        with atomic_write(paths[i]) as beside:
-            fields.isel(time=[i]).to_netcdf(beside, engine="netcdf4", encoding=encoding)
+    for name, (scale, offset) in PACKING.items():
+        encoding[name] = {"dtype": "int16", "scale_factor": scale, "add_offset": offset}
+        encoding[name] |= {"_FillValue": np.int16(-32767)}
+    for i, (month, casts) in enumerate(each_month(seed, max(missing) + 1, shape)):
+        if i in missing:
+            fields = month[[*NAMES]].rename(NAMES)
+            fields.thetao.attrs.update(unit_long="Degrees Celsius", cell_methods="area: mean")
+            floats[i].parent.mkdir(exist_ok=True)
+            with atomic_write(floats[i]) as beside:
+                casts.to_parquet(beside, index=False)
+            with atomic_write(paths[i]) as beside:
+                fields.to_netcdf(beside, engine="netcdf4", encoding=encoding)
+        if progress is not None:
+            progress(i + 1, max(missing) + 1)
     return paths
 
 
@@ -88,4 +108,5 @@ def _file_names(months: int, shape: tuple[int, int]) -> list[str]:
     longitudes = "-".join(f"{abs(x):.2f}{'EW'[x < 0]}" for x in (WEST, east))
     bounds = f"{longitudes}_{SOUTH:.2f}N-{north:.2f}N_{DEPTH[0]:.2f}-{DEPTH[-1]:.2f}m"
     dates = np.datetime64("1993-01", "M") + np.arange(months)
-    return [f"{DATASET}_thetao_{bounds}_{date}-01.nc" for date in dates]
+    names = "-".join(PACKING)
+    return [f"{DATASET}_{names}_{bounds}_{date}-01.nc" for date in dates]

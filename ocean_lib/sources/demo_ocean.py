@@ -1,33 +1,30 @@
-"""The demo ocean: synthetic monthly temperature on the levels of GLORYS12.
+"""The demo ocean: synthetic temperature, salinity, sea level and mixed layer on GLORYS12's grid.
 
-Quasi-geostrophic turbulence (`turbulence`) displaces two interfaces by eta_1 and eta_2; temperature
-is a nonlinear profile evaluated at the depth from which the water came, plus what the flow carries:
-
-    T(z) = T0(z - eta) + spice(z - eta) + front + season,    then mixed within the mixed layer
-
-so anomalies are neither Gaussian nor governed by a single vertical mode. Weather affects only the
-mixed layer and hides part of the interior from the surface; water on the shelf has its own slow
-anomaly. The place is fictitious, similar to the north-west Atlantic at 32-40 N. The turbulence is
-slower than in nature: water moves `DRIFT` km in a month, so that anomalies of the upper ocean fade
-within about three months.
+Turbulence displaces and carries the water of an ocean with a thermocline, a front, a shelf, seasons
+and a weather (`demo_forcing`, `demo_water`). A month is the mean of six days, five days apart. The
+place is fictitious, a western boundary at 32-40 N with a salinity minimum below the thermocline, as
+in the north-west Pacific. Flow and sea level share one clock, in which a month is a month.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import xarray as xr
 
-from ocean_lib.fields.conventions import POTENTIAL
-from ocean_lib.sources.relief import sea_floor, smooth_noise
+from ocean_lib.fields.conventions import POTENTIAL, PRACTICAL
+from ocean_lib.sources.demo_floats import Fleet
+from ocean_lib.sources.demo_forcing import DAYS, INTERVAL, flow, weather
+from ocean_lib.sources.demo_water import Water, reduced_gravity
+from ocean_lib.sources.relief import sea_floor
 
-__all__ = ["DEPTH", "SOUTH", "STEP", "VERSION", "WEST", "identity", "simulate"]
+__all__ = ["DEPTH", "SOUTH", "STEP", "VERSION", "WEST", "each_month", "identity", "simulate"]
 
 
-VERSION = "1"
-DRIFT = 210.0  # rms displacement of upper-layer water in a month, km
-FREEZING = -1.8  # °C
+VERSION = "2"
 DEPTH = np.fromstring(
     """
     0.494025 1.541375 2.645669 3.819495 5.078224 6.440614 7.92956 9.572997 11.405 13.46714
@@ -41,8 +38,21 @@ DEPTH = np.fromstring(
     np.float32,
     sep=" ",
 )  # the 50 levels of GLORYS12, m
+VARIABLES = {
+    "temperature": {"standard_name": POTENTIAL, "long_name": "Temperature", "units": "degrees_C"},
+    "salinity": {"standard_name": PRACTICAL, "long_name": "Salinity", "units": "1e-3"},
+    "sea_level": {
+        "standard_name": "sea_surface_height_above_geoid",
+        "long_name": "Sea surface height",
+        "units": "m",
+    },
+    "mixed_layer_depth": {
+        "standard_name": "ocean_mixed_layer_thickness_defined_by_sigma_theta",
+        "long_name": "Density ocean mixed layer thickness",
+        "units": "m",
+    },
+}
 STEP, WEST, SOUTH = 1 / 12, -72.0, 32.0  # degrees
-MARGIN = 48  # cells by which the periodic box of the turbulence exceeds the domain
 
 
 def simulate(
@@ -50,19 +60,39 @@ def simulate(
     months: int = 168,
     shape: tuple[int, int] = (96, 128),
     progress: Callable[[int, int], object] | None = None,
+    daily: bool = False,
 ) -> xr.Dataset:
-    """Simulate the demo ocean in memory.
+    """Simulate the demo ocean in memory; as `each_month`, joined in time.
+
+    Args:
+        progress: called as `progress(done, months)` after each month.
+    """
+    parts = []
+    for part, _ in each_month(seed, months, shape, daily):
+        parts.append(part)
+        if progress is not None:
+            progress(len(parts), months)
+    return xr.concat(parts, "time", data_vars="minimal", coords="minimal", compat="override")
+
+
+def each_month(
+    seed: int = 1, months: int = 168, shape: tuple[int, int] = (96, 128), daily: bool = False
+) -> Iterator[tuple[xr.Dataset, pd.DataFrame]]:
+    """Simulate the demo ocean month by month.
 
     Args:
         seed: of the flow, the stratification, the sea floor and the weather.
         months: number of months from January 1993 on; a shorter run is the start of a longer one.
         shape: rows (latitude) and columns (longitude) of 1/12 degree.
-        progress: called as `progress(done, months)` after each month.
+        daily: the days that a month is the mean of, in place of the month.
 
-    Returns:
-        Canonical field dataset: `temperature (time, depth, latitude, longitude)` float32, °C, NaN
-        outside the ocean; `ocean (depth, latitude, longitude)`; and `bathymetry (latitude,
-        longitude)`, m. Times are the first day of each month, as in the files of GLORYS12.
+    Yields:
+        Canonical field dataset: `temperature` (potential, °C) and `salinity` (practical) `(time,
+        depth, latitude, longitude)`; `sea_level` and `mixed_layer_depth (time, latitude,
+        longitude)`, m; all float32, NaN outside the ocean. `ocean (depth, latitude, longitude)`
+        and `bathymetry (latitude, longitude)`, m. The time of a month is its first day, as in the
+        files of GLORYS12. And the casts of its floats, a row per value: `platform, cycle, time,
+        latitude, longitude, depth` (m), `temperature` (°C, in situ), `salinity`.
 
     Raises:
         ValueError: the domain is too small to hold coast and deep ocean, or there is no month.
@@ -75,45 +105,107 @@ def simulate(
     latitude = (SOUTH + STEP * np.arange(rows)).astype(np.float32)
     longitude = (WEST + STEP * np.arange(columns)).astype(np.float32)
     spacing = 111.2 * STEP * np.array([1.0, np.cos(np.radians(latitude.mean()))])
+    coriolis = 2 * 7.292e-5 * np.sin(np.radians(latitude.mean()))
 
-    generators = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(4)]
+    generators = [np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(5)]
     parameters = _draw_parameters(generators[0])
     bathymetry, openness = sea_floor(shape, spacing, generators[1])
     ocean = DEPTH[:, None, None] < bathymetry
-    weather = _weather(shape, spacing, generators[3])
-    temperature = np.full((months, *ocean.shape), np.nan, np.float32)
-    flow = _flow(shape, spacing, latitude.mean(), parameters, generators[2])
-    with ThreadPoolExecutor(1) as thread:  # simulates the flow one month ahead
-        upcoming = thread.submit(next, flow)
+    sea = ocean[0]
+    north = (np.arange(rows) - parameters["jet_place"] * rows)[:, None] * spacing[0]
+    north = np.broadcast_to(north, shape)[sea]
+    water = Water(parameters, DEPTH, bathymetry[sea], openness[sea], north, coriolis)
+    states = zip(
+        flow(shape, spacing, coriolis, parameters, generators[2]),
+        weather(shape, spacing, generators[3]),
+        strict=True,
+    )
+    area = STEP**2 * rows * columns * math.cos(math.radians(latitude.mean()))
+    fleet = Fleet(bathymetry, spacing, area, generators[4])
+    number = np.full(shape, -1)  # of the column of each cell
+    number[sea] = np.arange(sea.sum())
+    static = _static(ocean, bathymetry, latitude, longitude, identity(seed, shape))
+    with ThreadPoolExecutor(1) as thread:  # simulates a day ahead
+        upcoming = thread.submit(next, states)
         for month in range(months):
-            now, upcoming = upcoming.result(), thread.submit(next, flow)
-            field = _temperature(month, now, next(weather), parameters, openness, ocean, spacing)
-            np.copyto(temperature[month], field, where=ocean)
-            if progress is not None:
-                progress(month + 1, months)
+            days, casts = [], []
+            for day in range(DAYS):
+                (flowing, blowing), upcoming = upcoming.result(), thread.submit(next, states)
+                date = month % 12 + (day + 0.5) / DAYS
+                days.append(water.day(date, flowing.at(sea), blowing.at(sea)))
+                fleet.drift(flowing.streamfunction[1], INTERVAL)
+                casts.append(_casts(fleet, month * DAYS + day, water, days[-1], number))
+            if not daily:
+                days = [tuple(np.mean(parts, axis=0) for parts in zip(*days, strict=True))]
+            days = [water.settled(*day) for day in days]
+            fields = _labelled(days, month, daily, static)
+            yield fields, _placed(pd.concat(casts), latitude, longitude)
 
-    time = np.datetime64("1993-01", "M") + np.arange(months)
+
+def _casts(fleet: Fleet, day: int, water: Water, state, number: np.ndarray) -> pd.DataFrame:
+    """The casts of the floats that are at the surface on a day."""
+    floats = fleet.surfaced(day)
+    columns = number[fleet.cells(floats)]
+    floats, columns = floats[columns >= 0], columns[columns >= 0]
+    warm, salty, _ = state
+    water.settle(warm, salty, columns)
+    wet = water.wet[:, columns]
+    measured = {
+        name: np.where(wet, values, np.nan)
+        for name, values in water.in_situ(warm[:, columns], salty[:, columns]).items()
+    }
+    return fleet.measure(floats, measured, DEPTH).assign(time=_date(day))
+
+
+def _date(day: int) -> np.datetime64:
+    """Date of a day of the simulation: the 3rd, 8th, … 28th of a month."""
+    month = np.datetime64("1993-01", "M") + day // DAYS
+    return month.astype("datetime64[ns]") + (day % DAYS * 5 + 2) * np.timedelta64(1, "D")
+
+
+def _placed(casts: pd.DataFrame, latitude: np.ndarray, longitude: np.ndarray) -> pd.DataFrame:
+    """Casts with latitude and longitude in place of row and column."""
+    casts["latitude"] = latitude[0] + STEP * casts.pop("row")
+    casts["longitude"] = longitude[0] + STEP * casts.pop("column")
+    order = "platform", "cycle", "time", "latitude", "longitude", "depth"
+    return casts[[*order, "temperature", "salinity"]].reset_index(drop=True)
+
+
+def _static(ocean, bathymetry, latitude, longitude, attributes) -> xr.Dataset:
+    """What all dates share."""
     axes = {
-        "time": (time.astype("datetime64[ns]"), {"axis": "T"}),
         "depth": (DEPTH, {"axis": "Z", "units": "m", "positive": "down"}),
         "latitude": (latitude, {"axis": "Y", "units": "degrees_north"}),
         "longitude": (longitude, {"axis": "X", "units": "degrees_east"}),
     }
-    dims = tuple(axes)
-    named = {"standard_name": POTENTIAL, "long_name": "Temperature", "units": "degrees_C"}
     floor = {"standard_name": "sea_floor_depth_below_geoid", "units": "m"}
     return xr.Dataset(
         {
-            "temperature": (dims, temperature, named),
-            "ocean": (dims[1:], ocean, {"long_name": "Sea water"}),
-            "bathymetry": (dims[2:], bathymetry.astype(np.float32), floor),
+            "ocean": (tuple(axes), ocean, {"long_name": "Sea water"}),
+            "bathymetry": (("latitude", "longitude"), bathymetry.astype(np.float32), floor),
         },
         {
             name: (name, values, {"standard_name": name, "long_name": name.capitalize(), **attrs})
             for name, (values, attrs) in axes.items()
         },
-        identity(seed, shape),
+        attributes,
     )
+
+
+def _labelled(days, month: int, daily: bool, static: xr.Dataset) -> xr.Dataset:
+    """The fields of a month, or of its days."""
+    dates = [_date(month * DAYS + day) for day in range(DAYS)]
+    times = dates if daily else [dates[0].astype("datetime64[M]").astype("datetime64[ns]")]
+    fields = static.assign_coords(time=("time", times, {"standard_name": "time", "axis": "T"}))
+    dims, ocean = ("time", *static["ocean"].dims), static["ocean"].values
+    for (name, attributes), states in zip(VARIABLES.items(), zip(*days, strict=True), strict=True):
+        deep = states[0].ndim == 2
+        where = ocean if deep else ocean[0]
+        values = np.full((len(states), *where.shape), np.nan, np.float32)
+        values[..., ocean[0]] = np.stack(states)
+        values[:, ~where] = np.nan
+        fields[name] = dims if deep else (dims[0], *dims[2:]), values, attributes
+    return fields
 
 
 def identity(seed: int, shape: tuple[int, int]) -> dict[str, str | int]:
@@ -135,125 +227,17 @@ def _draw_parameters(generator: np.random.Generator) -> dict[str, Any]:
     def about(value: float, share: float) -> float:
         return value * generator.uniform(1 - share, 1 + share)
 
-    return {
-        "gravity": (about(0.014, 0.1), about(0.010, 0.1)),
+    parameters: dict[str, Any] = {
         "interfaces": (about(350.0, 0.1), about(1100.0, 0.08)),
-        "shear": (about(3.0, 0.15), about(-3.0, 0.15), 0.0),
-        "jet": (about(40.0, 0.12), about(22.0, 0.12), 2.0),
+        "shear": (about(1.6, 0.15), about(-0.5, 0.15), 0.0),
+        "jet": (about(33.0, 0.12), about(14.0, 0.12), 2.0),
         "jet_place": generator.uniform(0.42, 0.58),
         "abyss": about(2.0, 0.1),
-        "upper": (about(10.0, 0.1), about(120.0, 0.15), about(75.0, 0.15)),
-        "main": (about(2.9, 0.1), about(600.0, 0.1), about(310.0, 0.1)),
-        "spice": (about(1.5, 0.2), about(380.0, 0.15), about(150.0, 0.15)),
+        "upper": (about(10.5, 0.1), about(145.0, 0.08), about(74.0, 0.08)),
+        "main": (about(2.0, 0.1), about(560.0, 0.1), about(330.0, 0.1)),
+        "spice": (about(1.1, 0.2), about(380.0, 0.15), about(150.0, 0.15)),
         "front": (about(3.0, 0.15), about(260.0, 0.15)),
         "season": about(4.0, 0.12),
         "winter": about(130.0, 0.15),
     }
-
-
-def _flow(shape, spacing, latitude, parameters, generator) -> Iterator[np.ndarray]:
-    """Yield each month's mean (eta_1, eta_2, surface tracer, spice tracer), (4, rows, columns).
-
-    Interface displacements are positive down, m; the surface tracer is a northward distance, km.
-    """
-    import scipy.fft
-
-    from ocean_lib.sources.turbulence import LayeredTurbulence, enlarge
-
-    box = [2 * scipy.fft.next_fast_len(-(-(n + MARGIN) // 4)) for n in shape]
-    upper, lower = (h / 1000 for h in parameters["interfaces"])
-    coriolis = 2 * 7.292e-5 * np.sin(np.radians(latitude))
-    targets = np.zeros((2, *box))
-    targets[1] = smooth_noise(box, 2 * spacing, generator, 110.0, periodic=True)
-    turbulence = LayeredTurbulence(
-        box,
-        2 * spacing,
-        generator,
-        thickness=(upper, lower - upper, 4.7 - lower),
-        gravity=parameters["gravity"],
-        coriolis=coriolis,
-        beta=1.6e-3,
-        shear=parameters["shear"],
-        jet=parameters["jet"],
-        jet_row=(MARGIN / 2 + parameters["jet_place"] * shape[0]) / 2,
-        jet_width=60.0,
-        jet_rate=1 / 20,
-        drag=1 / 15,
-        tracer_layers=(0, 1),
-        tracer_gradients=(1.0, 0.0),
-        tracer_targets=targets,
-        tracer_rate=1 / 50,
-    )
-    days = DRIFT / turbulence.settle(150.0)
-    start, (first, second) = MARGIN // 2, turbulence.to_metres
-    while True:
-        psi = enlarge(turbulence.advance(days), box, [2 * n for n in box])
-        psi = psi[:, start : start + shape[0], start : start + shape[1]]
-        yield np.stack([first * (psi[0] - psi[1]), second * (psi[1] - psi[2]), psi[3], psi[4]])
-
-
-def _weather(shape, spacing, generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield each month's unit anomalies: fields (mixed layer, shelf) and two slow numbers."""
-    memory = np.array([0.5, 0.7])[:, None, None]
-    fields, years = None, generator.standard_normal(2)
-    while True:
-        large, small, shelf = (
-            smooth_noise(shape, spacing, generator, scale) for scale in (130.0, 35.0, 70.0)
-        )
-        new = np.stack([0.8 * large + 0.6 * small, shelf])
-        if fields is None:
-            fields = new
-        fields = memory * fields + np.sqrt(1 - memory**2) * new
-        years = 0.95 * years + np.sqrt(1 - 0.95**2) * generator.standard_normal(2)
-        yield fields, years
-
-
-def _temperature(month, flow, weather, parameters, openness, ocean, spacing) -> np.ndarray:
-    """One month's temperature, (depth, rows, columns), °C; only ocean cells are meaningful."""
-    (mixed_anomaly, shelf_anomaly), (year_depth, year_warmth) = weather
-    z = DEPTH[:, None, None]
-    shelf = 1 - openness
-
-    # Displacement is piecewise linear between surface, interfaces and bottom.
-    nodes = [0.0, *parameters["interfaces"], 4700.0]
-    first, second = (np.interp(DEPTH, nodes, hat)[:, None, None] for hat in np.eye(4)[1:3])
-    limit = 220.0  # m; keeps the water column from folding
-    eta = limit * np.tanh((flow[:2] + 12.0 * year_depth) / limit) * openness
-    origin = (z - first * eta[0] - second * eta[1]).astype(np.float32)
-
-    level = np.arange(0, 6400.0)
-    profile = parameters["abyss"] + 2.4 * np.exp(-level / 1500)
-    for warmth, centre, width in (parameters["upper"], parameters["main"]):
-        profile += warmth / 2 * (1 - np.tanh((level - centre) / width))
-    strength, centre, width = parameters["spice"]
-    bump = np.exp(-0.5 * ((level - centre) / width) ** 2) + 0.1 * np.exp(-level / 2500)
-    spice = strength * np.tanh(flow[3] / 0.5) * openness
-    field = np.interp(origin, level, profile).astype(np.float32)
-    field += np.interp(origin, level, bump).astype(np.float32) * spice.astype(np.float32)
-
-    # Near the surface: the front, the season and the shelf.
-    top = int(np.searchsorted(DEPTH, 700.0))
-    z, upper, near = z[:top], field[:top], origin[:top]
-    rows = np.arange(ocean.shape[1]) - parameters["jet_place"] * ocean.shape[1]
-    northward = (rows * spacing[0])[:, None] + flow[2] * (0.3 + 0.7 * openness)
-    contrast, reach = parameters["front"]
-    upper -= np.exp(-z / 80) * (contrast * np.tanh(northward / reach) + 2.0 * shelf)
-    upper += 0.2 * year_warmth * np.exp(-z / 250)
-    upper += 0.6 * shelf * shelf_anomaly * np.exp(-z / 200)
-    phase = 2 * np.pi * (month % 12 - 7.3) / 12
-    amplitude = parameters["season"] * (1 + 0.4 * shelf)
-    depth = np.clip(near, 0, None)
-    upper += amplitude * np.exp(-depth / 45) * np.cos(phase - depth / 90)
-
-    # The mixed layer: deepest in late winter and over a deep thermocline, with its own weather.
-    winter = np.clip(np.cos(2 * np.pi * (month % 12 - 1.7) / 12), 0, None) ** 2
-    deep = parameters["winter"] * np.exp(0.15 * year_warmth + eta[0] / 400 + 0.15 * shelf_anomaly)
-    layer = 20 + 4 * shelf_anomaly.clip(-2, 2) + deep * winter
-    share = 0.5 * (1 - np.tanh((z - layer) / (0.2 * layer)))
-    thickness = np.gradient(DEPTH)[:top, None, None] * ocean[:top]
-    weight = share * thickness
-    total = weight.sum(axis=0)
-    mean = (weight * upper).sum(axis=0) / np.where(total > 0, total, 1)
-    mean += (20 / layer) ** 0.3 * mixed_anomaly
-    upper += share * (mean - upper)
-    return np.maximum(field, FREEZING)
+    return parameters | {"gravity": reduced_gravity(parameters)}

@@ -35,7 +35,7 @@ def fetch(
     region: Sequence[float] | None = None,
     months: int | Sequence[str] | None = None,
     depths: Sequence[float] | None = None,
-    variables: Sequence[str] = (),
+    variables: Sequence[str] | None = None,
     surfaces: Sequence[str] = (),
     whole_files: str = "",
     seed: int = 1,
@@ -55,7 +55,8 @@ def fetch(
         months: demo: their number. Copernicus Marine: (first, last), such as
             ("1993-01", "2020-12").
         depths: Copernicus Marine: depths whose nearest levels are fetched, m; all levels if None.
-        variables: Copernicus Marine: names of variables to fetch beside temperature.
+        variables: Copernicus Marine: names of variables to fetch beside temperature; salinity where
+            the product has it if None.
         surfaces: Copernicus Marine: surface fields, of `conventions.SURFACES`, whose variables and
             shallowest level are fetched as well.
         whole_files: Copernicus Marine: a pattern such as `*2021/*` of files to fetch as the service
@@ -141,10 +142,14 @@ def _user_files(path: Paths | None, show: Callable[[str], object]) -> list[Path]
     return files
 
 
-def _names(source: str, variables: Sequence[str], surfaces: Sequence[str]) -> tuple[str, ...]:
+def _names(
+    source: str, variables: Sequence[str] | None, surfaces: Sequence[str]
+) -> tuple[str, ...]:
     """Names at the provider of what is fetched, temperature first."""
     product = SOURCES[source]
     above = {"surface_salinity": "salinity", "sea_level": "sea_level"}
+    if variables is None:
+        variables = [name for name in ("salinity",) if name in product.further]
     wanted = [*canonical_names(variables), *(above[name] for name in surfaces if name in above)]
     held = tuple(dict.fromkeys((*product.variables, *product.further.values())))
     names = [product.further.get(name, name) for name in wanted]

@@ -179,6 +179,24 @@ def test_profiles_are_clustered_as_drifting_floats_are(seeded, device):
         assert nearest(points) < 0.75 * np.mean(uniform)
 
 
+def test_floats_are_there_again_on_the_next_date(seeded, device):
+    """A column of a date lies near one of the date before, of other places no nearer than any."""
+    ocean = sea(24, (96, 90), device)
+    grid = {"ocean": ocean, "depth": DEPTH}
+    observed = patterns.profiles(24, (96, 90), 0.003, seeded(), dates=12, **grid).any(1)
+    points = [np.argwhere(columns) for columns in observed.cpu().numpy()]
+    apart = [
+        np.median(cKDTree(points[date - lag]).query(points[date])[0])
+        for lag in (1, 12)
+        for date in range(12, 24)
+        if date > 12 or lag == 12
+    ]
+    assert np.mean(apart[:11]) < 5 < 8 < np.mean(apart[11:])
+    assert not (observed & ~ocean[:, DEPTH.numpy().searchsorted(500)]).any()
+    numbers = [len(each) for each in points[:12]]
+    assert np.mean(numbers[6:]) > 0.9 * np.mean(numbers[:6])  # none is lost
+
+
 def test_floats_gather_where_currents_bring_them(seeded, device, monkeypatch):
     """Counts of lone profiles in boxes vary more than those of independent places would."""
     ocean = torch.ones(20, 1, 90, 96, dtype=torch.bool, device=device)

