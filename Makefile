@@ -46,7 +46,7 @@ doctor: $(INSTALLED)
 	$(VENV) -m ocean_lib doctor
 
 figures: # the pictures of README.md, from the demo's run
-	cp outputs/demo/figures/05_maps_2.png assets/reconstruction.png
+	cp outputs/demo/figures/05_overview.png assets/reconstruction.png
 	cp outputs/demo/figures/02_occlusion.png assets/occlusion.png
 	cp outputs/demo/figures/05_view.png assets/explorer.png
 	cp outputs/demo/figures/04_denoising.gif assets/denoising.gif

@@ -9,6 +9,7 @@ import numpy as np
 import xarray as xr
 
 from ocean_lib.fields.conventions import named
+from ocean_lib.fields.derived import in_shown_unit
 from ocean_lib.scores.calibration import FACTORS
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "restrict",
     "some_dates",
     "variable_names",
+    "whole_columns",
 ]
 
 
@@ -32,8 +34,12 @@ MOST_VALUES = 2**25  # that are read for the limits of a level, with all levels 
 
 
 def variable_names(reconstruction: xr.Dataset) -> list[str]:
-    """Names of temperature and the further variables of a reconstruction."""
-    names = [str(name) for name in reconstruction.data_vars]
+    """Names of temperature, the further variables and derived quantities of a reconstruction."""
+    names = [
+        str(name)
+        for name, array in reconstruction.data_vars.items()
+        if "middle_depth" not in array.dims
+    ]
     return ["temperature", *(name[:-5] for name in names if name.endswith("_mean"))]
 
 
@@ -52,13 +58,15 @@ def of_variable(
         with the attributes `variable` and `units`.
     """
     plain = {named(variable, name): name for name in QUANTITIES}
+    if f"{variable}_spread" not in reconstruction:  # as derived quantities have it
+        plain[f"{variable}_error"] = "spread"
     plain = {name: quantity for name, quantity in plain.items() if name in reconstruction}
     if "observed" not in plain.values():  # a dense field has one mask for all variables
         plain["observed"] = "observed"
     data = reconstruction[["ocean", *plain]].rename(plain)
     if "member" in data.dims:
         data = data.assign_coords(member=np.arange(1, data.sizes["member"] + 1))
-    if baselines is not None:
+    if baselines is not None and named(variable, "mean") in baselines:
         data = data.assign(baselines=baselines[named(variable, "mean")])
     units = data["mean"].attrs.get("units", "degrees_C")
     return data.assign_attrs(variable=variable, units=units)
@@ -112,27 +120,41 @@ def restrict(selected: xr.Dataset, names: Iterable[str]) -> xr.Dataset:
     return selected[[name for name in selected.data_vars if name in needed]]
 
 
+def whole_columns(level: xr.Dataset) -> xr.Dataset:
+    """A dataset of columns, with masks of the columns that are ocean, or observed, at any depth.
+
+    Args:
+        level: from `restrict`, one case and date of a derived quantity.
+    """
+    masks = {name: level[name].any("depth") for name in ("ocean", "observed")}
+    return level.assign(masks)
+
+
 def field_and_kind(selected: xr.Dataset, name: str) -> tuple[xr.DataArray, str]:
     """The field (…, latitude, longitude) of a quantity, and its kind.
 
     Args:
         selected: from `of_variable`, perhaps through `restrict`; one case and date.
-        name: of `quantity_names`.
+        name: of `quantity_names`. A derived quantity has no observations and baselines: NaN.
     """
     units = {"units": selected.attrs["units"]}
     if name.endswith(MINUS_TRUTH):
         field, _ = field_and_kind(selected, name.removesuffix(MINUS_TRUTH))
-        return (field - selected["truth"]).assign_attrs(units), "difference"
-    if name == "observed":
+        truth, _ = field_and_kind(selected, "truth")
+        return (field - truth).assign_attrs(field.attrs), "difference"
+    if name == "observed" and "value" in selected:
         field = selected["value"].where(selected["observed"])
     elif name.startswith(MEMBER):
         field = selected["members"].sel(member=int(name.removeprefix(MEMBER)), drop=True)
-    elif name in selected:
+    elif name in selected and name != "observed":
         field = selected[name]
+    elif "baselines" not in selected:
+        field = xr.full_like(selected["truth"], np.nan)
     else:
         field = selected["baselines"].sel({"method": name}, drop=True)
     kind = "spread" if name == "spread" else selected.attrs["variable"]
-    return field.where(selected["ocean"]).assign_attrs(units), kind
+    field = field.where(selected["ocean"]).assign_attrs(units)
+    return in_shown_unit(field, selected.attrs["variable"]), kind
 
 
 def some_dates(field: xr.DataArray) -> xr.DataArray:

@@ -21,7 +21,9 @@ from ocean_lib.explore.quantities import (
     restrict,
     some_dates,
     variable_names,
+    whole_columns,
 )
+from ocean_lib.fields.derived import in_shown_unit
 from ocean_lib.fields.reconstruction_file import select
 from ocean_lib.plots import profiles, style
 from ocean_lib.plots.labels import (
@@ -109,18 +111,24 @@ class ReconstructionView:
             variable: one of `variable_names`.
         """
         self.data, self.names = self.by_variable[variable], (left, right)
+        columns = "depth" not in self.data["mean"].dims  # of a derived quantity
         self.selected = select(self.data, case=case, time=time)
         self.anomaly = profile == "anomaly" and "climatology" in self.data
-        level = restrict(self.selected, self.names).sel(depth=depth, method="nearest").compute()
-        level = calibrate_reconstruction(level).transpose(..., "latitude", "longitude")
-        self.depth = float(level["depth"])
+        level = restrict(self.selected, self.names)
+        self.depth = float(level["depth"].sel(depth=depth, method="nearest"))
+        level = (level if columns else level.sel(depth=self.depth)).compute()
+        level = whole_columns(level) if columns else calibrate_reconstruction(level)
+        level = level.transpose(..., "latitude", "longitude")
         shown = [field_and_kind(level, name) for name in self.names]
         limits = _shared_limits(shown, self._limits(variable, level["ocean"]))
         for panel, name, (field, kind), extent in zip(self.maps, self.names, shown, limits):
             title = self._title(level, field, name, kind)
             panel.set(field, kind, extent, level["ocean"], title, level["observed"])
-        words = [] if case is None else [case]
-        self.figure.suptitle(", ".join([*words, month_label(time), depth_label(self.depth)]))
+        words = [month_label(time), "whole column" if columns else depth_label(self.depth)]
+        self.figure.suptitle(", ".join(words if case is None else [case, *words]))
+        if columns:  # the profile and the section are those of temperature
+            self.data = self.by_variable["temperature"]
+            self.selected = select(self.data, case=case, time=time)
         if fix_layout(self.figure):
             left_edge, bottom, width, height = self.detail.get_position().bounds
             self.place = left_edge, bottom, 0.86 * width, height  # leaves room for the depths
@@ -143,8 +151,9 @@ class ReconstructionView:
         """Limits of a variable at the present depth over all months, or `some_dates` of them."""
         key = variable, self.depth
         if key not in self.limits:
-            dates = some_dates(self.data[self.reference]).sel(depth=self.depth)
-            self.limits[key] = robust_limits(dates.where(ocean))
+            dates = some_dates(self.data[self.reference])
+            dates = dates.sel(depth=self.depth) if "depth" in dates.dims else dates
+            self.limits[key] = robust_limits(in_shown_unit(dates, variable).where(ocean))
         return self.limits[key]
 
     def _title(self, level: xr.Dataset, field: xr.DataArray, name: str, kind: str) -> str:
@@ -234,6 +243,7 @@ def still_figure(
     depth: float = 100.0,
     left: str = "truth",
     right: str = "mean",
+    variable: str = "temperature",
 ) -> Figure:
     """Draw the first date as a static figure, with the profile farthest from observations.
 
@@ -244,10 +254,11 @@ def still_figure(
         depth: metres, the nearest level is selected.
         left: quantity of the left map, one of `quantity_names`.
         right: quantity of the right map.
+        variable: a variable or derived quantity, one of `variable_names`.
     """
     view = ReconstructionView(reconstruction, baselines)
     selected = select(reconstruction, case=case)
     date: Any = selected["time"].values[()]
-    view.show(date, depth, left, right, case=selected["case"].item())
+    view.show(date, depth, left, right, case=selected["case"].item(), variable=variable)
     view.mark(*profiles.most_remote_column(selected))
     return view.figure

@@ -11,7 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "canonical": ["further_variables", "open_fields", "open_levels", "to_canonical"],
         "conventions": ["named"],
-        "derived": ["derive"],
+        "derived": ["column_names", "derive"],
         "description": ["describe_fields"],
         "files": ["find_files", "open_file"],
         "reconstruction_file": [

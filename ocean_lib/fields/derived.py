@@ -11,14 +11,17 @@
 
 Any number may follow `heat_content`, `steric_height` and `isotherm`; after `mixed_layer_depth` it
 is the threshold. Temperature and salinity become conservative temperature and absolute salinity of
-TEOS-10 (gsw), with the mean salinity of the ocean where fields have none. Profiles are linear
-between levels, and constant above the first and below the last ocean level of a column, down to the
-sea floor: `bathymetry` where fields have it, otherwise midway to the next level. Heat content ends
-at the sea floor where that is shallower. A column is missing where the levels end above its limit,
-and where the ocean has a gap above it; for steric height also where the sea is shallower. An
-isotherm is missing where the surface is colder or no level is.
+TEOS-10 (gsw), with the mean salinity of the ocean where fields have none. cp0 is 3991.86795711963
+J kg-1 K-1, as TEOS-10 defines it; rho0 is 1025 kg m-3, by convention. Profiles are linear between
+levels, and constant above the first and below the last ocean level of a column, down to the sea
+floor: `bathymetry` where fields have it, otherwise midway to the next level. Heat content ends at
+the sea floor where that is shallower. A column is missing where the levels end above its limit, and
+where the ocean has a gap above it; for steric height also where the sea is shallower. An isotherm
+is missing where the surface is colder or no level is. The anomaly of a quantity is its difference
+from what is derived from the climatology of the date.
 
-Reference: IOC, SCOR & IAPSO 2010, The international thermodynamic equation of seawater;
+Reference: IOC, SCOR & IAPSO 2010, The international thermodynamic equation of seawater (cp0:
+section 3.3);
 de Boyer Montegut et al. 2004, J. Geophys. Res. 109, C12003 (mixed layer).
 """
 
@@ -34,7 +37,7 @@ from ocean_lib.fields import conventions
 from ocean_lib.fields.columns import column_floor, first_above, integral, mixed_layer_depth
 from ocean_lib.fields.seawater import MEAN_SALINITY
 
-__all__ = ["derive"]
+__all__ = ["column_names", "derive", "in_shown_unit", "shown_unit", "understand"]
 
 
 DENSITY = 1025.0  # kg m-3, rho0 of heat content
@@ -51,6 +54,8 @@ ATTRIBUTES = {
     "stratification": ("s-2", "Square of the buoyancy frequency"),
 }
 WITHOUT_SALINITY = "heat_content", "isotherm"
+# Unit in figures and tables, and factor to it.
+SHOWN = {"heat_content": ("GJ m⁻²", 1e-9), "steric_height": ("cm", 100.0)}
 
 
 def derive(fields: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
@@ -69,7 +74,7 @@ def derive(fields: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
     Raises:
         ValueError: a name is not known, a quantity needs salinity, or the levels do not reach.
     """
-    asked = {name: _understand(name) for name in names}
+    asked = {name: understand(name) for name in names}
     for name, (kind, _) in asked.items():
         if kind not in WITHOUT_SALINITY and "salinity" not in fields:
             raise ValueError(
@@ -89,8 +94,15 @@ def derive(fields: xr.Dataset, names: Sequence[str]) -> xr.Dataset:
     return xr.Dataset(found).transpose(*order, missing_dims="ignore")
 
 
-def _understand(name: str) -> tuple[str, float]:
-    """Kind and number of a name."""
+def understand(name: str) -> tuple[str, float]:
+    """Kind and number of a name, such as `heat_content` and 700.
+
+    Args:
+        name: of the table above.
+
+    Raises:
+        ValueError: the name is not known.
+    """
     match = re.fullmatch(r"(.*?)(?:_(\d+(?:\.\d+)?))?", name)
     kind, number = match.groups() if match else (name, None)
     if kind not in ATTRIBUTES or number is not None and kind not in DEFAULTS:
@@ -98,6 +110,40 @@ def _understand(name: str) -> tuple[str, float]:
             f"derived quantity {shortened(name)} is not known; choose of {[*ATTRIBUTES]}"
         )
     return kind, DEFAULTS.get(kind, np.nan) if number is None else float(number)
+
+
+def column_names(reconstruction: xr.Dataset) -> list[str]:
+    """Names of the derived quantities of a reconstruction that have one value in a column.
+
+    Args:
+        reconstruction: with `NAME_mean` of every derived quantity.
+    """
+    means = [array for name, array in reconstruction.data_vars.items() if str(name)[-5:] == "_mean"]
+    means = [array for array in means if not {"depth", "middle_depth"} & {*array.dims}]
+    return [str(array.name).removesuffix("_mean") for array in means]
+
+
+def shown_unit(name: str) -> tuple[str, float]:
+    """Unit of a quantity in figures and tables, and the factor to it from its own unit.
+
+    Args:
+        name: of the table above.
+    """
+    kind, _ = understand(name)
+    return SHOWN.get(kind, (ATTRIBUTES[kind][0], 1.0))
+
+
+def in_shown_unit(field: xr.DataArray, name: str) -> xr.DataArray:
+    """A field in the unit of figures and tables.
+
+    Args:
+        field: any shape, in its own unit.
+        name: of a derived quantity, or of a variable, which stays as it is.
+    """
+    if name.startswith(tuple(SHOWN)):
+        unit, factor = shown_unit(name)
+        return (field * factor).assign_attrs(field.attrs | {"units": unit})
+    return field
 
 
 class _Water:

@@ -8,6 +8,7 @@
     deviation: standard deviation of the error of the first stage, if the model has one
     calibration, calibration_power (case, depth): correction of the spread, fitted on validation
     further variables likewise, with their name as prefix, such as salinity_mean
+    derived quantities: NAME_truth, NAME_climatology, NAME_members, their NAME_mean and NAME_error
 
 °C, float32, NaN outside the ocean; masks are written as int8 and read back as bool.
 `create_date_file` and `join_dates` write the same variables without a case, one date at a time, in
@@ -71,7 +72,7 @@ def assemble_cases(
     Args:
         fields: canonical dataset, the truth.
         seen: {case: observations}.
-        drawn: {case: reconstruction}.
+        drawn: {case: reconstruction}, with the attribute `bounds`.
     """
     cases = [
         xr.merge([result, seen[name][_observed(seen[name])]], join="exact", compat="override")
@@ -82,7 +83,10 @@ def assemble_cases(
         if field.dims == fields.temperature.dims:
             combined[named(str(variable), "truth")] = field
     combined["ocean"] = fields.ocean
-    return combined.assign_attrs(title="Reconstruction from sparse observations", **fields.attrs)
+    attributes = {"title": "Reconstruction from sparse observations", **fields.attrs}
+    told = {name: result.attrs["bounds"] for name, result in drawn.items()}
+    attributes["bounds"] = "\n".join(f"{name}: {words}" for name, words in told.items())
+    return combined.assign_attrs(attributes)
 
 
 def observations_of_case(dataset: xr.Dataset, case: str) -> xr.Dataset:
@@ -97,8 +101,11 @@ def observations_of_case(dataset: xr.Dataset, case: str) -> xr.Dataset:
 
 
 def _observed(dataset: xr.Dataset) -> list:
-    """Names of the variables that belong to the observations."""
-    return [name for name in dataset.data_vars if str(name).endswith(OBSERVED)]
+    """Names of the variables that belong to the observations, unlike errors of what is derived."""
+    derived = [str(name)[:-5] for name in dataset.data_vars if str(name).endswith("_mean")]
+    derived = [f"{name}_error" for name in derived if f"{name}_value" not in dataset]
+    names = [name for name in dataset.data_vars if str(name).endswith(OBSERVED)]
+    return [name for name in names if name not in derived]
 
 
 def _restore_masks(dataset: xr.Dataset) -> xr.Dataset:

@@ -136,8 +136,8 @@ def draw_masks(
         generator: on the device of `ocean`.
         dates: number of consecutive samples that are dates of one place: they share specification,
             density and cloud cover, and all or none of them have a surface field.
-        drifting: number of consecutive samples between which the floats of `profiles` drift; `dates`
-            by default.
+        drifting: number of consecutive samples between which the floats of `profiles` drift;
+            `dates` by default.
         places: latitudes (B, H) and longitudes (B, W), degrees, on the CPU; needed to replay
             `positions`.
 

@@ -58,6 +58,9 @@ COLOUR_MAPS = {
     "sea_level": cmocean.cm.ice,
     "difference": cmocean.cm.balance,
     "spread": cmocean.cm.amp,
+    "heat_content": cmocean.cm.thermal,
+    "mixed_layer_depth": cmocean.cm.deep,
+    "density": cmocean.cm.dense,
 }
 # On curves.
 BLACK, GREY, BLUE, VERMILION = "#000000", "#777777", "#0072b2", "#d55e00"
@@ -96,8 +99,8 @@ def robust_limits(*fields: DataArray, kind: str = "temperature") -> Limits:
 
 
 def colour_map(kind: str) -> Colormap:
-    """Colour map of `temperature`, `salinity`, `difference`, `spread` or another variable."""
-    return COLOUR_MAPS.get(kind, cmocean.cm.matter)
+    """Colour map of a variable, a derived quantity such as `heat_content_700`, or an error."""
+    return COLOUR_MAPS.get(re.sub(r"_[\d.]+$", "", kind), cmocean.cm.matter)
 
 
 def unit(field: DataArray) -> str:
@@ -236,12 +239,13 @@ def colour_bar(
         location: `right` or `bottom`.
         **options: options of `Figure.colorbar`, such as `aspect` and `shrink`.
     """
-    figure = np.ravel(np.asarray(axes, dtype=object))[0].get_figure(root=False)
+    panels = np.ravel(np.asarray(axes, dtype=object))
+    figure = panels[0].get_figure(root=False)
     bar = figure.colorbar(mesh, ax=axes, location=location, extend="both", pad=0.02, **options)
     bar.set_label(label)
     ticks = MaxNLocator(6)
-    if location == "bottom" and isinstance(axes, Axes):  # a short bar has room for few labels
-        slender = np.ptp(axes.get_xlim()) < 0.5 * np.ptp(axes.get_ylim())
+    if location == "bottom" and len(panels) == 1:  # a short bar has room for few labels
+        slender = np.ptp(panels[0].get_xlim()) < 0.5 * np.ptp(panels[0].get_ylim())
         ticks = MaxNLocator(1 if slender else 3, steps=[1, 2, 5, 10])
     bar.locator = ticks
     bar.update_ticks()

@@ -1,8 +1,11 @@
-"""Derived quantities in the file of a reconstruction: their mean over the members, and its error.
+"""Derived quantities of a reconstruction: their mean over the members, and its error.
 
 A quantity such as the depth of an isotherm is computed from every member; its mean and standard
-deviation over the members are written. Where one member lacks it, both are missing. Memory is
-bounded by some rows of one date.
+deviation over the members are its mean and error. Where one member lacks it, both are missing.
+Beside them stands what is derived from the climatology of the date.
+
+`derive_cases` works in memory, for notebooks; `append_derived` on a file of any size, some rows of
+one date at a time.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,10 +19,25 @@ from ocean_lib.fields.conventions import DIMS, named
 from ocean_lib.fields.derived import derive
 from ocean_lib.fields.reconstruction_file import ROWS
 
-__all__ = ["append_derived", "check_derived"]
+__all__ = ["append_derived", "check_derived", "default_derived", "derive_cases"]
 
 
 USED = "temperature", "salinity"
+USUAL = "heat_content_300", "heat_content_700", "mixed_layer_depth", "steric_height_500"
+ERROR = "Standard deviation of the members: {}"  # long_name of an error
+CLIMATOLOGY = "Of the climatology: {}"
+
+
+def _of_deep_column(names: Sequence[str], statistics: xr.Dataset) -> xr.Dataset:
+    """The quantities of a column in which all levels of a model are ocean."""
+    depth = statistics["depth"].values
+    column = xr.Dataset(
+        {"ocean": (DIMS[1:], np.ones((len(depth), 1, 1), bool))},
+        {"depth": depth, "latitude": [0.0], "longitude": [0.0]},
+    )
+    for variable in set(USED) & set(statistics.attrs["variables"]):
+        column[variable] = DIMS[1:], np.full((len(depth), 1, 1), 35.0)
+    return derive(column, names)
 
 
 def check_derived(
@@ -35,59 +53,118 @@ def check_derived(
     Raises:
         ValueError: a name is not known, or needs salinity or levels that the model lacks.
     """
-    depth = statistics["depth"].values
-    column = xr.Dataset(
-        {"ocean": (DIMS[1:], np.ones((len(depth), 1, 1), bool))},
-        {"depth": depth, "latitude": [0.0], "longitude": [0.0]},
-    )
-    for variable in set(USED) & set(statistics.attrs["variables"]):
-        column[variable] = DIMS[1:], np.full((len(depth), 1, 1), 35.0)
-    for name, found in derive(column, names).items():
+    for name, found in _of_deep_column(names, statistics).items():
         if not np.isfinite(found).all() and not str(name).startswith("isotherm"):
             show(
                 f"WARNING: {name} is missing where the sea is deeper than the model's levels, "
-                f"which end at {depth[-1]:.0f} m"
+                f"which end at {statistics['depth'].values[-1]:.0f} m"
             )
+
+
+def default_derived(
+    statistics: xr.Dataset, show: Callable[[str], None] = print, names: Sequence[str] = USUAL
+) -> list[str]:
+    """The usual derived quantities, as far as a model gives them in deep water.
+
+    Args:
+        statistics: of the model.
+        show: receives a line for each quantity that is left out.
+        names: the usual quantities.
+    """
+    found = []
+    for name in names:
+        try:
+            possible = bool(np.isfinite(_of_deep_column([name], statistics)[name]).all())
+            reason = f"the model's levels end at {statistics['depth'].values[-1]:.0f} m"
+        except ValueError as error:  # of `derive`: salinity or levels are lacking
+            possible, reason = False, str(error)
+        if possible:
+            found.append(name)
+        else:
+            show(f"{name} is not derived: {reason}")
+    return found
+
+
+def derive_cases(result: xr.Dataset, names: Sequence[str], standard_name: str) -> xr.Dataset:
+    """Derive quantities of truth, climatology and members of every case.
+
+    Args:
+        result: from `fields.reconstruction_file.assemble_cases`.
+        names: as for `fields.derived.derive`.
+        standard_name: of temperature, which says whether it is potential.
+
+    Returns:
+        `NAME_truth` (time, …), `NAME_climatology` and `NAME_members` (case, time, …); `NAME_mean`
+        and `NAME_error`, the standard deviation, over the members.
+    """
+    found: dict[str, xr.DataArray] = {}
+    for quantity in ("truth", "climatology", "members"):
+        stored = {v: named(v, quantity) for v in USED if named(v, quantity) in result}
+        fields = result[["ocean", *stored.values()]].rename({n: v for v, n in stored.items()})
+        fields["temperature"] = fields["temperature"].assign_attrs(standard_name=standard_name)
+        dates = range(result.sizes["time"])
+        parts = [derive(fields.isel(time=[date]), names) for date in dates]  # bounded memory
+        for name, values in (xr.concat(parts, "time") if names else xr.Dataset()).items():
+            found[f"{name}_{quantity}"] = values
+    for name in names:
+        members = found[f"{name}_members"]
+        long_name = members.attrs["long_name"]
+        climatology = CLIMATOLOGY.format(long_name)
+        found[f"{name}_climatology"].attrs["long_name"] = climatology
+        for part, values, words in _mean_and_error(members):
+            attributes = {"long_name": words.format(long_name)}
+            found[f"{name}_{part}"] = values.assign_attrs(members.attrs | attributes)
+    return xr.Dataset(found)
+
+
+def _mean_and_error(members: xr.DataArray) -> list[tuple[str, xr.DataArray, str]]:
+    """Name, values and form of the long_name of what members give."""
+    mean = members.mean("member", skipna=False, dtype=float).astype(members.dtype)
+    return [("mean", mean, "{}"), ("error", members.std("member", ddof=1, skipna=False), ERROR)]
 
 
 def append_derived(path: Path, names: Sequence[str], standard_name: str) -> None:
     """Append derived quantities to a file of `fields.reconstruction_file.join_dates`.
 
     Args:
-        path: the file; it gains `NAME` and, where it has members, `NAME_error`.
+        path: the file; it gains `NAME`, `NAME_climatology` and, where it has members,
+            `NAME_error`.
         names: as for `fields.derived.derive`.
         standard_name: of the file's temperature, which says whether it is potential.
     """
     with netCDF4.Dataset(path, "a") as file:
         file.set_auto_mask(False)
         drawn = "members" if "members" in file.variables else "mean"
-        stored = {v: named(v, drawn) for v in USED if named(v, drawn) in file.variables}
         height = file.dimensions["latitude"].size
         for date in range(file.dimensions["time"].size):
             for top in range(0, height, ROWS):
                 rows = slice(top, min(top + ROWS, height))
-                fields = _read(file, date, rows, stored, standard_name)
-                for key, values in derive(fields, names).items():
-                    name = str(key)
+                fields, normal = (
+                    derive(_read(file, date, rows, quantity, standard_name), names)
+                    for quantity in (drawn, "climatology")
+                )
+                for key, values in fields.items():
                     members = values.transpose("member", ...)
-                    parts = {name: (members.mean("member", skipna=False), "{}")}
-                    if drawn == "members":
-                        error = members.std("member", ddof=1, skipna=False)
-                        parts[f"{name}_error"] = error, "Standard deviation of the members: {}"
-                    for variable, (part, words) in parts.items():
+                    parts = _mean_and_error(members) if drawn == "members" else []
+                    parts = parts or [("mean", members.isel(member=0), "{}")]
+                    parts.append(("climatology", normal[key].isel(member=0), CLIMATOLOGY))
+                    for part_name, part, words in parts:
+                        variable = str(key) if part_name == "mean" else f"{key}_{part_name}"
                         if variable not in file.variables:
                             _define(file, variable, part, values.attrs, words)
                         file[variable][date, ..., rows, :] = part.values
 
 
 def _read(
-    file: netCDF4.Dataset, date: int, rows: slice, stored: dict[str, str], standard_name: str
+    file: netCDF4.Dataset, date: int, rows: slice, quantity: str, standard_name: str
 ) -> xr.Dataset:
-    """Members, or the mean as the only one, of some rows of a date."""
+    """Members of some rows of a date, or another quantity as the only member."""
     place = {name: file[name][:].astype(float) for name in DIMS[1:]}
     place["latitude"] = place["latitude"][rows]
     fields = xr.Dataset({"ocean": (DIMS[1:], file["ocean"][:, rows] == 1)}, place)
-    for variable, name in stored.items():
+    for variable in USED:
+        if (name := named(variable, quantity)) not in file.variables:
+            continue
         values = file[name][date, ..., rows, :]
         values = values.reshape(-1, *values.shape[-3:])
         values = np.where(fields["ocean"].values, values, np.nan)

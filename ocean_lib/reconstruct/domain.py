@@ -189,10 +189,13 @@ class Domain:
         arrays = self.batch if name in self.batch else self.guess
         return torch.from_numpy(np.ascontiguousarray(arrays[name][..., rows, :]))
 
+    def known(self, rows: slice) -> Tensor:
+        """Cells of some rows whose value is observed exactly, bool (1, C, h, W)."""
+        return exactly_observed({name: self.rows(name, rows) for name in ("observed", "error")})
+
     def _with_observations(self, standard: Tensor, rows: slice) -> Tensor:
         """Rows in standardised units, with the observed value where it is exact."""
-        batch = {name: self.rows(name, rows) for name in ("observed", "error", "value")}
-        return torch.where(exactly_observed(batch), batch["value"], standard)
+        return torch.where(self.known(rows), self.rows("value", rows), standard)
 
     def draw(
         self, members: range, noise_index: int, sampling: Sampling

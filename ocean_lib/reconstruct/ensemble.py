@@ -2,7 +2,8 @@
 
 `reconstruct` draws every date in memory; `reconstruct_date` fills arrays of one date, which may be
 variables of an open file.  Tiles are blended at every sampling step (`domain`): averaging finished
-tiles would reduce the spread where they overlap.
+tiles would reduce the spread where they overlap.  Members leave here, within the bounds of sea
+water (`bounds`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
@@ -14,9 +15,10 @@ import numpy as np
 import torch
 import xarray as xr
 
-from ocean_lib.fields.conventions import DIMS, named
+from ocean_lib.fields.conventions import DIMS, POTENTIAL, named
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations.batch import select_statistics
+from ocean_lib.reconstruct.bounds import BOUNDED, describe_bounded, set_to_bounds
 from ocean_lib.reconstruct.domain import Domain
 from ocean_lib.reconstruct.sampling import Sampling
 
@@ -61,8 +63,9 @@ def reconstruct_date(
         observations: of several dates; those within reach enter the background.
         out: {name: array (D, H, W), for `members` (M, D, H, W)}, numpy arrays or variables of an
             open NetCDF file: any of `background`, `background_error`, `climatology`, `mean` and
-            `deviation`; with members also `members`, `mean` and `spread`.  Names for further
-            variables have the variable's name in front.
+            `deviation`; with members also `members`, `mean`, `spread` and
+            `bounded`, an array () to which the number of values that were set to a bound is added.
+            Names for further variables have the variable's name in front.
         date: index of the date among the observations.
         noise_index: seeds the noise of the date; defaults to `date`.
         members: ensemble size; 0 for the background alone.
@@ -74,10 +77,12 @@ def reconstruct_date(
     levels = model.levels // len(variables)
     done = 0
 
+    def split(values: np.ndarray) -> dict[str, np.ndarray]:
+        return {v: values[:, k * levels :][:, :levels] for k, v in enumerate(variables)}
+
     def put(quantity: str, values: np.ndarray, rows: slice, first: int | None = None) -> None:
-        for index, variable in enumerate(variables):
+        for variable, part in split(values).items():
             if (name := named(variable, quantity)) in out:
-                part = values[:, index * levels : (index + 1) * levels]
                 if first is None:
                     out[name][:, rows, :] = part[0]
                 else:
@@ -102,7 +107,14 @@ def reconstruct_date(
             done += rows.stop - rows.start
             yield done
         for rows in domain.tiles.pieces():
-            put("members", domain.members(x, rows), rows, first)
+            drawn, known = domain.members(x, rows), domain.known(rows).numpy()
+            place = model.statistics["depth"].values, domain.places[0][rows]
+            kind = model.statistics.attrs.get("standard_name", POTENTIAL)
+            bounded = set_to_bounds(split(drawn), split(known), *place, kind)
+            for variable, number in bounded.items():
+                if (name := named(variable, "bounded")) in out:
+                    out[name][...] += number
+            put("members", drawn, rows, first)
     for variable in variables if members else ():
         ensemble = out[named(variable, "members")]
         for rows in domain.tiles.pieces():
@@ -137,7 +149,8 @@ def reconstruct(
         `spread`, `mean`, `background` and `climatology`; names for further variables have the
         variable's name in front.  With a regressor, `mean` is its mean, which the mean of a few
         members would only approximate, and `deviation` is the standard deviation that it predicts.
-        In mode `diffusion`, `mean` is the mean of the members.
+        In mode `diffusion`, `mean` is the mean of the members.  The attribute `bounds` says how
+        many values of members were set to a bound.
 
     Raises:
         ValueError: fewer than 2 members, more steps than the noise process has, or observations
@@ -150,7 +163,8 @@ def reconstruct(
     quantities += ["deviation"] if model.regressor is not None else []
     dates, *grid = (observations.sizes[dim] for dim in DIMS)
     result = xr.Dataset(coords={name: observations[name] for name in DIMS})
-    for variable in model.statistics.attrs["variables"]:
+    variables = model.statistics.attrs["variables"]
+    for variable in variables:
         units = {"units": model.statistics.attrs["units"][variable]}
         for quantity in quantities:
             dims = MEMBER_DIMS if quantity == "members" else DIMS
@@ -160,16 +174,17 @@ def reconstruct(
     result = result.assign_coords(member=np.arange(1, members + 1))
     rows_per_date = count_rows(model, observations, members, sampling)
     draw = partial(reconstruct_date, members=members, sampling=sampling, device=device)
+    bounded = {named(v, "bounded"): np.zeros((), int) for v in BOUNDED if v in variables}
 
     def records() -> Iterator[dict]:
         for date in range(dates):
             out = {str(name): array.values[date] for name, array in result.data_vars.items()}
-            for rows in draw(model, observations, out, date=date):
+            for rows in draw(model, observations, out | bounded, date=date):
                 yield {"step": date * rows_per_date + rows}
 
     for _ in progress(records(), dates * rows_per_date):
         pass
-    return result
+    return result.assign_attrs(bounds=describe_bounded(bounded))
 
 
 @torch.no_grad()

@@ -18,23 +18,25 @@ from functools import partial
 from pathlib import Path
 
 import netCDF4
+import numpy as np
 import xarray as xr
 
 from ocean_lib import __version__
 from ocean_lib.core.atomic import move
 from ocean_lib.core.resumable import Construction, under_construction
 from ocean_lib.fields.conventions import DIMS, named
-from ocean_lib.fields.files import Paths, find_files, open_file
+from ocean_lib.fields.files import Paths, find_files
 from ocean_lib.fields.plausibility import check_field
 from ocean_lib.fields.reconstruction_file import ROWS, create_date_file, join_dates
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations import profiles
 from ocean_lib.observations.gridded import describe_observations, open_observations
 from ocean_lib.observations.screening import screen_observations
+from ocean_lib.reconstruct.bounds import BOUNDED, describe_bounded, read_bounded
 from ocean_lib.reconstruct.derived import append_derived, check_derived
 from ocean_lib.reconstruct.domain import dates_within_reach
 from ocean_lib.reconstruct.ensemble import count_rows, reconstruct_date
-from ocean_lib.reconstruct.gridded_profiles import fingerprint, prepare_profiles
+from ocean_lib.reconstruct.gridded_profiles import append_profiles, fingerprint, prepare_profiles
 from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.reconstruct.self_check import extend_statistics, outside_training, run_self_check
 
@@ -128,7 +130,7 @@ def reconstruct_files(
     model.statistics = extend_statistics(model.statistics, observations)
     with under_construction(output) as folder:
         work = Construction(folder, plan)
-        written = members + 5 + 2 * len(derive)
+        written = members + 6 + 3 * len(derive)
         work.check_space(_bytes_needed(model, observations, written, members, sampling))
         if "self_check" not in work.done:
             check = run_self_check(
@@ -152,9 +154,12 @@ def reconstruct_files(
         parts = [work.work / f"date_{date:06d}.nc" for date in range(observations.sizes["time"])]
         for _ in progress(_draw_dates(model, observations, parts, members, sampling, device), rows):
             pass
+        bounds = describe_bounded(read_bounded(parts))
+        show(bounds)
         attributes = {
             "title": title,
             "self_check": outcome["verdict"],
+            "bounds": bounds,
             "warnings": "\n".join(warnings),
             "source": f"ocean_lib {__version__}, {model.mode}, {Path(checkpoint).name}",
             "plan": str(plan),
@@ -164,7 +169,7 @@ def reconstruct_files(
         join_dates(parts, observations, complete, _units(model, members), attributes)
         if derive:
             append_derived(complete, derive, model.statistics.attrs["standard_name"])
-        _append_profiles(paths, complete)
+        append_profiles(paths, complete)
         move(complete, output)
         shutil.rmtree(folder)
     return output
@@ -173,8 +178,9 @@ def reconstruct_files(
 def _quantities(members: int) -> dict[str, str]:
     """{name in the file: name in `reconstruct_date`}."""
     if not members:
-        return {"mean": "background", "spread": "background_error"}
-    return {name: name for name in ("mean", "spread", "background", "background_error", "members")}
+        return {"mean": "background", "spread": "background_error", "climatology": "climatology"}
+    names = "mean", "spread", "background", "background_error", "climatology", "members"
+    return {name: name for name in names}
 
 
 def _units(model: Densifier, members: int) -> dict[str, str]:
@@ -200,8 +206,11 @@ def _draw_dates(model, observations, parts, members, sampling, device) -> Iterat
         unfinished = parts[date].with_suffix(".part")
         with create_date_file(unfinished, sizes, _units(model, members)) as file:
             out = {named(v, names[n]): file[named(v, n)] for v in variables for n in names}
+            bounded = {named(v, "bounded"): np.zeros((), int) for v in BOUNDED if v in variables}
+            out |= bounded
             for rows in draw(model, context, out, date=index, noise_index=date, folder=folder):
                 yield {"step": done + rows}
+            file.setncatts({name: int(number) for name, number in bounded.items()})
             file["observed"][:] = context.observed.values[index]
             _check_drawn(file, context.isel(time=index))
         move(unfinished, parts[date])
@@ -250,18 +259,6 @@ def _read_contexts(
             context = read.isel(time=[place[index] for index in nearby[date]])
             yield date, context, nearby[date].index(date)
         pending = pending[len(block) :]
-
-
-def _append_profiles(paths: Paths, output: Path) -> None:
-    """Copy the list of profiles, if a file of observations has one, into the output."""
-    for path in find_files(paths):
-        with open_file(path) as file:
-            names = [name for name, array in file.data_vars.items() if array.dims == ("profile",)]
-            if names:
-                used, credit = file.attrs["profiles"], file.attrs["credit"]
-                table = file[names].load().drop_attrs(deep=False)
-                table = table.assign_attrs(profiles=used, profiles_credit=credit)
-                table.to_netcdf(output, mode="a", engine="netcdf4")
 
 
 def _plan_of(output: Path) -> str | None:

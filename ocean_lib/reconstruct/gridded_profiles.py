@@ -14,11 +14,11 @@ import xarray as xr
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.core.disk import explaining_full_disk
 from ocean_lib.fields.conventions import DIMS, named
-from ocean_lib.fields.files import Paths
+from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations import gridding, profiles
 
-__all__ = ["assemble_profiles", "fingerprint", "prepare_profiles"]
+__all__ = ["append_profiles", "assemble_profiles", "fingerprint", "prepare_profiles"]
 
 
 ERROR = "instrument and representativeness"  # what the stated errors are
@@ -136,3 +136,20 @@ def _describe(table: xr.Dataset) -> xr.Dataset:
             for name, array in arrays.items()
         }
     )
+
+
+def append_profiles(paths: Paths, output: Path) -> None:
+    """Copy the list of profiles, if a file of observations has one, into an output.
+
+    Args:
+        paths: files of observations.
+        output: NetCDF file, which gains the profiles.
+    """
+    for path in find_files(paths):
+        with open_file(path) as file:
+            names = [name for name, array in file.data_vars.items() if array.dims == ("profile",)]
+            if names:
+                used, credit = file.attrs["profiles"], file.attrs["credit"]
+                table = file[names].load().drop_attrs(deep=False)
+                table = table.assign_attrs(profiles=used, profiles_credit=credit)
+                table.to_netcdf(output, mode="a", engine="netcdf4")

@@ -231,6 +231,13 @@ def _plain(name: str, specifications: list[dict]) -> None:
                 )
 
 
+def _derived(derived) -> None:
+    from ocean_lib.fields.derived import understand
+
+    for name in derived or ():
+        understand(name)
+
+
 def _network(parametrisation, width, multipliers, blocks, stem, attention) -> None:
     from ocean_lib.model.diffusion import Diffusion
     from ocean_lib.model.unet import check_network
@@ -264,5 +271,5 @@ def _sampling(sampler, sampling_steps, evaluations, tile) -> None:
 
 RULES: tuple[Callable[..., Iterable[str] | None], ...] = (
     *(_folders, _source, _depths, _region, _split, _observations, _patterns, _cases),
-    *(_network, _budget, _sampling),
+    *(_derived, _network, _budget, _sampling),
 )

@@ -10,8 +10,10 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     submod_attrs={
         "bootstrap": ["block_numbers", "decorrelation", "interval"],
         "calibration": ["apply_calibration", "fit_calibration_by_case", "stated_spread"],
+        "derived": ["derived_tables", "score_derived"],
         "evaluation": ["score_methods"],
         "hidden": ["hidden_ocean"],
+        "inversions": ["count_inversions", "inversions_table"],
         "report": ["compare_runs", "read_runs", "summary", "table", "verdict"],
         "score_table": ["read_scores", "write_scores"],
     },

@@ -248,7 +248,7 @@ def score_methods(
             differences = _differences(cells, paired, lengths, group, levels, ours)
             rows += [(*pair, case, *cover, *score) for *pair, cover, score in differences]
     table = pd.DataFrame(rows, columns=[*COLUMNS[:3], *Cover._fields, *Score._fields])
-    return table[COLUMNS].astype({"depth": float, "block": "Int64"})
+    return table.assign(variable=variable)[COLUMNS].astype({"depth": float, "block": "Int64"})
 
 
 def _differences(

@@ -156,6 +156,39 @@ def test_map_and_profile_show_the_same_calibrated_spread(reconstruction):
     assert made["raw"][2] == "Spread" and made["calibrated"][2] == "Spread, calibrated"
 
 
+def test_a_derived_quantity_is_shown_whatever_the_depth(reconstruction):
+    name, kept = "heat_content_300", ("truth", "members", "mean", "climatology")
+    with_heat = reconstruction.assign(
+        {f"{name}_{part}": reconstruction[part].sum("depth") * 1e9 for part in kept}
+    )
+    with_heat[f"{name}_error"] = with_heat[f"{name}_members"].std("member", ddof=1)
+    for part in (*kept, "error"):
+        with_heat[f"{name}_{part}"].attrs["units"] = "J m-2"
+    baselines = make_baselines(reconstruction)
+    controls, canvas = parts(explorer.explore_reconstruction(with_heat, baselines))
+    assert controls["variable"].options == ("temperature", name)
+    assert moves(canvas, controls["variable"], name)
+    assert "whole column" in canvas.figure.get_suptitle()
+    assert not moves(canvas, controls["depth"], controls["depth"].options[1][1])
+    mesh = next(a for a in canvas.figure.axes if a.get_title() == "Mean").collections[-2]
+    shown = np.ma.filled(mesh.get_array(), np.nan)
+    mean = with_heat[f"{name}_mean"].isel(case=0, time=0).transpose("latitude", "longitude")
+    wet = reconstruction["ocean"].transpose("depth", "latitude", "longitude").values.any(0)
+    np.testing.assert_allclose(shown[wet], mean.values[wet] * 1e-9, rtol=1e-5)
+    assert moves(canvas, controls["right"], "spread")
+    labels = [axes.get_xlabel() + axes.get_ylabel() for axes in canvas.figure.axes]
+    assert "Spread (GJ m⁻²)" in labels and "Heat content 300 (GJ m⁻²)" in labels
+    assert moves(canvas, controls["right"], "mean − truth")
+    assert moves(canvas, controls["right"], "optimal interpolation − truth")
+    assert "none here" in titles(canvas)[1]
+    view = reconstruction_view.ReconstructionView(with_heat, baselines)
+    view.show(with_heat["time"].values[0], 100.0, right="spread", variable=name)
+    view.mark(10, 20)
+    assert "Temperature" in view.detail.get_xlabel()  # the profile at the place
+    view.mark(4, 8)
+    view.figure.canvas.draw()
+
+
 def test_a_dense_field_without_cases_or_truth_is_opened(reconstruction, tmp_path):
     kept = ["members", "mean", "spread", "background", "observed", "ocean"]
     dense = reconstruction.isel(case=0, drop=True)[kept]

@@ -3,12 +3,19 @@
 import numpy as np
 import pytest
 import xarray as xr
-from tiny import astir, densifier
+from tiny import PATTERNS, astir, densifier
 
 from ocean_lib.__main__ import main
 from ocean_lib.fields.derived import derive
+from ocean_lib.fields.reconstruction_file import (
+    assemble_cases,
+    observations_of_case,
+    read_reconstruction,
+    write_reconstruction,
+)
 from ocean_lib.observations.batch import observe
 from ocean_lib.reconstruct import derived
+from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.reconstruct.from_files import reconstruct_files
 from ocean_lib.reconstruct.sampling import Sampling
 
@@ -41,6 +48,9 @@ def test_the_file_holds_mean_and_error_over_the_members(given, monkeypatch):
                 (f"{name}_error", found.std("member", ddof=1, skipna=False)),
             ):
                 np.testing.assert_allclose(file[variable], values, rtol=2e-4, atol=1e-2)
+            normal = file[["climatology"]].rename(climatology="temperature")
+            normal = derive(normal.assign(ocean=file.ocean == 1), [name])[name]
+            np.testing.assert_allclose(file[f"{name}_climatology"], normal, rtol=2e-4, atol=1e-2)
         assert np.isfinite(file.heat_content_100).any() and np.isfinite(file.isotherm_15).any()
 
 
@@ -75,11 +85,14 @@ def test_quantities_between_levels_have_their_own_depths(tmp_path):
     """With salinity, on a file as `join_dates` writes it."""
     rng, depth = np.random.default_rng(0), np.array([5.0, 15.0, 60.0])
     dims = "time", "member", "depth", "latitude", "longitude"
+    no_member = dims[:1] + dims[2:]
     profile = np.array([18.0, 16.0, 10.0])[:, None, None]
     file = xr.Dataset(
         {
             "members": (dims, profile + rng.normal(0, 0.1, (2, 3, 3, 4, 5))),
             "salinity_members": (dims, 34 + profile / 100 + rng.normal(0, 0.01, (2, 3, 3, 4, 5))),
+            "climatology": (no_member, np.broadcast_to(profile, (2, 3, 4, 5))),
+            "salinity_climatology": (no_member, np.broadcast_to(34 + profile / 100, (2, 3, 4, 5))),
             "ocean": (dims[2:], np.ones((3, 4, 5), np.int8)),
         },
         {"depth": depth, "latitude": np.arange(4.0), "longitude": np.arange(5.0)},
@@ -94,5 +107,66 @@ def test_quantities_between_levels_have_their_own_depths(tmp_path):
         assert (found.stratification > 0).all() and (found.mixed_layer_depth_error > 0).any()
         water = file.rename(members="temperature", salinity_members="salinity")
         expected = derive(water.assign(ocean=water.ocean == 1), names)
+        assert {f"{name}_climatology" for name in names} <= {*found}
         for name in names:
             np.testing.assert_allclose(found[name], expected[name].mean("member"), rtol=1e-4)
+
+
+def test_quantities_of_a_run_are_those_of_truth_climatology_and_members(small_store, tmp_path):
+    model = astir(densifier(small_store), size=0.05)
+    fields = small_store.fields("test").isel(time=slice(0, 2))
+    seen = {name: observe(fields, PATTERNS[k], seed=3) for k, name in enumerate("ab")}
+    drawn = {
+        name: reconstruct(model, one, members=3, sampling=Sampling(1)) for name, one in seen.items()
+    }
+    result = assemble_cases(fields, seen, drawn)
+    names = ["heat_content_100", "isotherm_15"]
+    made = derived.derive_cases(result, names, "sea_water_potential_temperature")
+    parts = "truth", "climatology", "members", "mean", "error"
+    assert set(made.data_vars) == {f"{name}_{part}" for name in names for part in parts}
+    for name in names:
+        assert made[f"{name}_truth"].dims == ("time", "latitude", "longitude")
+        one = made.sel(case="b")
+        for part, water in (
+            ("truth", fields.temperature),
+            ("climatology", drawn["b"].climatology),
+            ("members", drawn["b"].members),
+        ):
+            expected = derive(fields[["ocean"]].assign(temperature=water), [name])[name]
+            xr.testing.assert_allclose(one[f"{name}_{part}"].drop_vars("case"), expected)
+        members = one[f"{name}_members"]
+        np.testing.assert_allclose(
+            one[f"{name}_mean"], members.mean("member", skipna=False), rtol=1e-5
+        )
+        np.testing.assert_allclose(
+            one[f"{name}_error"], members.std("member", ddof=1, skipna=False)
+        )
+        assert one[f"{name}_error"].units == members.units
+        assert one[f"{name}_error"].long_name.startswith("Standard deviation of the members: ")
+    path = write_reconstruction(result.merge(made), tmp_path / "r.nc")
+    again = read_reconstruction(path)
+    np.testing.assert_allclose(again.heat_content_100_mean, made.heat_content_100_mean, rtol=1e-6)
+    # The error of a derived quantity is none of an observation.
+    assert set(observations_of_case(again, "a").data_vars) == set(seen["a"].data_vars)
+
+
+def test_the_usual_quantities_are_those_that_a_model_gives(small_store):
+    lines: list[str] = []
+    statistics = small_store.statistics()
+    assert derived.default_derived(statistics, lines.append) == [
+        "heat_content_300",
+        "heat_content_700",
+    ]
+    assert [line.split(" is not derived: ")[0] for line in lines] == [*derived.USUAL[2:]]
+    assert all("needs salinity" in line for line in lines)
+    variables = {"variables": ["temperature", "salinity"]}
+    salty = statistics.assign_attrs(variables)
+    assert derived.default_derived(salty, lines.append) == [*derived.USUAL] and len(lines) == 2
+    shallow = salty.isel(depth=slice(0, 4))
+    lines.clear()
+    found = derived.default_derived(shallow, lines.append)
+    assert found == ["heat_content_300", "mixed_layer_depth"]
+    assert lines[0] == "heat_content_700 is not derived: the model's levels end at 318 m"
+    # What is asked for by name is refused.
+    with pytest.raises(ValueError, match="mixed_layer_depth needs salinity"):
+        derived.check_derived(["mixed_layer_depth"], statistics)

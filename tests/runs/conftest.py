@@ -28,10 +28,10 @@ def notebooks(tmp_path, monkeypatch):
         "from ocean_lib.runs import open_run\n"
         "if Path('stumble').exists():\n    raise RuntimeError(f'stumbled in {run}')\n"
         "open_run(run).scores.write_text(\n"
-        "    'method,reference,case,layer,depth,block,metric,value,low,high,n\\n'\n"
-        "    'climatology,truth,blocks,all,,,rmse,2.0,1.9,2.1,9\\n'\n"
-        "    'climatology,truth,blocks,,10,,rmse,9.0,1.9,2.1,9\\n'\n"
-        "    f'model,truth,blocks,all,,,rmse,{steps},1.9,2.1,9\\n')\n",
+        "    'method,reference,case,variable,layer,depth,block,metric,value,low,high,n\\n'\n"
+        "    'climatology,truth,blocks,temperature,all,,,rmse,2.0,1.9,2.1,9\\n'\n"
+        "    'climatology,truth,blocks,temperature,,10,,rmse,9.0,1.9,2.1,9\\n'\n"
+        "    f'model,truth,blocks,temperature,all,,,rmse,{steps},1.9,2.1,9\\n')\n",
     )
     monkeypatch.setenv("OCEAN_WORKSPACE", str(root))
     for module in (runner, __main__):

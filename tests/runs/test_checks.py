@@ -60,6 +60,7 @@ CASES = [
     ("scenes=[240]", "scenes is .240.; give a number for each of 2 patterns"),
     ("scenes=[240,0]", "scenes is .240, 0. .*each 1 to 100000"),
     ("tile=4", "tile is 4; choose 8 to 4096"),
+    ("derived=[heat]", "'heat' is not known; choose of .*heat_content"),
     ("patterns=[]", "no observation pattern"),
     ("patterns=[{pattern: blobs, observed: 0.5}]", "'blobs' is not known"),
     ("cases=[{pattern: blocks, observed: 1.5}]", "1.5.*give a fraction from 0 to 1"),

@@ -18,17 +18,18 @@ NAN = np.nan
 
 
 def truth(method, value, metric="rmse", layer="all", case="half", low=NAN, high=NAN):
-    return (method, "truth", case, layer, NAN, None, metric, value, low, high, 1234567)
+    cover = "temperature", layer, NAN, None
+    return (method, "truth", case, *cover, metric, value, low, high, 1234567)
 
 
 def difference(rival, value, low, high, metric="rmse", layer="all", method="ours", case="half"):
     metric = f"{metric}_difference"
-    return (method, rival, case, layer, NAN, None, metric, value, low, high, 1234567)
+    return (method, rival, case, "temperature", layer, NAN, None, metric, value, low, high, 1234567)
 
 
 def block(rival, number, value, layer="all"):
     metric = "rmse_difference_block"
-    return ("ours", rival, "half", layer, NAN, number, metric, value, NAN, NAN, 9)
+    return ("ours", rival, "half", "temperature", layer, NAN, number, metric, value, NAN, NAN, 9)
 
 
 def frame(*rows):
@@ -196,6 +197,7 @@ def files(tmp_path):
                 method,
                 "truth",
                 case,
+                "temperature",
                 layer,
                 depth,
                 None,
