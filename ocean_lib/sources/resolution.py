@@ -12,7 +12,7 @@ from functools import partial
 
 import numpy as np
 import xarray as xr
-from scipy.ndimage import gaussian_filter1d
+from scipy.fft import irfft, next_fast_len, rfft
 
 from ocean_lib.core.geometry import EARTH_RADIUS, is_ring
 from ocean_lib.sources.catalogue import SOURCES
@@ -25,7 +25,7 @@ HALVING = np.sqrt(np.log(2) / 2) / np.pi  # s / L of a Gaussian that halves wave
 KM = EARTH_RADIUS * np.pi / 180  # of a degree of latitude
 POLAR = 85.0  # degrees; nearer to the pole a row is smoothed over as many cells as here
 Widths = tuple[float, np.ndarray]  # of a Gaussian: in rows, and in columns of each row (H,)
-TRUNCATE = 4.0  # standard deviations at which a Gaussian is cut
+REACH = 6.0  # standard deviations, after which a Gaussian has ended
 
 
 def degraded(surface: xr.DataArray, product: str, seed: int = 0) -> xr.DataArray:
@@ -77,37 +77,41 @@ def _degrade_date(block, widths, noise_widths, ring, error, key, block_info=None
 def _smoothed(field: np.ndarray, widths: Widths, ring: bool) -> np.ndarray:
     """Gaussian sums of a field (H, W), 0 beyond its edges, unless it is a ring."""
     rows, columns = widths
-    out = _smooth(field, rows, "constant")
-    for row, width in zip(out, columns):
-        row[:] = _smooth(row, width, "wrap" if ring else "constant")
-    return out
-
-
-def _smooth(field: np.ndarray, width: float, mode: str) -> np.ndarray:
-    """Gaussian sums along the first axis, over a standard deviation in cells."""
-    if width <= 0:
-        return field.copy()
-    return gaussian_filter1d(field, width, axis=0, mode=mode, truncate=TRUNCATE)
+    period = _periods(field.shape, widths, ring)
+    out = _filtered(field, rows, period[0], axis=0)
+    return _filtered(out, columns[:, None], period[1], axis=1)
 
 
 def _noise(shape: tuple[int, ...], widths: Widths, ring: bool, generator) -> np.ndarray:
     """Smoothed white noise (H, W) of expected variance 1 in every cell."""
     rows, columns = widths
-    margin = _radius(rows), 0 if ring else _radius(columns.max())
-    wider = [size + 2 * beyond for size, beyond in zip(shape, margin)]
-    white = generator.standard_normal(wider)
-    noise = _smoothed(white, (rows, np.pad(columns, margin[0], mode="edge")), ring)
-    noise = noise[margin[0] : wider[0] - margin[0], margin[1] : wider[1] - margin[1]]
-    return noise / _size(rows) / np.array([_size(width) for width in columns])[:, None]
+    period = _periods(shape, widths, ring)
+    white = generator.standard_normal(period)
+    noise = _filtered(white, rows, period[0], axis=0)[: shape[0]]
+    noise = _filtered(noise, columns[:, None], period[1], axis=1)[:, : shape[1]]
+    return noise / _size(rows, period[0]) / _size(columns[:, None], period[1])
 
 
-def _radius(width: float) -> int:
-    """Number of cells to either side that a Gaussian covers."""
-    return int(TRUNCATE * width + 0.5)
+def _periods(shape: tuple[int, ...], widths: Widths, ring: bool) -> tuple[int, int]:
+    """Rows and columns, enough more than those of a field that its edges do not feel each other."""
+    rows, columns = shape[0] + REACH * widths[0], shape[1] + REACH * widths[1].max()
+    return next_fast_len(int(rows) + 1), shape[1] if ring else next_fast_len(int(columns) + 1)
 
 
-def _size(width: float) -> float:
-    """Standard deviation of white noise of variance 1 after smoothing along one axis."""
-    impulse = np.zeros(2 * _radius(width) + 1)
-    impulse[_radius(width)] = 1.0
-    return float(np.sqrt((_smooth(impulse, width, "constant") ** 2).sum()))
+def _filtered(field: np.ndarray, width: float | np.ndarray, period: int, axis: int) -> np.ndarray:
+    """Gaussian sums of a field (H, W) along an axis, periodic after zeros have been appended."""
+    spectrum = rfft(field, period, axis=axis)
+    response = _response(width, np.fft.rfftfreq(period))
+    spectrum *= response[:, None] if axis == 0 else response
+    return irfft(spectrum, period, axis=axis).take(range(field.shape[axis]), axis)
+
+
+def _response(width: float | np.ndarray, frequency: np.ndarray) -> np.ndarray:
+    """What a Gaussian mean over `width` cells leaves of waves, per cycles a cell."""
+    return np.exp(-2 * (np.pi * width * frequency) ** 2)
+
+
+def _size(width: float | np.ndarray, period: int) -> np.ndarray:
+    """Standard deviation of smoothed white noise of variance 1."""
+    power = _response(width, np.fft.fftfreq(period)) ** 2
+    return np.sqrt(power.mean(-1, keepdims=True))

@@ -106,7 +106,7 @@ def test_months_that_are_all_there_need_no_login(no_login, tmp_path):
     assert names == ["2020-11", "2020-12", "2021-01", "2021-02"]
     for path in request.files.values():
         path.touch()
-    asked = GLORYS12 | {"depths": [0.5]}
+    asked = GLORYS12 | {"depths": [0.5], "variables": []}
     files = download.fetch("glorys12", tmp_path, show=lines.append, **asked)
     assert files == list(request.files.values()) and "all 4 month(s) already fetched" in lines[0]
     # Another region or other levels have other file names, so files are never confused.
@@ -131,6 +131,8 @@ def test_a_satellite_needs_the_last_months_and_sea_level_all():
     ("source", "variables", "surfaces", "expected"),
     [
         ("glorys12", [], [], ("thetao",)),
+        ("glorys12", None, [], ("thetao", "so")),
+        ("ostia", None, [], ("analysed_sst",)),
         ("glorys12", [], ["surface_temperature"], ("thetao",)),
         ("glorys12", ["so"], [], ("thetao", "so")),
         ("glorys12", [], ["sea_level", "surface_salinity"], ("thetao", "so", "zos")),

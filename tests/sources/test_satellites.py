@@ -78,6 +78,22 @@ def test_days_are_matched_by_day(daily, ocean):
     np.testing.assert_allclose(found[1], alone[0], atol=1e-6)
 
 
+@pytest.mark.parametrize("day", [1, 16])
+def test_days_may_follow_monthly_means(daily, ocean, day):
+    view = satellites.open_view(daily, "ostia")
+    means = view.resample(time="MS").mean()
+    stamps = pd.to_datetime([f"1993-02-{day:02d}", f"1993-03-{day:02d}"])
+    both = xr.concat([means.assign_coords(time=stamps), view.sel(time="1993-04")], "time")
+    args = ocean.latitude, ocean.longitude
+    found = satellites.on_grid(both, ocean.time.values[1:4], *args)
+    np.testing.assert_allclose(found[1], satellites.on_grid(means[1:], means.time[1:], *args)[0])
+    np.testing.assert_allclose(found[2], satellites.on_grid(view, ocean.time.values[3:4], *args)[0])
+    with pytest.raises(ValueError, match="1993-04 is covered on 15 of 30"):
+        satellites.on_grid(both[:17], ocean.time.values[1:4], *args)
+    with pytest.raises(ValueError, match="1993-04 is covered on 1 of 30"):
+        satellites.on_grid(view[:32], ocean.time.values[2:4], *args)
+
+
 def test_sea_level_becomes_metres_on_another_grid(ocean, tmp_path):
     level = archive.sea_level(ocean).to_dataset(name="sla")
     level.sla.attrs = {"standard_name": "sea_surface_height_above_sea_level", "units": "m"}
