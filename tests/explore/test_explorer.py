@@ -70,7 +70,7 @@ def test_masks_follow_pattern_fraction_depth_surface_and_seed(reconstruction, su
         "fraction",
         "depth",
         "seed",
-        *["surface", "above"] * surface,
+        *["surface", "from above"] * surface,
     ]
     assert len(titles(canvas)) == 2 + surface
     # Of the observed cells, as many as asked for, and at each the field's own value.
