@@ -19,22 +19,14 @@ from scipy.ndimage import distance_transform_edt
 
 from ocean_lib.sources.demo_ocean import simulate
 
-__all__ = [
-    "HOST",
-    "ocean",
-    "salinity",
-    "sea_level",
-    "sea_surface",
-    "surface_salinity",
-    "topography",
-    "write",
-]
+__all__ = ["HOST", "ocean", "sea_level", "sea_surface", "surface_salinity", "write"]
 
 HOST = "s3.local.test"
 MONTHS, INTERIM = 52, 8  # all; of the interim dataset
 SATELLITE = 24  # seen by satellites; altimeters see all
 RISE = 3.3e-3  # m a year, of the sea level that altimeters see, above that of the model
 SHAPE = 44, 56
+FIELDS = ["temperature", "salinity", "sea_level", "ocean"]
 FILES = 14  # of each dataset as delivered
 AXES = {
     "depth": {"units": "m", "positive": "down", "axis": "Z", "standard_name": "depth"},
@@ -74,12 +66,7 @@ class Dataset:
 @cache
 def ocean() -> xr.Dataset:
     """The demo ocean that all products follow from."""
-    return simulate(seed=1, months=MONTHS, shape=SHAPE)[["temperature", "ocean"]]
-
-
-def salinity(depth: xr.DataArray) -> xr.DataArray:
-    """Salinity of all places, by depth."""
-    return 35.2 - 0.3 * (1 - np.exp(-depth / 400))
+    return simulate(seed=1, months=MONTHS, shape=SHAPE)[FIELDS]
 
 
 def sea_surface(ocean: xr.Dataset, days: pd.DatetimeIndex, step: float = 0.05) -> xr.DataArray:
@@ -95,14 +82,9 @@ def sea_surface(ocean: xr.Dataset, days: pd.DatetimeIndex, step: float = 0.05) -
     return (fine + 273.15).where(sea)
 
 
-def topography(ocean: xr.Dataset) -> xr.DataArray:
-    """Sea level above the geoid, m: a twentieth of a metre a degree of the upper 190 m."""
-    return 0.05 * ocean.temperature.sel(depth=slice(0, 190)).mean("depth") - 0.5
-
-
 def sea_level(ocean: xr.Dataset, step: float = 0.125) -> xr.DataArray:
-    """The anomaly of this sea level that altimeters see, m, on a grid of their own."""
-    level = topography(ocean)
+    """The anomaly of sea level that altimeters see, m, on a grid of their own."""
+    level = ocean.sea_level
     years = (ocean.time - ocean.time[0]) / np.timedelta64(365, "D")
     grid = {name: _cells(ocean[name], step) for name in ("latitude", "longitude")}
     return (level - level.mean("time") + RISE * years).interp(grid)
@@ -110,8 +92,7 @@ def sea_level(ocean: xr.Dataset, step: float = 0.125) -> xr.DataArray:
 
 def surface_salinity(ocean: xr.Dataset, step: float = 0.125) -> xr.DataArray:
     """Salinity of the shallowest level on another grid, at a depth of 0 m."""
-    top = ocean.temperature.isel(depth=[0])
-    salt = (salinity(top.depth) + 0 * top).transpose(*top.dims).assign_coords(depth=[0.0])
+    salt = ocean.salinity.isel(depth=[0]).assign_coords(depth=[0.0])
     return salt.interp({name: _cells(ocean[name], step) for name in ("latitude", "longitude")})
 
 
@@ -135,11 +116,10 @@ def write(root) -> Path:
 
 
 def _datasets(ocean: xr.Dataset) -> list[Dataset]:
-    salty = (salinity(ocean.depth) + 0 * ocean.temperature).transpose(*ocean.temperature.dims)
-    model = xr.Dataset({"thetao": ocean.temperature, "so": salty})
+    names = {"temperature": "thetao", "salinity": "so", "sea_level": "zos"}
+    model = ocean[[*names]].rename(names)
     model.thetao.attrs = {"standard_name": "sea_water_potential_temperature", "units": "degrees_C"}
     model.so.attrs = {"standard_name": "sea_water_salinity", "units": "1e-3"}
-    model["zos"] = topography(ocean)
     model.zos.attrs = {"standard_name": "sea_surface_height_above_geoid", "units": "m"}
     whole = MONTHS - INTERIM
     days = pd.date_range(ocean.time.values[-SATELLITE], periods=SATELLITE * 31, freq="D")
