@@ -68,7 +68,7 @@ def inversions_table(scores: pd.DataFrame) -> pd.DataFrame:
     """Shares of inversions in per cent: pairs of levels by the depth of their middle, and methods.
 
     Args:
-        scores: from `count_inversions`, of one or several cases.
+        scores: from `count_inversions`, of one or several cases; with one level there are no pairs.
     """
     rows = scores.assign(
         value=100 * scores["value"],
@@ -77,7 +77,7 @@ def inversions_table(scores: pd.DataFrame) -> pd.DataFrame:
     index = ["case", "variable", "depth"]
     order = rows[index].drop_duplicates().itertuples(index=False, name=None)
     table = rows.pivot(index=index, columns="method", values="value")
-    return table.loc[list(order), list(QUANTITIES)].rename_axis(columns=None)
+    return table.reindex(columns=list(QUANTITIES)).loc[list(order)].rename_axis(columns=None)
 
 
 def _lower(field: xr.DataArray) -> xr.DataArray:

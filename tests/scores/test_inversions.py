@@ -98,3 +98,8 @@ def test_temperature_alone_has_no_density_and_the_table_is_in_per_cent(drawn):
     ]
     value = table[(table.method == "truth") & table.depth.isna()].value.item()
     assert shown["truth"].iloc[0] == pytest.approx(100 * value)
+
+
+def test_one_level_has_no_pairs(drawn):
+    scores = count_inversions(drawn.isel(depth=[0]), case="a", standard_name=POTENTIAL)
+    assert scores.empty and inversions_table(scores).empty
