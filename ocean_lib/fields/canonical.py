@@ -45,6 +45,7 @@ __all__ = ["DAMAGE", "MOST_GAPS", "levels_of_file", "open_fields", "open_levels"
 
 
 MOST_GAPS = 0.1  # share of the ocean's values that may be missing
+LEAST_SHARED = 0.9  # share of the cells of any variable in which all variables have values
 # Errors that the libraries raise when a stored block is damaged.
 DAMAGE = (OSError, RuntimeError, ValueError, KeyError, EOFError, zlib.error)
 
@@ -171,6 +172,14 @@ def _with_ocean(fields: xr.Dataset, survey: Survey, masked: bool = False) -> xr.
             "land that is not declared missing; give "
             f"land_value={survey.constant:.9g}, or a mask of the ocean at every level"
         )
+    for name, cells in survey.cells.items():
+        if ocean.sum() < LEAST_SHARED * cells:
+            other = min(survey.cells, key=survey.cells.__getitem__)
+            raise ValueError(
+                f"{other} and the other variables have values in {int(ocean.sum())} of the {cells} "
+                f"cells where {name} has, limit {LEAST_SHARED:.0%}; choose a region and levels "
+                f"where all have them, or leave {other} out of variables"
+            )
     if survey.intermittent > ocean.sum() or survey.gaps.sum() > MOST_GAPS * dates * ocean.sum():
         raise ValueError(
             f"{survey.gaps.sum()} values of the ocean's {int(ocean.sum())} cells are missing, "

@@ -52,6 +52,7 @@ class Survey(NamedTuple):
         constant: a value that many cells of temperature hold on all dates, as land does that is not
             declared missing; None if there is none.
         filled: number of those cells.
+        cells: {variable: number of cells with values on most dates}.
     """
 
     ocean: np.ndarray
@@ -62,6 +63,7 @@ class Survey(NamedTuple):
     uniform: np.ndarray
     constant: float | None
     filled: int
+    cells: dict[str, int]
 
     def with_constants_of(self, stored: "Survey") -> "Survey":
         """This survey, with what another found of uniform dates and of constants."""
@@ -165,6 +167,7 @@ def survey_fields(fields: xr.Dataset) -> Survey:
     """
     dates = fields.sizes["time"]
     ocean, some, whole, limits = np.array(True), np.array(False), True, {}
+    cells: dict[str, int] = {}
     constant, filled, uniform, warmest = None, 0, np.zeros(dates, bool), np.zeros(0)
     for name in gridded_variables(fields):
         survey = _survey(fields[name])
@@ -175,12 +178,13 @@ def survey_fields(fields: xr.Dataset) -> Survey:
             constant, filled = _land_value(survey, dates)
         # In place, because masks of a global grid are large.
         most = survey.number > dates // 2
+        cells[name] = int(most.sum())
         whole = whole and bool((survey.number[most] == dates).all())
         ocean = np.logical_and(most, ocean, out=most)
         some = np.logical_or(survey.number > 0, some)
     gaps = np.zeros(dates, int) if whole else _gaps(fields, ocean)
     intermittent = int(np.greater(some, ocean, out=some).sum())
-    return Survey(ocean, intermittent, gaps, limits, warmest, uniform, constant, filled)
+    return Survey(ocean, intermittent, gaps, limits, warmest, uniform, constant, filled, cells)
 
 
 def _gaps(fields: xr.Dataset, ocean: np.ndarray) -> np.ndarray:

@@ -211,3 +211,17 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path):
     refused(["1.nc", "sea_water_temperature", "separately"], canonical.open_fields, tmp_path)
     truth.isel(time=[0]).to_netcdf(tmp_path / "1.nc")
     refused(["2020-01-16", "limit 1", "drop one of the files"], canonical.open_fields, tmp_path)
+
+
+@pytest.mark.parametrize("lacking", ["thetao", "so"])
+def test_half_a_domain_of_a_variable_is_refused(small_ocean, lacking):
+    """Neither variable may cut the ocean of the other in silence; a coast may differ by cells."""
+    ocean = small_ocean.isel(time=slice(0, 3))
+    files = xr.Dataset({"thetao": ocean.temperature, "so": 35 + 0.01 * ocean.temperature})
+    files["so"].attrs = {"units": "1e-3"}
+    west = files.longitude < float(files.longitude[14])
+    with pytest.raises(ValueError, match="have values in .* limit 90%.* out of variables"):
+        canonical.to_canonical(files.assign({lacking: files[lacking].where(west)}), ["so"])
+    coast = files.longitude > float(files.longitude[0])
+    fields = canonical.to_canonical(files.assign({lacking: files[lacking].where(coast)}), ["so"])
+    assert not fields.ocean.isel(longitude=0).any() and fields.ocean.isel(longitude=1).any()
