@@ -1,6 +1,7 @@
 """Salinity rides along: from a file to scores, beside temperature and never mixed with it."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import xarray as xr
@@ -12,6 +13,7 @@ from ocean_lib.classical.validation import Validation
 from ocean_lib.fields import canonical, reconstruction_file
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.model.patches import PatchSampler
+from ocean_lib.observations import gridding, profiles
 from ocean_lib.observations.batch import observe
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.reconstruct.from_files import reconstruct_files
@@ -182,3 +184,59 @@ def test_a_file_with_salinity_is_densified_and_one_without_too(salty, model, tmp
             where = seen.observed.transpose(*DIMS).values
             off = np.abs(mean - seen.salinity_value.transpose(*DIMS).values)[where]
             assert (off.max() < 1e-3) == (name == "both")
+
+
+@pytest.fixture
+def floats(salty, tmp_path):
+    """Three casts at cells of the test months; the last one measures no salinity."""
+    fields = salty.fields("test")
+    rows = []
+    for number, (row, column) in enumerate(((9, 14), (12, 20), (15, 10))):
+        one = fields.isel(time=number, latitude=row, longitude=column)
+        rows.append(
+            pd.DataFrame(
+                {
+                    "time": str(one.time.values)[:10],
+                    "latitude": float(one.latitude),
+                    "longitude": float(one.longitude),
+                    "platform": f"float {number}",
+                    "depth": one.depth.values,
+                    "temperature": one.temperature.values,
+                    "salinity": one.salinity.values if number < 2 else np.nan,
+                }
+            ).dropna(subset=["temperature"])
+        )
+    pd.concat(rows).to_csv(tmp_path / "floats.csv", index=False)
+    return tmp_path / "floats.csv"
+
+
+def test_casts_measure_both_and_those_without_salinity_stay_useful(salty, floats):
+    statistics, fields = salty.statistics(), salty.fields("test").isel(time=slice(0, 3))
+    kind = statistics.attrs["standard_name"]
+    table = gridding.to_cells(profiles.open_profiles(floats, salty.depth, kind), statistics)
+    seen = gridding.observe_profiles(table, statistics, fields)
+    both = seen.salinity_observed.any(("depth", "latitude", "longitude")).values
+    assert seen.observed.any(("depth", "latitude", "longitude")).values.all()
+    assert both.tolist() == [True, True, False]
+    assert not (seen.salinity_observed & ~seen.observed).any()
+    away = (seen.salinity_value - fields.salinity).where(seen.salinity_observed)
+    assert float(abs(away).max()) < 1e-3
+    stated = seen.salinity_error.values[seen.salinity_observed.values]
+    assert (stated > 0.01).all() and (stated < 0.2).all()  # of the instrument and of a snapshot
+
+
+def test_a_file_of_casts_with_salinity_becomes_both_fields(salty, model, floats, tmp_path):
+    from ocean_lib.__main__ import main
+
+    checkpoint, output = tmp_path / "checkpoint.safetensors", tmp_path / "map.nc"
+    model.save(checkpoint)
+    command = ["reconstruct", str(checkpoint), str(floats), str(output)]
+    assert main([*command, "--members", "2", "--steps", "2", "--device", "cpu"]) == 0
+    with (
+        xr.open_dataset(output) as dense,
+        xr.open_dataset(tmp_path / "map.observations.nc") as seen,
+    ):
+        assert {"mean", "salinity_mean", "salinity_members"} <= set(dense)
+        number = seen.salinity.notnull().sum(("depth", "latitude", "longitude"))
+        assert (number.values > 0).tolist() == [True, True, False]
+        assert float(seen.salinity_error.where(seen.salinity.notnull()).min()) > 0.01

@@ -176,6 +176,9 @@ class Casts:
         for name in ("profile", "depth", "temperature", "salinity", "error"):
             setattr(self, name, getattr(self, name)[kept])
 
+    def _salinity_is_known(self) -> np.ndarray:
+        return (self.salinity > SALINITIES[0]) & (self.salinity < SALINITIES[1])
+
     def make_potential(self) -> "Casts":
         """Convert in-situ to potential temperature.
 
@@ -185,7 +188,7 @@ class Casts:
         import gsw
 
         latitude = self.latitude[self.profile]
-        known = (self.salinity > SALINITIES[0]) & (self.salinity < SALINITIES[1])
+        known = self._salinity_is_known()
         self.lost["without salinity (kept)"] += int((~known).sum())
         pressure = gsw.p_from_z(-self.depth, latitude)
         salinity = np.where(known, self.salinity, MEAN_SALINITY)
@@ -193,19 +196,20 @@ class Casts:
         self.temperature = gsw.pt0_from_t(absolute, self.temperature, pressure)
         return self
 
-    def to_levels(self, levels: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
+    def to_levels(self, levels: ArrayLike) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Interpolate to levels.
 
         Args:
             levels: (D,), m.
 
         Returns:
-            Temperature and its error, (P, D), °C; NaN where a profile has no value.
+            Temperature and its error, °C, and practical salinity, (P, D); NaN where a profile has
+            no value, or no plausible salinity.
         """
         levels = np.asarray(levels, float)
-        temperature, error = np.full((2, len(self), len(levels)), np.nan)
+        temperature, error, salinity = np.full((3, len(self), len(levels)), np.nan)
         if len(self.depth) < 2:
-            return temperature, error
+            return temperature, error, salinity
         # Offsets put the profiles one below the other, so that one search serves all of them.
         number = np.arange(len(self))[:, None]
         key = self.profile * 4 * DEEPEST + self.depth
@@ -220,10 +224,15 @@ class Casts:
         close = gap <= np.maximum(GAP_SHARE * levels, GAP_FLOOR)
         weight = (levels - self.depth[above]) / np.where(gap > 0, gap, 1)
         valid = (inside | first) & close & (self.refused == "")[:, None]
-        for result, values in ((temperature, self.temperature), (error, self.error)):
+        salinities = np.where(self._salinity_is_known(), self.salinity, np.nan)
+        results = (temperature, self.temperature), (error, self.error), (salinity, salinities)
+        for result, values in results:
             between = values[above] * (1 - weight) + values[below] * weight
             result[valid] = between[valid]
-        return temperature, error
+        # With a weight of 0, a value that is missing must not count.
+        exact = valid & (weight == 0)
+        salinity[exact] = salinities[above][exact]
+        return temperature, error, salinity
 
 
 def _downwards(profile: np.ndarray, vertical: np.ndarray) -> np.ndarray:

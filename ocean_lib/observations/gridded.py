@@ -32,7 +32,7 @@ from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.recognition import arrange, canonical_names
 from ocean_lib.fields.seawater import to_potential
 from ocean_lib.fields.surfaces import STANDARD_NAMES
-from ocean_lib.observations.gridding import temperature_channels
+from ocean_lib.observations.gridding import level_channels
 
 __all__ = ["describe_observations", "open_observations"]
 
@@ -153,7 +153,7 @@ def _ocean(dataset: xr.Dataset, statistics: xr.Dataset, grid: xr.Dataset) -> xr.
         ocean, _ = _select_levels(ocean, statistics)
         return _as_mask(ocean.temperature.isel(time=0, drop=True))
     cells = {name: grid[name] for name in DIMS[2:]}
-    ocean = statistics.wet.isel(channel=temperature_channels(statistics)).rename(channel="depth")
+    ocean = statistics.wet.isel(channel=level_channels(statistics)).rename(channel="depth")
     return ocean.sel(cells, method="nearest").assign_coords(cells)
 
 

@@ -22,7 +22,7 @@ from scipy.spatial import cKDTree
 from ocean_lib.core.geometry import EARTH_RADIUS, sphere, wrap_longitude
 from ocean_lib.core.months import dates_per_month
 from ocean_lib.fields.conventions import DIMS, SURFACES, named
-from ocean_lib.observations.gross_check import LIMIT, is_plausible
+from ocean_lib.observations.gross_check import LIMIT, SNAPSHOTS, is_plausible
 from ocean_lib.observations.profiles import USED, describe_use
 from ocean_lib.store.climatology import harmonics
 
@@ -30,7 +30,7 @@ __all__ = [
     "average_in_cells",
     "observe_profiles",
     "representativeness",
-    "temperature_channels",
+    "level_channels",
     "to_cells",
     "to_grid",
 ]
@@ -41,6 +41,8 @@ MIN_PAIRS = 30  # of a level
 MAX_PROFILES = 20000  # among which pairs are searched
 USUAL = 0.4  # share of the field's standard deviation
 CELL = ["month", "level", "row", "column"]
+NO_ROWS = pd.DataFrame({name: [] for name in (*CELL, "value", "error", "count")})
+NO_ROWS = NO_ROWS.astype(dict.fromkeys(CELL[1:], int) | {"month": "datetime64[ns]"})
 
 
 def to_cells(
@@ -87,12 +89,12 @@ def to_cells(
     if times is not None:
         other = ~np.isin(month, np.asarray(times, "datetime64[M]"))
         status[(status == USED) & other] = "in another month"
-    water = statistics.wet.isel(channel=temperature_channels(statistics)).values
+    water = statistics.wet.isel(channel=level_channels(statistics)).values
     water = water[:, index["latitude"], index["longitude"]].T
     known = np.isfinite(table.temperature.values)
     status[(status == USED) & ~(water & known).any(1)] = "on land, or below the floor"
     keep = water & (status == USED)[:, None]
-    for name in ("temperature", "error"):
+    for name in ("temperature", "error", "salinity", "salinity_error"):
         table[name] = table[name].where(keep)
     table["row"] = ("profile", index["latitude"])
     table["column"] = ("profile", index["longitude"])
@@ -100,35 +102,53 @@ def to_cells(
     first = np.datetime64(statistics.attrs["first"], "ns")
     day = first - first.astype("datetime64[M]").astype("M8[ns]")
     table["month"] = ("profile", month.astype("M8[ns]") + day)
-    return _without_gross_errors(table, statistics)
+    for variable in measured_variables(statistics):
+        table = _without_gross_errors(table, statistics, variable)
+    return table
 
 
-def _without_gross_errors(table: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
-    """The table without the values, and profiles, that the climatology rules out."""
-    departure, deviation = _departures(table, statistics)
+def measured_variables(statistics: xr.Dataset) -> list[str]:
+    """Variables of a model that casts measure: temperature, and salinity if it is practical."""
+    if "salinity" not in statistics.attrs["variables"]:
+        return ["temperature"]
+    practical = statistics.attrs["units"]["salinity"] != "g kg-1"
+    return ["temperature", "salinity"] if practical else ["temperature"]
+
+
+def _without_gross_errors(table: xr.Dataset, statistics: xr.Dataset, variable: str) -> xr.Dataset:
+    """The table without the values that the climatology rules out, and profiles of such values."""
+    departure, deviation = _departures(table, statistics, variable)
     known = np.isfinite(departure)
-    gross = ~is_plausible(departure, deviation)
+    gross = ~is_plausible(departure, deviation, SNAPSHOTS[variable])
     if not gross.any():
         return table
-    refused = (table.status.values == USED) & (gross.sum(1) > known.sum(1) / 2)
-    table.status.values[refused] = "far from the climatology"
-    keep = ~gross & ~refused[:, None]
-    for name in ("temperature", "error"):
+    keep = ~gross
+    if variable == "temperature":
+        refused = (table.status.values == USED) & (gross.sum(1) > known.sum(1) / 2)
+        table.status.values[refused] = "far from the climatology"
+        keep &= ~refused[:, None]
+    for name in (variable, named(variable, "error")):
         table[name] = table[name].where(xr.DataArray(keep, dims=("profile", "depth")))
-    words = f"{gross.sum()} more than {LIMIT:g} standard deviations from the climatology"
+    words = (
+        f"{gross.sum()} of {variable} more than {LIMIT:g} standard deviations from the climatology"
+    )
     return table.assign_attrs(lost=[*np.atleast_1d(table.attrs["lost"]).tolist(), words])
 
 
-def temperature_channels(statistics: xr.Dataset) -> slice:
-    """The channels of `statistics` that are levels of temperature."""
-    first = len(statistics.attrs["surfaces"])
-    return slice(first, first + statistics.sizes["depth"])
+def level_channels(statistics: xr.Dataset, variable: str = "temperature") -> slice:
+    """The channels of `statistics` that are levels of a variable."""
+    levels = statistics.sizes["depth"]
+    number = statistics.attrs["variables"].index(variable)
+    first = len(statistics.attrs["surfaces"]) + number * levels
+    return slice(first, first + levels)
 
 
-def _departures(table: xr.Dataset, statistics: xr.Dataset) -> tuple[np.ndarray, np.ndarray]:
-    """Departures from the climatology, and the field's standard deviation, (P, D), °C."""
+def _departures(
+    table: xr.Dataset, statistics: xr.Dataset, variable: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Departures from the climatology, and the field's standard deviation, (P, D)."""
     cells = {
-        "channel": temperature_channels(statistics),
+        "channel": level_channels(statistics, variable),
         "latitude": table.row.variable,
         "longitude": table.column.variable,
     }
@@ -136,21 +156,24 @@ def _departures(table: xr.Dataset, statistics: xr.Dataset) -> tuple[np.ndarray, 
     basis = harmonics(table.month.values, statistics.sizes["term"])
     harmonic = local.harmonic.transpose("term", "channel", "profile")
     climatology = np.einsum("pk,kdp->pd", basis, harmonic)
-    return table.temperature.values - climatology, local.deviation.transpose("profile", ...).values
+    return table[variable].values - climatology, local.deviation.transpose("profile", ...).values
 
 
-def representativeness(table: xr.Dataset, statistics: xr.Dataset) -> tuple[xr.DataArray, list[int]]:
+def representativeness(
+    table: xr.Dataset, statistics: xr.Dataset, variable: str = "temperature"
+) -> tuple[xr.DataArray, list[int]]:
     """Standard deviation of a profile's value about the mean of its month and cell.
 
     Args:
         table: of `to_cells`.
         statistics: of a store or model.
+        variable: of the model, that casts measure.
 
     Returns:
-        The standard deviation (P, D), °C, and the number of pairs at each level; with fewer than
+        The standard deviation (P, D), and the number of pairs at each level; with fewer than
         `MIN_PAIRS` the usual share is taken.
     """
-    departure, deviation = _departures(table, statistics)
+    departure, deviation = _departures(table, statistics, variable)
     spread = USUAL * deviation
     used = np.flatnonzero(table.status.values == USED)
     if len(used) > MAX_PROFILES:
@@ -168,19 +191,22 @@ def representativeness(table: xr.Dataset, statistics: xr.Dataset) -> tuple[xr.Da
         known = difference[:, level][np.isfinite(difference[:, level])]
         # A few pairs across a front do not move the median; 0.4549 is that of a squared normal.
         spread[:, level] = np.sqrt(0.5 * np.median(known**2) / 0.4549)
-    return table.temperature.copy(data=spread).drop_attrs(), numbers.tolist()
+    return table[variable].copy(data=spread).drop_attrs(), numbers.tolist()
 
 
-def average_in_cells(table: xr.Dataset, statistics: xr.Dataset) -> pd.DataFrame:
+def average_in_cells(
+    table: xr.Dataset, statistics: xr.Dataset, variable: str = "temperature"
+) -> pd.DataFrame:
     """Weighted means of the profiles, for every month, level and cell that has a value.
 
     Args:
         table: of `to_cells`.
         statistics: of a store or model.
+        variable: of the model, that casts measure.
 
     Returns:
         Columns `month` (datetime64), `level`, `row`, `column` (in ascending order), `value`,
-        `error` (°C), `count`.
+        `error`, `count`.
 
     Raises:
         ValueError: no profile is used.
@@ -197,12 +223,12 @@ def average_in_cells(table: xr.Dataset, statistics: xr.Dataset) -> pd.DataFrame:
             "that holds these; observations that you put on a grid yourself are accepted from "
             "elsewhere, with a warning"
         )
-    spread = representativeness(table, statistics)[0].values[used]
-    temperature, error = table.temperature.values[used], table.error.values[used]
-    profile, level = np.nonzero(np.isfinite(temperature) & np.isfinite(error))
+    spread = representativeness(table, statistics, variable)[0].values[used]
+    value, error = (table[name].values[used] for name in (variable, named(variable, "error")))
+    profile, level = np.nonzero(np.isfinite(value) & np.isfinite(error))
     weight = 1 / (error[profile, level] ** 2 + spread[profile, level] ** 2)
     cell = {name: table[name].values[used][profile] for name in ("month", "row", "column")}
-    sums = {"weight": weight, "sum": weight * temperature[profile, level], "count": 1}
+    sums = {"weight": weight, "sum": weight * value[profile, level], "count": 1}
     rows = pd.DataFrame(cell | {"level": level} | sums).groupby(CELL, as_index=False).sum()
     rows["value"], rows["error"] = rows["sum"] / rows.weight, rows.weight**-0.5
     return rows.drop(columns=["weight", "sum"])
@@ -220,20 +246,30 @@ def observe_profiles(
             it, the months that hold a profile are returned.
 
     Returns:
-        `value`, `observed`, `error` and `count` (time, depth, latitude, longitude), `ocean`, and
-        the surface fields and where they are seen (time, latitude, longitude) if `fields` has any.
+        `value`, `observed`, `error` and `count` (time, depth, latitude, longitude), `ocean`, those
+        of further variables, such as `salinity_value`, observed where casts measure them, and the
+        surface fields and where they are seen (time, latitude, longitude) if `fields` has any.
 
     Raises:
         ValueError: no profile is used.
     """
     observations = to_grid(average_in_cells(table, statistics), statistics)
+    measured = measured_variables(statistics)
+    for variable in statistics.attrs["variables"][1:]:
+        rows = average_in_cells(table, statistics, variable) if variable in measured else NO_ROWS
+        found = to_grid(rows, statistics)[["value", "observed", "error"]]
+        found = found.reindex(time=observations.time, fill_value={"observed": False, "error": 0.0})
+        observations = observations.merge(found.rename({q: named(variable, str(q)) for q in found}))
     if fields is None:
         return observations
     months, wanted = (
         dataset.time.values.astype("M8[M]").astype("M8[ns]") for dataset in (observations, fields)
     )
     observations = observations.assign_coords(time=months).reindex(
-        time=wanted, fill_value={"observed": False, "error": 0.0, "count": 0}
+        time=wanted,
+        fill_value={"count": 0}
+        | {named(v, "observed"): False for v in statistics.attrs["variables"]}
+        | {named(v, "error"): 0.0 for v in statistics.attrs["variables"]},
     )
     observations = observations.assign_coords(time=fields.time)
     for name in SURFACES:
@@ -252,7 +288,7 @@ def to_grid(rows: pd.DataFrame, statistics: xr.Dataset) -> xr.Dataset:
     count = np.zeros(shape, np.int16)
     value[cell], error[cell], count[cell] = rows.value, rows.error, rows["count"]
     grid = {name: statistics[name] for name in DIMS[1:]}
-    ocean = statistics.wet.isel(channel=temperature_channels(statistics)).rename(channel="depth")
+    ocean = statistics.wet.isel(channel=level_channels(statistics)).rename(channel="depth")
     arrays = {"value": value, "observed": count > 0, "error": error, "count": count}
     variables = {name: (DIMS, array) for name, array in arrays.items()}
     observations = xr.Dataset(variables, {"time": months} | grid)

@@ -16,23 +16,30 @@ import xarray as xr
 from ocean_lib.fields.conventions import DIMS
 from ocean_lib.store.climatology import harmonics
 
-__all__ = ["LIMIT", "is_plausible", "plausible_on_grid", "surface_departures"]
+__all__ = ["LIMIT", "SNAPSHOTS", "is_plausible", "plausible_on_grid", "surface_departures"]
 
 
 LIMIT = 8.0  # standard deviations
 SNAPSHOT = 0.7  # °C, that a value at one moment and place adds to the deviation of a monthly mean
-SNAPSHOTS = {"surface_temperature": SNAPSHOT, "sea_level": 0.1, "surface_salinity": 0.5}
+SNAPSHOTS = {
+    "temperature": SNAPSHOT,
+    "surface_temperature": SNAPSHOT,
+    "sea_level": 0.1,
+    "surface_salinity": 0.5,
+    "salinity": 0.2,
+}
 
 
-def is_plausible(departure: Any, deviation: Any) -> Any:
+def is_plausible(departure: Any, deviation: Any, snapshot: float = SNAPSHOT) -> Any:
     """Whether departures from the climatology are possible, bool.
 
     Args:
         departure: array, °C.
         deviation: array, standard deviation of the monthly field, °C.
+        snapshot: what a value at one moment and place adds to it, °C.
     """
     # A departure that is unknown, NaN, is not ruled out.
-    return ~(abs(departure) > LIMIT * (deviation**2 + SNAPSHOT**2) ** 0.5)
+    return ~(abs(departure) > LIMIT * (deviation**2 + snapshot**2) ** 0.5)
 
 
 def plausible_on_grid(observations: xr.Dataset, statistics: xr.Dataset) -> xr.DataArray:

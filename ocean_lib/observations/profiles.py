@@ -25,6 +25,7 @@ __all__ = ["NO_LEVEL", "USED", "describe_use", "find_profile_files", "is_profile
 
 USED = "used"
 NO_LEVEL = "no level of the field within its range"
+SALINITY_ERROR = 0.01  # standard deviation of a float's salinity (Wong et al. 2020)
 # {suffix: what to do with tables that are not read}
 OTHER_TABLES = {
     ".xlsx": "save the sheet as CSV",
@@ -70,8 +71,9 @@ def open_profiles(
         time_units: what the times of tables count, such as "days since 1950-01-01".
 
     Returns:
-        `temperature`, `error` (profile, depth) °C, NaN where a profile has no value; `time`,
-        `latitude`, `longitude`, `platform`, `station`, `status` (profile).
+        `temperature`, `error` (profile, depth) °C, and `salinity`, `salinity_error`, practical, NaN
+        where a profile has no value; `time`, `latitude`, `longitude`, `platform`, `station`,
+        `status` (profile).
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -108,7 +110,7 @@ def describe_use(table: xr.Dataset) -> str:
 
     Returns:
         How many profiles are used and why others are not, how many values were removed, and the
-        dates, places and temperatures of all profiles with a date and place.
+        dates, places, temperatures and salinities of all profiles with a date and place.
     """
     reasons = Counter(table.status.values.tolist())
     words = [f"{reasons.pop(USED, 0)} of {table.sizes['profile']} profiles are used"]
@@ -119,7 +121,12 @@ def describe_use(table: xr.Dataset) -> str:
     if not known.sizes["profile"]:
         return text
     ranges = [range_in_words(known.time)]
-    for name, unit in (("latitude", "°"), ("longitude", "°"), ("temperature", " °C")):
+    for name, unit in (
+        ("latitude", "°"),
+        ("longitude", "°"),
+        ("temperature", " °C"),
+        ("salinity", ""),
+    ):
         if (values := known[name].values[np.isfinite(known[name].values)]).size:
             ranges.append(f"{name} {range_in_words(values)}{unit}")
     return f"{text}\nProfiles of {', '.join(ranges)}"
@@ -163,11 +170,12 @@ def _read_casts(path: Path, date_format: str | None, time_units: str | None) -> 
 
 
 def _on_levels(casts: Casts, levels: ArrayLike) -> xr.Dataset:
-    temperature, error = casts.to_levels(levels)
+    temperature, error, salinity = casts.to_levels(levels)
     status = np.where(casts.refused == "", USED, casts.refused).astype(object)
     names = ("station", "platform", "rank", "time", "latitude", "longitude")
     columns = {"status": status} | {name: getattr(casts, name) for name in names}
-    arrays = {"temperature": temperature, "error": error}
+    arrays = {"temperature": temperature, "error": error, "salinity": salinity}
+    arrays["salinity_error"] = np.where(np.isfinite(salinity), SALINITY_ERROR, np.nan)
     return xr.Dataset(
         {name: (("profile", "depth"), array.astype(np.float32)) for name, array in arrays.items()}
         | {name: ("profile", column) for name, column in columns.items()},

@@ -13,7 +13,7 @@ import xarray as xr
 
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.core.disk import explaining_full_disk
-from ocean_lib.fields.conventions import DIMS, named
+from ocean_lib.fields.conventions import DIMS, PRACTICAL, named
 from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations import gridding, profiles
@@ -41,7 +41,12 @@ def assemble_profiles(
         drawn: from `reconstruct`, for the same dates.
         statistics: of the model.
     """
-    observed = observations[["value", "observed", "error", "count", "ocean"]]
+    further = (
+        named(variable, quantity)
+        for variable in statistics.attrs["variables"][1:]
+        for quantity in ("value", "observed", "error")
+    )
+    observed = observations[["value", "observed", "error", "count", "ocean", *further]]
     return xr.merge([drawn, observed, _describe(table)], join="exact").assign_attrs(
         title="Reconstruction from real profiles",
         profiles=profiles.describe_use(table),
@@ -97,16 +102,22 @@ def prepare_profiles(
 
 def _write_gridded(table: xr.Dataset, statistics: xr.Dataset, path: Path, made_from: str) -> None:
     """Write what `open_observations` reads, with the profiles beside the grid."""
-    rows = gridding.average_in_cells(table, statistics)
+    measured = gridding.measured_variables(statistics)
+    rows = {name: gridding.average_in_cells(table, statistics, name) for name in measured}
     kind = {key: table.temperature.attrs[key] for key in ("standard_name", "units")}
     variables = {
-        "temperature": ("value", "f4", kind),
-        "error": ("error", "f4", {"units": "degrees_C", "long_name": ERROR}),
-        "count": ("count", "i2", {"units": "1", "long_name": "profiles"}),
+        "temperature": ("temperature", "value", "f4", kind),
+        "error": ("temperature", "error", "f4", {"units": "degrees_C", "long_name": ERROR}),
+        "count": ("temperature", "count", "i2", {"units": "1", "long_name": "profiles"}),
     }
+    if "salinity" in measured:
+        kind = {"standard_name": PRACTICAL, "units": "1e-3"}
+        variables["salinity"] = "salinity", "value", "f4", kind
+        described = {"units": "1e-3", "long_name": ERROR}
+        variables["salinity_error"] = "salinity", "error", "f4", described
     grid = {name: statistics[name] for name in DIMS[1:]}
     shape = [statistics.sizes[name] for name in DIMS[1:]]
-    contents = _describe(table).assign_coords({"time": np.unique(rows.month.values)} | grid)
+    contents = _describe(table).assign_coords({"time": np.unique(rows["temperature"].month)} | grid)
     attributes = {
         "made_from": made_from,
         "profiles": profiles.describe_use(table),
@@ -115,15 +126,19 @@ def _write_gridded(table: xr.Dataset, statistics: xr.Dataset, path: Path, made_f
     with explaining_full_disk(path), atomic_write(path) as beside:
         contents.assign_attrs(attributes).to_netcdf(beside, engine="netcdf4")
         with netCDF4.Dataset(beside, "a") as file:
-            for name, (_, dtype, described) in variables.items():
+            for name, (_, _, dtype, described) in variables.items():
                 choices = {"chunksizes": (1, *shape), "zlib": True, "complevel": 1}
                 choices |= {"fill_value": np.nan} if dtype == "f4" else {}
                 file.createVariable(name, dtype, DIMS, **choices)
                 file[name].setncatts(described)
-            for index, (_, rows_of_month) in enumerate(rows.groupby("month")):
-                month = gridding.to_grid(rows_of_month, statistics)
-                for name, (quantity, *_) in variables.items():
-                    file[name][index] = month[quantity].values[0]
+            for index, when in enumerate(contents.time.values):
+                month = {
+                    variable: gridding.to_grid(each[each.month == when], statistics)
+                    for variable, each in rows.items()
+                }
+                for name, (variable, quantity, *_) in variables.items():
+                    if month[variable].sizes["time"]:
+                        file[name][index] = month[variable][quantity].values[0]
 
 
 def _describe(table: xr.Dataset) -> xr.Dataset:

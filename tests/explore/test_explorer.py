@@ -89,7 +89,7 @@ def test_masks_follow_pattern_fraction_depth_surface_and_seed(reconstruction, su
     assert moves(canvas, controls["depth"], controls["depth"].options[4][1])
     if surface:
         assert moves(canvas, controls["surface"], 0.6) and moves(canvas, controls["surface"], None)
-        assert titles(canvas)[0] == "Surface, not seen"
+        assert titles(canvas)[0] == "Surface temperature, not seen"
 
 
 def test_reconstruction_follows_case_month_depth_and_maps(reconstruction):

@@ -94,7 +94,7 @@ def test_a_background_adds_itself_and_its_error(small_store, device):
 
 
 def test_what_is_not_observed_is_zero_and_what_is_equals_the_field(small_store, device):
-    batch = batches(small_store, device=device).draw(1, 6)
+    batch = batches(small_store, device=device).draw(1, 24)
     observed, seen = batch["observed"], batch["surface_observed"]
     assert torch.equal(batch["value"], torch.where(observed, batch["field"], 0.0))
     assert observed.any() and seen.any() and not batch["error"].any()

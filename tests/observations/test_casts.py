@@ -110,12 +110,20 @@ def test_levels_are_read_off_within_range_and_not_across_gaps():
         profiles.append((depth, rng.normal(10, 3, number)))
     levels = np.array([0.5, profiles[3][0][0], 40.0, 300.0, 777.7, profiles[2][0][-1], 2000.0])
     made = casts(*profiles, pressure=False)
-    found, error = made.to_levels(levels)
+    found, error, _ = made.to_levels(levels)
     expected = [[read_off(*each, level) for level in levels] for each in profiles]
     np.testing.assert_allclose(found, expected, atol=1e-9)
     assert np.isfinite(expected).sum() > 8 and np.isnan(expected).sum() > 8
     np.testing.assert_allclose(error[np.isfinite(found)], 0.01)
     np.testing.assert_array_equal(np.isnan(error), np.isnan(found))
+
+
+def test_salinity_is_read_off_where_it_is_plausible():
+    depth, salinity = np.array([5.0, 15.0, 25.0, 35.0]), np.array([35.0, 36.0, np.nan, 99.0])
+    made = casts((depth, np.array([20.0, 19.0, 18.0, 17.0])), salinity=salinity, pressure=False)
+    temperature, _, found = made.to_levels([5.0, 10.0, 15.0, 20.0, 35.0])
+    np.testing.assert_allclose(found[0], [35.0, 35.5, 36.0, np.nan, np.nan])
+    np.testing.assert_allclose(temperature[0], [20.0, 19.5, 19.0, 18.5, 17.0])
 
 
 def test_a_refused_profile_says_nothing():

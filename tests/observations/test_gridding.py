@@ -63,6 +63,8 @@ def test_the_spread_of_snapshots_is_found_again(table, statistics):
         {
             "temperature": (("profile", "depth"), values, dict(table.temperature.attrs)),
             "error": (("profile", "depth"), np.full(values.shape, 0.01)),
+            "salinity": (("profile", "depth"), np.full(values.shape, np.nan)),
+            "salinity_error": (("profile", "depth"), np.full(values.shape, np.nan)),
             "status": ("profile", np.full(len(rows), "used", object)),
             "platform": ("profile", platform.astype(str).astype(object)),
             "station": ("profile", np.arange(len(rows)).astype(str).astype(object)),
