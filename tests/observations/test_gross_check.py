@@ -127,7 +127,7 @@ def test_values_and_casts_far_from_the_climatology_are_left_out_and_counted(
     assert np.isnan(found.temperature.values[1][far]).all()
     assert np.isfinite(found.temperature.values[0]).any()
     told = profiles.describe_use(found)
-    assert f"{far.sum()} more than {LIMIT:g} standard deviations from the climatology" in told
+    assert f"{far.sum()} values of temperature more than {LIMIT:g} standard deviations" in told
 
 
 def test_profiles_of_a_model_of_days_are_refused(small_store, statistics, table):
