@@ -129,7 +129,8 @@ def _without_gross_errors(table: xr.Dataset, statistics: xr.Dataset, variable: s
         keep &= ~refused[:, None]
     for name in (variable, named(variable, "error")):
         table[name] = table[name].where(xr.DataArray(keep, dims=("profile", "depth")))
-    words = f"{gross.sum()} values of {variable} more than {LIMIT:g} standard deviations from the climatology"
+    words = f"{gross.sum()} values of {variable} more than {LIMIT:g} standard deviations"
+    words += " from the climatology"
     return table.assign_attrs(lost=[*np.atleast_1d(table.attrs["lost"]).tolist(), words])
 
 
