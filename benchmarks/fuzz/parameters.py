@@ -59,7 +59,7 @@ LISTS = {  # {name: (longest, lowest, highest)}
     "scenes": (100, 1, 10**6),
     "region": (4, -360, 360),
 }
-TEXT = ("run", "store", "source", "path", "whole_files", "variable", "mask_path", "satellite")
+TEXT = ("run", "store", "source", "path", "whole_files", "variable", "mask_path")
 TEXT += ("split", "scheduler", "mode", "parametrisation", "device", "observations", "date_format")
 TEXT += ("time_units", "sampler")
 NUMBERS = (
@@ -101,6 +101,7 @@ PATTERNS = (
         f"[{{name: a, pattern: profiles, observed: 0.1, {beside}}}]"
         for beside in (
             *("surface: 5", "surface: [0.1, 0.2]", "error: -1", "error: [.nan, .inf]"),
+            *("surface: {ice: 1}", "surface: {sea_level: 2}", "surface: {sea_level: x}"),
             *("error: 1.0e+30", "clouds: x", "clouds: -1", "error: [0.3, 0.1]"),
         )
     ],
@@ -216,11 +217,14 @@ def implausible(values: dict[str, Any]) -> str:
         text = values[name]
         if len(text) > 1000 or any(ord(letter) < 32 for letter in text):
             return f"{name} is {text[:40]!r} of {len(text)} characters"
-    if len(values["variables"]) > 50 or len(values["period"]) > 2:
-        return "variables or period are too many"
+    lists = ("variables", 50), ("period", 2), ("surfaces", 3), ("satellites", 3), ("derived", 50)
+    for name, longest in lists:
+        if len(values[name] or ()) > longest:
+            return f"{name} are too many"
     for pattern in (*values["patterns"], *values["cases"]):
         for key in ("observed", "error", "surface", "clouds"):
-            numbers = np.ravel(pattern.get(key, 0.5))
+            given = pattern.get(key, 0.5)
+            numbers = np.ravel([*given.values()] if isinstance(given, dict) else given)
             high = 50 if key == "error" else 1
             if numbers.dtype.kind not in "fi" or not all(
                 math.isfinite(number) and 0 <= number <= high for number in numbers

@@ -15,7 +15,7 @@ import xarray as xr
 from torch import Tensor
 
 from ocean_lib.classical.gaussian_field import complete_columns, interpolate
-from ocean_lib.classical.regression import CovarianceRegression, Regression
+from ocean_lib.classical.regression import CovarianceRegression, Regression, seen_subsets
 from ocean_lib.classical.result import method_result
 from ocean_lib.core.months import to_months
 from ocean_lib.observations.batch import exactly_observed, select_statistics, standardise
@@ -88,11 +88,10 @@ class OptimalInterpolation:
             (`regression.subsets`), int, (T,).
         """
         seen, surface = batch["surface_observed"], batch["surface"]
-        fields = seen.flatten(2).any(2)
+        subset, fields = seen_subsets(seen), seen.flatten(2).any(2)
         cloudy = batch["ocean"].any(1, keepdim=True) & ~seen & fields[..., None, None]
         if cloudy.any():
             surface = self._fill_surface(batch, cloudy)
-        subset = (fields * 2 ** torch.arange(fields.shape[1], device=fields.device)).sum(1)
         prior = torch.zeros_like(batch["value"])
         for number in subset.unique().tolist():
             if number:

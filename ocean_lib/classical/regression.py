@@ -12,7 +12,7 @@ missing on a date, there is one set of coefficients for every subset of the surf
 Reference: Guinehut et al. 2012, doi 10.5194/os-8-845-2012 (ARMOR3D).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,6 +33,7 @@ __all__ = [
     "fit_shared_regression",
     "gaussian_smooth",
     "nearest_cells",
+    "seen_subsets",
     "subsets",
 ]
 
@@ -94,6 +95,16 @@ def subsets(surfaces: int) -> Iterator[tuple[int, list[int]]]:
     """
     for number in range(1, 2**surfaces):
         yield number, [k for k in range(surfaces) if number >> k & 1]
+
+
+def seen_subsets(observed: Tensor) -> Tensor:
+    """Number of the subset of the surface fields that each date sees, int, (T,).
+
+    Args:
+        observed: where they are seen, bool, (T, S, H, W).
+    """
+    fields = observed.flatten(2).any(2)
+    return (fields * 2 ** torch.arange(fields.shape[1], device=fields.device)).sum(1)
 
 
 class CovarianceRegression:
@@ -163,7 +174,9 @@ def _columns(seen: list[int], surfaces: int) -> list[int]:
     return [kind * surfaces + k for kind in range(FEATURES_PER_SURFACE) for k in seen]
 
 
-def fit_local_regression(store: Store, window: float) -> Regression:
+def fit_local_regression(
+    store: Store, window: float, wanted: Sequence[int] | None = None
+) -> Regression:
     """Fit coefficients for each cell on the training block.
 
     A store that is split in space has no training months outside its training block, so its
@@ -172,6 +185,8 @@ def fit_local_regression(store: Store, window: float) -> Regression:
     Args:
         store: the store to fit on.
         window: standard deviation of the Gaussian weights, cells.
+        wanted: numbers of the subsets of the surface fields that are fitted; all by default. With
+            another subset the regression is climatology.
     """
     if store.split["kind"] == "space":
         return fit_shared_regression(store)
@@ -196,6 +211,8 @@ def fit_local_regression(store: Store, window: float) -> Regression:
         weight = gaussian_smooth(ocean, window)[..., None, None] + 1e-6
         right = gaussian_smooth(cross[:, level] * ocean, window).permute(1, 2, 0)[..., None]
         for subset, seen in subsets(s):
+            if wanted is not None and subset not in wanted:
+                continue
             own = _columns(seen, s)
             ridge = RIDGE * power[own].mean() * weight * torch.eye(len(own))
             solution = torch.linalg.solve(matrix[..., own, :][..., own] + ridge, right[..., own, :])
@@ -205,7 +222,10 @@ def fit_local_regression(store: Store, window: float) -> Regression:
         pairs -= torch.einsum("dhw,ehw->de", wet[s:], wet[s:])
         pairs += torch.einsum("dhw,ehw->de", there, there)
     covariance = [channel_covariance(store)[s:, s:]]
-    for own in coefficients:
+    for subset, own in enumerate(coefficients, 1):
+        if wanted is not None and subset not in wanted:
+            covariance.append(covariance[0])
+            continue
         residual = (levels - torch.einsum("dphw,tphw->tdhw", own, features)) * wet[s:] * ~gaps
         left = torch.einsum("tdhw,tehw->de", residual, residual) / pairs.clamp(min=1)
         covariance.append(_positive_definite(left.double().numpy()))

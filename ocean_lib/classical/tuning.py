@@ -103,10 +103,13 @@ def _optimal_interpolation(tuning: Tuning) -> Method:
 
 
 def _regression_and_interpolation(tuning: Tuning) -> Method | None:
-    if not tuning.validation.has_surface:
+    if not tuning.validation.subsets:
         return None
     regression = min(
-        (fit_local_regression(tuning.store, window) for window in WINDOWS),
+        (
+            fit_local_regression(tuning.store, window, tuning.validation.subsets)
+            for window in WINDOWS
+        ),
         key=lambda regression: _regression_rmse(tuning.validation, regression),
     )
     return _interpolation("regression + optimal interpolation", tuning, regression)

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ocean_lib.classical.optimal_interpolation import TARGET_BLOCK
+from ocean_lib.classical.regression import seen_subsets
 from ocean_lib.observations.batch import observe, select_statistics, standardise
 from ocean_lib.store.store import Store
 
@@ -34,7 +35,8 @@ class Validation:
         batch: the same, standardised.
         truth: (T, D, H, W), standardised.
         hidden: bool, (T, D, H, W), ocean that is not observed.
-        has_surface: whether any surface is observed.
+        subsets: numbers of the subsets of the surface fields that dates see, without the empty one
+            (`regression.subsets`).
         search_targets: (n, 3), date, row and column of the columns compared during a search.
         holdout_targets: (n, 3), of other columns, for the final choice and the error factors.
     """
@@ -50,7 +52,7 @@ class Validation:
         self.truth = torch.from_numpy(store.standardised("validation", dates))[:, surfaces:]
         present = torch.from_numpy(store.present("validation", dates))[:, surfaces:]
         self.hidden = self.batch["ocean"] & ~self.batch["observed"] & present
-        self.has_surface = bool(self.batch["surface_observed"].any())
+        self.subsets = sorted({*seen_subsets(self.batch["surface_observed"]).tolist()} - {0})
         generator = torch.Generator().manual_seed(seed)
         hidden_columns = self.hidden.any(1).nonzero()
         order = torch.randperm(len(hidden_columns), generator=generator)

@@ -251,7 +251,7 @@ def fit_background(
         case["clouds"] = float(np.mean(pattern["clouds"]))
         check = Validation(store, case, seed)
         error, method = tuning.tune_interpolation(check, regression, evaluations)
-        fitted = {"observed": max(case["observed"], 1e-6), "surface": check.has_surface}
+        fitted = {"observed": max(case["observed"], 1e-6), "surface": bool(check.subsets)}
         fitted |= method.scales
         share = torch.zeros(regression.covariance.shape[-1])
         factor = torch.as_tensor(method.factor)

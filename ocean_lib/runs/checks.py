@@ -129,6 +129,8 @@ def _source(source, path, satellites, surfaces, period) -> Iterator[str]:
         yield "source is netcdf and path is empty; give path=… (a file, folder or glob)"
     for name in surfaces:
         yield from _one_of("surfaces", name, SURFACES)
+    if len(set(surfaces)) < len(surfaces):
+        yield f"surfaces is {surfaces}; name each once"
     known = [name for name, product in SOURCES.items() if product.sees]
     for name in satellites:
         yield from _one_of("satellites", name, known)
