@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 
 from ocean_lib.core.geometry import wrap_longitude
 from ocean_lib.core.messages import shortened
-from ocean_lib.fields.conventions import AXES, DEEPEST, DEGREES, FLAT, METRES, Region
+from ocean_lib.fields.conventions import AXES, DEEPEST, DEGREES, METRES, WITHOUT_DEPTH, Region
 
 __all__ = ["depth_in_metres", "find_axis", "horizontal", "order_longitudes", "take"]
 
@@ -83,11 +83,11 @@ def depth_in_metres(axis: xr.DataArray | None, variable: xr.DataArray, kind: str
     Args:
         axis: the coordinate, or None.
         variable: the gridded variable.
-        kind: of the variable; those of `FLAT` need no coordinate.
+        kind: of the variable; those of `WITHOUT_DEPTH` need no coordinate.
     Raises:
         ValueError: terrain-following levels, pressure, level numbers, or an unknown unit.
     """
-    if axis is None and kind in FLAT:
+    if axis is None and kind in WITHOUT_DEPTH:
         return xr.Variable((), 0.0)
     standard_name = "" if axis is None else str(axis.attrs.get("standard_name", ""))
     if TERRAIN_FOLLOWING & {str(dim).lower() for dim in variable.dims} or standard_name.startswith(

@@ -4,6 +4,7 @@ __all__ = ["named"]
 
 
 DIMS = ("time", "depth", "latitude", "longitude")
+MAP_DIMS = ("time", "latitude", "longitude")
 
 POTENTIAL, IN_SITU = "sea_water_potential_temperature", "sea_water_temperature"
 CONSERVATIVE = "sea_water_conservative_temperature"
@@ -43,7 +44,7 @@ SEA_LEVELS = {
     ),
     ANOMALY: ((ANOMALY, "sea_surface_height_above_mean_sea_level"), ("sla", "ssha", "msla")),
 }
-FLAT = (SURFACE, SURFACE_SALINITY, *SEA_LEVELS)  # kinds that need no depth
+WITHOUT_DEPTH = (SURFACE, SURFACE_SALINITY, *SEA_LEVELS)  # kinds
 # The long_name decides where a name is used for several kinds.
 LONG_NAMES = {"conservative": CONSERVATIVE, "potential": POTENTIAL, "pot. temp": POTENTIAL}
 

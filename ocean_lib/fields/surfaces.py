@@ -19,6 +19,7 @@ from ocean_lib.fields.canonical import DAMAGE, MOST_GAPS, levels_of_file, open_f
 from ocean_lib.fields.conventions import (
     ABSOLUTE,
     DIMS,
+    MAP_DIMS,
     SALINITIES,
     SEA_LEVELS,
     SURFACE_SALINITY,
@@ -43,7 +44,6 @@ STANDARD_NAMES = {
     "surface_salinity": SURFACE_SALINITY,
 }
 MOST_DEVIATION = 1.0  # m, of sea level from its mean; no sea reaches half of it
-FLAT = ("time", "latitude", "longitude")
 
 
 def open_surfaces(
@@ -105,7 +105,7 @@ def _open(
 
 def _on_ocean(level: xr.DataArray, name: str, fields: xr.Dataset) -> xr.DataArray:
     """A surface on the ocean and dates of temperature, its values checked."""
-    for dim in FLAT:
+    for dim in MAP_DIMS:
         ours, theirs = (each[dim].values for each in (level, fields))
         if ours.shape != theirs.shape or not (
             (ours == theirs).all() if dim == "time" else np.allclose(ours, theirs, atol=1e-4)

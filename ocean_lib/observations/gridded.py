@@ -136,10 +136,20 @@ def _on_model_levels(
 
 
 def _mean_level(statistics: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
-    """Mean sea level of the training months at the cells of a grid, m (latitude, longitude)."""
+    """Mean sea level of the training months at the cells of a grid, m (latitude, longitude).
+
+    Raises:
+        ValueError: the model, of a split in space, knows one mean for all cells.
+    """
     cells = {name: grid[name] for name in DIMS[2:]}
     channel = [*statistics.attrs["surfaces"]].index("sea_level")
     mean = statistics.harmonic.isel(term=0, channel=channel)
+    if mean.size > 1 and float(mean.max()) == float(mean.min()):
+        raise ValueError(
+            f"its sea_level is {ANOMALY}, but the model has one mean sea level, "
+            f"{float(mean.max()):.3g} m, for all places, limit one for each; give the sea level "
+            "above the geoid, or a model whose split is in time"
+        )
     return mean.sel(cells, method="nearest").assign_coords(cells)
 
 

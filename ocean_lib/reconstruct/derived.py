@@ -61,18 +61,15 @@ def check_derived(
             )
 
 
-def default_derived(
-    statistics: xr.Dataset, show: Callable[[str], None] = print, names: Sequence[str] = USUAL
-) -> list[str]:
+def default_derived(statistics: xr.Dataset, show: Callable[[str], None] = print) -> list[str]:
     """The usual derived quantities, as far as a model gives them in deep water.
 
     Args:
         statistics: of the model.
         show: receives a line for each quantity that is left out.
-        names: the usual quantities.
     """
     found = []
-    for name in names:
+    for name in USUAL:
         try:
             possible = bool(np.isfinite(_of_deep_column([name], statistics)[name]).all())
             reason = f"the model's levels end at {statistics['depth'].values[-1]:.0f} m"

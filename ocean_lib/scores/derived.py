@@ -1,9 +1,9 @@
 """Scores of derived quantities, such as heat content: by column, and as means over boxes.
 
 A quantity is scored in columns that nobody observed at any level: an observed level would tell part
-of it. Means over boxes count all columns of a box that have a value, observed or not, weighted by
-area; a box of which less than half has a value is left out. The mean of the reconstruction is the
-mean over the quantities of its members. Every other method states a mean field alone, and its
+of it. Means over boxes are means over these columns, weighted by area; a box of which less than
+half has a value, observed or not, is left out. The mean of the reconstruction is the mean over the
+quantities of its members. Every other method states a mean field alone, and its
 quantity is that of this field; its CRPS is the absolute error. The members are those of the
 reconstruction as drawn: calibration changes each level for itself, not sums over levels.
 
@@ -84,11 +84,12 @@ def score_derived(
         for degrees in BOXES if name.startswith("heat_content") else ():
             if min(truth.sizes["latitude"], truth.sizes["longitude"]) < 2:
                 continue
-            boxes = _in_boxes(truth, results, known, degrees)
+            boxes = _in_boxes(truth, results, known, ~seen, degrees)
             inside = boxes[0].notnull()
             show(
                 f"{case}, {name}: {int(inside.sum()):,} means over boxes of {degrees:g}° scored; "
-                f"{int((~inside).sum()):,} of boxes with a value in less than half are left out"
+                f"{int((~inside).sum()):,} of boxes with a value in less than half, or observed "
+                "throughout, are left out"
             )
             tables.append(_score(*boxes, inside, f"{degrees:g}° boxes", case, name))
     return pd.concat(tables, ignore_index=True)
@@ -121,11 +122,16 @@ def _score(
 
 
 def _in_boxes(
-    truth: xr.DataArray, results: dict[str, xr.Dataset], where: xr.DataArray, degrees: float
+    truth: xr.DataArray,
+    results: dict[str, xr.Dataset],
+    known: xr.DataArray,
+    hidden: xr.DataArray,
+    degrees: float,
 ) -> tuple[xr.DataArray, dict[str, xr.Dataset]]:
     """Means of truth and results over boxes."""
-    return box_means(truth, where, degrees), {
-        method: one.map(box_means, args=(where, degrees)) for method, one in results.items()
+    where = known, hidden, degrees
+    return box_means(truth, *where), {
+        method: one.map(box_means, args=where) for method, one in results.items()
     }
 
 
@@ -155,34 +161,39 @@ def derived_tables(scores: pd.DataFrame, metric: str, title: str) -> Iterator[st
         yield report.markdown(pd.DataFrame(parts).fillna(""), f"{name} · {title}", unit)
 
 
-def box_means(field: xr.DataArray, where: xr.DataArray, degrees: float) -> xr.DataArray:
-    """Means over boxes, weighted by area.
+def box_means(
+    field: xr.DataArray, known: xr.DataArray, hidden: xr.DataArray, degrees: float
+) -> xr.DataArray:
+    """Means over the hidden columns of boxes, weighted by area.
 
     Args:
         field: (..., latitude, longitude), at least two rows and columns.
-        where: the columns that count, bool, (time, latitude, longitude) or fewer dims.
+        known: the columns with a value, bool, (time, latitude, longitude) or fewer dims.
+        hidden: the columns that nobody observed, likewise.
         degrees: side of a box; the first one begins at the south-western corner of the grid.
 
     Returns:
         (..., latitude, longitude) of the middles of the boxes; NaN where less than half of the area
-        of a box counts.
+        of a box is known, or none of it hidden.
     """
     places = [field[name].values.astype(float) for name in GRID[2:]]
     area = np.outer(
         np.cos(np.deg2rad(places[0])) * abs(np.gradient(places[0])), abs(np.gradient(places[1]))
     )
     inside, middles = zip(*(_membership(place, degrees) for place in places))
-    weights = where * xr.DataArray(area, dims=GRID[2:])
-    weights, values = xr.broadcast(weights, field.where(where, 0.0).astype(float))
+    cells, where = xr.DataArray(area, dims=GRID[2:]), known & hidden
+    valued, weights, values = xr.broadcast(
+        known * cells, where * cells, field.where(where, 0.0).astype(float)
+    )
     dims = (*(dim for dim in values.dims if dim not in GRID[2:]), *GRID[2:])
 
     def total(array: xr.DataArray) -> np.ndarray:
         return inside[0] @ array.transpose(*dims).values @ inside[1].T
 
-    weight = total(weights)
+    weight, enough = total(weights), total(valued)
     whole = degrees**2 * np.cos(np.deg2rad(middles[0]))[:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = np.where(weight >= HALF * whole, total(weights * values) / weight, np.nan)
+        mean = np.where(enough >= HALF * whole, total(weights * values) / weight, np.nan)
     kept = {dim: values[dim] for dim in dims[:-2] if dim in values.coords}
     return xr.DataArray(mean, kept | dict(zip(GRID[2:], middles)), dims).transpose(*field.dims)
 

@@ -82,11 +82,11 @@ def inversions_table(scores: pd.DataFrame) -> pd.DataFrame:
 
 def _lower(field: xr.DataArray) -> xr.DataArray:
     """The lower level of every pair, without the depths."""
-    return field.isel(depth=slice(1, None)).drop_vars("depth", errors="ignore")
+    return field.isel(depth=slice(1, None)).drop_vars("depth")
 
 
 def _upper(field: xr.DataArray) -> xr.DataArray:
-    return field.isel(depth=slice(None, -1)).drop_vars("depth", errors="ignore")
+    return field.isel(depth=slice(None, -1)).drop_vars("depth")
 
 
 def _inverted(drawn: xr.Dataset, quantity: str, standard_name: str) -> dict[str, xr.DataArray]:

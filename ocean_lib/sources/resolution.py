@@ -15,12 +15,12 @@ import xarray as xr
 from scipy.fft import irfft, next_fast_len, rfft
 
 from ocean_lib.core.geometry import EARTH_RADIUS, is_ring
+from ocean_lib.fields.conventions import MAP_DIMS
 from ocean_lib.sources.catalogue import SOURCES
 
 __all__ = ["degraded"]
 
 
-FLAT = ("time", "latitude", "longitude")
 HALVING = np.sqrt(np.log(2) / 2) / np.pi  # s / L of a Gaussian that halves waves of length L
 KM = EARTH_RADIUS * np.pi / 180  # of a degree of latitude
 POLAR = 85.0  # degrees; nearer to the pole a row is smoothed over as many cells as here
@@ -40,8 +40,8 @@ def degraded(surface: xr.DataArray, product: str, seed: int = 0) -> xr.DataArray
         (time, latitude, longitude), lazy, in the same unit; missing where the surface is.
     """
     source = SOURCES[product]
-    latitude, longitude = (surface[dim].values.astype(float) for dim in FLAT[1:])
-    blocks = surface.transpose(*FLAT).chunk(time=1, latitude=-1, longitude=-1).data
+    latitude, longitude = (surface[dim].values.astype(float) for dim in MAP_DIMS[1:])
+    blocks = surface.transpose(*MAP_DIMS).chunk(time=1, latitude=-1, longitude=-1).data
     degrade = partial(
         _degrade_date,
         widths=_cells(HALVING * source.resolution, latitude, longitude),
@@ -52,7 +52,7 @@ def degraded(surface: xr.DataArray, product: str, seed: int = 0) -> xr.DataArray
         key=(seed, zlib.crc32(product.encode())),
     )
     data = blocks.map_blocks(degrade, dtype=np.float32)
-    return surface.transpose(*FLAT).copy(data=data)
+    return surface.transpose(*MAP_DIMS).copy(data=data)
 
 
 def _cells(length: float, latitude: np.ndarray, longitude: np.ndarray) -> Widths:

@@ -22,6 +22,7 @@ from ocean_lib.fields.conventions import (
     ABSOLUTE,
     ABSOLUTE_SURFACE,
     ANOMALY,
+    MAP_DIMS,
     SURFACE_SALINITY,
     SURFACES,
 )
@@ -39,7 +40,6 @@ __all__ = ["on_grid", "open_view", "seen_from_above"]
 
 MIN_DAYS = 0.8  # share of the days of a month that must be covered
 MOST_FILLED = 0.2  # share of the ocean's cells that may be filled from their neighbours
-FLAT = ("time", "latitude", "longitude")
 
 
 def open_view(paths: Paths, product: str) -> xr.DataArray:
@@ -157,7 +157,7 @@ def on_grid(
         chunks=(monthly.chunks[0], (len(rows),), (len(columns),)),
     )
     attrs = view.attrs | {"filled_cells": filled}
-    return xr.DataArray(data, dict(zip(FLAT, (times, rows, columns))), FLAT, attrs=attrs)
+    return xr.DataArray(data, dict(zip(MAP_DIMS, (times, rows, columns))), MAP_DIMS, attrs=attrs)
 
 
 def _moved_block(block: np.ndarray, move, block_info=None) -> np.ndarray:
@@ -168,7 +168,7 @@ def _moved_block(block: np.ndarray, move, block_info=None) -> np.ndarray:
 
 def _moved(block, date, latitude, longitude, rows, columns, ocean, dates) -> tuple[np.ndarray, int]:
     """A date (1, H, W) on other cells without gaps, and the number of ocean cells filled."""
-    array = xr.DataArray(block, {"latitude": latitude, "longitude": longitude}, FLAT)
+    array = xr.DataArray(block, {"latitude": latitude, "longitude": longitude}, MAP_DIMS)
     field = regrid(array, rows, columns).values[0]
     missing = np.isnan(field)
     filled = int(missing.sum() if ocean is None else (missing & ocean).sum())
@@ -275,7 +275,7 @@ def _of_product(
     """A surface as a product shows it from date `first` on, missing outside the model's ocean."""
     times, source = model.time.values, SOURCES[product]
     dry = model.isel(time=slice(first, None)).isnull().all("time")
-    ocean = ~dry.transpose(*FLAT[1:]).values
+    ocean = ~dry.transpose(*MAP_DIMS[1:]).values
     training = times[train] if source.sees == "sea_level" else times[:0]
     dates = np.concatenate([training, times[first:]])
     grid = model.latitude.values, model.longitude.values
@@ -284,5 +284,5 @@ def _of_product(
     if source.sees == "sea_level":
         view = aligned(view, model, training, error)
         error = view.attrs["error"]
-    view = view.isel(time=slice(len(training), None)).where(xr.DataArray(ocean, dims=FLAT[1:]))
+    view = view.isel(time=slice(len(training), None)).where(xr.DataArray(ocean, dims=MAP_DIMS[1:]))
     return view.assign_attrs(error=error, filled_cells=filled)

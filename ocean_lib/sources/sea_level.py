@@ -22,6 +22,7 @@ import xarray as xr
 
 from ocean_lib.core.chunks import chunk_slices
 from ocean_lib.core.months import dates_per_month
+from ocean_lib.fields.conventions import MAP_DIMS
 from ocean_lib.store.climatology import fit_climatology, harmonics, number_of_terms
 
 __all__ = ["TREND", "TREND_ERROR", "aligned"]
@@ -31,7 +32,6 @@ TREND = 3.3e-3  # m a year
 TREND_ERROR = 0.5e-3  # m a year, standard deviation
 YEAR = np.timedelta64(31_557_600, "s")
 MOST_MEAN = 0.25  # m, root mean square over the region; topography has a few times as much
-FLAT = ("latitude", "longitude")
 
 
 def aligned(
@@ -73,17 +73,19 @@ def aligned(
     change = np.full((terms, *ocean.shape), np.nan, np.float32)
     change[:, ocean] = models - own
     basis = xr.DataArray(harmonics(view.time.values, terms), {"time": view.time}, ["time", "term"])
-    grid = {dim: view[dim] for dim in FLAT}
-    shift = xr.dot(basis.chunk(time=1), xr.DataArray(change, grid, ["term", *FLAT]), dim="term")
+    grid = {dim: view[dim] for dim in MAP_DIMS[1:]}
+    shift = xr.dot(
+        basis.chunk(time=1), xr.DataArray(change, grid, ["term", *MAP_DIMS[1:]]), dim="term"
+    )
     farthest = float(abs(years).max())
     attrs = model.attrs | {"error": float(np.hypot(error, TREND_ERROR * farthest))}
-    return (level + shift).transpose("time", *FLAT).astype(np.float32).assign_attrs(attrs)
+    return (level + shift).transpose(*MAP_DIMS).astype(np.float32).assign_attrs(attrs)
 
 
 def _climatology(array: xr.DataArray, ocean: np.ndarray, terms: int) -> np.ndarray:
     """Coefficients (K, N) of the N cells of the ocean."""
     shape = (1, 1, int(ocean.sum()))
-    fields = _by_date(array.transpose("time", *FLAT), ocean)
+    fields = _by_date(array.transpose(*MAP_DIMS), ocean)
     return fit_climatology(fields, array.time.values, terms, shape)[0].reshape(terms, -1)
 
 

@@ -143,6 +143,17 @@ def test_sea_level_and_salinity_are_taken_from_m_and_cm_and_from_an_anomaly(
         np.testing.assert_allclose(taken.surface_salinity, given.surface_salinity, atol=1e-5)
 
 
+def test_an_anomaly_needs_a_mean_for_each_place(three_surfaces, tmp_path):
+    statistics = three_surfaces.statistics()
+    shared = statistics.harmonic.copy()
+    shared[0, 1] = 0.6  # as after a split in space
+    anomaly = from_above(three_surfaces)
+    anomaly["sea_level"].attrs["standard_name"] = ANOMALY
+    anomaly.to_netcdf(tmp_path / "a.nc")
+    with pytest.raises(ValueError, match="one mean sea level, 0.6 m.*above the geoid"):
+        open_observations(tmp_path / "a.nc", statistics.assign(harmonic=shared))
+
+
 ABOVE = {
     "sea level in cm": ("sea_level", lambda x: 100 * x, "cm", "5 m", "set the variable's units"),
     "an anomaly": ("sea_level", lambda x: x - 0.6, "standard deviations", "limit 4", "check"),

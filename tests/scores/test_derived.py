@@ -99,30 +99,33 @@ def test_columns_nobody_observed_are_scored_as_by_hand():
     assert not {"spread", "coverage"} & set(scores[scores.method == "other"].metric)
 
 
-def by_loop(field, where, data, degrees):
-    """{box: mean} of one date, over cells of a quarter of a degree."""
+def by_loop(field, known, hidden, data, degrees):
+    """{box: mean} of one date over its hidden cells of a quarter of a degree."""
     found = {}
     latitude = data.latitude.values
     size = round(4 * degrees)
     for top in range(0, field.shape[0], size):
         for left in range(0, field.shape[1], size):
             part = np.s_[top : top + size, left : left + size]
-            area = np.cos(np.deg2rad(latitude))[top : top + size, None] * where[part]
+            area = np.cos(np.deg2rad(latitude))[top : top + size, None] * known[part]
             middle = latitude[0] - 1 / 8 + (top / 4 + degrees / 2)
             if area.sum() / 16 < 0.5 * degrees**2 * np.cos(np.deg2rad(middle)):
                 continue
-            found[top, left] = (area * np.where(where[part], field[part], 0)).sum() / area.sum()
+            area, where = area * hidden[part], (known & hidden)[part]
+            if where.any():
+                found[top, left] = (area * np.where(where, field[part], 0)).sum() / area.sum()
     return found
 
 
 @pytest.mark.parametrize("degrees", [1.0, 3.0])
-def test_boxes_are_means_by_area_where_half_has_a_value(degrees):
+def test_boxes_are_means_of_hidden_columns_by_area_where_half_has_a_value(degrees):
     data = with_derived(drawn(), HEAT)
     field = data[f"{HEAT}_members"]
-    where = data[f"{HEAT}_truth"].notnull()
-    means = derived.box_means(field, where, degrees)
+    known, hidden = data[f"{HEAT}_truth"].notnull(), ~data.observed.any("depth")
+    hidden[1, :4, :4] = False  # a box that is observed throughout
+    means = derived.box_means(field, known, hidden, degrees)
     assert means.dims == field.dims
-    expected = by_loop(field.values[1, 2], where.values[1], data, degrees)
+    expected = by_loop(field.values[1, 2], known.values[1], hidden.values[1], data, degrees)
     shown = means.isel(time=1, member=2).values
     assert np.isfinite(shown).sum() == len(expected) < shown.size
     for (top, left), value in expected.items():
@@ -136,12 +139,15 @@ def test_box_means_of_heat_are_scored_and_those_of_other_quantities_not():
     assert set(scores[scores.variable == HEAT].layer) == {"columns", "1° boxes", "3° boxes"}
     assert set(scores[scores.variable == "isotherm_10"].layer) == {"columns"}
     truth, mean = (data[f"{HEAT}_{part}"] for part in ("truth", "mean"))
-    where = truth.notnull()
-    pairs = [
-        (box, middle, by_loop(truth.values[date], where.values[date], data, 1.0)[box])
-        for date in range(3)
-        for box, middle in by_loop(mean.values[date], where.values[date], data, 1.0).items()
-    ]
+    known, hidden = truth.notnull().values, ~data.observed.any("depth").values
+    assert not hidden.all()
+    pairs = []
+    for date in range(3):
+        boxes = [
+            by_loop(field.values[date], known[date], hidden[date], data, 1.0)
+            for field in (mean, truth)
+        ]
+        pairs += [(box, middle, boxes[1][box]) for box, middle in boxes[0].items()]
     weight = [np.cos(np.deg2rad(60 - 1 / 8 + top / 4 + 0.5)) for (top, _), _, _ in pairs]
     square = [(one - other) ** 2 for _, one, other in pairs]
     row = pick(scores, "reconstruction", "rmse", "1° boxes")
