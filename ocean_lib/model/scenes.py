@@ -6,8 +6,9 @@ given their background once, over the whole region or, if that is larger, an are
 reconstruction's tile.  Training steps cut their patches out of these scenes.
 
 Every month is used once before any is used again.  A few months at a time are observed alike, since
-most of the background's cost is then shared.  A step's batch follows from (seed, step) alone, so a
-resumed training sees the same batches.
+most of the background's cost is then shared.  A pattern's share of the samples is its share of the
+scenes.  A step's batch follows from (seed, step) alone, so a resumed training sees the same
+batches.
 """
 
 from collections.abc import Callable, Iterator
@@ -123,9 +124,8 @@ class Scenes:
     def draw(self, step: int, size: int) -> dict[str, Tensor]:
         """The batch of a step; the same step always gives the same batch."""
         generator = np.random.default_rng([self.seed, step])
-        begin = np.concatenate([[0], self.ends[:-1]])
-        kinds = generator.integers(len(self.ends), size=size)
-        scenes = generator.integers(begin[kinds], self.ends[kinds])
+        scenes = generator.integers(self.ends[-1], size=size)
+        kinds = np.searchsorted(self.ends, scenes, side="right")
         samples = [self._cut(int(k), int(i), generator) for k, i in zip(kinds, scenes)]
         return {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
 

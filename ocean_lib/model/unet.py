@@ -100,7 +100,7 @@ def count_parameters(inputs: int, outputs: int, conditions: int = 5, **choices: 
         total += dense(4 * fine, coarse) + dense(coarse, fine)
     if given["attention"]:
         total += 2 * widths[-1] + dense(widths[-1], 3 * widths[-1]) + dense(widths[-1], widths[-1])
-    return total + 2 * width + dense(9 * width, outputs * stem**2)
+    return total + 2 * width + dense(width, outputs * stem**2)
 
 
 def _sinusoid(level: Tensor, width: int = 32) -> Tensor:
@@ -235,7 +235,7 @@ class UNet(nn.Module):
             nn.Conv2d(coarse, fine, 1) for fine, coarse in zip(widths, widths[1:])
         )
         self.up = nn.ModuleList(stage(channels) for channels in widths[:-1])
-        self.leave = nn.Sequential(_Norm(width), nn.Conv2d(width, outputs * stem**2, 3, padding=1))
+        self.leave = nn.Sequential(_Norm(width), nn.Conv2d(width, outputs * stem**2, 1))
         _zero(self.leave[1])  # the untrained network predicts 0
         self.to(memory_format=torch.channels_last)
 

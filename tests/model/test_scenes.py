@@ -143,3 +143,16 @@ def test_every_pattern_has_scenes(small_store, numbers):
 def test_a_patch_larger_than_a_scene_is_refused(small_store):
     with pytest.raises(ValueError, match="patch 21 exceeds the 20 rows or 28 columns.*<= 20"):
         made_of(small_store, [1, 1], patch=21)
+
+
+def test_every_scene_is_as_likely_as_any_other(scenes, monkeypatch):
+    """The patterns have 5 and 7 of the 12 scenes."""
+    drawn = []
+    monkeypatch.setattr(
+        Scenes, "_cut", lambda self, *which: drawn.append(which[:2]) or {"a": torch.zeros(1)}
+    )
+    for step in range(100):
+        scenes.draw(step, 60)
+    kinds, counts = np.unique(np.array(drawn), axis=0, return_counts=True)
+    assert kinds.tolist() == [[0, k] for k in range(5)] + [[1, k] for k in range(5, 12)]
+    assert abs(counts / 500 - 1).max() < 0.25  # five standard deviations and more
