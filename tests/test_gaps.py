@@ -70,7 +70,7 @@ def test_patches_and_scenes_neither_see_nor_learn_gaps(store):
     scenes = tiny.scenes(store, numbers=(20, 20))
     empty = scenes.arrays["cut"][:, 0] == 21
     assert empty.any() and not scenes.arrays["observed"][empty].any()
-    drawn = scenes.draw(0, 60)
+    drawn = scenes.draw(0, 240)
     nothing = ~drawn["ocean"].flatten(1).any(1)
     assert nothing.any() and not nothing.all() and not drawn["observed"][nothing].any()
     assert not drawn["field"][~drawn["ocean"]].any()
