@@ -151,8 +151,9 @@ def test_every_scene_is_as_likely_as_any_other(scenes, monkeypatch):
     monkeypatch.setattr(
         Scenes, "_cut", lambda self, *which: drawn.append(which[:2]) or {"a": torch.zeros(1)}
     )
-    for step in range(100):
+    for step in range(400):
         scenes.draw(step, 60)
     kinds, counts = np.unique(np.array(drawn), axis=0, return_counts=True)
     assert kinds.tolist() == [[0, k] for k in range(5)] + [[1, k] for k in range(5, 12)]
-    assert abs(counts / 500 - 1).max() < 0.25  # five standard deviations and more
+    # Nearly five standard deviations; patterns of equal share would be off by 0.2.
+    assert abs(counts / 2000 - 1).max() < 0.1
