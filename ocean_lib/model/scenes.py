@@ -9,8 +9,15 @@ Every month is used once before any is used again.  A few months at a time are o
 most of the background's cost is then shared.  A pattern's share of the samples is its share of the
 scenes.  A step's batch follows from (seed, step) alone, so a resumed training sees the same
 batches.
+
+The months of a record are few.  So half the samples are mixtures of two months that were observed
+alike: observations and background are linear in the field, and mixing all of them by the same
+weights gives a further field with its observations and its background.
+
+Reference: Zhang et al. 2018, arXiv 1710.09412 (mixup).
 """
 
+import math
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -23,13 +30,18 @@ from ocean_lib.observations.batch import adjacent_dates
 from ocean_lib.store.passes import GAP, STEP
 from ocean_lib.store.store import Store
 
-__all__ = ["Scenes"]
+__all__ = ["Scenes", "mix"]
 
 
-FIELDS = ("value", "background", "background_error", "beside_surface", "surface")
-MASKS = ("observed", "beside_surface_observed", "surface_observed")
+MASKS = {  # and what each says is there
+    "observed": "value",
+    "surface_observed": "surface",
+    "beside_surface_observed": "beside_surface",
+}
+FIELDS = (*MASKS.values(), "background", "background_error")
 LARGEST_SCENE = 160  # cells on a side, as of a reconstruction's tile
 MONTHS_ALIKE = 4  # scenes that share the cost of their background
+MIXED_SHARE = 0.5  # of samples, where months are observed alike
 
 
 class Scenes:
@@ -89,6 +101,7 @@ class Scenes:
         numbers = np.diff(self.ends, prepend=0).tolist()
         made = {"patterns": patterns, "number": numbers, "extent": list(self.extent)}
         made |= {"patch": self.patch, "seed": self.seed, "alike": self.alike}
+        made |= {"mixed": MIXED_SHARE}
         return self.samplers[0].settings() | made
 
     def build(self) -> Iterator[dict]:
@@ -114,6 +127,7 @@ class Scenes:
         # All observations of a column have the same error.
         self._put("error", first, batch["error"].amax(1).half().cpu().numpy())
         self._put("cut", first, cuts.cpu().numpy())
+        self._put("group", first, np.array([[first, len(cuts)]] * len(cuts)))
 
     def _put(self, name: str, first: int, values: np.ndarray) -> None:
         if name not in self.arrays:
@@ -125,20 +139,31 @@ class Scenes:
         """The batch of a step; the same step always gives the same batch."""
         generator = np.random.default_rng([self.seed, step])
         scenes = generator.integers(self.ends[-1], size=size)
-        kinds = np.searchsorted(self.ends, scenes, side="right")
-        samples = [self._cut(int(k), int(i), generator) for k, i in zip(kinds, scenes)]
+        samples = [self._sample(int(index), generator) for index in scenes]
         return {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
 
-    def _cut(self, kind: int, index: int, generator: np.random.Generator) -> dict[str, Tensor]:
-        """A patch of one scene."""
-        sampler, (date, top, left) = self.samplers[kind], self.arrays["cut"][index].tolist()
-        height, width = self.extent
+    def _sample(self, index: int, generator: np.random.Generator) -> dict[str, Tensor]:
+        """A patch of one scene, or of a mixture of two that were observed alike."""
+        kind = int(np.searchsorted(self.ends, index, side="right"))
+        _, top, left = self.arrays["cut"][index].tolist()
         if (top, left) not in self.corners:
+            sampler, (height, width) = self.samplers[kind], self.extent
             sea = sampler.ocean[top : top + height, left : left + width, sampler.surfaces]
             wet = wet_corners(sea, (self.patch, self.patch), sampler.wet)
             self.corners[top, left] = wet.nonzero()
         corners = self.corners[top, left]
-        y, x = corners[int(generator.integers(len(corners)))].tolist()
+        corner = corners[int(generator.integers(len(corners)))].tolist()
+        sample = self._cut(kind, index, *corner)
+        first, number = self.arrays["group"][index].tolist()
+        if number == 1 or generator.random() >= MIXED_SHARE:
+            return sample
+        other = first + (index - first + int(generator.integers(1, number))) % number
+        angle = generator.uniform(-math.pi / 4, math.pi / 4)
+        return mix(sample, self._cut(kind, other, *corner), angle)
+
+    def _cut(self, kind: int, index: int, y: int, x: int) -> dict[str, Tensor]:
+        """The patch of a scene whose upper left corner lies at the scene's row y and column x."""
+        sampler, (date, top, left) = self.samplers[kind], self.arrays["cut"][index].tolist()
         rows, columns = slice(y, y + self.patch), slice(x, x + self.patch)
 
         def cut(name: str) -> Tensor:
@@ -159,3 +184,24 @@ class Scenes:
             "season": sampler.season[date],
             "position": sampler.position(*corner, (self.patch, self.patch))[0],
         }
+
+
+def mix(sample: dict[str, Tensor], other: dict[str, Tensor], angle: float) -> dict[str, Tensor]:
+    """cos(angle) times one sample plus sin(angle) times another, of another month.
+
+    The squares of the weights sum to 1: the mixture of two fields of equal variance has that
+    variance, and noise of observations keeps its own.  What is missing in either is missing.
+
+    Args:
+        sample: keeps its season and the error of its background.
+        other: observed alike, at the same place.
+        angle: in radians; within π/4 of 0, `sample` has the larger weight.
+    """
+    one, two = math.cos(angle), math.sin(angle)
+    mixed = {
+        name: one * sample[name] + two * other[name]
+        for name in ("field", "background", *MASKS.values())
+    }
+    both = {name: sample[name] & other[name] for name in ("ocean", *MASKS)}
+    seen = {name: mixed[name] * both[mask] for mask, name in MASKS.items()}
+    return sample | mixed | both | seen | {"error": sample["error"] * both["observed"]}

@@ -5,8 +5,9 @@ import pytest
 import torch
 from tiny import PATTERNS, background
 
+from ocean_lib.model import scenes as module
 from ocean_lib.model.patches import PatchSampler
-from ocean_lib.model.scenes import Scenes
+from ocean_lib.model.scenes import Scenes, mix
 
 ERRORS = [each | {"error": [0.05, 0.3]} for each in PATTERNS]
 
@@ -47,8 +48,9 @@ def test_a_batch_has_what_a_network_sees(scenes, small_store):
         assert len(part) == 6 and torch.isfinite(part.float()).all()
 
 
-def test_patches_are_the_scenes_own_values_at_their_place(scenes, small_store):
+def test_patches_are_the_scenes_own_values_at_their_place(scenes, small_store, monkeypatch):
     """Every sample is found again, whole, in the scene that it must come from."""
+    monkeypatch.setattr(module, "MIXED_SHARE", 0)
     first, second = whole(small_store)
     dates = torch.from_numpy(scenes.arrays["cut"][:, 0])
     sources = [
@@ -74,6 +76,67 @@ def test_patches_are_the_scenes_own_values_at_their_place(scenes, small_store):
                     found.append((sample, index))
     assert {sample for sample, _ in found} == {*range(12)}
     assert len({index for _, index in found}) >= 6
+
+
+def test_mixtures_are_of_two_months_that_were_observed_alike(scenes, monkeypatch):
+    """The two months and their weights are found by least squares, in every pair of every group."""
+    monkeypatch.setattr(module, "MIXED_SHARE", 1)
+    corners = np.random.default_rng([3, 1])
+    drawn, mixed = scenes.draw(1, 12), 0
+    indices = corners.integers(12, size=12)
+    for sample, index in enumerate(indices):
+        kind, field = int(index >= 5), drawn["field"][sample]
+        first, last = next(group for group in ((0, 4), (4, 5), (5, 9), (9, 12)) if index < group[1])
+        others = [each for each in range(first, last) if each != index] or [index]
+        rests = []
+        for y, x in scenes.corners[0, 0].tolist():
+            one = scenes._cut(kind, int(index), y, x)
+            for other in others:
+                two = scenes._cut(kind, other, y, x)
+                pair = torch.stack([one["field"].flatten(), two["field"].flatten()], 1).double()
+                weights = torch.linalg.lstsq(pair, field.flatten().double()[:, None]).solution
+                rest = float((pair @ weights - field.flatten()[:, None]).abs().max())
+                rests.append((rest, weights.flatten().tolist(), one, two))
+        rest, (larger, smaller), one, two = min(rests, key=lambda each: each[0])
+        assert rest < 1e-5
+        if len(others) == 1 and others[0] == index:  # a group of one is not mixed
+            assert all(torch.equal(drawn[name][sample], one[name]) for name in one)
+            continue
+        mixed += 1
+        assert larger > abs(smaller) > 0 and larger**2 + smaller**2 == pytest.approx(1, abs=1e-4)
+        for name, mask in (("value", "observed"), ("surface", "surface_observed")):
+            both = one[mask] & two[mask]
+            torch.testing.assert_close(drawn[mask][sample], both)
+            expected = (larger * one[name] + smaller * two[name]) * both
+            torch.testing.assert_close(drawn[name][sample], expected, atol=1e-4, rtol=0)
+        expected = larger * one["background"] + smaller * two["background"]
+        torch.testing.assert_close(drawn["background"][sample], expected, atol=1e-4, rtol=0)
+        assert torch.equal(drawn["season"][sample], one["season"])
+        assert torch.equal(drawn["background_error"][sample], one["background_error"])
+    assert mixed >= 6
+
+
+def test_half_the_samples_are_mixtures(scenes, monkeypatch):
+    """Where months are observed alike; eleven of these twelve scenes are."""
+    mixed = []
+    monkeypatch.setattr(module, "mix", lambda one, other, angle: mixed.append(angle) or one)
+    for step in range(40):
+        scenes.draw(step, 20)
+    assert abs(len(mixed) / 800 - 11 / 24) < 0.09  # five standard deviations
+    assert max(map(abs, mixed)) < np.pi / 4 and min(mixed) < 0 < max(mixed)
+
+
+def test_what_is_missing_in_either_is_missing_in_a_mixture(scenes):
+    one, two = scenes._cut(0, 0, 0, 0), scenes._cut(0, 1, 0, 0)
+    for name in ("observed", "ocean", "surface_observed"):
+        one[name] = torch.rand(one[name].shape) < 0.7
+        two[name] = torch.rand(two[name].shape) < 0.7
+    mixed = mix(one, two, 0.3)
+    for name, values in (("observed", "value"), ("surface_observed", "surface")):
+        assert torch.equal(mixed[name], one[name] & two[name]) and mixed[name].any()
+        assert not mixed[values][~mixed[name]].any()
+    assert torch.equal(mixed["ocean"], one["ocean"] & two["ocean"])
+    assert torch.equal(mixed["error"], one["error"] * mixed["observed"])
 
 
 def test_every_month_has_its_turn(small_store):
@@ -148,6 +211,7 @@ def test_a_patch_larger_than_a_scene_is_refused(small_store):
 def test_every_scene_is_as_likely_as_any_other(scenes, monkeypatch):
     """The patterns have 5 and 7 of the 12 scenes."""
     drawn = []
+    monkeypatch.setattr(module, "MIXED_SHARE", 0)
     monkeypatch.setattr(
         Scenes, "_cut", lambda self, *which: drawn.append(which[:2]) or {"a": torch.zeros(1)}
     )
