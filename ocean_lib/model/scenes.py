@@ -10,7 +10,7 @@ most of the background's cost is then shared.  A pattern's share of the samples 
 scenes.  A step's batch follows from (seed, step) alone, so a resumed training sees the same
 batches.
 
-The months of a record are few.  So half the samples are mixtures of two months that were observed
+The months of a record are few.  So most samples are mixtures of two months that were observed
 alike: observations and background are linear in the field, and mixing all of them by the same
 weights gives a further field with its observations and its background.
 
@@ -41,7 +41,7 @@ MASKS = {  # and what each says is there
 FIELDS = (*MASKS.values(), "background", "background_error")
 LARGEST_SCENE = 160  # cells on a side, as of a reconstruction's tile
 MONTHS_ALIKE = 4  # scenes that share the cost of their background
-MIXED_SHARE = 0.5  # of samples, where months are observed alike
+MIXED_SHARE = 0.75  # of samples, where months are observed alike
 
 
 class Scenes:
