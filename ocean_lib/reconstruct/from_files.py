@@ -38,7 +38,8 @@ from ocean_lib.reconstruct.domain import dates_within_reach
 from ocean_lib.reconstruct.ensemble import count_rows, reconstruct_date
 from ocean_lib.reconstruct.gridded_profiles import append_profiles, fingerprint, prepare_profiles
 from ocean_lib.reconstruct.sampling import Sampling
-from ocean_lib.reconstruct.self_check import extend_statistics, outside_training, run_self_check
+from ocean_lib.reconstruct.self_check import run_self_check
+from ocean_lib.reconstruct.training_range import extend_statistics, outside_training
 
 __all__ = ["reconstruct_files"]
 

@@ -1,14 +1,11 @@
 """The self-check: how well a model does with these observations, before its result is used.
 
-`outside_training` compares the observations with the training data: region, grid, season, levels
-and, level by level, how far values and stratification depart from the climatology.
-`run_self_check` withholds a tenth of the observations (whole profiles or blocks), reconstructs from
-the rest, and scores reconstruction, background and climatology at the withheld ones.  Far from its
-training data a network can be worse than the background that it starts from, and only such a check
-shows it.
+`run_self_check` withholds about a tenth of the observed columns, reconstructs from the rest, and
+scores reconstruction, background and climatology at withheld columns that lie as far from the kept
+ones as the cells that are mapped.  Far from its training data a network can be worse than the
+background that it starts from, and only such a check shows it.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,165 +13,84 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from ocean_lib.core.geometry import EARTH_RADIUS, sphere
 from ocean_lib.model.densifier import Densifier
-from ocean_lib.observations.batch import select_statistics
-from ocean_lib.observations.screening import read_in_blocks
 from ocean_lib.reconstruct.domain import dates_within_reach
 from ocean_lib.reconstruct.ensemble import reconstruct_date
 from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.scores.bootstrap import MIN_BLOCKS, bootstrap, interval
 from ocean_lib.scores.metrics import ensemble_variance_factor
-from ocean_lib.store.climatology import climatology_at
 
-__all__ = ["SelfCheck", "extend_statistics", "outside_training", "run_self_check", "withhold"]
+__all__ = ["SelfCheck", "run_self_check", "withhold"]
 
 
-DEPARTURE_LIMIT = 2.0  # times the training data's departures; larger ones are rare in training
-MIN_VALUES = 5  # at a level, to estimate its departure
-GRID_RATIO = (0.7, 1.4)  # of the observations' grid step to the training's
-SHARE = 0.1  # of the groups that is withheld
-RUNS = 6  # number of reconstructions
+SHARE = 0.1  # of the observed columns that is withheld, unless one column's neighbours are more
+RUNS = 12  # number of reconstructions
 MEMBERS = 4  # of each reconstruction
 TOLERANCE = 1.01  # times another method's error; the reconstruction is worse if it exceeds this
-DENSE = 0.05  # share of observed columns from which blocks of cells are withheld, not columns
-BLOCK = 8  # cells on a side of such a block
 METHODS = ("reconstruction", "background", "climatology")
 
 
-def extend_statistics(statistics: xr.Dataset, observations: xr.Dataset) -> xr.Dataset:
-    """Statistics that cover the observations; cells outside get those of the nearest place.
+def withhold(
+    observed: np.ndarray, ocean: np.ndarray, places: np.ndarray, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Choose columns to judge, each with all its neighbours withheld.
+
+    A column beside a kept one is easy to reconstruct, and floats come in clusters.  So every judged
+    column loses its neighbours up to a distance that is drawn from those at which cells of the
+    ocean lie from the nearest observation.  About a tenth of the columns is withheld, never more
+    than half.
 
     Args:
-        statistics: of the model; returned unchanged if they cover the observations.
-        observations: only their latitudes and longitudes are used.
-    """
-    if not _share_outside(statistics, observations):
-        return statistics
-    places = {name: observations[name] for name in ("latitude", "longitude")}
-    return statistics.sel(places, method="nearest").assign_coords(places)
-
-
-def _share_outside(statistics: xr.Dataset, observations: xr.Dataset) -> float:
-    """Share of the cells more than half a grid step outside the region of the statistics."""
-    inside = []
-    for name in ("latitude", "longitude"):
-        covered, place = statistics[name].values, observations[name].values
-        half = (float(np.abs(np.diff(covered)).mean()) if len(covered) > 1 else 1.0) / 2
-        inside.append((place >= covered.min() - half) & (place <= covered.max() + half))
-    return 1 - float(np.outer(*inside).mean())
-
-
-def outside_training(model: Densifier, observations: xr.Dataset) -> list[str]:
-    """How the observations differ from the training data: one line of text per difference.
-
-    Args:
-        model: the trained model.
-        observations: from `open_observations`, on the model's levels.
-    """
-    trained, lines = model.statistics, list(observations.attrs.get("notes", []))
-    if share := _share_outside(trained, observations):
-        longitude, latitude = trained.longitude.values, trained.latitude.values
-        lines.append(
-            f"region: {share:.0%} of the cells lie outside the training region, "
-            f"{longitude.min():.1f} to {longitude.max():.1f} °E, "
-            f"{latitude.min():.1f} to {latitude.max():.1f} °N; "
-            "the climatology of the nearest place inside is used there"
-        )
-    for name in ("latitude", "longitude"):
-        if min(trained.sizes[name], observations.sizes[name]) > 1:
-            trained_step, step = (
-                float(abs(np.diff(dataset[name])).mean()) for dataset in (trained, observations)
-            )
-            if not GRID_RATIO[0] < step / trained_step < GRID_RATIO[1]:
-                lines.append(
-                    f"grid: cells are {step:.3f}° apart in {name}, "
-                    f"{trained_step:.3f}° in the training"
-                )
-    calendar = {int(m) + 1 for m in observations.time.values.astype("M8[M]").astype(int) % 12}
-    if untrained := sorted(calendar - set(trained.attrs["months"])):
-        lines.append(
-            f"season: calendar months {untrained} of the observations are not among the "
-            f"{trained.attrs['months']} of the training"
-        )
-    return lines + list(_departures(model, observations))
-
-
-def _departures(model: Densifier, observations: xr.Dataset) -> Iterator[str]:
-    """Warn of levels where values, or differences to the next level, are unlike the training's."""
-    statistics = extend_statistics(model.statistics, observations)
-    surfaces, levels = len(statistics.attrs["surfaces"]), statistics.sizes["depth"]
-    inner = slice(surfaces, surfaces + levels)
-    matrix = model.background.covariance[0].cpu().numpy()[:levels, :levels]
-    value, pair = np.zeros((2, levels)), np.zeros((2, levels - 1))  # counts, sums of squares
-    for block in read_in_blocks(observations):
-        seen = block.observed.values
-        local = select_statistics(statistics, block)
-        deviation = local.deviation.values[inner]
-        normal = climatology_at(local, block.time.values)[:, inner]
-        departure = np.where(seen, block.value.values, 0) - normal
-        square = (departure / deviation) ** 2
-        value += np.where(seen, [np.ones_like(square), square], 0).sum((1, 3, 4))
-        # Variance of the difference of two levels, from their covariance in training.
-        upper, lower = deviation[:-1], deviation[1:]
-        expected = (
-            upper**2 * matrix.diagonal()[:-1, None, None]
-            + lower**2 * matrix.diagonal()[1:, None, None]
-            - 2 * upper * lower * matrix.diagonal(1)[:, None, None]
-        )
-        square = np.diff(departure, axis=1) ** 2 / np.maximum(expected, 1e-4)
-        both = seen[:, 1:] & seen[:, :-1]
-        pair += np.where(both, [np.ones_like(square), square], 0).sum((1, 3, 4))
-    depth = statistics.depth.values
-    for quantity, (count, total), where in (
-        ("values", value, [f"{d:.0f} m" for d in depth]),
-        ("stratification", pair, [f"{a:.0f}–{b:.0f} m" for a, b in zip(depth, depth[1:])]),
-    ):
-        size = np.where(count >= MIN_VALUES, np.sqrt(total / np.maximum(count, 1)), 0)
-        if size.max(initial=0) > DEPARTURE_LIMIT:
-            worst, beyond = int(size.argmax()), int((size > DEPARTURE_LIMIT).sum())
-            yield (
-                f"{quantity}: at {where[worst]} the observations depart from the climatology by "
-                f"{size[worst]:.1f} times the training data's departures, limit "
-                f"{DEPARTURE_LIMIT:g}; {beyond} of {len(size)} depths are beyond it"
-            )
-
-
-def withhold(observed: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Choose the columns to withhold: a tenth, and at least one, of the profiles or blocks.
-
-    Args:
-        observed: (D, H, W), bool.  If the observed columns are dense, blocks of cells are withheld,
-            since the neighbours of a single column would reveal it.
+        observed: bool (H, W), the observed columns.
+        ocean: bool (H, W).
+        places: cells on the unit sphere (H, W, 3).
         generator: draws the choice.
 
     Returns:
-        (H, W), int: the group of a column that is withheld, -1 if it is kept.
+        Withheld columns and, among them, the judged ones, both bool (H, W), none where fewer than
+        two are observed; distances (n,) in km from unobserved ocean to the nearest observation.
     """
-    columns = observed.any(0)
-    label = np.arange(columns.size).reshape(columns.shape)
-    if columns.mean() > DENSE:
-        side = max(1, min(BLOCK, min(columns.shape) // 4 or 1))
-        y, x = np.indices(columns.shape) + generator.integers(side, size=2)[:, None, None]
-        label = (y // side) * (columns.shape[1] + side) + x // side
-    groups = np.unique(label[columns])
-    withheld = generator.permutation(groups)[: max(1, round(SHARE * len(groups)))]
-    return np.where(columns & np.isin(label, withheld), label, -1)
+    from scipy.spatial import cKDTree
+
+    cells = np.argwhere(observed)
+    withheld, judged = np.zeros((2, *observed.shape), bool)
+    if len(cells) < 2:
+        return withheld, judged, np.zeros(0)
+    tree = cKDTree(places[observed])
+    asked = tree.query(places[ocean & ~observed])[0]
+    gone, chosen = np.zeros((2, len(cells)), bool)
+    for centre in generator.permutation(len(cells)):
+        radius = generator.choice(asked) if len(asked) else 0.0
+        apart = np.linalg.norm(tree.data - tree.data[centre], axis=1)
+        near = np.argsort(apart, kind="stable")[: len(cells) // 2]
+        lost = gone.copy()
+        lost[near[apart[near] <= radius]] = True
+        if chosen.any() and lost.sum() > max(1, round(SHARE * len(cells))):
+            break
+        if not gone[centre]:
+            gone, chosen[centre] = lost, True
+    withheld[observed], judged[observed] = gone, chosen
+    return withheld, judged, asked * EARTH_RADIUS
 
 
 @dataclass(frozen=True)
 class SelfCheck:
-    """Errors at withheld observations.
+    """Errors at judged columns.
 
     Args:
-        squares: a row for every withheld group and depth, with columns `group`, `depth`, `n` and,
-            for each of `METHODS`, the sum of its squared errors, °C².
+        squares: a row for every judged column and depth, with columns `group` (date and column),
+            `depth`, `n`, `distance` (km to the nearest column that was kept) and, for each of
+            `METHODS`, the sum of its squared errors, °C².
+        asked: median distance of the mapped cells from the nearest observation, km.
     """
 
     squares: pd.DataFrame
+    asked: float
 
     @property
     def groups(self) -> int:
-        """Number of withheld profiles or blocks."""
+        """Number of judged columns."""
         return self.squares.group.nunique() if len(self.squares) else 0
 
     def rmse(self) -> pd.DataFrame:
@@ -228,13 +144,14 @@ class SelfCheck:
         errors = ", ".join(f"{method} {overall[method]:.3f}" for method in METHODS)
         limits = self.interval_against("background")
         certainty = (
-            f"no interval from fewer than {MIN_BLOCKS} profiles or blocks"
+            f"no interval from fewer than {MIN_BLOCKS} columns"
             if limits is None
             else f"reconstruction minus background [{limits[0]:+.3f}, {limits[1]:+.3f}]"
         )
         lines.append(
-            f"self-check: {self.groups} profiles or blocks, {int(overall.n)} values withheld; "
-            f"RMSE there, °C: {errors}; {certainty}"
+            f"self-check: {self.groups} withheld columns, {int(overall.n)} values, at a median of "
+            f"{self.squares.groupby('group').distance.first().median():.0f} km from the nearest "
+            f"kept one (mapped cells: {self.asked:.0f} km); RMSE there, °C: {errors}; {certainty}"
         )
         return "\n".join(lines)
 
@@ -247,7 +164,7 @@ def run_self_check(
     sampling: Sampling = Sampling(),
     device: str = "cpu",
 ) -> SelfCheck:
-    """Withhold, reconstruct and compare, on at most six dates, in one tile of each.
+    """Withhold, reconstruct and compare, on at most twelve dates, in one tile of each.
 
     Observations are withheld only on the date itself; those of nearby dates enter its background,
     as in a reconstruction.
@@ -260,12 +177,14 @@ def run_self_check(
         sampling: how the members are drawn.
         device: where the networks run.
     """
+    from scipy.spatial import cKDTree
+
     number = observations.sizes["time"]
     dates = np.unique(np.linspace(0, number - 1, RUNS).round().astype(int)).tolist()
     nearby_dates = dates_within_reach(model, observations.time.values)
     drawn_members = MEMBERS if model.regressor is None else 0
     draw = partial(reconstruct_date, model, members=drawn_members, device=device)
-    parts = []
+    parts, mapped = [], []
     for run in range(RUNS):
         generator = np.random.default_rng([sampling.seed, run])
         date = dates[run % len(dates)]
@@ -274,11 +193,13 @@ def run_self_check(
         window = _window(observations.isel(time=nearby), index, sampling.tile, generator)
         if window is None:
             continue
-        group = withhold(window.observed.values[index], generator)
         observed = window.observed.values.copy()
-        observed[index] &= group < 0
-        if not observed[index].any():
+        places = sphere(*np.meshgrid(window.latitude, window.longitude, indexing="ij"), float)
+        columns = observed[index].any(0)
+        withheld, judged, asked = withhold(columns, window.ocean.values.any(0), places, generator)
+        if not judged.any():
             continue
+        observed[index] &= ~withheld
         rest = window.assign(observed=window.observed.copy(data=observed))
         shape = observed.shape[1:]
         names = ("mean", "background", "climatology", "spread")
@@ -287,9 +208,12 @@ def run_self_check(
         choices = replace(sampling, seed=sampling.seed + run)
         for _ in draw(rest, drawn, date=index, sampling=choices):
             pass
-        level, y, x = np.nonzero(window.observed.values[index] & (group >= 0))
+        level, y, x = np.nonzero(window.observed.values[index] & judged)
         truth = window.value.values[index][level, y, x]
-        part = {"group": [f"{date} {label}" for label in group[y, x]], "n": 1}
+        label = y * window.sizes["longitude"] + x
+        part = {"group": [f"{date} {run} {column}" for column in label], "n": 1}
+        kept = cKDTree(places[columns & ~withheld])
+        part["distance"] = kept.query(places[y, x])[0] * EARTH_RADIUS
         part["depth"] = window.depth.values[level].round(1)
         for method, name in zip(METHODS, names):
             part[method] = (drawn[name][level, y, x] - truth) ** 2.0
@@ -298,9 +222,12 @@ def run_self_check(
             excess = ensemble_variance_factor(MEMBERS) - ensemble_variance_factor(max(members, 2))
             part["reconstruction"] -= excess * drawn["spread"][level, y, x] ** 2.0
         parts.append(pd.DataFrame(part))
+        mapped.append(asked)
     if not parts:
-        return SelfCheck(pd.DataFrame(columns=["group", "depth", "n", *METHODS]))
-    return SelfCheck(pd.concat(parts).groupby(["group", "depth"], as_index=False).sum())
+        return SelfCheck(
+            pd.DataFrame(columns=["group", "depth", "n", "distance", *METHODS]), np.nan
+        )
+    return SelfCheck(pd.concat(parts, ignore_index=True), float(np.median(np.concatenate(mapped))))
 
 
 def _window(

@@ -1,21 +1,16 @@
-"""Warnings and the self-check, against counts and errors computed by hand."""
+"""The self-check, against distances and errors computed by hand."""
 
 import numpy as np
 import pandas as pd
 import pytest
-import xarray as xr
 from tiny import PATTERNS, astir, densifier
 
+from ocean_lib.core.geometry import sphere
 from ocean_lib.observations.batch import observe
+from ocean_lib.reconstruct import self_check as module
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.reconstruct.sampling import Sampling
-from ocean_lib.reconstruct.self_check import (
-    SelfCheck,
-    extend_statistics,
-    outside_training,
-    run_self_check,
-    withhold,
-)
+from ocean_lib.reconstruct.self_check import EARTH_RADIUS, SelfCheck, run_self_check, withhold
 from ocean_lib.store.climatology import climatology_at
 
 FAST = Sampling(steps=3)
@@ -31,29 +26,55 @@ def seen(small_store):
 # Withholding
 
 
-@pytest.mark.parametrize("columns", [1, 7, 40])
-def test_a_tenth_of_the_profiles_is_withheld_whole(columns):
-    generator = np.random.default_rng(columns)
-    observed = np.zeros((5, 40, 50), bool)
-    places = generator.permutation(2000)[:columns]
-    observed.reshape(5, -1)[:3, places] = True
-    held = withhold(observed, np.random.default_rng(0))
-    assert (held >= 0).sum() == max(1, round(0.1 * columns))
-    assert observed.any(0)[held >= 0].all()
-    assert len(np.unique(held[held >= 0])) == (held >= 0).sum()  # every profile by itself
-    assert (withhold(observed, np.random.default_rng(0)) == held).all()
+def grid(height=48, width=60):
+    axes = 30 + np.arange(height) / 12, -60 + np.arange(width) / 12
+    return sphere(*np.meshgrid(*axes, indexing="ij"), float)
 
 
-def test_of_dense_columns_whole_blocks_are_withheld():
-    """Neighbouring cells would reveal a withheld cell, so blocks are withheld."""
-    observed = np.random.default_rng(1).random((2, 64, 80)) < 0.5
-    held = withhold(observed, np.random.default_rng(0))
-    taken, columns = held >= 0, observed.any(0)
-    assert 0.05 < taken.sum() / columns.sum() < 0.15
-    for group in np.unique(held[taken]):
-        y, x = np.nonzero(held == group)
-        box = columns[y.min() : y.max() + 1, x.min() : x.max() + 1]
-        assert max(np.ptp(y), np.ptp(x)) < 8 and (held == group).sum() == box.sum()
+def in_km(one, other):
+    """Chords between points of the unit sphere, (n, m)."""
+    return EARTH_RADIUS * np.linalg.norm(one[:, None] - other[None], axis=-1)
+
+
+def clustered(seed):
+    """Ten clusters of four neighbouring columns: floats that surface several times a month."""
+    observed = np.zeros((48, 60), bool)
+    for y, x in np.random.default_rng(seed).integers((46, 58), size=(10, 2)):
+        observed[y : y + 2, x : x + 2] = True
+    return observed
+
+
+@pytest.mark.parametrize(
+    "observed", [clustered(1), np.random.default_rng(0).random((48, 60)) < 0.5]
+)
+def test_judged_columns_lie_as_far_from_kept_ones_as_mapped_cells(observed):
+    """In clusters a column's own neighbours are one cell away; those are withheld with it."""
+    places, found = grid(), []
+    expected = in_km(places[~observed], places[observed]).min(1)
+    for seed in range(40):
+        withheld, judged, asked = withhold(
+            observed, np.ones_like(observed), places, np.random.default_rng(seed)
+        )
+        np.testing.assert_allclose(np.sort(asked), np.sort(expected), rtol=1e-6)
+        assert judged.any() and not (judged & ~withheld).any() and not (withheld & ~observed).any()
+        assert withheld.sum() <= observed.sum() / 2
+        found.append(in_km(places[judged], places[observed & ~withheld]).min(1))
+    found = np.concatenate(found)
+    assert np.median(found) > 0.8 * np.median(expected)
+    assert np.median(found) < 1.7 * np.median(expected)
+
+
+def test_about_a_tenth_is_withheld_and_the_draw_follows_from_the_generator():
+    observed = np.random.default_rng(0).random((48, 60)) < 0.3
+    draws = [withhold(observed, observed | True, grid(), np.random.default_rng(5))[0] for _ in "ab"]
+    assert 0.07 < draws[0].sum() / observed.sum() < 0.11
+    assert (draws[0] == draws[1]).all()
+
+
+def test_one_column_is_kept():
+    observed = np.zeros((48, 60), bool)
+    observed[3, 4] = True
+    assert not any(part.any() for part in withhold(observed, observed | True, grid(), None)[:2])
 
 
 # The self-check
@@ -72,7 +93,7 @@ def test_errors_at_withheld_profiles_are_those_of_what_was_never_given(small_sto
     square = (seen.value.values - normal) ** 2
     depth = seen.depth.values.round(1).tolist()
     for row in frame.itertuples():
-        date, label = map(int, row.group.split())
+        date, _, label = map(int, row.group.split())
         y, x = divmod(label, seen.sizes["longitude"])
         expected = square[date, depth.index(row.depth), y, x]
         assert row.climatology == pytest.approx(expected, rel=2e-3, abs=1e-6)
@@ -99,7 +120,8 @@ def test_a_spoiled_model_is_told_first_and_a_good_one_is_not(small_store, seen):
     assert not good.worse_than("background") and "WARNING" not in good.verdict()
     low, high = good.interval_against("background")
     assert low < high < 0 and f"[{low:+.3f}, {high:+.3f}]" in good.verdict()
-    assert "12 profiles or blocks, 12 values" in good.verdict()
+    assert "12 withheld columns, 12 values, at a median of 80 km" in good.verdict()
+    assert "(mapped cells: 90 km)" in good.verdict()
 
 
 def pretend(groups):
@@ -107,17 +129,20 @@ def pretend(groups):
     error = np.random.default_rng(0).uniform(0.1, 0.3, groups)
     names = [f"0 {label}" for label in range(groups)]
     squares = {"reconstruction": error**2, "background": 4 * error**2, "climatology": 1.0}
-    return SelfCheck(pd.DataFrame({"group": names, "depth": 10.0, "n": 1} | squares))
+    common = {"group": names, "depth": 10.0, "n": 1, "distance": 80.0}
+    return SelfCheck(pd.DataFrame(common | squares), 90.0)
 
 
 def test_few_groups_have_no_interval_and_the_verdict_says_so():
     few = pretend(groups=9)
     assert few.interval_against("background") is None
-    assert "no interval from fewer than 10 profiles or blocks" in few.verdict()
+    assert "no interval from fewer than 10 columns" in few.verdict()
     assert "RMSE there, °C: reconstruction 0." in few.verdict()
 
 
-def test_the_background_that_is_judged_is_the_one_that_a_reconstruction_has(small_store):
+def test_the_background_that_is_judged_is_the_one_that_a_reconstruction_has(
+    small_store, monkeypatch
+):
     """With months beyond the next: they enter both, as far as the background reaches."""
     model = densifier(small_store, "regression").eval()
     guess = model.background
@@ -125,17 +150,28 @@ def test_the_background_that_is_judged_is_the_one_that_a_reconstruction_has(smal
     assert guess.reach == 6
     fields = small_store.fields("test", [0, 2, 4, 5, 7, 9])  # one date a run
     seen = observe(fields, {"pattern": "profiles", "observed": 0.03}, seed=3)
+    choices = []
+
+    def spy(*given):
+        choices.append(withhold(*given))
+        return choices[-1]
+
+    monkeypatch.setattr(module, "withhold", spy)
     squares = run_self_check(model, seen, members=4).squares
     groups = squares.groupby("group").background.sum()
     assert len({group.split()[0] for group in groups.index}) == 6
     for date in range(6):
         observed = seen.observed.values.copy()
-        hidden = {group: int(group.split()[1]) for group in groups.index if group[0] == f"{date}"}
-        for label in hidden.values():
-            observed[date].reshape(5, -1)[:, label] = False
+        judged = {
+            group: int(group.split()[2])
+            for group in groups.index
+            if group.startswith(f"{date} {date} ")  # of the first of its two runs
+        }
+        assert judged
+        observed[date] &= ~choices[date][0]
         rest = seen.assign(observed=seen.observed.copy(data=observed))
         background = reconstruct(model, rest, members=2).background.values[date].reshape(5, -1)
-        for group, label in hidden.items():
+        for group, label in judged.items():
             truth = seen.value.values[date].reshape(5, -1)[:, label]
             expected = np.nansum((background[:, label] - truth) ** 2)
             assert groups[group] == pytest.approx(expected, rel=1e-4)
@@ -149,69 +185,6 @@ def test_one_profile_alone_cannot_be_checked(small_store, seen):
     check = run_self_check(densifier(small_store, "regression"), alone, members=4, sampling=FAST)
     assert check.groups == 0 and "skill here is unknown" in check.verdict()
     assert not check.worse_than("background")
-
-
-# Outside the training
-
-
-def told(small_store, observations):
-    return outside_training(densifier(small_store, "regression"), observations)
-
-
-def test_observations_like_the_training_need_no_warning(small_store, seen):
-    assert told(small_store, seen) == []
-
-
-def shifted(seen):
-    return seen.assign_coords(longitude=seen.longitude + 1.0)
-
-
-def coarse(seen):
-    return seen.isel(latitude=slice(None, None, 3))
-
-
-def warm(seen):
-    return seen.assign(value=seen.value + 9)
-
-
-def mixed(seen):
-    """The right mean at every level, the wrong difference between them."""
-    sign = xr.DataArray([1, -1, 1, -1, 1], dims="depth")
-    return seen.assign(value=seen.value + 1.2 * sign)
-
-
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        (shifted, ["region", "43%", "-65.0 to -62.8 °E"]),
-        (coarse, ["grid", "0.250°", "0.083°", "latitude"]),
-        (warm, ["values", "times", "limit 2", "of 5 depths"]),
-        (mixed, ["stratification", "–", "times", "of 4 depths"]),
-    ],
-)
-def test_what_is_new_to_the_model_is_told_in_numbers(small_store, seen, change, words):
-    lines = told(small_store, change(seen))
-    chosen = [line for line in lines if line.startswith(words[0])]
-    assert len(chosen) == 1, lines
-    for word in words:
-        assert word in chosen[0], (word, chosen[0])
-
-
-def test_a_season_never_trained_on_is_told(small_store, seen):
-    model = densifier(small_store, "regression")
-    model.statistics.attrs["months"] = [6, 7, 8]
-    months = sorted({int(m) for m in seen.time.dt.month.values} - {6, 7, 8})
-    (line,) = outside_training(model, seen)
-    assert line.startswith("season") and str(months) in line and "[6, 7, 8]" in line
-
-
-def test_beyond_the_edge_the_nearest_place_holds(small_store, seen):
-    statistics = small_store.statistics()
-    assert extend_statistics(statistics, seen) is statistics
-    reached = extend_statistics(statistics, shifted(seen))
-    np.testing.assert_array_equal(reached.longitude, seen.longitude + 1)
-    np.testing.assert_array_equal(reached.deviation[..., -1], statistics.deviation[..., -1])
-    np.testing.assert_array_equal(reached.deviation[..., 0], statistics.deviation[..., 12])
 
 
 def test_patterns_of_every_kind_can_be_checked(small_store):
