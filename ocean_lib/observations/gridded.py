@@ -32,7 +32,7 @@ from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.recognition import arrange, canonical_names
 from ocean_lib.fields.seawater import to_potential
 from ocean_lib.fields.surfaces import STANDARD_NAMES
-from ocean_lib.observations.gridding import level_channels
+from ocean_lib.observations.representativeness import level_channels
 
 __all__ = ["describe_observations", "open_observations"]
 

@@ -1,45 +1,31 @@
 """Profiles → observations on a field's grid, with the error of a monthly mean of a cell.
 
-A profile is a snapshot of one place; a cell of a monthly field is a mean. The difference is the
-*representativeness* error, which for temperature is far larger than the instrument's. Its variance
-is estimated from the profiles, level by level: half of the squared difference between the
-departures from climatology of two profiles less than `NEAR` km and `SOON` days apart. The median
-over pairs is taken, scaled as for a normal distribution. A level with too few pairs gets the share
-`USUAL` of the field's standard deviation.
-
-The profiles of one cell and month are averaged, weighted by the inverse of their error variances;
-their errors are taken as independent.
-
-Reference: Oke & Sakov 2008, doi 10.1175/2007JTECHO558.1 (representation error).
+A value is moved by the climatology from its day to the mean of its month. Its error variance is
+that of the instrument plus that of representativeness (`representativeness`). The profiles of one
+cell and month are averaged, weighted by the inverse of their error variances; their errors are
+taken as independent.
 """
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 from numpy.typing import ArrayLike
-from scipy.spatial import cKDTree
 
-from ocean_lib.core.geometry import EARTH_RADIUS, sphere, wrap_longitude
+from ocean_lib.core.geometry import wrap_longitude
 from ocean_lib.core.months import dates_per_month
 from ocean_lib.fields.conventions import DIMS, SURFACES, named
 from ocean_lib.observations.gross_check import LIMIT, SNAPSHOTS, is_plausible
 from ocean_lib.observations.profiles import USED, describe_use
-from ocean_lib.store.climatology import harmonics
+from ocean_lib.observations.representativeness import (
+    departures,
+    in_month,
+    level_channels,
+    representativeness,
+)
 
-__all__ = [
-    "average_in_cells",
-    "observe_profiles",
-    "representativeness",
-    "level_channels",
-    "to_cells",
-    "to_grid",
-]
+__all__ = ["average_in_cells", "observe_profiles", "to_cells", "to_grid"]
 
 
-NEAR, SOON = 25.0, 31.0  # km, days
-MIN_PAIRS = 30  # of a level
-MAX_PROFILES = 20000  # among which pairs are searched
-USUAL = 0.4  # share of the field's standard deviation
 CELL = ["month", "level", "row", "column"]
 NO_ROWS = pd.DataFrame({name: [] for name in (*CELL, "value", "error", "count")})
 NO_ROWS = NO_ROWS.astype(dict.fromkeys(CELL[1:], int) | {"month": "datetime64[ns]"})
@@ -107,17 +93,9 @@ def to_cells(
     return table
 
 
-def measured_variables(statistics: xr.Dataset) -> list[str]:
-    """Variables of a model that casts measure: temperature, and salinity if it is practical."""
-    if "salinity" not in statistics.attrs["variables"]:
-        return ["temperature"]
-    practical = statistics.attrs["units"]["salinity"] != "g kg-1"
-    return ["temperature", "salinity"] if practical else ["temperature"]
-
-
 def _without_gross_errors(table: xr.Dataset, statistics: xr.Dataset, variable: str) -> xr.Dataset:
     """The table without the values that the climatology rules out, and profiles of such values."""
-    departure, deviation = _departures(table, statistics, variable)
+    departure, deviation = departures(table, statistics, variable)
     known = np.isfinite(departure)
     gross = ~is_plausible(departure, deviation, SNAPSHOTS[variable])
     if not gross.any():
@@ -134,63 +112,12 @@ def _without_gross_errors(table: xr.Dataset, statistics: xr.Dataset, variable: s
     return table.assign_attrs(lost=[*np.atleast_1d(table.attrs["lost"]).tolist(), words])
 
 
-def level_channels(statistics: xr.Dataset, variable: str = "temperature") -> slice:
-    """The channels of `statistics` that are levels of a variable."""
-    levels = statistics.sizes["depth"]
-    number = statistics.attrs["variables"].index(variable)
-    first = len(statistics.attrs["surfaces"]) + number * levels
-    return slice(first, first + levels)
-
-
-def _departures(
-    table: xr.Dataset, statistics: xr.Dataset, variable: str
-) -> tuple[np.ndarray, np.ndarray]:
-    """Departures from the climatology, and the field's standard deviation, (P, D)."""
-    cells = {
-        "channel": level_channels(statistics, variable),
-        "latitude": table.row.variable,
-        "longitude": table.column.variable,
-    }
-    local = statistics[["harmonic", "deviation"]].isel(cells)
-    basis = harmonics(table.month.values, statistics.sizes["term"])
-    harmonic = local.harmonic.transpose("term", "channel", "profile")
-    climatology = np.einsum("pk,kdp->pd", basis, harmonic)
-    return table[variable].values - climatology, local.deviation.transpose("profile", ...).values
-
-
-def representativeness(
-    table: xr.Dataset, statistics: xr.Dataset, variable: str = "temperature"
-) -> tuple[xr.DataArray, list[int]]:
-    """Standard deviation of a profile's value about the mean of its month and cell.
-
-    Args:
-        table: of `to_cells`.
-        statistics: of a store or model.
-        variable: of the model, that casts measure.
-
-    Returns:
-        The standard deviation (P, D), and the number of pairs at each level; with fewer than
-        `MIN_PAIRS` the usual share is taken.
-    """
-    departure, deviation = _departures(table, statistics, variable)
-    spread = USUAL * deviation
-    used = np.flatnonzero(table.status.values == USED)
-    if len(used) > MAX_PROFILES:
-        used = np.sort(np.random.default_rng(0).choice(used, MAX_PROFILES, replace=False))
-    place = sphere(table.latitude.values[used], table.longitude.values[used]) * EARTH_RADIUS / NEAR
-    days = (table.time.values[used] - np.datetime64("1950-01-01")) / np.timedelta64(1, "D")
-    points = np.column_stack([place, days / SOON])
-    pairs = used[cKDTree(points).query_pairs(1.0, output_type="ndarray")]
-    # Two profiles within two days differ by little more than the instrument's error.
-    apart = np.abs(np.diff(table.time.values[pairs])[:, 0]) > np.timedelta64(2, "D")
-    first, second = pairs[apart].T
-    difference = departure[first] - departure[second]
-    numbers = np.isfinite(difference).sum(0)
-    for level in np.flatnonzero(numbers >= MIN_PAIRS):
-        known = difference[:, level][np.isfinite(difference[:, level])]
-        # A few pairs across a front do not move the median; 0.4549 is that of a squared normal.
-        spread[:, level] = np.sqrt(0.5 * np.median(known**2) / 0.4549)
-    return table[variable].copy(data=spread).drop_attrs(), numbers.tolist()
+def measured_variables(statistics: xr.Dataset) -> list[str]:
+    """Variables of a model that casts measure: temperature, and salinity if it is practical."""
+    if "salinity" not in statistics.attrs["variables"]:
+        return ["temperature"]
+    practical = statistics.attrs["units"]["salinity"] != "g kg-1"
+    return ["temperature", "salinity"] if practical else ["temperature"]
 
 
 def average_in_cells(
@@ -223,7 +150,8 @@ def average_in_cells(
             "elsewhere, with a warning"
         )
     spread = representativeness(table, statistics, variable)[0].values[used]
-    value, error = (table[name].values[used] for name in (variable, named(variable, "error")))
+    value = in_month(table, statistics, variable)[used]
+    error = table[named(variable, "error")].values[used]
     profile, level = np.nonzero(np.isfinite(value) & np.isfinite(error))
     weight = 1 / (error[profile, level] ** 2 + spread[profile, level] ** 2)
     cell = {name: table[name].values[used][profile] for name in ("month", "row", "column")}

@@ -3,7 +3,8 @@
 All profiles of some floats or months are withheld; the others are put on the grid, and the field is
 reconstructed from them.  The values of the withheld profiles are compared with the reconstruction,
 its background (optimal interpolation), the climatology and the field of a product.
-Values of one profile are not independent, so intervals come from resampling profiles.
+Values are moved by the climatology from their day to the mean of their month, as observed ones.
+Profiles of one float are not independent, so intervals come from resampling floats.
 
 GLORYS12 and other reanalyses assimilate Argo: they have seen the withheld profiles, so their errors
 here are not independent.  Nor do they resolve variability within a cell.
@@ -18,6 +19,7 @@ from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations import gridding
 from ocean_lib.observations.batch import select_statistics
 from ocean_lib.observations.profiles import USED
+from ocean_lib.observations.representativeness import in_month, representativeness
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.scores.bootstrap import bootstrap, interval
@@ -84,8 +86,8 @@ def score_withheld(
 
     Returns:
         Columns `method`, `metric` (rmse, bias, coverage), `depth` (level in m, or "all"), `value`,
-        `low` and `high` of its 90 % interval, and `n`, the number of profiles; with too few
-        profiles the interval is NaN.  Coverage is that of the central 90 % interval from the
+        `low` and `high` of its 90 % interval, and `n`, the number of floats; with too few floats
+        the interval is NaN.  Coverage is that of the central 90 % interval from the
         members and the profile's own error.
     """
     kept = table.copy(deep=True)
@@ -106,8 +108,8 @@ def score_withheld(
         "latitude": table.row.values[profile],
         "longitude": table.column.values[profile],
     }
-    measured = table.temperature.values[profile, level]
-    spread, _ = gridding.representativeness(kept, statistics)
+    measured = in_month(table, statistics, "temperature")[profile, level]
+    spread, _ = representativeness(kept, statistics)
     error = np.hypot(table.error.values[profile, level], spread.values[profile, level])
     inside = _inside(_at(drawn["members"], cells), measured, error)
     depths = {"all": np.ones(len(level), bool)}
@@ -122,7 +124,7 @@ def score_withheld(
             where = where & np.isfinite(difference)
             if where.any():
                 part = {metric: values[where] for metric, values in quantities.items()}
-                scores = _scores(part, profile[where])
+                scores = _scores(part, table.platform.values[profile[where]])
                 rows += [{"method": method, "depth": depth, **score} for score in scores]
     columns = ["method", "metric", "depth", "value", "low", "high", "n"]
     return pd.DataFrame(rows, columns=columns)
@@ -152,9 +154,9 @@ def _at(field: xr.DataArray, cells: dict[str, np.ndarray]) -> np.ndarray:
     return np.where(np.isin(cells["time"], times), values.transpose(..., "cell").values, np.nan)
 
 
-def _scores(quantities: dict[str, np.ndarray], profile: np.ndarray) -> list[dict]:
-    """Means of quantities (N,), of `rmse` the root, with intervals from resampled profiles."""
-    _, group = np.unique(profile, return_inverse=True)
+def _scores(quantities: dict[str, np.ndarray], platform: np.ndarray) -> list[dict]:
+    """Means of quantities (N,), of `rmse` the root, with intervals from resampled floats (N,)."""
+    _, group = np.unique(platform.astype(str), return_inverse=True)
     weights = np.bincount(group).astype(float)
     sums = np.stack([np.bincount(group, values) for values in quantities.values()])
     draws = bootstrap(sums, weights)

@@ -6,7 +6,7 @@ import pytest
 import xarray as xr
 from tiny import densifier
 
-from ocean_lib.observations import gridding, profiles
+from ocean_lib.observations import gridding, profiles, representativeness
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.reconstruct.sampling import Sampling
 
@@ -22,13 +22,14 @@ def test_every_profile_lies_in_its_cell_and_month(table, simulated, statistics):
 
 def test_a_cell_is_the_average_by_inverse_variances(table, statistics):
     found = gridding.observe_profiles(table, statistics)
-    spread, _ = gridding.representativeness(table, statistics)
+    spread, _ = representativeness.representativeness(table, statistics)
+    to_mean = representativeness.in_month(table, statistics, "temperature") - table.temperature
     months = found.time.values
     count = np.zeros(found.value.shape, int)
     total, weights = np.zeros((2, *found.value.shape))
     for k in range(table.sizes["profile"]):
         for d in range(table.sizes["depth"]):
-            value = float(table.temperature[k, d])
+            value = float(table.temperature[k, d] + to_mean[k, d])
             if np.isfinite(value):
                 at = int(np.flatnonzero(months == table.month.values[k])[0]), d
                 at = (*at, int(table.row[k]), int(table.column[k]))
@@ -45,48 +46,6 @@ def test_a_cell_is_the_average_by_inverse_variances(table, statistics):
     )
     np.testing.assert_allclose(found.error.values[seen], weights[seen] ** -0.5, rtol=1e-5)
     assert np.isnan(found.value.values[~seen]).all() and (found.error.values[~seen] == 0).all()
-
-
-def test_the_spread_of_snapshots_is_found_again(table, statistics):
-    """Profiles that scatter about one field by a known amount, ten days apart in the same cells."""
-    rng = np.random.default_rng(0)
-    known = np.array([0.8, 0.6, 0.4, 0.3, 0.1])
-    wet = statistics.wet.isel(channel=slice(1, None)).values
-    places = np.argwhere(wet[-1])[rng.integers(0, wet[-1].sum(), 120)]
-    rows = []
-    for number, (row, column) in enumerate(places):
-        for day in (2, 12, 22):
-            rows.append((row, column, np.datetime64("2005-03-01") + day, number))
-    row, column, time, platform = map(np.array, zip(*rows))
-    values = known * rng.standard_normal((len(rows), 5))
-    made = xr.Dataset(
-        {
-            "temperature": (("profile", "depth"), values, dict(table.temperature.attrs)),
-            "error": (("profile", "depth"), np.full(values.shape, 0.01)),
-            "salinity": (("profile", "depth"), np.full(values.shape, np.nan)),
-            "salinity_error": (("profile", "depth"), np.full(values.shape, np.nan)),
-            "status": ("profile", np.full(len(rows), "used", object)),
-            "platform": ("profile", platform.astype(str).astype(object)),
-            "station": ("profile", np.arange(len(rows)).astype(str).astype(object)),
-            "time": ("profile", time.astype("M8[ns]")),
-            "latitude": ("profile", statistics.latitude.values[row]),
-            "longitude": ("profile", statistics.longitude.values[column]),
-        },
-        {"depth": statistics.depth},
-        {"lost": []},
-    )
-    flat = statistics.assign(harmonic=0 * statistics.harmonic)
-    given = gridding.to_cells(made, flat)
-    # Neighbouring cells have the same flat climatology: all pairs are of one field.
-    spread, pairs = gridding.representativeness(given, flat)
-    assert min(pairs) >= 100
-    np.testing.assert_allclose(spread[0], known, rtol=0.2)
-    few = gridding.to_cells(made.isel(profile=[0, 9, 30]), flat)
-    usual, pairs = gridding.representativeness(few, flat)
-    assert max(pairs) < gridding.MIN_PAIRS
-    deviation = flat.deviation.isel(channel=slice(1, None)).values
-    expected = gridding.USUAL * deviation[:, few.row.values, few.column.values].T
-    np.testing.assert_allclose(usual, expected)
 
 
 def test_profiles_find_their_column_on_a_grid_round_the_globe(simulated, statistics, tmp_path):
