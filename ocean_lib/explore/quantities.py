@@ -60,6 +60,8 @@ def of_variable(
     plain = {named(variable, name): name for name in QUANTITIES}
     if f"{variable}_spread" not in reconstruction:  # as derived quantities have it
         plain[f"{variable}_error"] = "spread"
+    if variable == "temperature":  # calibrated members stay above the freezing point
+        plain["salinity_members"] = "salinity_members"
     plain = {name: quantity for name, quantity in plain.items() if name in reconstruction}
     if "observed" not in plain.values():  # a dense field has one mask for all variables
         plain["observed"] = "observed"
@@ -109,7 +111,7 @@ def restrict(selected: xr.Dataset, names: Iterable[str]) -> xr.Dataset:
         needed.add("value")
     members = [int(name.removeprefix(MEMBER)) for name in plain if name.startswith(MEMBER)]
     if "calibration" in selected and (members or "spread" in plain):
-        needed |= {"members", "spread", *FACTORS}
+        needed |= {"members", "spread", *FACTORS} | ({"salinity_members"} if members else set())
     elif members:
         needed.add("members")
         selected = selected.sel(member=sorted(members))

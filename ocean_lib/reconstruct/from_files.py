@@ -25,6 +25,7 @@ import xarray as xr
 from ocean_lib import __version__
 from ocean_lib.core.atomic import move
 from ocean_lib.core.resumable import Construction, under_construction
+from ocean_lib.fields.bounds import BOUNDED, describe_bounded, read_bounded
 from ocean_lib.fields.conventions import DIMS, named
 from ocean_lib.fields.files import Paths, find_files
 from ocean_lib.fields.plausibility import check_field
@@ -33,7 +34,6 @@ from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations import profiles
 from ocean_lib.observations.gridded import describe_observations, open_observations
 from ocean_lib.observations.screening import screen_observations
-from ocean_lib.reconstruct.bounds import BOUNDED, describe_bounded, read_bounded
 from ocean_lib.reconstruct.derived import append_derived, check_derived
 from ocean_lib.reconstruct.domain import dates_within_reach
 from ocean_lib.reconstruct.ensemble import count_rows, reconstruct_date
