@@ -138,11 +138,11 @@ def on_grid(
 
     Returns:
         (time, latitude, longitude), lazy. Its attribute `filled_cells` is the number of ocean cells
-        that the view lacks on the first date.
+        that the view lacks, summed over all dates, which are read once to count them.
 
     Raises:
         ValueError: the view lacks a date, more than a fifth of the days of a month, or more than a
-            fifth of the ocean (of later dates: when they are computed).
+            fifth of the ocean on a date.
     """
     times = np.asarray(times, "datetime64[ns]")
     daily = len(times) > 1 and np.diff(times).min() < np.timedelta64(20, "D")
@@ -157,13 +157,16 @@ def on_grid(
         ocean=ocean,
         dates=times.astype(f"M8[{'D' if daily else 'M'}]"),
     )
-    filled = move(monthly.isel(time=slice(1)).values, date=0)[1]
+    dates = monthly.chunks[0]
     data = monthly.data.map_blocks(
         partial(_moved_block, move=move),
         dtype=np.float32,
-        chunks=(monthly.chunks[0], (len(rows),), (len(columns),)),
+        chunks=(dates, (len(rows),), (len(columns),)),
     )
-    attrs = view.attrs | {"filled_cells": filled}
+    numbers = monthly.data.map_blocks(
+        partial(_filled_block, move=move), dtype=np.int64, chunks=(dates, (1,), (1,))
+    )
+    attrs = view.attrs | {"filled_cells": int(numbers.sum().compute())}
     return xr.DataArray(data, dict(zip(MAP_DIMS, (times, rows, columns))), MAP_DIMS, attrs=attrs)
 
 
@@ -171,6 +174,12 @@ def _moved_block(block: np.ndarray, move, block_info=None) -> np.ndarray:
     if not block_info:  # dask infers the result's type
         return block
     return move(block, date=block_info[0]["array-location"][0][0])[0]
+
+
+def _filled_block(block: np.ndarray, move, block_info=None) -> np.ndarray:
+    if not block_info:
+        return np.zeros((1, 1, 1), np.int64)
+    return np.full((1, 1, 1), move(block, date=block_info[0]["array-location"][0][0])[1])
 
 
 def _moved(block, date, latitude, longitude, rows, columns, ocean, dates) -> tuple[np.ndarray, int]:
