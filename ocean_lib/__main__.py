@@ -95,6 +95,8 @@ def _reconstruct_options(commands) -> None:
     command.add_argument("--device", default="auto", help="auto, cpu or cuda (auto)")
     derived = "quantities to derive, such as heat_content_700,isotherm_20 (none)"
     command.add_argument("--derive", default="", metavar="NAMES", help=derived)
+    seen = "files of what is seen from above beside profiles: temperature, sea level, salinity"
+    command.add_argument("--surfaces", nargs="+", default=[], metavar="FILE", help=seen)
     command.add_argument("--variable", help="name of the temperature in gridded observations")
     command.add_argument("--date-format", help="how a table writes dates, such as %%d/%%m/%%Y")
     command.add_argument("--time-units", help="what the times of a table count, such as days since")

@@ -1,5 +1,7 @@
 """The wheel test: build it, install it alone in an empty environment, reconstruct with it.
 
+It also writes a month of the demo ocean and reads the casts of its floats.
+
     python tests/wheel.py
 
 `make wheel` calls it. This checkout writes a small checkpoint and a file of observations; the
@@ -28,6 +30,11 @@ from ocean_lib.model import Densifier
 assert not Path(ocean_lib.__file__).is_relative_to(sys.argv[1]), ocean_lib.__file__
 heavy = {"matplotlib", "cartopy", "copernicusmarine", "papermill", "ipywidgets"}
 assert not heavy & set(sys.modules), heavy & set(sys.modules)
+from ocean_lib.observations.profiles import open_profiles
+from ocean_lib.sources.demo_files import write_demo_files
+write_demo_files("demo", months=1, shape=(40, 44))
+casts = open_profiles("demo/floats", [10.0, 100.0])
+assert (casts.status == "used").any() and casts.temperature.notnull().any()
 print(ocean_lib.__version__, Densifier.load("checkpoint.safetensors").mode)
 """
 
@@ -99,7 +106,7 @@ def main() -> int:
             [script, "run", "demo"], cwd=folder, env=clean, capture_output=True, text=True
         )
         assert refused.returncode == 2 and "clone the repository" in refused.stderr, refused
-    print(f"{wheel.name}: installed alone, it imports, loads a checkpoint and reconstructs")
+    print(f"{wheel.name}: installed alone, it loads a checkpoint, reconstructs, writes the demo")
     return 0
 
 

@@ -34,13 +34,17 @@ MOST_VALUES = 2**25  # that are read for the limits of a level, with all levels 
 
 
 def variable_names(reconstruction: xr.Dataset) -> list[str]:
-    """Names of temperature, the further variables and derived quantities of a reconstruction."""
+    """Names of temperature, the further variables and derived quantities of a reconstruction.
+
+    `ocean_lib reconstruct` stores the mean of a derived quantity under its plain name.
+    """
     names = [
         str(name)
         for name, array in reconstruction.data_vars.items()
         if "middle_depth" not in array.dims
     ]
-    return ["temperature", *(name[:-5] for name in names if name.endswith("_mean"))]
+    derived = [name for name in names if f"{name}_climatology" in names]
+    return ["temperature", *(name[:-5] for name in names if name.endswith("_mean")), *derived]
 
 
 def of_variable(
@@ -59,7 +63,9 @@ def of_variable(
     """
     plain = {named(variable, name): name for name in QUANTITIES}
     if f"{variable}_spread" not in reconstruction:  # as derived quantities have it
-        plain[f"{variable}_error"] = "spread"
+        plain |= {f"{variable}_error": "spread", variable: "mean"}
+    if variable == "temperature":  # calibrated members stay above the freezing point
+        plain["salinity_members"] = "salinity_members"
     plain = {name: quantity for name, quantity in plain.items() if name in reconstruction}
     if "observed" not in plain.values():  # a dense field has one mask for all variables
         plain["observed"] = "observed"
@@ -108,8 +114,9 @@ def restrict(selected: xr.Dataset, names: Iterable[str]) -> xr.Dataset:
     if "observed" in plain:
         needed.add("value")
     members = [int(name.removeprefix(MEMBER)) for name in plain if name.startswith(MEMBER)]
+    members = members if "members" in selected else []
     if "calibration" in selected and (members or "spread" in plain):
-        needed |= {"members", "spread", *FACTORS}
+        needed |= {"members", "spread", *FACTORS} | ({"salinity_members"} if members else set())
     elif members:
         needed.add("members")
         selected = selected.sel(member=sorted(members))
@@ -135,7 +142,8 @@ def field_and_kind(selected: xr.Dataset, name: str) -> tuple[xr.DataArray, str]:
 
     Args:
         selected: from `of_variable`, perhaps through `restrict`; one case and date.
-        name: of `quantity_names`. A derived quantity has no observations and baselines: NaN.
+        name: of `quantity_names`. What is not stored, such as the observations and baselines of a
+            derived quantity, is NaN.
     """
     units = {"units": selected.attrs["units"]}
     if name.endswith(MINUS_TRUTH):
@@ -144,12 +152,12 @@ def field_and_kind(selected: xr.Dataset, name: str) -> tuple[xr.DataArray, str]:
         return (field - truth).assign_attrs(field.attrs), "difference"
     if name == "observed" and "value" in selected:
         field = selected["value"].where(selected["observed"])
-    elif name.startswith(MEMBER):
+    elif name.startswith(MEMBER) and "members" in selected:
         field = selected["members"].sel(member=int(name.removeprefix(MEMBER)), drop=True)
     elif name in selected and name != "observed":
         field = selected[name]
     elif "baselines" not in selected:
-        field = xr.full_like(selected["truth"], np.nan)
+        field = xr.full_like(selected["ocean"], np.nan, np.float32)
     else:
         field = selected["baselines"].sel({"method": name}, drop=True)
     kind = "spread" if name == "spread" else selected.attrs["variable"]

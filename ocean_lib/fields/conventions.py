@@ -36,6 +36,10 @@ SALINITIES = {
     ),
     ABSOLUTE: ((ABSOLUTE,), ("absolute_salinity",)),
 }
+SURFACE_SALINITIES = {
+    SURFACE_SALINITY: ((SURFACE_SALINITY,), ("sos", "sss")),
+    ABSOLUTE_SURFACE: ((ABSOLUTE_SURFACE,), ()),
+}
 # `zo` of ARMOR3D has levels; its shallowest is the sea level.
 SEA_LEVELS = {
     TOPOGRAPHY: (

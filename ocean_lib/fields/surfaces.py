@@ -4,9 +4,11 @@
 temperature and salinity, `sea_level` (m) is a variable of its own, above the geoid or a mean. All
 lie on the ocean of the shallowest temperature and have its dates. A surface that lacks a part of
 this ocean is refused; a gap on some dates stays NaN, as in fields.
+
+`open_views` opens what files hold of the surface, be it without temperature, as satellite products.
 """
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,22 +20,36 @@ from ocean_lib.core.messages import shortened
 from ocean_lib.fields.canonical import DAMAGE, MOST_GAPS, levels_of_file, open_fields
 from ocean_lib.fields.conventions import (
     ABSOLUTE,
+    ABSOLUTE_SURFACE,
+    ANOMALY,
+    CONSERVATIVE,
     DIMS,
     MAP_DIMS,
     SALINITIES,
     SEA_LEVELS,
+    SURFACE,
+    SURFACE_SALINITIES,
     SURFACE_SALINITY,
     SURFACES,
+    TEMPERATURES,
     TOPOGRAPHY,
     Region,
 )
 from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.joining import in_time, join, same_grid
 from ocean_lib.fields.recognition import arrange, find_variable
+from ocean_lib.fields.seawater import to_potential
 from ocean_lib.fields.selection import select_region
 from ocean_lib.fields.survey import check_values, survey_fields
 
-__all__ = ["QUANTITIES", "STANDARD_NAMES", "check_deviation", "open_surfaces"]
+__all__ = [
+    "QUANTITIES",
+    "STANDARD_NAMES",
+    "check_deviation",
+    "check_practical",
+    "open_surfaces",
+    "open_views",
+]
 
 
 # {surface: its quantity in `survey.check_values`}
@@ -43,7 +59,14 @@ STANDARD_NAMES = {
     "sea_level": TOPOGRAPHY,
     "surface_salinity": SURFACE_SALINITY,
 }
+# {surface: tables of the variables that show it, the preferred kinds first}
+VIEWS = {
+    "surface_temperature": TEMPERATURES,
+    "sea_level": {kind: SEA_LEVELS[kind] for kind in (ANOMALY, TOPOGRAPHY)},
+    "surface_salinity": SURFACE_SALINITIES | SALINITIES,
+}
 MOST_DEVIATION = 1.0  # m, of sea level from its mean; no sea reaches half of it
+DEEPEST_VIEW = 10.0  # m, of a level that stands for the surface
 
 
 def open_surfaces(
@@ -103,6 +126,94 @@ def _open(
     return in_time(join(pieces)).temperature.rename(name)
 
 
+def open_views(paths: Paths) -> dict[str, xr.DataArray]:
+    """Open the surface fields that files hold, whatever they are, each on its own grid.
+
+    A variable with the name of a surface is this surface; others are recognised. Of a sea level
+    above a geoid and one above a mean, the latter is taken: altimeters have another geoid than
+    models.
+
+    Args:
+        paths: as for `open_fields`.
+
+    Returns:
+        {name of `conventions.SURFACES`: (time, latitude, longitude)}, lazy, °C, m or practical
+        salinity, NaN where there is no value; `standard_name` says what a sea level is above,
+        `source_name` which variable was taken.
+
+    Raises:
+        ValueError: a file holds none, several alike, or one that lies too deep or is not what a
+            satellite sees; or a date twice.
+    """
+    pieces: dict[str, list[xr.Dataset]] = {}
+    for path in find_files(paths):
+        dataset = open_file(path)
+        try:
+            held = {name: found for name in SURFACES if (found := _find_view(dataset, name))}
+            if not held:
+                standard = [STANDARD_NAMES[name] for name in SURFACES]
+                raise ValueError(
+                    f"it holds {list(map(str, dataset.data_vars))}, none of {list(SURFACES)}; give "
+                    f"one of these names, or a standard_name such as {', '.join(standard)}"
+                )
+            for name, found in held.items():
+                piece = _view(dataset, *found)
+                same_grid(pieces.setdefault(name, [piece])[0], piece)
+                pieces[name] += [piece] if piece is not pieces[name][0] else []
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    views = {}
+    for name, parts in pieces.items():
+        view = in_time(join(parts)).temperature.isel(depth=0, drop=True)
+        kind = view.attrs["standard_name"] if name == "sea_level" else STANDARD_NAMES[name]
+        views[name] = view.rename(name).assign_attrs(standard_name=kind, units=SURFACES[name])
+    return views
+
+
+def _find_view(dataset: xr.Dataset, name: str) -> tuple[Hashable, str] | None:
+    """Name and kind of the variable that shows a surface, or None."""
+    if name not in dataset:
+        return find_variable(dataset, VIEWS[name])
+    kinds = {"surface_temperature": SURFACE, "surface_salinity": SURFACE_SALINITY}
+    declared = dataset[name].attrs.get("standard_name")
+    if declared in (ABSOLUTE, ABSOLUTE_SURFACE):
+        return name, declared
+    anomaly = declared in SEA_LEVELS[ANOMALY][0]
+    return name, kinds.get(name, ANOMALY if anomaly else TOPOGRAPHY)
+
+
+def _view(dataset: xr.Dataset, name: Hashable, kind: str) -> xr.Dataset:
+    """A variable of one file at its shallowest level, as `temperature`."""
+    check_practical(name, kind)
+    piece = to_potential(arrange(dataset, temperature=(name, kind)))[["temperature"]]
+    if piece.temperature.attrs["standard_name"] == CONSERVATIVE:
+        raise ValueError(f"{name} is {CONSERVATIVE} without salinity; convert it to potential")
+    if (depth := float(piece.depth[0])) > DEEPEST_VIEW:
+        raise ValueError(
+            f"{name} begins at {depth:g} m, limit {DEEPEST_VIEW:g} m for a field of the surface; "
+            "give values of the surface"
+        )
+    return piece.isel(depth=[0])
+
+
+def check_practical(name: Hashable, kind: str | None, otherwise: str = "") -> None:
+    """Refuse absolute salinity.
+
+    Args:
+        name: of a variable.
+        kind: its standard name.
+        otherwise: another remedy than conversion, in words.
+
+    Raises:
+        ValueError: the kind is an absolute salinity.
+    """
+    if kind in (ABSOLUTE, ABSOLUTE_SURFACE):
+        raise ValueError(
+            f"{name} is {kind}, must be practical salinity; convert it with "
+            f"gsw.SP_from_SA{otherwise}"
+        )
+
+
 def _on_ocean(level: xr.DataArray, name: str, fields: xr.Dataset) -> xr.DataArray:
     """A surface on the ocean and dates of temperature, its values checked."""
     for dim in MAP_DIMS:
@@ -131,11 +242,7 @@ def _piece(dataset: xr.Dataset, name: str, region: Region | None) -> xr.Dataset:
             f"no {name} among the variables {list(map(str, dataset.data_vars))}; give one the "
             f"standard_name {first}, or {_without(name)}"
         )
-    if found[1] == ABSOLUTE:
-        raise ValueError(
-            f"{found[0]} is {ABSOLUTE}, must be practical salinity; convert it with "
-            f"gsw.SP_from_SA, or {_without(name)}"
-        )
+    check_practical(*found, f", or {_without(name)}")
     piece = arrange(dataset, region=region, temperature=found)
     piece = piece if region is None else select_region(piece, region)
     return piece[["temperature"]].isel(depth=[0])

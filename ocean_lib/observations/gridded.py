@@ -7,7 +7,8 @@ where nothing was measured. On the same grid it may hold:
               variable has its name in front, such as salinity_error
     surface_temperature, sea_level, surface_salinity
               fields seen from above (time, latitude, longitude), °C or K, m, practical salinity;
-              a sea level with the standard name of an anomaly is one from its mean
+              a sea level with the standard name of an anomaly is one from its mean, with the
+              rise of the global mean, as altimeters measure it
     ocean     where there is sea water at that depth; if absent, the model's own ocean is used
 
 `open_observations` returns, lazily, what `batch.observe` does: `value`, `observed`, `error`
@@ -33,6 +34,7 @@ from ocean_lib.fields.recognition import arrange, canonical_names
 from ocean_lib.fields.seawater import to_potential
 from ocean_lib.fields.surfaces import STANDARD_NAMES
 from ocean_lib.observations.representativeness import level_channels
+from ocean_lib.sources.sea_level import rise
 
 __all__ = ["describe_observations", "open_observations"]
 
@@ -123,20 +125,23 @@ def _on_model_levels(
             notes.append(f"{name}: the model does not use it; it is left out")
             continue
         kind = SURFACE if name == "surface_temperature" else STANDARD_NAMES[name]
-        surface = arrange(dataset, temperature=(name, kind))
-        surface = _same_turn(surface, statistics).temperature.isel(depth=0, drop=True)
+        arranged = _same_turn(arrange(dataset, temperature=(name, kind)), statistics)
+        surface = arranged.temperature.isel(depth=0, drop=True)
         _check_grid(surface, observations, name)
         if dataset[name].attrs.get("standard_name") in SEA_LEVELS[ANOMALY][0]:
-            surface = surface + _mean_level(statistics, observations)
-            notes.append("sea_level: an anomaly; it is added to the mean of the training months")
+            surface = _from_anomaly(surface, statistics, observations)
+            notes.append(
+                "sea_level: an anomaly; without the rise of the global mean since the middle of "
+                "the training months, it is added to their mean"
+            )
         observations[name] = surface
         observations[named(name, "observed")] = observations[name].notnull()
     observations["ocean"] = _ocean(dataset, statistics, observations)
     return observations
 
 
-def _mean_level(statistics: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
-    """Mean sea level of the training months at the cells of a grid, m (latitude, longitude).
+def _from_anomaly(anomaly: xr.DataArray, statistics: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
+    """A sea level of the reference of the training data, from an altimeter's anomaly, m.
 
     Raises:
         ValueError: the model, of a split in space, knows one mean for all cells.
@@ -150,7 +155,10 @@ def _mean_level(statistics: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:
             f"{float(mean.max()):.3g} m, for all places, limit one for each; give the sea level "
             "above the geoid, or a model whose split is in time"
         )
-    return mean.sel(cells, method="nearest").assign_coords(cells)
+    first, last = (np.datetime64(statistics.attrs[key], "s") for key in ("first", "last"))
+    risen = rise(anomaly.time.values, first + (last - first) / 2).astype(np.float32)
+    level = anomaly - xr.DataArray(risen, {"time": anomaly.time}, ["time"])
+    return level + mean.sel(cells, method="nearest").assign_coords(cells)
 
 
 def _ocean(dataset: xr.Dataset, statistics: xr.Dataset, grid: xr.Dataset) -> xr.DataArray:

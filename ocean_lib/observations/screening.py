@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import xarray as xr
 
-from ocean_lib.fields.conventions import DIMS, HIGHEST, SURFACES, named
+from ocean_lib.fields.conventions import ANOMALY, DIMS, HIGHEST, SURFACES, named
 from ocean_lib.fields.survey import check_by_depth, check_values
 from ocean_lib.observations.gross_check import LIMIT, plausible_on_grid, surface_departures
 
@@ -21,6 +21,7 @@ BLOCK = 2**21  # values of a variable that are read at a time
 MAX_ON_LAND = 0.1  # share of the observations that may lie on land, along coasts
 MAX_RULED_OUT = 0.1  # share that the climatology may rule out
 SURFACE_LIMIT = 4.0  # root mean square of a date's surface departures, standard deviations
+LEVEL_LIMIT = 2.5  # mean of a date's departures of sea level, standard deviations; see `_Surface`
 
 
 def read_in_blocks(observations: xr.Dataset) -> Iterator[xr.Dataset]:
@@ -128,6 +129,9 @@ def _usable_surface(block: xr.Dataset, statistics: xr.Dataset, name: str) -> xr.
 class _Surface:
     """What the blocks of a surface field hold.
 
+    A sea level above another geoid than the training's differs by some decimetres everywhere, which
+    may pass for a departure in every cell; so its mean over the date has a limit of its own.
+
     Args:
         name: of the field.
         statistics: of the model.
@@ -137,7 +141,8 @@ class _Surface:
         self.name, self.statistics = name, statistics
         self.low, self.high = np.inf, -np.inf
         self.seen = self.ruled_out = 0
-        self.by_date: dict[np.datetime64, np.ndarray] = {}  # number and sum of squared departures
+        # Number, sum and sum of squares of the departures.
+        self.by_date: dict[np.datetime64, np.ndarray] = {}
 
     def add(self, block: xr.Dataset) -> None:
         """Take the next block."""
@@ -153,7 +158,7 @@ class _Surface:
             known = field[np.isfinite(field)]
             self.ruled_out += int((abs(known) > LIMIT).sum())
             self.seen += len(known)
-            sums = np.array([len(known), (known**2).sum()])
+            sums = np.array([len(known), known.sum(), (known**2).sum()])
             self.by_date[when] = self.by_date.get(when, 0) + sums
 
     def notes(self) -> list[str]:
@@ -169,7 +174,14 @@ class _Surface:
         except ValueError as error:
             raise ValueError(f"{self.name} cannot be used: {error}") from error
         remedy = f"check its date, unit and places, or leave {self.name} out of the file"
-        for when, (number, square) in self.by_date.items():
+        for when, (number, total, square) in self.by_date.items():
+            mean = total / max(number, 1)
+            if self.name == "sea_level" and abs(mean) > LEVEL_LIMIT:
+                raise ValueError(
+                    f"sea_level of {str(when)[:10]} lies {mean:+.1f} standard deviations from the "
+                    f"climatology on average, limit {LEVEL_LIMIT:g}; give m above the reference of "
+                    f"the training data, or an anomaly, with the standard_name {ANOMALY}; {remedy}"
+                )
             if number and (size := (square / number) ** 0.5) > SURFACE_LIMIT:
                 raise ValueError(
                     f"{self.name} of {str(when)[:10]} departs from the climatology by "

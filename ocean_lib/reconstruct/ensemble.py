@@ -15,10 +15,10 @@ import numpy as np
 import torch
 import xarray as xr
 
+from ocean_lib.fields.bounds import BOUNDED, describe_bounded, set_to_bounds
 from ocean_lib.fields.conventions import DIMS, POTENTIAL, named
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations.batch import select_statistics
-from ocean_lib.reconstruct.bounds import BOUNDED, describe_bounded, set_to_bounds
 from ocean_lib.reconstruct.domain import Domain
 from ocean_lib.reconstruct.sampling import Sampling
 

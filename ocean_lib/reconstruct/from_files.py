@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import netCDF4
 import numpy as np
@@ -24,6 +25,7 @@ import xarray as xr
 from ocean_lib import __version__
 from ocean_lib.core.atomic import move
 from ocean_lib.core.resumable import Construction, under_construction
+from ocean_lib.fields.bounds import BOUNDED, describe_bounded, read_bounded
 from ocean_lib.fields.conventions import DIMS, named
 from ocean_lib.fields.files import Paths, find_files
 from ocean_lib.fields.plausibility import check_field
@@ -32,7 +34,6 @@ from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations import profiles
 from ocean_lib.observations.gridded import describe_observations, open_observations
 from ocean_lib.observations.screening import screen_observations
-from ocean_lib.reconstruct.bounds import BOUNDED, describe_bounded, read_bounded
 from ocean_lib.reconstruct.derived import append_derived, check_derived
 from ocean_lib.reconstruct.domain import dates_within_reach
 from ocean_lib.reconstruct.ensemble import count_rows, reconstruct_date
@@ -57,6 +58,7 @@ def reconstruct_files(
     device: str = "cpu",
     fallback: bool = False,
     derive: Sequence[str] = (),
+    surfaces: Paths = (),
     variable: str | None = None,
     date_format: str | None = None,
     time_units: str | None = None,
@@ -76,6 +78,7 @@ def reconstruct_files(
         fallback: write the background instead if the self-check finds that it is better.
         derive: names of derived quantities to write too, such as `heat_content_700`; see
             `fields.derived`.
+        surfaces: files of surface fields in the months of profiles; see `observations.views`.
         variable: name of the variable of gridded observations to use as temperature.
         date_format: how tables of profiles write dates, such as "%d/%m/%Y".
         time_units: what the times of tables count, such as "days since 1950-01-01".
@@ -99,16 +102,17 @@ def reconstruct_files(
     sampling.check(model, members)
     check_derived(derive, model.statistics, show)
     are_profiles = profiles.is_profiles(paths)
-    if are_profiles and variable or not are_profiles and (date_format or time_units):
+    for_profiles: dict[str, Any] = {"surfaces": surfaces}
+    for_profiles |= {"date_format": date_format, "time_units": time_units}
+    if are_profiles and variable or not are_profiles and any(for_profiles.values()):
+        given = ", ".join(f"{k} {v!r}" for k, v in {"variable": variable, **for_profiles}.items())
         raise ValueError(
-            f"variable is {variable!r}, date_format {date_format!r} and time_units {time_units!r}, "
-            "but the first is for gridded observations, the others for profiles; leave it out"
+            f"given are {given}, but the first is for gridded observations, which hold surface "
+            "fields beside temperature, the others for profiles; leave it out"
         )
     if are_profiles:
         gridded = output.with_suffix(".observations.nc")
-        paths = prepare_profiles(
-            paths, checkpoint, gridded, show, date_format=date_format, time_units=time_units
-        )
+        paths = prepare_profiles(paths, checkpoint, gridded, show, **for_profiles)
     plan = {
         "version": __version__,
         "files": [fingerprint(path) for path in (Path(checkpoint), *find_files(paths))],

@@ -1,7 +1,8 @@
 """Profiles on a model's grid: a file of observations, and the profiles beside a reconstruction.
 
-The file is written month by month, so memory is bounded by one month of the domain for any number
-of profiles.
+Surface fields of the same months, if there are any, lie in the file of observations too. The file
+is written month by month, so memory is bounded by one month of the domain for any number of
+profiles.
 """
 
 from collections.abc import Callable
@@ -13,10 +14,11 @@ import xarray as xr
 
 from ocean_lib.core.atomic import atomic_write
 from ocean_lib.core.disk import explaining_full_disk
-from ocean_lib.fields.conventions import DIMS, PRACTICAL, named
+from ocean_lib.fields.conventions import DIMS, MAP_DIMS, PRACTICAL, named
 from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.model.densifier import Densifier
 from ocean_lib.observations import gridding, profiles
+from ocean_lib.observations.views import MonthlyViews
 
 __all__ = ["append_profiles", "assemble_profiles", "fingerprint", "prepare_profiles"]
 
@@ -61,16 +63,18 @@ def prepare_profiles(
     path: str | Path,
     show: Callable[[str], None] = print,
     *,
+    surfaces: Paths = (),
     date_format: str | None = None,
     time_units: str | None = None,
 ) -> Path:
-    """Put profiles on a model's grid, in a file of observations.
+    """Put profiles, and surface fields of their months, on a model's grid, in a file.
 
     Args:
         paths: files of profiles, as for `observations.profiles.open_profiles`.
         checkpoint: path of the model.
         path: where to write; a file made from the same profiles is kept.
         show: receives lines that say how many profiles are used, and what was understood.
+        surfaces: files of surface fields, as for `observations.views.MonthlyViews`.
         date_format: how tables write dates, as for `open_profiles`.
         time_units: what the times of tables count, as for `open_profiles`.
 
@@ -79,10 +83,12 @@ def prepare_profiles(
 
     Raises:
         FileExistsError: the file at `path` was made from other inputs.
-        ValueError: the profiles cannot be used; see `open_profiles`.
+        ValueError: the profiles or the surface fields cannot be used; see `open_profiles` and
+            `MonthlyViews`.
     """
     path = Path(path)
     sources = (Path(checkpoint), *profiles.find_profile_files(paths))
+    sources += (*find_files(surfaces),) if surfaces else ()
     made_from = str([[fingerprint(source) for source in sources], date_format, time_units])
     if path.exists():
         with xr.open_dataset(path, engine="netcdf4") as existing:
@@ -96,12 +102,19 @@ def prepare_profiles(
     )
     table = gridding.to_cells(table, statistics)
     show(profiles.describe_use(table))
-    _write_gridded(table, statistics, path, made_from)
+    for line in _write_gridded(table, statistics, path, made_from, surfaces):
+        show(line)
     return path
 
 
-def _write_gridded(table: xr.Dataset, statistics: xr.Dataset, path: Path, made_from: str) -> None:
-    """Write what `open_observations` reads, with the profiles beside the grid."""
+def _write_gridded(
+    table: xr.Dataset, statistics: xr.Dataset, path: Path, made_from: str, surfaces: Paths
+) -> list[str]:
+    """Write what `open_observations` reads, with the profiles beside the grid.
+
+    Returns:
+        What was understood of the surface fields.
+    """
     measured = gridding.measured_variables(statistics)
     rows = {name: gridding.average_in_cells(table, statistics, name) for name in measured}
     kind = {key: table.temperature.attrs[key] for key in ("standard_name", "units")}
@@ -118,6 +131,7 @@ def _write_gridded(table: xr.Dataset, statistics: xr.Dataset, path: Path, made_f
     grid = {name: statistics[name] for name in DIMS[1:]}
     shape = [statistics.sizes[name] for name in DIMS[1:]]
     contents = _describe(table).assign_coords({"time": np.unique(rows["temperature"].month)} | grid)
+    views = MonthlyViews(surfaces, statistics, contents.time.values)
     attributes = {
         "made_from": made_from,
         "profiles": profiles.describe_use(table),
@@ -131,6 +145,11 @@ def _write_gridded(table: xr.Dataset, statistics: xr.Dataset, path: Path, made_f
                 choices |= {"fill_value": np.nan} if dtype == "f4" else {}
                 file.createVariable(name, dtype, DIMS, **choices)
                 file[name].setncatts(described)
+            for name, field in views.fields.items():
+                sizes = {"chunksizes": (1, *shape[1:]), "zlib": True, "complevel": 1}
+                file.createVariable(name, "f4", MAP_DIMS, fill_value=np.nan, **sizes)
+                told = {key: field.attrs[key] for key in ("standard_name", "units", "source_name")}
+                file[name].setncatts(told)
             for index, when in enumerate(contents.time.values):
                 month = {
                     variable: gridding.to_grid(each[each.month == when], statistics)
@@ -139,6 +158,9 @@ def _write_gridded(table: xr.Dataset, statistics: xr.Dataset, path: Path, made_f
                 for name, (variable, quantity, *_) in variables.items():
                     if month[variable].sizes["time"]:
                         file[name][index] = month[variable][quantity].values[0]
+                for name, seen in views.read(index).items():
+                    file[name][index] = seen
+    return views.describe()
 
 
 def _describe(table: xr.Dataset) -> xr.Dataset:

@@ -5,7 +5,8 @@ expected error of its mean is modelled as a s^p, with a and p for each layer, fr
 validation months: p maximises the likelihood, and a makes the mean squares equal.  They are applied
 unchanged to test months.  A power below 1 widens small spreads and narrows large ones, since
 spreads rank places by uncertainty better than they measure it.  Members are scaled about their
-mean, so RMSE is unchanged, and observed cells, where all members agree, remain exact.
+mean, so RMSE is unchanged, and observed cells, where all members agree, remain exact.  A scaled
+value beyond the bounds of sea water is set to the bound, and counted, as when members are drawn.
 
 References: Gneiting et al. 2005, doi 10.1175/MWR2904.1 (spread regressed on errors); Fortin et al.
 2014, doi 10.1175/JHM-D-14-0008.1 (error and spread of M members).
@@ -14,7 +15,8 @@ References: Gneiting et al. 2005, doi 10.1175/MWR2904.1 (spread regressed on err
 import numpy as np
 import xarray as xr
 
-from ocean_lib.fields.conventions import named
+from ocean_lib.fields.bounds import describe_bounded, within_bounds
+from ocean_lib.fields.conventions import POTENTIAL, named
 from ocean_lib.scores.hidden import hidden_ocean
 from ocean_lib.scores.metrics import ensemble_variance_factor
 from ocean_lib.scores.score_table import LAYERS
@@ -156,21 +158,36 @@ def _inflation(spread: xr.DataArray, factors: xr.Dataset) -> xr.DataArray:
     return xr.where(spread > 0, factors["calibration"] * spread**power, 1.0)
 
 
-def apply_calibration(result: xr.Dataset, factors: xr.Dataset) -> xr.Dataset:
+def apply_calibration(
+    result: xr.Dataset, factors: xr.Dataset, variable: str = "temperature", kind: str = POTENTIAL
+) -> xr.Dataset:
     """Scale the spread of a result: members about their mean, or the `error`.
 
     Args:
-        result: `members` (…, member) or `error` (…).
+        result: `members` (…, member) or `error` (…); of temperature perhaps `salinity` (…, member),
+            from which the freezing point follows.
         factors: of `fit_calibration`.
+        variable: the variable of the result, whose bounds hold.
+        kind: standard_name of temperature.
+
+    Returns:
+        The scaled result. With members, the attribute `bounds` says how many of their values were
+        set to a bound.
     """
     changed = {}
-    inflation = _inflation(stated_spread(result), factors)
+    spread = stated_spread(result)
+    inflation = _inflation(spread, factors)
     if "members" in result:
         members = result["members"]
         # In double precision, the mean of members that agree is exactly their value.
         centre = members.mean("member", skipna=False, dtype=float).astype(members.dtype)
         moved = centre + inflation * (members - centre)
-        changed["members"] = moved.transpose(*members.dims).astype(members.dtype)
+        moved = moved.transpose(*members.dims).astype(members.dtype)
+        salinity = result.get("salinity")
+        moved, number = within_bounds(moved, variable, ~(spread > 0), salinity, kind)
+        changed["members"] = moved
+        bounds = describe_bounded({named(variable, "bounded"): number})
+        result = result.assign_attrs(bounds=bounds)
     if "error" in result:
         changed["error"] = (inflation * result["error"]).transpose(*result["error"].dims)
     return result.assign(changed)
@@ -180,19 +197,29 @@ def calibrate_reconstruction(reconstruction: xr.Dataset) -> xr.Dataset:
     """Apply a reconstruction's own factors to its members and spread, if it has any.
 
     Args:
-        reconstruction: `members`, `spread` and, from `fit_calibration_by_case`, the factors.
+        reconstruction: `members`, `spread` and, from `fit_calibration_by_case`, the factors; of
+            temperature, or of the variable that the attribute `variable` names. Perhaps
+            `salinity_members`, from which the freezing point follows.
 
     Returns:
         The calibrated reconstruction, without factors and with the attribute `calibrated`, which
-        figures show.
+        figures show; it says how many values of members were set to a bound.
     """
     if "calibration" not in reconstruction:
         return reconstruction
     spread = reconstruction["spread"]
     inflation = _inflation(stated_spread(reconstruction), reconstruction)
+    drawn = reconstruction[["members"]]
+    if "salinity_members" in reconstruction:
+        drawn = drawn.assign(salinity=reconstruction["salinity_members"])
+    variable = reconstruction.attrs.get("variable", "temperature")
+    truth = reconstruction.get("truth", drawn["members"])
+    kind = truth.attrs.get("standard_name", POTENTIAL)
+    scaled = apply_calibration(drawn, reconstruction, variable, kind)
     applied = reconstruction.assign(
-        members=apply_calibration(reconstruction[["members"]], reconstruction)["members"],
+        members=scaled["members"],
         spread=(spread * inflation).transpose(*spread.dims).assign_attrs(spread.attrs),
     )
     applied = applied.drop_vars(FACTORS)
-    return applied.assign_attrs(calibrated="by layer, on validation months")
+    bounds = scaled.attrs["bounds"]
+    return applied.assign_attrs(calibrated=f"by layer, on validation months; {bounds}")

@@ -18,24 +18,17 @@ from numpy.typing import ArrayLike
 from scipy.ndimage import distance_transform_edt
 
 from ocean_lib.core.months import choose_split
-from ocean_lib.fields.conventions import (
-    ABSOLUTE,
-    ABSOLUTE_SURFACE,
-    ANOMALY,
-    MAP_DIMS,
-    SURFACE_SALINITY,
-    SURFACES,
-)
+from ocean_lib.fields.conventions import ANOMALY, MAP_DIMS, SURFACE_SALINITY, SURFACES
 from ocean_lib.fields.files import Paths, find_files, open_file
 from ocean_lib.fields.recognition import arrange
 from ocean_lib.fields.regrid import regrid
-from ocean_lib.fields.surfaces import QUANTITIES, STANDARD_NAMES, check_deviation
+from ocean_lib.fields.surfaces import QUANTITIES, STANDARD_NAMES, check_deviation, check_practical
 from ocean_lib.fields.survey import check_values
 from ocean_lib.sources.catalogue import SOURCES, Source
 from ocean_lib.sources.resolution import degraded
 from ocean_lib.sources.sea_level import aligned
 
-__all__ = ["on_grid", "open_view", "seen_from_above"]
+__all__ = ["on_dates", "on_grid", "open_view", "seen_from_above"]
 
 
 MIN_DAYS = 0.8  # share of the days of a month that must be covered
@@ -87,13 +80,44 @@ def _view(dataset: xr.Dataset, source: Source) -> xr.DataArray:
                 f"no {name} among {list(map(str, dataset.data_vars))}{topography}; "
                 f"fetch {source.title}"
             )
-        declared = dataset[name].attrs.get("standard_name")
-        if declared in (ABSOLUTE, ABSOLUTE_SURFACE):
-            raise ValueError(
-                f"{name} is {declared}, must be practical salinity; convert it with gsw.SP_from_SA"
-            )
+        check_practical(name, dataset[name].attrs.get("standard_name"))
         chosen = name, ANOMALY if source.sees == "sea_level" else SURFACE_SALINITY
     return arrange(dataset, temperature=chosen).temperature.isel(depth=0, drop=True)
+
+
+def on_dates(view: xr.DataArray, times: np.ndarray, daily: bool = False) -> xr.DataArray:
+    """The fields of a view on the dates of a field.
+
+    Args:
+        view: (time, latitude, longitude), daily or monthly, or days after months.
+        times: dates, datetime64 (T,).
+        daily: whether they are days; otherwise they stand for their months.
+
+    Returns:
+        For each date the field of the day, or the mean of the month, lazy, in a chunk of its own.
+
+    Raises:
+        ValueError: the view lacks a date, or more than a fifth of the days of a month.
+    """
+    # A product may go on by days where its monthly means end.
+    steps = np.diff(view.time.values) > np.timedelta64(20, "D")
+    monthly_means = np.append(steps[:1], steps) if len(steps) else np.ones(1, bool)
+    unit = "D" if daily else "M"
+    available, wanted = (dates.astype(f"M8[{unit}]") for dates in (view.time.values, times))
+    means = []
+    for date, days in zip(wanted, (wanted + 1).astype("M8[D]") - wanted.astype("M8[D]")):
+        here = available == date
+        covered = view.isel(time=np.flatnonzero(here))
+        one = monthly_means[here if here.any() else slice(None)]
+        expected = 1 if one.all() else days.astype(int)
+        if covered.sizes["time"] < MIN_DAYS * expected:
+            raise ValueError(
+                f"{date} is covered on {covered.sizes['time']} of {expected} date(s), limit "
+                f"{MIN_DAYS:.0%}; fetch the others, or choose another period"
+            )
+        means.append(covered.mean("time", skipna=True))
+    fields = xr.concat(means, "time", combine_attrs="override").assign_coords(time=times)
+    return fields.chunk(time=1, latitude=-1, longitude=-1)
 
 
 def on_grid(
@@ -114,32 +138,15 @@ def on_grid(
 
     Returns:
         (time, latitude, longitude), lazy. Its attribute `filled_cells` is the number of ocean cells
-        that the view lacks on the first date.
+        that the view lacks, summed over all dates, which are read once to count them.
 
     Raises:
         ValueError: the view lacks a date, more than a fifth of the days of a month, or more than a
-            fifth of the ocean (of later dates: when they are computed).
+            fifth of the ocean on a date.
     """
     times = np.asarray(times, "datetime64[ns]")
     daily = len(times) > 1 and np.diff(times).min() < np.timedelta64(20, "D")
-    # A product may go on by days where its monthly means end.
-    steps = np.diff(view.time.values) > np.timedelta64(20, "D")
-    monthly_means = np.append(steps[:1], steps) if len(steps) else np.ones(1, bool)
-    unit = "D" if daily else "M"
-    available, wanted = (dates.astype(f"M8[{unit}]") for dates in (view.time.values, times))
-    means = []
-    for date, days in zip(wanted, (wanted + 1).astype("M8[D]") - wanted.astype("M8[D]")):
-        here = available == date
-        covered = view.isel(time=np.flatnonzero(here))
-        one = monthly_means[here if here.any() else slice(None)]
-        expected = 1 if one.all() else days.astype(int)
-        if covered.sizes["time"] < MIN_DAYS * expected:
-            raise ValueError(
-                f"{date} is covered on {covered.sizes['time']} of {expected} date(s), limit "
-                f"{MIN_DAYS:.0%}; fetch the others, or choose another period"
-            )
-        means.append(covered.mean("time", skipna=True))
-    monthly = xr.concat(means, "time", combine_attrs="override").chunk(time=1, latitude=-1)
+    monthly = on_dates(view, times, daily)
     rows, columns = (np.asarray(axis, float) for axis in (latitude, longitude))
     move = partial(
         _moved,
@@ -148,15 +155,18 @@ def on_grid(
         rows=rows,
         columns=columns,
         ocean=ocean,
-        dates=wanted,
+        dates=times.astype(f"M8[{'D' if daily else 'M'}]"),
     )
-    filled = move(monthly.isel(time=slice(1)).values, date=0)[1]
-    data = monthly.chunk(longitude=-1).data.map_blocks(
+    dates = monthly.chunks[0]
+    data = monthly.data.map_blocks(
         partial(_moved_block, move=move),
         dtype=np.float32,
-        chunks=(monthly.chunks[0], (len(rows),), (len(columns),)),
+        chunks=(dates, (len(rows),), (len(columns),)),
     )
-    attrs = view.attrs | {"filled_cells": filled}
+    numbers = monthly.data.map_blocks(
+        partial(_filled_block, move=move), dtype=np.int64, chunks=(dates, (1,), (1,))
+    )
+    attrs = view.attrs | {"filled_cells": int(numbers.sum().compute())}
     return xr.DataArray(data, dict(zip(MAP_DIMS, (times, rows, columns))), MAP_DIMS, attrs=attrs)
 
 
@@ -164,6 +174,12 @@ def _moved_block(block: np.ndarray, move, block_info=None) -> np.ndarray:
     if not block_info:  # dask infers the result's type
         return block
     return move(block, date=block_info[0]["array-location"][0][0])[0]
+
+
+def _filled_block(block: np.ndarray, move, block_info=None) -> np.ndarray:
+    if not block_info:
+        return np.zeros((1, 1, 1), np.int64)
+    return np.full((1, 1, 1), move(block, date=block_info[0]["array-location"][0][0])[1])
 
 
 def _moved(block, date, latitude, longitude, rows, columns, ocean, dates) -> tuple[np.ndarray, int]:

@@ -25,13 +25,23 @@ from ocean_lib.core.months import dates_per_month
 from ocean_lib.fields.conventions import MAP_DIMS
 from ocean_lib.store.climatology import fit_climatology, harmonics, number_of_terms
 
-__all__ = ["TREND", "TREND_ERROR", "aligned"]
+__all__ = ["TREND", "TREND_ERROR", "aligned", "rise"]
 
 
 TREND = 3.3e-3  # m a year
 TREND_ERROR = 0.5e-3  # m a year, standard deviation
 YEAR = np.timedelta64(31_557_600, "s")
 MOST_MEAN = 0.25  # m, root mean square over the region; topography has a few times as much
+
+
+def rise(times: np.ndarray, middle: np.datetime64) -> np.ndarray:
+    """Rise of the global mean sea level since a date, m (T,).
+
+    Args:
+        times: datetime64 (T,).
+        middle: the date, the middle of the training dates.
+    """
+    return TREND * ((np.asarray(times, "datetime64[s]") - middle) / YEAR)
 
 
 def aligned(
@@ -57,8 +67,8 @@ def aligned(
     """
     train = np.asarray(train, "datetime64[s]")
     middle = train[0] + (train - train[0]).astype(int).mean().astype("timedelta64[s]")
-    years = (view.time.values.astype("datetime64[s]") - middle) / YEAR
-    level = view - xr.DataArray(TREND * years, {"time": view.time}, ["time"])
+    risen = rise(view.time.values, middle)
+    level = view - xr.DataArray(risen, {"time": view.time}, ["time"])
     seen, known = (array.sel(time=train.astype("M8[ns]")) for array in (level, model))
     ocean = (known.notnull().sum("time") >= len(train) / 2).values
     terms = number_of_terms(train, dates_per_month(model.time.values))
@@ -77,7 +87,7 @@ def aligned(
     shift = xr.dot(
         basis.chunk(time=1), xr.DataArray(change, grid, ["term", *MAP_DIMS[1:]]), dim="term"
     )
-    farthest = float(abs(years).max())
+    farthest = float(abs(risen).max()) / TREND  # years
     attrs = model.attrs | {"error": float(np.hypot(error, TREND_ERROR * farthest))}
     return (level + shift).transpose(*MAP_DIMS).astype(np.float32).assign_attrs(attrs)
 

@@ -18,6 +18,8 @@ from xarray.backends.netCDF4_ import NetCDF4ArrayWrapper
 
 from ocean_lib.explore import explorer, quantities, reconstruction_view
 from ocean_lib.fields import reconstruction_file
+from ocean_lib.fields.derived import derive
+from ocean_lib.reconstruct.derived import append_derived
 
 mpl.use("Agg")
 
@@ -203,6 +205,40 @@ def test_a_dense_field_without_cases_or_truth_is_opened(reconstruction, tmp_path
         reconstruction_file.read_reconstruction(tmp_path / "dense.nc")
     )
     view.show(dense["time"].values[0], 100.0, "mean", "spread")
+    view.mark(10, 20)
+    view.mark(4, 8)
+    view.figure.canvas.draw()
+
+
+@pytest.mark.parametrize("drawn", [True, False], ids=["members", "fallback"])
+def test_what_is_derived_in_a_dense_field_is_shown(reconstruction, tmp_path, drawn):
+    kept = ["mean", "spread", "climatology", "observed", "ocean"] + ["members"] * drawn
+    dense = reconstruction.isel(case=0, drop=True)[kept]
+    order = ("time", "member", "depth", "latitude", "longitude")
+    dense = dense.transpose(*order, missing_dims="ignore")
+    path = tmp_path / "map.nc"
+    reconstruction_file.write_reconstruction(dense, path)
+    names = ["heat_content_300", "isotherm_15"]
+    append_derived(path, names, "sea_water_potential_temperature")
+    controls, canvas = parts(explorer.explore_file(path))
+    assert controls["variable"].options == ("temperature", *names)
+    assert moves(canvas, controls["variable"], "heat_content_300")
+    assert "whole column" in canvas.figure.get_suptitle()
+    mesh = next(a for a in canvas.figure.axes if a.get_title() == "Mean").collections[-2]
+    shown = np.ma.filled(mesh.get_array(), np.nan)
+    water = dense["members" if drawn else "mean"].isel(time=0)
+    water = water.assign_attrs(standard_name="sea_water_potential_temperature")
+    water = dense[["ocean"]].astype(bool).assign(temperature=water)
+    expected = derive(water, names[:1])[names[0]]
+    expected = expected.mean("member") if drawn else expected
+    wet = np.isfinite(expected.values)
+    np.testing.assert_allclose(shown[wet], expected.values[wet] * 1e-9, rtol=1e-4)
+    for name in controls["right"].options:  # those that are not stored are empty
+        controls["right"].value = name
+        empty = name.startswith(("member", "background")) or not drawn and name == "spread"
+        assert any("none here" in title for title in titles(canvas)) == empty, name
+    view = reconstruction_view.ReconstructionView(reconstruction_file.read_reconstruction(path))
+    view.show(dense["time"].values[0], 100.0, "mean", "spread", variable="isotherm_15")
     view.mark(10, 20)
     view.mark(4, 8)
     view.figure.canvas.draw()

@@ -1,6 +1,7 @@
 """Files to files by the command line: the same fields with and without interruption."""
 
 import shutil
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +13,7 @@ from tiny import astir, densifier
 
 from ocean_lib.__main__ import main
 from ocean_lib.model.densifier import Densifier
+from ocean_lib.observations import gridding, profiles
 from ocean_lib.observations.batch import observe
 from ocean_lib.reconstruct import from_files
 from ocean_lib.reconstruct import from_files as module
@@ -94,6 +96,62 @@ def test_the_command_says_first_what_it_understood_and_lets_choices_in(given, ca
     first, second, *_ = capsys.readouterr().out.splitlines()
     assert first.startswith("3 of 3 profiles are used")
     assert second.startswith("Profiles of 1997-03-05 to 1997-05-05, latitude")
+
+
+def test_surface_files_beside_casts_are_seen(three_surfaces, capsys, tmp_path):
+    """The fields are those of a reconstruction that is given the surface fields themselves."""
+    model = astir(densifier(three_surfaces), size=0.05)
+    model.save(tmp_path / "c.safetensors")
+    fields, ocean = three_surfaces.fields("test").isel(time=[0]), three_surfaces.ocean[..., 3]
+    rows = []
+    for row, column in np.argwhere(three_surfaces.ocean.all(2))[::20]:
+        cell = fields.isel(time=0, latitude=row, longitude=column)
+        table = {name: float(cell[name]) for name in ("latitude", "longitude")}
+        table |= {"time": str(fields.time.values[0])[:10], "platform": f"{row} {column}"}
+        table |= {"depth": cell.depth, "temperature": cell.temperature}
+        rows.append(pd.DataFrame(table))
+    pd.concat(rows).to_csv(tmp_path / "casts.csv", index=False)
+    # 33 months after the middle of the training months, the global mean is 9 mm higher.
+    mean = xr.DataArray(three_surfaces.climatology[0, ..., 1], dims=("latitude", "longitude"))
+    years = (fields.time.values[0] - np.datetime64("1994-07-02")) / np.timedelta64(8766, "h")
+    sla = (fields.sea_level - mean + 3.3e-3 * years).assign_attrs(units="m")
+    sla.transpose("time", ...).where(ocean).to_dataset(name="sla").to_netcdf(tmp_path / "sla.nc")
+    sst = fields.surface_temperature.where(ocean) + 273.15
+    sst.assign_attrs(units="K").to_dataset(name="sst").to_netcdf(tmp_path / "sst.nc")
+
+    command = ["reconstruct", *(str(tmp_path / name) for name in ("c.safetensors", "casts.csv"))]
+    choices = ["--members", "2", "--steps", "1"]
+    above = ["--surfaces", str(tmp_path / "sla.nc"), str(tmp_path / "sst.nc")]
+    assert main([*command, str(tmp_path / "map.nc"), *choices, *above]) == 0
+    told = capsys.readouterr().out
+    for words in (
+        "surface_temperature: sst, 1 date(s) of 1997-03-16, seen in 100% of the ocean",
+        "sea_level: sla, sea_surface_height_above_sea_level",
+        "with the error of the training, 0.02 m",
+        "without the rise of the global mean",
+    ):
+        assert words in told, told
+    table = gridding.to_cells(
+        profiles.open_profiles(tmp_path / "casts.csv", model.statistics.depth), model.statistics
+    )
+    seen = gridding.observe_profiles(table, model.statistics, fields.drop_vars("surface_salinity"))
+    seen = seen.assign(sea_level=seen.sea_level.where(ocean))
+    seen["sea_level_observed"] = seen.sea_level.notnull()
+    seen["surface_temperature_observed"] = seen.surface_temperature_observed & ocean
+    draw = partial(reconstruct, model, members=2, sampling=Sampling(1, chunk=4))
+    expected = draw(seen)
+    blind = draw(seen.drop_vars(["sea_level", "surface_temperature"]))
+    with xr.open_dataset(tmp_path / "map.nc") as one:
+        for name in ("background", "mean"):
+            found = one[name].transpose(*expected[name].dims)
+            np.testing.assert_allclose(found, expected[name], atol=2e-3)
+            assert float(abs(found - blind[name]).max()) > 0.1
+    for wrong, words in (
+        (["map.observations.nc", "d.nc", *above], "profiles; leave it out"),
+        (["casts.csv", "d.nc", "--surfaces", str(tmp_path / "map.nc")], "none of"),
+    ):
+        wrong[:2] = [str(tmp_path / name) for name in wrong[:2]]
+        assert main([*command[:2], *wrong]) == 2 and words in capsys.readouterr().err
 
 
 def test_casts_from_elsewhere_are_refused_with_the_region_and_a_way_on(given, tmp_path):

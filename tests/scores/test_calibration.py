@@ -1,5 +1,6 @@
 """Factor and power of the spread, fitted to ensembles of known factor and power."""
 
+import gsw
 import numpy as np
 import pytest
 import xarray as xr
@@ -162,3 +163,39 @@ def test_a_result_without_uncertainty_is_refused():
         calibration.fit_calibration(fields, observations, result[["mean"]])
     with pytest.raises(ValueError, match="1 member has neither .* nor a spread; draw at least 2"):
         calibration.stated_spread(result.isel(member=[0]))
+
+
+@pytest.mark.parametrize("variable", ["temperature", "salinity"])
+def test_calibrated_members_stay_within_the_bounds_of_sea_water(variable):
+    """Against the freezing point by gsw, cell by cell; cells where members agree stay."""
+    rng = np.random.default_rng(1)
+    dims, shape = ("time", "member", "depth", "latitude", "longitude"), (2, 4, 3, 4, 5)
+    depth, latitude = np.array([5.0, 100.0, 800.0]), np.array([60.0, 62.0, 64.0, 66.0])
+    place = {"depth": depth, "latitude": latitude}
+    drawn = xr.Dataset(coords=place)
+    salt = rng.uniform(1.0, 40.0, shape).astype("f4")
+    water = {"temperature": rng.normal(-1.2, 0.4, shape).astype("f4"), "salinity": salt}
+    for values in water.values():
+        values[0, :, :, 0] = values[0, :1, :, 0]  # observed: all members agree
+    water["temperature"][0, :, :, 0] = -3.0
+    drawn["members"], drawn["salinity_members"] = (dims, water[variable]), (dims, salt)
+    drawn["spread"] = drawn.members.std("member", ddof=1)
+    factors = plain(xr.DataArray([3.0, 2.0, 1.5], {"depth": depth}))
+    result = calibration.calibrate_reconstruction(
+        drawn.merge(factors).assign_attrs(variable=variable)
+    )
+    centre = water[variable].mean(1, keepdims=True)
+    factor = np.array([3.0, 2.0, 1.5])[:, None, None]
+    expected = centre + factor * (water[variable] - centre)
+    number = 0
+    for at in np.ndindex(shape):
+        low, high = 0.0, 42.0
+        if variable == "temperature":
+            pressure = gsw.p_from_z(-depth[at[2]], latitude[at[3]])
+            absolute = float(salt[at]) * 35.16504 / 35
+            low = gsw.pt0_from_t(absolute, gsw.t_freezing(absolute, pressure, 1.0), pressure)
+            high = np.inf
+        if (at[0] or at[3]) and not low <= expected[at] <= high:
+            expected[at], number = min(max(expected[at], low), high), number + 1
+    np.testing.assert_allclose(result.members, expected, atol=2e-4)
+    assert number > 20 and f": {number:,} " in result.attrs["calibrated"]

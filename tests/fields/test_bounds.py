@@ -9,8 +9,8 @@ import xarray as xr
 from tiny import astir, densifier
 
 from ocean_lib.fields import conventions
+from ocean_lib.fields.bounds import describe_bounded, read_bounded, set_to_bounds
 from ocean_lib.observations.batch import observe
-from ocean_lib.reconstruct.bounds import describe_bounded, read_bounded, set_to_bounds
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.reconstruct.sampling import Sampling
 
