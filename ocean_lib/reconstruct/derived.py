@@ -1,8 +1,10 @@
 """Derived quantities of a reconstruction: their mean over the members, and its error.
 
 A quantity such as the depth of an isotherm is computed from every member; its mean and standard
-deviation over the members are its mean and error. Where one member lacks it, both are missing.
-Beside them stands what is derived from the climatology of the date.
+deviation over the members are its mean and error. Where one member lacks it, both are missing. The
+mean of a sum over the column, such as heat content, is that of the mean field, which the mean over
+a few members would only approximate. Beside them stands what is derived from the climatology of the
+date.
 
 `derive_cases` works in memory, for notebooks; `append_derived` on a file of any size, some rows of
 one date at a time.
@@ -23,6 +25,7 @@ __all__ = ["append_derived", "check_derived", "default_derived", "derive_cases"]
 
 
 USED = "temperature", "salinity"
+SUMS = "heat_content", "steric_height"  # kinds that are all but linear in the fields
 USUAL = "heat_content_300", "heat_content_700", "mixed_layer_depth", "steric_height_500"
 ERROR = "Standard deviation of the members: {}"  # long_name of an error
 CLIMATOLOGY = "Of the climatology: {}"
@@ -91,33 +94,42 @@ def derive_cases(result: xr.Dataset, names: Sequence[str], standard_name: str) -
         standard_name: of temperature, which says whether it is potential.
 
     Returns:
-        `NAME_truth` (time, …), `NAME_climatology` and `NAME_members` (case, time, …); `NAME_mean`
-        and `NAME_error`, the standard deviation, over the members.
+        `NAME_truth` (time, …), `NAME_climatology` and `NAME_members` (case, time, …); `NAME_mean`,
+        over the members or of the mean field; `NAME_error`, the standard deviation of the members.
     """
     found: dict[str, xr.DataArray] = {}
-    for quantity in ("truth", "climatology", "members"):
+    sums = [name for name in names if name.startswith(SUMS)]
+    quantities = {"truth": names, "climatology": names, "members": names, "mean": sums}
+    for quantity, wanted in quantities.items():
         stored = {v: named(v, quantity) for v in USED if named(v, quantity) in result}
         fields = result[["ocean", *stored.values()]].rename({n: v for v, n in stored.items()})
         fields["temperature"] = fields["temperature"].assign_attrs(standard_name=standard_name)
         dates = range(result.sizes["time"])
-        parts = [derive(fields.isel(time=[date]), names) for date in dates]  # bounded memory
-        for name, values in (xr.concat(parts, "time") if names else xr.Dataset()).items():
+        parts = [derive(fields.isel(time=[date]), wanted) for date in dates]  # bounded memory
+        for name, values in (xr.concat(parts, "time") if wanted else xr.Dataset()).items():
             found[f"{name}_{quantity}"] = values
     for name in names:
         members = found[f"{name}_members"]
         long_name = members.attrs["long_name"]
         climatology = CLIMATOLOGY.format(long_name)
         found[f"{name}_climatology"].attrs["long_name"] = climatology
-        for part, values, words in _mean_and_error(members):
+        for part, values, words in _mean_and_error(members, found.get(f"{name}_mean")):
             attributes = {"long_name": words.format(long_name)}
             found[f"{name}_{part}"] = values.assign_attrs(members.attrs | attributes)
     return xr.Dataset(found)
 
 
-def _mean_and_error(members: xr.DataArray) -> list[tuple[str, xr.DataArray, str]]:
-    """Name, values and form of the long_name of what members give."""
-    mean = members.mean("member", skipna=False, dtype=float).astype(members.dtype)
-    return [("mean", mean, "{}"), ("error", members.std("member", ddof=1, skipna=False), ERROR)]
+def _mean_and_error(
+    members: xr.DataArray, mean: xr.DataArray | None
+) -> list[tuple[str, xr.DataArray, str]]:
+    """Name, values and form of the long_name of what members give, and perhaps the mean field."""
+    if mean is None:
+        mean = members.mean("member", skipna=False, dtype=float)
+    error = members.std("member", ddof=1, skipna=False)
+    return [
+        ("mean", mean.where(error.notnull()).astype(members.dtype), "{}"),
+        ("error", error, ERROR),
+    ]
 
 
 def append_derived(path: Path, names: Sequence[str], standard_name: str) -> None:
@@ -131,18 +143,22 @@ def append_derived(path: Path, names: Sequence[str], standard_name: str) -> None
     """
     with netCDF4.Dataset(path, "a") as file:
         file.set_auto_mask(False)
+        sums = [name for name in names if name.startswith(SUMS)]
         drawn = "members" if "members" in file.variables else "mean"
         height = file.dimensions["latitude"].size
         for date in range(file.dimensions["time"].size):
             for top in range(0, height, ROWS):
                 rows = slice(top, min(top + ROWS, height))
-                fields, normal = (
-                    derive(_read(file, date, rows, quantity, standard_name), names)
-                    for quantity in (drawn, "climatology")
-                )
-                for key, values in fields.items():
+                asked = {drawn: names, "climatology": names} | ({"mean": sums} if sums else {})
+                found = {
+                    quantity: derive(_read(file, date, rows, quantity, standard_name), wanted)
+                    for quantity, wanted in asked.items()
+                }
+                normal, mean = found["climatology"], found.get("mean", {})
+                for key, values in found[drawn].items():
                     members = values.transpose("member", ...)
-                    parts = _mean_and_error(members) if drawn == "members" else []
+                    ours = mean[key].isel(member=0) if key in mean else None
+                    parts = _mean_and_error(members, ours) if drawn == "members" else []
                     parts = parts or [("mean", members.isel(member=0), "{}")]
                     parts.append(("climatology", normal[key].isel(member=0), CLIMATOLOGY))
                     for part_name, part, words in parts:

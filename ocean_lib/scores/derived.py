@@ -2,8 +2,8 @@
 
 A quantity is scored in columns that nobody observed at any level: an observed level would tell part
 of it. Means over boxes are means over these columns, weighted by area; a box of which less than
-half has a value, observed or not, is left out. The mean of the reconstruction is the mean over the
-quantities of its members. Every other method states a mean field alone, and its
+half has a value, observed or not, is left out. The mean of the reconstruction is that of
+`reconstruct.derived`. Every other method states a mean field alone, and its
 quantity is that of this field; its CRPS is the absolute error. The members are those of the
 reconstruction as drawn: calibration changes each level for itself, not sums over levels.
 
