@@ -27,7 +27,7 @@ __all__ = [
 MINUS_TRUTH = " − truth"
 MEMBER = "member "
 QUANTITIES = (
-    *("truth", "value", "observed", "mean", "members", "spread"),
+    *("truth", "value", "observed", "mean", "members", "spread", "deviation"),
     *("background", "climatology", *FACTORS),
 )
 MOST_VALUES = 2**25  # that are read for the limits of a level, with all levels of its dates
@@ -109,7 +109,7 @@ def restrict(selected: xr.Dataset, names: Iterable[str]) -> xr.Dataset:
         needed.add("value")
     members = [int(name.removeprefix(MEMBER)) for name in plain if name.startswith(MEMBER)]
     if "calibration" in selected and (members or "spread" in plain):
-        needed |= {"members", "spread", *FACTORS}
+        needed |= {"mean", "members", "spread", "deviation", *FACTORS}
     elif members:
         needed.add("members")
         selected = selected.sel(member=sorted(members))

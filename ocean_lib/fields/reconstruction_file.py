@@ -5,8 +5,10 @@
     surface_temperature, sea_level, surface_salinity and where they are seen, such as
         sea_level_observed (case, time, latitude, longitude)
     members (case, time, member, depth, latitude, longitude) · mean, spread, background, climatology
-    deviation: standard deviation of the error of the first stage, if the model has one
-    calibration, calibration_power (case, depth): correction of the spread, fitted on validation
+    background_error, deviation: standard deviation of the error of the background, and of the
+        first stage, if the model has one
+    calibration, calibration_power (case, depth): correction of the spread, fitted on validation;
+        background_calibration, regression_calibration and so on: of those two errors
     further variables likewise, with their name as prefix, such as salinity_mean
     derived quantities: NAME_truth, NAME_climatology, NAME_members, their NAME_mean and NAME_error
 
@@ -101,11 +103,11 @@ def observations_of_case(dataset: xr.Dataset, case: str) -> xr.Dataset:
 
 
 def _observed(dataset: xr.Dataset) -> list:
-    """Names of the variables that belong to the observations, unlike errors of what is derived."""
+    """Names of the variables that belong to the observations, unlike errors of what is drawn."""
     derived = [str(name)[:-5] for name in dataset.data_vars if str(name).endswith("_mean")]
     derived = [f"{name}_error" for name in derived if f"{name}_value" not in dataset]
-    names = [name for name in dataset.data_vars if str(name).endswith(OBSERVED)]
-    return [name for name in names if name not in derived]
+    names = [str(name) for name in dataset.data_vars if str(name).endswith(OBSERVED)]
+    return [name for name in names if name not in derived and not name.endswith(DRAWN)]
 
 
 def _restore_masks(dataset: xr.Dataset) -> xr.Dataset:

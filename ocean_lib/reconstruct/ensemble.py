@@ -146,11 +146,11 @@ def reconstruct(
 
     Returns:
         On the observations' grid, in the variables' units, NaN outside the ocean: `members`, their
-        `spread`, `mean`, `background` and `climatology`; names for further variables have the
-        variable's name in front.  With a regressor, `mean` is its mean, which the mean of a few
-        members would only approximate, and `deviation` is the standard deviation that it predicts.
-        In mode `diffusion`, `mean` is the mean of the members.  The attribute `bounds` says how
-        many values of members were set to a bound.
+        `spread`, `mean`, `background`, `background_error` and `climatology`; names for further
+        variables have the variable's name in front.  With a regressor, `mean` is its mean, which
+        the mean of a few members would only approximate, and `deviation` is the standard deviation
+        that it predicts.  In mode `diffusion`, `mean` is the mean of the members.  The attribute
+        `bounds` says how many values of members were set to a bound.
 
     Raises:
         ValueError: fewer than 2 members, more steps than the noise process has, or observations
@@ -159,7 +159,7 @@ def reconstruct(
     sampling.check(model, members)
     select_statistics(model.statistics, observations)
     model = model.to(device).eval()
-    quantities = ["members", "mean", "spread", "background", "climatology"]
+    quantities = ["members", "mean", "spread", "background", "background_error", "climatology"]
     quantities += ["deviation"] if model.regressor is not None else []
     dates, *grid = (observations.sizes[dim] for dim in DIMS)
     result = xr.Dataset(coords={name: observations[name] for name in DIMS})

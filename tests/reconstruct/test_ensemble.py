@@ -244,6 +244,7 @@ def test_a_reconstruction_meets_the_observations_and_leaves_land_empty(
     for name in ("time", "depth", "latitude", "longitude"):
         np.testing.assert_array_equal(result[name], seen[name])
     names = {"members", "mean", "spread", "background", "climatology", "deviation"}
+    names |= {"background_error"}
     assert set(result.data_vars) == names - ({"deviation"} if mode == "diffusion" else set())
     ocean = np.broadcast_to(seen.ocean.values, seen.observed.shape)
     for name, array in result.data_vars.items():
