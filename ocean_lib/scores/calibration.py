@@ -23,7 +23,7 @@ import xarray as xr
 
 from ocean_lib.fields.conventions import named
 from ocean_lib.scores.hidden import hidden_ocean
-from ocean_lib.scores.metrics import ensemble_variance_factor
+from ocean_lib.scores.metrics import mean_variance_factor
 from ocean_lib.scores.score_table import LAYERS
 
 __all__ = [
@@ -55,15 +55,17 @@ def stated_spread(result: xr.Dataset) -> xr.DataArray:
     """The uncertainty of its mean that a method states: a standard deviation, in the field's unit.
 
     Args:
-        result: `members` (…, member), M >= 2, whose unbiased variance is multiplied by (M + 1)/M
-            since the mean of M members has an error itself; or `error` (…).
+        result: `mean` (…) and `members` (…, member), M >= 2, whose unbiased variance is multiplied
+            by `metrics.mean_variance_factor`, since the members' own mean has a sampling error; or
+            `error` (…).
 
     Raises:
         ValueError: the result has neither, or a single member.
     """
     if "members" in result:
-        factor = ensemble_variance_factor(result.sizes["member"])
-        return result["members"].std("member", ddof=1) * np.sqrt(factor)
+        mean, members = result["mean"], result["members"]
+        values = members.transpose("member", *mean.dims).values
+        return members.std("member", ddof=1) * np.sqrt(mean_variance_factor(mean.values, values))
     if "error" not in result:
         raise ValueError(
             f"a result of {list(result.data_vars)} states no uncertainty; give members or error"

@@ -78,6 +78,16 @@ def test_a_known_power_is_found(power):
     np.testing.assert_allclose(changed.where(away), 2 * spread.where(away) ** power, rtol=0.15)
 
 
+@pytest.mark.parametrize("members", [2, 5])
+def test_the_spread_about_a_mean_that_is_not_that_of_the_members_is_not_enlarged(members):
+    fields, observations, rng = ocean(11, dates=4)
+    result = wrong(fields, observations, rng, members)
+    variance = result.members.var("member", ddof=1)
+    xr.testing.assert_allclose(calibration.stated_spread(result) ** 2, variance)
+    result["mean"] = result.members.mean("member")
+    xr.testing.assert_allclose(calibration.stated_spread(result) ** 2, variance * (1 + 1 / members))
+
+
 def test_the_power_is_the_most_likely_and_the_factor_makes_squares_equal():
     fields, observations, rng = ocean(2, dates=3)
     result = wrong(fields, observations, rng)
