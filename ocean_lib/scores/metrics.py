@@ -4,7 +4,8 @@
 The means can therefore be resampled by block before a root or a ratio is taken.
 
     square, absolute, error  e², |e|, e = forecast − truth
-    crps                     fair CRPS of members, the closed form of a Gaussian, or |e|
+    crps                     fair CRPS of members, or the closed form of a Gaussian; a forecast
+                             that states no uncertainty has none
     variance                 expected e²: of members, their unbiased variance times
                              `mean_variance_factor`; of an error estimate, its square
     inside                   whether the truth lies within the central 90 % interval about the
@@ -105,7 +106,7 @@ def terms(
         error: (...), the standard deviation of the forecast's error.
 
     Returns:
-        {name: (...)}; `variance` and `inside` only with members or an error.
+        {name: (...)}; `crps`, `variance` and `inside` only with members or an error.
 
     Raises:
         ValueError: there are fewer than two members.
@@ -122,7 +123,7 @@ def terms(
         inside = np.abs(e) <= half
         return result | {"crps": _crps(members, truth), "variance": variance, "inside": inside}
     if error is None:
-        return result | {"crps": result["absolute"]}
+        return result
     from scipy.special import ndtri
 
     inside = np.abs(e) <= ndtri((1 + COVERED) / 2) * error
@@ -149,8 +150,8 @@ def scores(mean: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             power = np.sqrt(mean["forecast_square"] * mean["truth_square"])
             result["skill"] = 1 - mean["square"] / mean["truth_square"]
             result["anomaly_correlation"] = mean["product"] / power
-        result["crps"] = mean["crps"]
         if "variance" in mean:
+            result["crps"] = mean["crps"]
             result["spread"] = np.sqrt(mean["variance"])
             result["spread_skill"] = result["spread"] / rmse
             result["coverage"] = mean["inside"]

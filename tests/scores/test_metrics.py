@@ -241,11 +241,19 @@ def test_a_certain_forecast_has_the_absolute_error_as_crps():
     forecast, truth = rng.standard_normal((2, 3, 7)).astype("f4")
     truth[0, 0] = forecast[0, 0]
     absolute = abs(forecast - truth)
-    for choices in ({}, {"error": np.zeros((3, 7), "f4")}, {"error": np.full((3, 7), 1e-9)}):
+    for choices in ({"error": np.zeros((3, 7), "f4")}, {"error": np.full((3, 7), 1e-9)}):
         terms = metrics.terms(forecast, truth, np.zeros((3, 7)), **choices)
         np.testing.assert_allclose(terms["crps"], absolute, atol=1e-8)
-    assert "variance" not in metrics.terms(forecast, truth, 0.0)
     assert metrics.terms(forecast, truth, 0.0, error=0 * truth)["inside"].sum() == 1
+
+
+def test_a_forecast_without_uncertainty_has_no_crps():
+    rng = np.random.default_rng(3)
+    forecast, truth = rng.standard_normal((2, 50))
+    terms = metrics.terms(forecast, truth, 0.0)
+    assert not {"crps", "variance", "inside"} & {*terms}
+    scores = metrics.scores({name: value.mean() for name, value in terms.items()})
+    assert scores["mae"] == pytest.approx(abs(forecast - truth).mean()) and "crps" not in scores
 
 
 def test_climatology_has_no_skill_and_no_anomaly_correlation(case):
