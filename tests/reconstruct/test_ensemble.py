@@ -407,6 +407,22 @@ def test_what_cannot_be_reconstructed_is_refused(small_store, seen):
         reconstruct(model, seen, sampling=Sampling(steps=1001))
 
 
+def test_some_dates_are_drawn_as_among_all(small_store):
+    model, months = ready(small_store), small_store.fields("test", range(4))
+    months = observe(months, PATTERNS[0], seed=5)
+    steps = []
+
+    def progress(records, total):
+        steps.extend(record["step"] for record in records)
+        assert steps[-1] == total
+        return steps
+
+    some = reconstruct(model, months, dates=np.array([0, 2]), progress=progress, **FAST)
+    xr.testing.assert_equal(some, reconstruct(model, months, **FAST).isel(time=[0, 2]))
+    alone = reconstruct(model, months.isel(time=[0, 2]), **FAST)
+    assert not alone.background.equals(some.background)  # without the month between
+
+
 @pytest.mark.parametrize(("mode", "passes"), [("regression", 1), ("residual", 1 + 2 * 4)])
 def test_progress_counts_rows_up_to_the_total(small_store, seen, mode, passes):
     calls = []
