@@ -364,7 +364,7 @@ def test_the_networks_files_are_those_that_are_scored(small_store, ocean, tmp_pa
     spread = table[(table.metric == "spread_skill") & (table.layer == "all")].set_index("method")
     wide, narrow = (spread.value[name].values for name in ("network, calibrated", "network"))
     np.testing.assert_allclose(wide, 2 * narrow, rtol=2e-3)
-    assert set(table.method[table.metric == "crps"]) == {*made, "climatology"}
+    assert set(table.method[table.metric == "crps"]) == {*made}
     text = results.markdown(results.combined(table, results.published()))
     lines = text.splitlines()
     assert len(lines) == 2 + 1 + len(made) and lines[2].startswith("| climatology | ")

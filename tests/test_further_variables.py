@@ -83,7 +83,10 @@ def test_a_reconstruction_holds_both_and_meets_both(salty, model):
     assert set(drawn.data_vars) == {
         prefix + quantity
         for prefix in ("", "salinity_")
-        for quantity in ("members", "mean", "spread", "background", "climatology", "deviation")
+        for quantity in (
+            *("members", "mean", "spread", "background", "background_error"),
+            *("climatology", "deviation"),
+        )
     }
 
 

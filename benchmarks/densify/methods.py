@@ -66,13 +66,12 @@ def network(
         drawn = reconstruct(
             model, seen, members=MEMBERS, sampling=Sampling(STEPS), device=device_name()
         )
-        ensemble = drawn[["mean", "members"]]
-        made = {f"{OURS}'s background": drawn[["background"]].rename(background="mean")}
-        if "deviation" in drawn:
-            stated = drawn[["mean", "deviation"]].rename(deviation="error")
-            made[f"{OURS}'s regression"] = stated
+        made = calibration.drawn_results(drawn)
+        ensemble = made.pop("reconstruction")
+        made = {f"{OURS}'s {name}": stated for name, stated in made.items()}
         own = factors.sel(case=case, drop=True)
         made[f"{OURS}, calibrated"] = calibration.apply_calibration(ensemble, own)
+        ensemble = ensemble[["mean", "members"]]
         for name, result in (made | {OURS: ensemble}).items():
             found.setdefault(name, {})[case] = result
     return {name: _by_case(each) for name, each in found.items()}

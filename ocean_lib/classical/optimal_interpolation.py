@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ocean_lib.classical.gaussian_field import complete_columns, interpolate
 from ocean_lib.classical.regression import CovarianceRegression, Regression, seen_subsets
-from ocean_lib.classical.result import method_result
+from ocean_lib.classical.result import Dates, method_result
 from ocean_lib.core.months import to_months
 from ocean_lib.observations.batch import exactly_observed, select_statistics, standardise
 
@@ -186,26 +186,36 @@ class OptimalInterpolation:
             variance[in_group] = relative * group.scale
         return mean, variance
 
-    def analyse(self, batch: dict[str, Tensor], grid: xr.Dataset) -> tuple[Tensor, Tensor]:
-        """Field and its error (standard deviation), (T, D, H, W), standardised, on all dates.
+    def analyse(
+        self, batch: dict[str, Tensor], grid: xr.Dataset, dates: Dates = slice(None)
+    ) -> tuple[Tensor, Tensor]:
+        """Field and its error (standard deviation), (t, D, H, W), standardised, on some dates.
 
-        At exact observations the field is the observed value and the error is 0.
+        At exact observations the field is the observed value and the error is 0.  Observations of
+        all dates enter.
 
         Args:
             batch: from `standardise`.
             grid: dates and coordinates of the batch.
+            dates: indices of the dates that are wanted; all by default.
         """
         exact = exactly_observed(batch)
-        targets = (batch["ocean"] & ~exact).any(1).nonzero()
+        wanted = torch.zeros(len(exact), 1, 1, dtype=torch.bool, device=exact.device)
+        wanted[dates] = True
+        targets = ((batch["ocean"] & ~exact).any(1) & wanted).nonzero()
         prepared, when = self.prepare(batch, grid), to_months(grid.time.values)
         mean, variance = self.posterior(prepared, when, targets, TARGET_BLOCK)
         field, error = torch.zeros_like(prepared.prior), torch.ones_like(prepared.prior)
         t, y, x = targets.T
         field[t, :, y, x], error[t, :, y, x] = mean, variance.sqrt() * self.factor
-        return torch.where(exact, batch["value"], field), torch.where(exact, 0.0, error)
+        field, error = torch.where(exact, batch["value"], field), torch.where(exact, 0.0, error)
+        return field[dates], error[dates]
 
-    def __call__(self, observations: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
-        """`mean` and `error` of every variable, in its units; see `method_result`."""
+    def __call__(
+        self, observations: xr.Dataset, statistics: xr.Dataset, dates: Dates = slice(None)
+    ) -> xr.Dataset:
+        """`mean` and `error` of every variable on some dates, in units; see `method_result`."""
         batch = standardise(observations, select_statistics(statistics, observations))
-        field, error = self.analyse(batch, observations)
-        return method_result(field.numpy(), error.numpy(), observations, statistics)
+        field, error = self.analyse(batch, observations, dates)
+        chosen = observations.isel(time=dates)
+        return method_result(field.numpy(), error.numpy(), chosen, statistics)

@@ -21,7 +21,7 @@ import xarray as xr
 from torch import Tensor
 
 from ocean_lib.classical.regression import nearest_cells
-from ocean_lib.classical.result import method_result
+from ocean_lib.classical.result import Dates, method_result
 from ocean_lib.observations.batch import exactly_observed, select_statistics, standardise
 from ocean_lib.store.store import Store
 
@@ -168,13 +168,16 @@ class ReducedSpace:
             mean[on_date], variance[on_date] = (part.view(-1, levels) for part in parts)
         return mean, variance
 
-    def __call__(self, observations: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
-        """`mean` and `error` of every variable, in its units; see `method_result`."""
+    def __call__(
+        self, observations: xr.Dataset, statistics: xr.Dataset, dates: Dates = slice(None)
+    ) -> xr.Dataset:
+        """`mean` and `error` of every variable on some dates, in units; see `method_result`."""
+        observations = observations.isel(time=dates)
         batch = standardise(observations, select_statistics(statistics, observations))
-        dates, surfaces, *shape = batch["surface"].shape
+        number, surfaces, *shape = batch["surface"].shape
         grid = self.at_grid(observations)
-        parts = zip(*(self.posterior(batch, *grid, date) for date in range(dates)))
-        mean, variance = (torch.stack(part).view(dates, -1, *shape) for part in parts)
+        parts = zip(*(self.posterior(batch, *grid, date) for date in range(number)))
+        mean, variance = (torch.stack(part).view(number, -1, *shape) for part in parts)
         exact = exactly_observed(batch)
         mean = torch.where(exact, batch["value"], mean[:, surfaces:])
         error = variance[:, surfaces:].sqrt() * torch.as_tensor(self.factor).view(-1, 1, 1)

@@ -1,5 +1,7 @@
 """Dataset that every classical method returns: mean and error in physical units, on the ocean."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import xarray as xr
 
@@ -7,7 +9,10 @@ from ocean_lib.fields.conventions import DIMS, named
 from ocean_lib.observations.batch import select_statistics
 from ocean_lib.store.climatology import climatology_at
 
-__all__ = ["method_result", "to_units"]
+__all__ = ["Dates", "method_result", "to_units"]
+
+
+Dates = Sequence[int] | np.ndarray | slice  # indices of the dates that a method reconstructs
 
 
 def to_units(

@@ -2,45 +2,55 @@
 
 Every classical method is called as
 
-    method(observations, statistics) -> Dataset of `mean` and `error`, in units
+    method(observations, statistics, dates=…) -> Dataset of `mean` and `error`, in units
 
-with the observations that the network gets (`observe`) and the training statistics
-(`Store.statistics`). `tune_methods` returns all of them, tuned on validation months.
+with the observations that the network gets (`observe`), the training statistics
+(`Store.statistics`), and the dates that are wanted; observations of the others may be used.
+`tune_methods` returns all of them, tuned on validation months.
 """
 
 import numpy as np
 import xarray as xr
 from torch import Tensor
 
-from ocean_lib.classical.result import method_result
+from ocean_lib.classical.result import Dates, method_result
 from ocean_lib.observations.batch import select_statistics, standardise
 
 __all__ = ["climatology", "delaunay_interpolate", "linear"]
 
 
-def climatology(observations: xr.Dataset, statistics: xr.Dataset) -> xr.Dataset:
+def climatology(
+    observations: xr.Dataset, statistics: xr.Dataset, dates: Dates = slice(None)
+) -> xr.Dataset:
     """Climatology of the training months; its error is the standard deviation around it.
 
     Args:
         observations: dataset whose dates and cells are used; its values are ignored.
         statistics: climatology and deviation, from `Store.statistics`.
+        dates: indices of the dates that are wanted; all by default.
     """
+    observations = observations.isel(time=dates)
     levels = statistics.sizes["channel"] - len(statistics.attrs["surfaces"])
-    dates, rows, columns = (observations.sizes[dim] for dim in ("time", "latitude", "longitude"))
-    shape = (dates, levels, rows, columns)
+    number, rows, columns = (observations.sizes[dim] for dim in ("time", "latitude", "longitude"))
+    shape = (number, levels, rows, columns)
     return method_result(np.zeros(shape), np.ones(shape), observations, statistics)
 
 
 def linear(
-    observations: xr.Dataset, statistics: xr.Dataset, factor: Tensor | float = 1.0
+    observations: xr.Dataset,
+    statistics: xr.Dataset,
+    dates: Dates = slice(None),
+    factor: Tensor | float = 1.0,
 ) -> xr.Dataset:
     """Linear interpolation of the anomalies within each level and date; see `delaunay_interpolate`.
 
     Args:
         observations: from `observe`.
         statistics: climatology and deviation, from `Store.statistics`.
+        dates: indices of the dates that are wanted; all by default.
         factor: (D,), error at unobserved cells, in standard deviations; 0 at observed cells.
     """
+    observations = observations.isel(time=dates)
     batch = standardise(observations, select_statistics(statistics, observations))
     value, observed = batch["value"].numpy(), batch["observed"].numpy()
     error = np.asarray(factor).reshape(-1, 1, 1) * ~observed

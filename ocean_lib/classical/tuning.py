@@ -36,7 +36,7 @@ from ocean_lib.store.store import Store
 
 __all__ = ["RIVALS", "Tuning", "tune_interpolation", "tune_methods", "tune_reduced_space"]
 
-Method = Callable[[xr.Dataset, xr.Dataset], xr.Dataset]
+Method = Callable[..., xr.Dataset]  # of observations, statistics and dates
 
 LINEAR_DATES = 12  # dates used to estimate the error of linear interpolation
 REDUCED_SPACE_DATES = 3  # dates at which settings of the reduced space are compared
@@ -86,7 +86,7 @@ def tune_methods(
         show: called with a line that reports each tuned method.
 
     Returns:
-        Methods by name, each `method(observations, statistics)`.
+        Methods by name, each `method(observations, statistics, dates=…)`.
     """
     tuning = Tuning(store, Validation(store, case, seed), evaluations, show)
     methods = {name: tune(tuning) for name, tune in RIVALS.items()}

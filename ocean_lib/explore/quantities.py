@@ -27,7 +27,7 @@ __all__ = [
 MINUS_TRUTH = " − truth"
 MEMBER = "member "
 QUANTITIES = (
-    *("truth", "value", "observed", "mean", "members", "spread"),
+    *("truth", "value", "observed", "mean", "members", "spread", "deviation"),
     *("background", "climatology", *FACTORS),
 )
 MOST_VALUES = 2**25  # that are read for the limits of a level, with all levels of its dates
@@ -116,7 +116,8 @@ def restrict(selected: xr.Dataset, names: Iterable[str]) -> xr.Dataset:
     members = [int(name.removeprefix(MEMBER)) for name in plain if name.startswith(MEMBER)]
     members = members if "members" in selected else []
     if "calibration" in selected and (members or "spread" in plain):
-        needed |= {"members", "spread", *FACTORS} | ({"salinity_members"} if members else set())
+        needed |= {"mean", "members", "spread", "deviation", *FACTORS}
+        needed |= {"salinity_members"} if members else set()
     elif members:
         needed.add("members")
         selected = selected.sel(member=sorted(members))

@@ -16,6 +16,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "files": ["find_files", "open_file"],
         "reconstruction_file": [
             "assemble_cases",
+            "assemble_observations",
             "observations_of_case",
             "open_reconstruction",
             "read_reconstruction",

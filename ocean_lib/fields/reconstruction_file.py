@@ -5,14 +5,15 @@
     surface_temperature, sea_level, surface_salinity and where they are seen, such as
         sea_level_observed (case, time, latitude, longitude)
     members (case, time, member, depth, latitude, longitude) · mean, spread, background, climatology
-    deviation: standard deviation of the error of the first stage, if the model has one
-    calibration, calibration_power (case, depth): correction of the spread, fitted on validation
+    background_error, deviation: standard deviations of the errors of background and first stage
+    calibration, calibration_power (case, depth): correction of the spread, fitted on validation;
+        background_calibration, regression_calibration and so on: of those two errors
     further variables likewise, with their name as prefix, such as salinity_mean
     derived quantities: NAME_truth, NAME_climatology, NAME_members, their NAME_mean and NAME_error
 
 °C, float32, NaN outside the ocean; masks are written as int8 and read back as bool.
-`create_date_file` and `join_dates` write the same variables without a case, one date at a time, in
-bounded memory.
+observations.nc holds what is observed on all test dates. `create_date_file` and `join_dates` write
+variables without a case, one date at a time, in bounded memory.
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -28,6 +29,7 @@ from ocean_lib.fields.plausibility import check_field
 
 __all__ = [
     "assemble_cases",
+    "assemble_observations",
     "create_date_file",
     "join_dates",
     "observations_of_case",
@@ -58,8 +60,7 @@ LONG_NAMES = {
     "observed": "whether a value was observed here",
     "ocean": "sea water at that depth",
 }
-# 0.0001 °C is finer than any source and halves the size of the file.
-PACKED = {"zlib": True, "complevel": 1, "least_significant_digit": 4}
+PACKED = {"zlib": True, "complevel": 1, "least_significant_digit": 4}  # half the size
 ROWS, COLUMNS = 64, 512  # of a chunk of a file
 CHUNK_CACHE = 2**22  # bytes that an open file keeps of each variable; by default up to 64 MiB
 
@@ -84,16 +85,22 @@ def assemble_cases(
             combined[named(str(variable), "truth")] = field
     combined["ocean"] = fields.ocean
     attributes = {"title": "Reconstruction from sparse observations", **fields.attrs}
-    told = {name: result.attrs["bounds"] for name, result in drawn.items()}
-    attributes["bounds"] = "\n".join(f"{name}: {words}" for name, words in told.items())
+    told = (f"{name}: {result.attrs['bounds']}" for name, result in drawn.items())
+    attributes |= {"bounds": "\n".join(told)}
     return combined.assign_attrs(attributes)
+
+
+def assemble_observations(seen: dict[str, xr.Dataset]) -> xr.Dataset:
+    """Combine the observations of each case, for `observations_of_case`."""
+    cases = xr.concat(seen.values(), xr.Variable("case", list(seen)))
+    return cases.assign(ocean=cases.ocean[0].drop_vars("case"))
 
 
 def observations_of_case(dataset: xr.Dataset, case: str) -> xr.Dataset:
     """Extract the observations of one case, as `observations.batch.observe` returned them.
 
     Args:
-        dataset: from `assemble_cases`.
+        dataset: from `assemble_cases` or `assemble_observations`.
         case: name of the case.
     """
     selected = dataset.sel(case=case)
@@ -101,11 +108,11 @@ def observations_of_case(dataset: xr.Dataset, case: str) -> xr.Dataset:
 
 
 def _observed(dataset: xr.Dataset) -> list:
-    """Names of the variables that belong to the observations, unlike errors of what is derived."""
+    """Names of the variables that belong to the observations, unlike errors of what is drawn."""
     derived = [str(name)[:-5] for name in dataset.data_vars if str(name).endswith("_mean")]
-    derived = [f"{name}_error" for name in derived if f"{name}_value" not in dataset]
-    names = [name for name in dataset.data_vars if str(name).endswith(OBSERVED)]
-    return [name for name in names if name not in derived]
+    other = (*DRAWN, *(f"{name}_error" for name in derived if f"{name}_value" not in dataset))
+    names = [str(name) for name in dataset.data_vars if str(name).endswith(OBSERVED)]
+    return [name for name in names if not name.endswith(other)]
 
 
 def _restore_masks(dataset: xr.Dataset) -> xr.Dataset:

@@ -149,7 +149,8 @@ def append_derived(path: Path, names: Sequence[str], standard_name: str) -> None
         for date in range(file.dimensions["time"].size):
             for top in range(0, height, ROWS):
                 rows = slice(top, min(top + ROWS, height))
-                asked = {drawn: names, "climatology": names} | ({"mean": sums} if sums else {})
+                asked = {"mean": sums} if sums else {}
+                asked |= {drawn: names, "climatology": names}
                 found = {
                     quantity: derive(_read(file, date, rows, quantity, standard_name), wanted)
                     for quantity, wanted in asked.items()

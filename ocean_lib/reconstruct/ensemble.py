@@ -6,7 +6,7 @@ tiles would reduce the spread where they overlap.  Members leave here, within th
 water (`bounds`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, MutableMapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -128,29 +128,32 @@ def reconstruct(
     model: Densifier,
     observations: xr.Dataset,
     *,
+    dates: Sequence[int] | np.ndarray | None = None,
     members: int = 16,
     sampling: Sampling = Sampling(),
     device: str = "cpu",
     progress: Callable[[Iterable, int], Iterable] = lambda records, total: records,
 ) -> xr.Dataset:
-    """Draw the dense fields of every date of `observations`, in memory.
+    """Draw the dense fields of some dates of `observations`, in memory.
 
     Args:
         model: the trained model.
         observations: as `observations.batch.observe` returns them, on the model's levels, inside
             its region.
+        dates: indices of the dates that are drawn; None draws all.  Observations of the others
+            enter as those of dates beside.
         members: ensemble size, at least 2.
         sampling: how the members are drawn.
         device: where the networks run; the model is moved there.
         progress: wraps the records of finished rows, as `runs.progress_bar.progress` does.
 
     Returns:
-        On the observations' grid, in the variables' units, NaN outside the ocean: `members`, their
-        `spread`, `mean`, `background` and `climatology`; names for further variables have the
-        variable's name in front.  With a regressor, `mean` is its mean, which the mean of a few
-        members would only approximate, and `deviation` is the standard deviation that it predicts.
-        In mode `diffusion`, `mean` is the mean of the members.  The attribute `bounds` says how
-        many values of members were set to a bound.
+        On the observations' grid and these dates, in the variables' units, NaN outside the ocean:
+        `members`, their `spread`, `mean`, `background`, `background_error` and `climatology`; names
+        for further variables have the variable's name in front.  With a regressor, `mean` is its
+        mean, which the mean of a few members would only approximate, and `deviation` is the
+        standard deviation that it predicts.  In mode `diffusion`, `mean` is the mean of the
+        members.  The attribute `bounds` says how many values of members were set to a bound.
 
     Raises:
         ValueError: fewer than 2 members, more steps than the noise process has, or observations
@@ -159,17 +162,18 @@ def reconstruct(
     sampling.check(model, members)
     select_statistics(model.statistics, observations)
     model = model.to(device).eval()
-    quantities = ["members", "mean", "spread", "background", "climatology"]
+    quantities = ["members", "mean", "spread", "background", "background_error", "climatology"]
     quantities += ["deviation"] if model.regressor is not None else []
-    dates, *grid = (observations.sizes[dim] for dim in DIMS)
-    result = xr.Dataset(coords={name: observations[name] for name in DIMS})
+    _, *grid = (observations.sizes[dim] for dim in DIMS)
+    chosen = np.arange(observations.sizes["time"]) if dates is None else np.asarray(dates)
+    result = xr.Dataset(coords={name: observations[name] for name in DIMS}).isel(time=chosen)
     variables = model.statistics.attrs["variables"]
     for variable in variables:
         units = {"units": model.statistics.attrs["units"][variable]}
         for quantity in quantities:
             dims = MEMBER_DIMS if quantity == "members" else DIMS
-            shape = (dates, members, *grid) if quantity == "members" else (dates, *grid)
-            array = np.full(shape, np.nan, np.float32)
+            of_date = (members, *grid) if quantity == "members" else grid
+            array = np.full((len(chosen), *of_date), np.nan, np.float32)
             result[named(variable, quantity)] = (dims, array, units)
     result = result.assign_coords(member=np.arange(1, members + 1))
     rows_per_date = count_rows(model, observations, members, sampling)
@@ -177,12 +181,12 @@ def reconstruct(
     bounded = {named(v, "bounded"): np.zeros((), int) for v in BOUNDED if v in variables}
 
     def records() -> Iterator[dict]:
-        for date in range(dates):
-            out = {str(name): array.values[date] for name, array in result.data_vars.items()}
+        for index, date in enumerate(chosen.tolist()):
+            out = {str(name): array.values[index] for name, array in result.data_vars.items()}
             for rows in draw(model, observations, out | bounded, date=date):
-                yield {"step": date * rows_per_date + rows}
+                yield {"step": index * rows_per_date + rows}
 
-    for _ in progress(records(), dates * rows_per_date):
+    for _ in progress(records(), len(chosen) * rows_per_date):
         pass
     return result.assign_attrs(bounds=describe_bounded(bounded))
 

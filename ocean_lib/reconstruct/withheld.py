@@ -23,7 +23,7 @@ from ocean_lib.observations.representativeness import in_month, representativene
 from ocean_lib.reconstruct.ensemble import reconstruct
 from ocean_lib.reconstruct.sampling import Sampling
 from ocean_lib.scores.bootstrap import bootstrap, interval
-from ocean_lib.scores.metrics import COVERED, interval_half_width
+from ocean_lib.scores.metrics import COVERED, interval_half_width, mean_variance_factor
 
 __all__ = ["CAVEAT", "choose_withheld", "score_withheld"]
 
@@ -111,7 +111,8 @@ def score_withheld(
     measured = in_month(table, statistics, "temperature")[profile, level]
     spread, _ = representativeness(kept, statistics)
     error = np.hypot(table.error.values[profile, level], spread.values[profile, level])
-    inside = _inside(_at(drawn["members"], cells), measured, error)
+    ensemble = (_at(drawn[name], cells) for name in ("mean", "members"))
+    inside = _inside(*ensemble, measured, error)
     depths = {"all": np.ones(len(level), bool)}
     depths |= {f"{depth:g}": level == k for k, depth in enumerate(table.depth.values.tolist())}
     rows = []
@@ -130,19 +131,23 @@ def score_withheld(
     return pd.DataFrame(rows, columns=columns)
 
 
-def _inside(members: np.ndarray, measured: np.ndarray, error: np.ndarray) -> np.ndarray:
+def _inside(
+    mean: np.ndarray, members: np.ndarray, measured: np.ndarray, error: np.ndarray
+) -> np.ndarray:
     """Whether measurements lie in the central 90 % interval of the members and their own error.
 
     The half-widths of both, a t-interval for the members and a Gaussian one, add in quadrature.
 
     Args:
+        mean: (N,), about which the interval lies.
         members: (M, N).
         measured: (N,).
         error: (N,), standard deviation of the measurement.
     """
-    from_members = interval_half_width(len(members)) * members.std(0, ddof=1)
+    factor = mean_variance_factor(mean, members)
+    from_members = interval_half_width(len(members), factor) * members.std(0, ddof=1)
     half_width = np.hypot(from_members, ndtri((1 + COVERED) / 2) * error)
-    return np.abs(members.mean(0) - measured) <= half_width
+    return np.abs(mean - measured) <= half_width
 
 
 def _at(field: xr.DataArray, cells: dict[str, np.ndarray]) -> np.ndarray:

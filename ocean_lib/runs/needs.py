@@ -32,6 +32,7 @@ LIBRARIES = 0.85e9  # bytes that the runner, a kernel, the libraries and the pic
 OVERHEAD = 1.3  # temporary arrays of a training step, relative to what is counted
 TEMPORARY = 50e6  # bytes of figures and executed notebooks
 METHODS = 6  # classical methods of `baselines.nc`
+OBSERVED = 12.0  # bytes per cell of truth, observed value, mask and error
 PACKED = 2.0  # bytes per value of a compressed file, at most
 VALUES_PER_CHANNEL = 10  # that a block keeps of a cell for the gradient
 
@@ -121,11 +122,17 @@ def estimate_needs(parameters: dict[str, Any], device: str | None) -> Needs:
     memory[advice] = training if device != "cuda" else 0.0
 
     # Truth, observations and drawn fields of every case; copies while they are joined and scored.
+    # All dates are observed, some are drawn.
     tested = len(given["cases"]) * levels * cells
+    dates_per_month = 30.5 if given["source"] == "glorys12_daily" else 1
+    observed = tested * sum(
+        max(given[months] * dates_per_month - given[drawn], 0)
+        for months, drawn in (("test_months", "dates"), ("validation_months", "calibration_dates"))
+    )
     fields = 4.0 * tested * (given["members"] + 8)
-    drawn = fields * (3 * given["dates"] + 2 * given["calibration_dates"])
+    drawn = fields * (3 * given["dates"] + 2 * given["calibration_dates"]) + OBSERVED * observed
     memory["sampling; choose fewer members, dates or cases, or a smaller region"] = drawn
-    scored = 6 * fields * given["dates"]
+    scored = 6 * fields * given["dates"] + OBSERVED * observed
     memory["evaluation; choose fewer members, dates or cases, or a smaller region"] = scored
 
     scene = math.prod(min(size, LARGEST_SCENE) for size in shape) if shape else 0
@@ -133,6 +140,7 @@ def estimate_needs(parameters: dict[str, Any], device: str | None) -> Needs:
     # Two checkpoints and one in writing, of the weights, their average and the moments.
     results += 3 * 4.0 * (weights + 3 * largest) + 4.0 * weights + 28.0 * cells * levels
     results += PACKED * tested * given["dates"] * (given["members"] + 8 + 2 * METHODS)
+    results += PACKED * observed
     return Needs({work: LIBRARIES + size for work, size in memory.items()}, data, results)
 
 

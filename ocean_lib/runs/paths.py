@@ -29,7 +29,7 @@ MIN_FREE_GB = 0.5  # that a run leaves free on the disk of its folder, and of `d
 # What the steps write into a run's folder, beside `figures/NN_*`.
 _RESULTS = {
     "03_training": ("checkpoints", "checkpoint.safetensors", "metrics.jsonl"),
-    "04_sampling": ("reconstruction.nc", "floats.nc", "floats.csv"),
+    "04_sampling": ("observations.nc", "reconstruction.nc", "floats.nc", "floats.csv"),
     "05_evaluation": ("baselines.nc", "scores.csv"),
 }
 
@@ -68,6 +68,7 @@ class Run:
         self.checkpoints = self.folder / "checkpoints"  # the newest two of a training in progress
         self.checkpoint = self.folder / "checkpoint.safetensors"  # the finished model
         self.metrics = self.folder / "metrics.jsonl"
+        self.observations = self.folder / "observations.nc"
         self.reconstruction = self.folder / "reconstruction.nc"
         self.baselines = self.folder / "baselines.nc"
         self.scores = self.folder / "scores.csv"

@@ -9,7 +9,14 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
         "bootstrap": ["block_numbers", "decorrelation", "interval"],
-        "calibration": ["apply_calibration", "fit_calibration_by_case", "stated_spread"],
+        "calibration": [
+            "apply_calibration",
+            "calibrate_method",
+            "drawn_results",
+            "fit_calibration_by_case",
+            "stated_spread",
+            "stored_factors",
+        ],
         "derived": ["derived_tables", "score_derived"],
         "evaluation": ["score_methods"],
         "hidden": ["hidden_ocean"],

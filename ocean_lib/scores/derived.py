@@ -3,8 +3,8 @@
 A quantity is scored in columns that nobody observed at any level: an observed level would tell part
 of it. Means over boxes are means over these columns, weighted by area; a box of which less than
 half has a value, observed or not, is left out. The mean of the reconstruction is that of
-`reconstruct.derived`. Every other method states a mean field alone, and its
-quantity is that of this field; its CRPS is the absolute error. The members are those of the
+`reconstruct.derived`. Every other method states no covariance between levels, so that its quantity
+is that of its mean field, without an uncertainty and without a CRPS. The members are those of the
 reconstruction as drawn: calibration changes each level for itself, not sums over levels.
 
 Scores and intervals are those of `evaluation`, with a box in the place of a cell.

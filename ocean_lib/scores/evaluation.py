@@ -205,9 +205,10 @@ def score_methods(
         The columns `COLUMNS`.  `reference` is "truth", or the other method for `rmse_difference`
         and `crps_difference` (method minus reference; negative: the method is better).
         Differences are given over all depths and by layer, for `ours` and for the best method
-        there; not for a layer whose levels all lie within 5 m of an observed surface.  With too
-        few blocks, `rmse_difference_block` has one row per block.  An undefined score, such as
-        the anomaly correlation of climatology with itself, has no row.
+        there; not for a layer whose levels all lie within 5 m of an observed surface.  Methods
+        that state no uncertainty have no CRPS and no difference of it.  With too few blocks,
+        `rmse_difference_block` has one row per block.  An undefined score, such as the anomaly
+        correlation of climatology with itself, has no row.
 
     Raises:
         ValueError: a method has no value at a hidden cell, or a required method is missing.
@@ -228,7 +229,7 @@ def score_methods(
     lengths = {}
     for method, result in methods.items():
         terms = _terms(method, result, truth[where], climatology[where], where)
-        paired[method] = {name: terms[name] for name in ("square", "crps")}
+        paired[method] = {name: terms[name] for name in ("square", "crps") if name in terms}
         for group, levels in groups.items():
             lengths[method, group] = cells.lengths(terms["error"], levels)
             sums = cells.sums(terms, levels, lengths[method, group])
@@ -261,9 +262,12 @@ def _differences(
 
     means = {method: total(method, lengths[method, group]).means()[0] for method in paired}
     for metric, term, root in (("rmse", "square", np.sqrt), ("crps", "crps", np.asarray)):
-        best = min(means, key=lambda method: means[method][term])
-        for method, other in product(dict.fromkeys((ours, best)), paired):
-            if other == method:
+        value_of = {method: mean[term] for method, mean in means.items() if term in mean}
+        if not value_of:
+            continue
+        best = min(value_of, key=value_of.__getitem__)
+        for method, other in product(dict.fromkeys((ours, best)), value_of):
+            if other == method or method not in value_of:
                 continue
             longer = np.maximum(lengths[method, group], lengths[other, group])
             pair = total(method, longer), total(other, longer)

@@ -4,10 +4,12 @@
 The means can therefore be resampled by block before a root or a ratio is taken.
 
     square, absolute, error  e², |e|, e = forecast − truth
-    crps                     fair CRPS of members, the closed form of a Gaussian, or |e|
+    crps                     fair CRPS of members, or the closed form of a Gaussian; a forecast
+                             that states no uncertainty has none
     variance                 expected e²: of members, their unbiased variance times
-                             `ensemble_variance_factor`; of an error estimate, its square
-    inside                   whether the truth lies within the central 90 % interval
+                             `mean_variance_factor`; of an error estimate, its square
+    inside                   whether the truth lies within the central 90 % interval about the
+                             forecast
     product, forecast_square, truth_square     of the anomalies from climatology
 
 `ensemble_scores` scores members as `xarray` arrays, without a climatology.  `psnr` and `ssim` are
@@ -25,6 +27,7 @@ __all__ = [
     "ensemble_scores",
     "ensemble_variance_factor",
     "interval_half_width",
+    "mean_variance_factor",
     "psnr",
     "scores",
     "ssim",
@@ -35,6 +38,7 @@ __all__ = [
 COVERED = 0.90  # probability of the interval of `inside` and `coverage`
 WINDOW = 1.5  # standard deviation of the window of `ssim`, cells
 TINY = 1e-12  # lower bound on an error estimate when it is a divisor
+ROUNDING = 0.05  # a mean this close to the members' own, in its sampling errors, is that mean
 
 
 def ensemble_variance_factor(members: int) -> float:
@@ -50,15 +54,39 @@ def ensemble_variance_factor(members: int) -> float:
     return (members + 1) / members
 
 
-def interval_half_width(members: int) -> float:
-    """Half-width of the 90 % interval about the mean of M members, in their standard deviations.
+def mean_variance_factor(mean: np.ndarray, members: np.ndarray) -> float:
+    """Expected squared error of a mean over the variance of the members, if these are reliable.
+
+    It is 1 for a mean that does not come from the members, such as that of a first stage, and
+    `ensemble_variance_factor` for the members' own mean, from which the other differs by the
+    sampling error of that mean.
+
+    Args:
+        mean: (...), NaN where it does not count.
+        members: (M, ...), M >= 2.
+
+    Raises:
+        ValueError: there are fewer than two members.
+    """
+    factor = ensemble_variance_factor(len(members))
+    sampling = np.nansum(members.var(0, ddof=1), dtype=float) / len(members)
+    apart = np.nansum((mean - members.mean(0)) ** 2, dtype=float)
+    return factor if apart <= ROUNDING**2 * sampling else 1.0
+
+
+def interval_half_width(members: int, factor: float) -> float:
+    """Half-width of the 90 % interval about a mean, in standard deviations of M members.
 
     It is the t-interval of one more draw: ±1.645 standard deviations of 8 members would cover only
     83 %.
+
+    Args:
+        members: M, at least 2.
+        factor: of `mean_variance_factor`.
     """
     from scipy.special import stdtrit
 
-    return stdtrit(members - 1, (1 + COVERED) / 2) * np.sqrt(ensemble_variance_factor(members))
+    return stdtrit(members - 1, (1 + COVERED) / 2) * np.sqrt(factor)
 
 
 def terms(
@@ -78,7 +106,7 @@ def terms(
         error: (...), the standard deviation of the forecast's error.
 
     Returns:
-        {name: (...)}; `variance` and `inside` only with members or an error.
+        {name: (...)}; `crps`, `variance` and `inside` only with members or an error.
 
     Raises:
         ValueError: there are fewer than two members.
@@ -89,13 +117,13 @@ def terms(
         ours, theirs = forecast - climatology, truth - climatology
         result |= {"product": ours * theirs, "forecast_square": ours**2, "truth_square": theirs**2}
     if members is not None:
-        number = len(members)
-        variance = ensemble_variance_factor(number) * members.var(0, ddof=1)
-        half = interval_half_width(number) * members.std(0, ddof=1)
-        inside = np.abs(members.mean(0) - truth) <= half
+        factor = mean_variance_factor(forecast, members)
+        variance = factor * members.var(0, ddof=1)
+        half = interval_half_width(len(members), factor) * members.std(0, ddof=1)
+        inside = np.abs(e) <= half
         return result | {"crps": _crps(members, truth), "variance": variance, "inside": inside}
     if error is None:
-        return result | {"crps": result["absolute"]}
+        return result
     from scipy.special import ndtri
 
     inside = np.abs(e) <= ndtri((1 + COVERED) / 2) * error
@@ -122,8 +150,8 @@ def scores(mean: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             power = np.sqrt(mean["forecast_square"] * mean["truth_square"])
             result["skill"] = 1 - mean["square"] / mean["truth_square"]
             result["anomaly_correlation"] = mean["product"] / power
-        result["crps"] = mean["crps"]
         if "variance" in mean:
+            result["crps"] = mean["crps"]
             result["spread"] = np.sqrt(mean["variance"])
             result["spread_skill"] = result["spread"] / rmse
             result["coverage"] = mean["inside"]

@@ -36,7 +36,8 @@ def table(scores: pd.DataFrame, metric: str = "rmse", layer: str = "all") -> pd.
     """Methods × cases of one score as text, `value [low, high]`.
 
     The best of a case is in bold, `**…**`; `≈` marks methods that do not differ significantly from
-    it (RMSE and CRPS, which have differences).  Spread has no best.
+    it (RMSE and CRPS, which have differences).  Spread has no best.  A method without the score,
+    such as the CRPS of one that states no uncertainty, has an empty cell.
 
     Args:
         scores: the columns of scores.csv.
@@ -46,7 +47,8 @@ def table(scores: pd.DataFrame, metric: str = "rmse", layer: str = "all") -> pd.
     Raises:
         ValueError: no row has this metric in this layer.
     """
-    of_metric = scores[(scores.metric == metric) & (scores.reference == "truth")]
+    of_truth = scores[scores.reference == "truth"]
+    of_metric = of_truth[of_truth.metric == metric]
     rows = of_metric[of_metric.layer == layer]
     if rows.empty:
         raise ValueError(
@@ -63,7 +65,8 @@ def table(scores: pd.DataFrame, metric: str = "rmse", layer: str = "all") -> pd.
         columns[case] = {
             method: marks.get(method, "{}").format(text) for method, text in texts.items()
         }
-    result = pd.DataFrame(columns, index=_unique(rows.method)).fillna("")
+    methods = _unique(of_truth[of_truth.layer == layer].method)
+    result = pd.DataFrame(columns, index=methods).fillna("")
     return result.rename_axis(index="method", columns="case")
 
 
@@ -181,7 +184,11 @@ def summary(
         ]
         text += f"{ours[:1].upper()}{ours[1:]}: {', '.join(values)}. "
         paragraphs.append(text + " ".join(_against_best(scores, truth, case, ours, unit)))
-    tables = [markdown(table(scores, metric), title, unit) for metric, title in TITLES.items()]
+    tables = [
+        markdown(table(scores, metric), title, unit)
+        for metric, title in TITLES.items()
+        if metric in set(scores.metric)
+    ]
     return "\n\n".join([*paragraphs, *tables])
 
 

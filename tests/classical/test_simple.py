@@ -75,6 +75,16 @@ def test_a_method_gives_mean_and_error_on_the_whole_ocean(small_store, fields, n
     assert float(result["error"].min()) >= 0
 
 
+@pytest.mark.parametrize("name", ["climatology", "linear", "optimal", "regression", "reduced"])
+def test_some_dates_are_those_of_all_and_know_the_dates_beside(small_store, fields, name):
+    observations = seen(fields.isel(time=slice(0, 5)), 0.1)
+    method, statistics = methods(small_store)[name], small_store.statistics()
+    some = method(observations, statistics, dates=[1, 4])
+    xr.testing.assert_allclose(some, method(observations, statistics).isel(time=[1, 4]))
+    alone = method(observations.isel(time=[1, 4]), statistics)
+    assert some.equals(alone) == (name not in ("optimal", "regression"))
+
+
 def test_climatology_is_the_harmonics_and_its_error_the_deviation(small_store, fields):
     result = simple.climatology(seen(fields), small_store.statistics())
     normal, deviation = normal_and_deviation(small_store, fields.time.values)

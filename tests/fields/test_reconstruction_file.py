@@ -94,6 +94,19 @@ def test_observations_of_a_case_serve_a_model_again(small_store, seen, drawn, pa
     np.testing.assert_allclose(result["mean"], drawn["argo"]["mean"], atol=0.01)
 
 
+def test_observations_of_all_dates_are_kept_without_what_is_drawn(seen, tmp_path):
+    path = tmp_path / "observations.nc"
+    together = reconstruction_file.assemble_observations(seen)
+    reconstruction_file.write_reconstruction(together, path)
+    held = reconstruction_file.read_reconstruction(path)
+    for name, each in seen.items():
+        again = reconstruction_file.observations_of_case(held, name)
+        assert set(again.data_vars) == set(each.data_vars)
+        for quantity, array in each.data_vars.items():
+            assert again[quantity].dtype == array.dtype and again[quantity].dims == array.dims
+            np.testing.assert_allclose(again[quantity], array, atol=STEP)
+
+
 def test_plain_netcdf4_finds_names_units_and_conventions(whole, path):
     with netCDF4.Dataset(path) as file:
         assert file.Conventions.startswith("CF-1.") and file.title

@@ -11,7 +11,7 @@ from ocean_lib.plots import curves, verification
 
 mpl.use("Agg")
 
-CASES, METHODS = ("50 % blocks", "profiles"), ("reconstruction", "reconstruction, calibrated")
+CASES, METHODS = ("50 % blocks", "profiles"), ("reconstruction, as drawn", "reconstruction")
 
 
 def by_case_and_method(make):

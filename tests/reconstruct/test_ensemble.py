@@ -244,6 +244,7 @@ def test_a_reconstruction_meets_the_observations_and_leaves_land_empty(
     for name in ("time", "depth", "latitude", "longitude"):
         np.testing.assert_array_equal(result[name], seen[name])
     names = {"members", "mean", "spread", "background", "climatology", "deviation"}
+    names |= {"background_error"}
     assert set(result.data_vars) == names - ({"deviation"} if mode == "diffusion" else set())
     ocean = np.broadcast_to(seen.ocean.values, seen.observed.shape)
     for name, array in result.data_vars.items():
@@ -404,6 +405,22 @@ def test_what_cannot_be_reconstructed_is_refused(small_store, seen):
         reconstruct(model, seen.isel(depth=slice(0, 3)))
     with pytest.raises(ValueError, match="1001 sampling steps asked; choose 1 to 1000"):
         reconstruct(model, seen, sampling=Sampling(steps=1001))
+
+
+def test_some_dates_are_drawn_as_among_all(small_store):
+    model, months = ready(small_store), small_store.fields("test", range(4))
+    months = observe(months, PATTERNS[0], seed=5)
+    steps = []
+
+    def progress(records, total):
+        steps.extend(record["step"] for record in records)
+        assert steps[-1] == total
+        return steps
+
+    some = reconstruct(model, months, dates=np.array([0, 2]), progress=progress, **FAST)
+    xr.testing.assert_equal(some, reconstruct(model, months, **FAST).isel(time=[0, 2]))
+    alone = reconstruct(model, months.isel(time=[0, 2]), **FAST)
+    assert not alone.background.equals(some.background)  # without the month between
 
 
 @pytest.mark.parametrize(("mode", "passes"), [("regression", 1), ("residual", 1 + 2 * 4)])

@@ -95,10 +95,12 @@ def test_nine_in_ten_measurements_lie_in_the_interval_of_few_members(members, er
     number = 100_000
     drawn = rng.standard_normal((members, number))
     measured = rng.standard_normal(number) + error * rng.standard_normal(number)
-    coverage = withheld._inside(drawn, measured, np.full(number, error)).mean()
-    assert 0.895 < coverage < 0.94
+    for mean in (drawn.mean(0), np.zeros(number)):  # the members' own, and that of a first stage
+        coverage = withheld._inside(mean, drawn, measured, np.full(number, error)).mean()
+        assert 0.895 < coverage < 0.94
+        if error == 0:
+            assert coverage == pytest.approx(0.9, abs=0.005)
     if error == 0:
-        assert coverage == pytest.approx(0.9, abs=0.005)
         plain = np.abs(drawn.mean(0) - measured) <= 1.645 * drawn.std(0, ddof=1)
         assert plain.mean() < 0.85
 

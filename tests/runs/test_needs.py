@@ -53,13 +53,17 @@ def test_scenes_take_the_bytes_that_are_counted(small_store):
 
 def test_what_grows_with_a_parameter_is_counted():
     plain = estimate()
-    assert 3e9 < max(plain.memory.values()) < 5e9  # measured: 3.1 GB
+    assert 3e9 < max(plain.memory.values()) < 5.1e9  # measured: 3.1 GB
     assert (
         0.4e9 < plain.data < 0.6e9 and 1.5e9 < plain.results < 2e9
     )  # 0.5 and, with the scenes, 1.4 GB
     assert estimate("demo_months=336").data > 1.9 * plain.data
     assert estimate("scenes=[1200,3600]").results > plain.results + 3.5e9
     assert estimate("members=80").results > plain.results + 0.4e9
+    # All test months are observed, however many are drawn.
+    longer = estimate("test_months=624")
+    cells = 2 * 24 * 96 * 128  # cases, levels of both variables, rows, columns
+    assert max(longer.memory.values()) > max(plain.memory.values()) + 9 * 600 * cells
 
     def largest(*overrides):
         return max(estimate(*overrides).memory, key=estimate(*overrides).memory.get)
@@ -71,7 +75,7 @@ def test_what_grows_with_a_parameter_is_counted():
 def test_a_network_on_a_gpu_takes_no_memory_of_the_host():
     given = load_parameters("demo", ["batch=4096"])
     host, gpu = (needs.estimate_needs(given, device) for device in ("cpu", "cuda"))
-    assert max(host.memory.values()) > 20e9 and max(gpu.memory.values()) < 5e9
+    assert max(host.memory.values()) > 20e9 and max(gpu.memory.values()) < 5.1e9
 
 
 def test_the_grid_of_a_source_is_known_beforehand_where_it_can_be():

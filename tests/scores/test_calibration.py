@@ -6,6 +6,7 @@ import pytest
 import xarray as xr
 
 from ocean_lib.scores import calibration
+from ocean_lib.scores.metrics import ensemble_scores
 
 GRID = ("time", "depth", "latitude", "longitude")
 DEPTH = np.array([2.0, 20.0, 60.0, 150.0, 2500.0])
@@ -36,24 +37,22 @@ def wrong(fields, observations, rng, members=None):
     sigma = 0.2 + xr.zeros_like(fields.temperature) + rng.random(fields.temperature.shape)
     ratio = xr.DataArray([NARROW[depth] for depth in DEPTH], {"depth": DEPTH})
     middle = fields.temperature + away * sigma * rng.standard_normal(sigma.shape)
+    stated = xr.Dataset({"mean": middle, "error": (ratio * sigma * away).transpose(*GRID)})
     if members is None:
-        return xr.Dataset({"mean": middle, "error": (ratio * sigma * away).transpose(*GRID)})
+        return stated
     noise = xr.DataArray(rng.standard_normal((members, *sigma.shape)), dims=("member", *GRID))
-    drawn = middle + away * sigma * noise
-    mean = drawn.mean("member")
-    return xr.Dataset({"mean": mean, "members": mean + ratio * (drawn - mean)})
+    return stated.assign(members=middle + stated["error"] * noise)
 
 
 @pytest.mark.parametrize("members", [None, 3, 8])
 def test_a_known_factor_is_found_and_holds_on_other_months(members):
     fields, observations, rng = ocean(0, dates=60)
-    factors = calibration.fit_calibration(
-        fields, observations, wrong(fields, observations, rng, members)
-    )
+    result = wrong(fields, observations, rng, members)
+    factors = calibration.fit_calibration(fields, observations, result)
     expected = [1 / NARROW[depth] for depth in DEPTH]
+    np.testing.assert_allclose(factors.calibration_power, 1, atol=0.06)
     if members is None:
         np.testing.assert_allclose(factors.calibration, expected, rtol=0.05)
-        np.testing.assert_allclose(factors.calibration_power, 1, atol=0.06)
     factor = factors.calibration
     assert factor.dims == ("depth",) and float(factor[1]) == float(factor[2])  # one layer, 5-100 m
     # Blind, on months that were not fitted: spread and error agree.
@@ -63,11 +62,6 @@ def test_a_known_factor_is_found_and_holds_on_other_months(members):
     square = ((test["mean"] - fields.temperature) ** 2).where(away).mean(("time", *GRID[2:]))
     stated = (calibration.stated_spread(test) ** 2).where(away).mean(("time", *GRID[2:]))
     np.testing.assert_allclose(np.sqrt(stated / square), 1, rtol=0.08)
-    again = calibration.fit_calibration(fields, observations, test)
-    if members is None:
-        np.testing.assert_allclose(again.calibration_power, 1, atol=0.06)
-    else:  # the fewer members, the less their spread tells one place from another
-        assert (factors.calibration_power < 1).all() and (again.calibration_power > 0.7).all()
 
 
 @pytest.mark.parametrize("power", [0.7, 1.25])
@@ -85,10 +79,20 @@ def test_a_known_power_is_found(power):
     np.testing.assert_allclose(changed.where(away), 2 * spread.where(away) ** power, rtol=0.15)
 
 
+@pytest.mark.parametrize("members", [2, 5])
+def test_the_spread_about_a_mean_that_is_not_that_of_the_members_is_not_enlarged(members):
+    fields, observations, rng = ocean(11, dates=4)
+    result = wrong(fields, observations, rng, members)
+    variance = result.members.var("member", ddof=1)
+    xr.testing.assert_allclose(calibration.stated_spread(result) ** 2, variance)
+    result["mean"] = result.members.mean("member")
+    xr.testing.assert_allclose(calibration.stated_spread(result) ** 2, variance * (1 + 1 / members))
+
+
 def test_the_power_is_the_most_likely_and_the_factor_makes_squares_equal():
     fields, observations, rng = ocean(2, dates=3)
-    result = wrong(fields, observations, rng, members=4)
-    spread = result.members.std("member", ddof=1) * np.sqrt(5 / 4)
+    result = wrong(fields, observations, rng)
+    spread = result.error
     layer = fields.ocean & ~observations.observed & (fields.depth >= 5) & (fields.depth < 100)
     weight = (np.cos(np.deg2rad(fields.latitude)) * layer).transpose(*GRID)
     chosen = weight.values > 0
@@ -110,6 +114,39 @@ def test_the_power_is_the_most_likely_and_the_factor_makes_squares_equal():
     assert float(factors.calibration) == pytest.approx(ratio, rel=1e-4)
 
 
+@pytest.mark.parametrize("number", [2, 8, 16])
+@pytest.mark.parametrize("mean_of_members", [False, True])
+def test_calibration_does_not_make_an_ensemble_look_better_than_the_truth(number, mean_of_members):
+    """Truth N(m, 1), members of deviation 0.6 about m: once calibrated, no better than N(m, 1)."""
+    rng = np.random.default_rng(number)
+    fields, observations, _ = ocean(7, dates=250)
+    shape = fields.temperature.shape
+    middle = fields.temperature - rng.standard_normal(shape)
+    noise = xr.DataArray(rng.standard_normal((number, *shape)), dims=("member", *GRID))
+    result = xr.Dataset({"mean": middle, "members": middle + 0.6 * noise})
+    if mean_of_members:
+        result["mean"] = result.members.mean("member")
+    else:
+        result["error"] = xr.full_like(middle, 0.6)
+    factors = calibration.fit_calibration(fields, observations, result)
+    calibrated = calibration.apply_calibration(result, factors)
+    where = fields.temperature.notnull() & ~observations.observed
+    ideal = 1 / np.sqrt(np.pi)
+    if mean_of_members:  # members would be dependent once scaled: a Gaussian takes their place
+        assert "members" not in calibrated
+        area = np.cos(np.deg2rad(fields.latitude)) * where
+        square = area * (fields.temperature - result["mean"]) ** 2
+        assert float((area * calibrated.error**2).sum() / square.sum()) == pytest.approx(
+            1, rel=1e-3
+        )
+        return
+    crps = ensemble_scores(calibrated.members, fields.temperature, where)["crps"]
+    assert crps == pytest.approx(ideal, rel=0.007)
+    middle = result.members.mean("member")
+    scaled = middle + (result.members - middle) / 0.6
+    assert ensemble_scores(scaled, fields.temperature, where)["crps"] < 0.98 * ideal
+
+
 def plain(factor):
     """Factors without a power."""
     return xr.Dataset({"calibration": factor, "calibration_power": xr.ones_like(factor)})
@@ -117,6 +154,7 @@ def plain(factor):
 
 def test_observed_cells_stay_exact_and_the_mean_stays():
     fields, observations, rng = ocean(3, dates=2)
+    fields["temperature"] = fields.temperature + 20  # far from the freezing point
     result = wrong(fields, observations, rng, members=5).astype("f4")
     factor = xr.DataArray(np.linspace(0.5, 3, len(DEPTH)).astype("f4"), {"depth": DEPTH})
     wider = calibration.apply_calibration(result, plain(factor))
@@ -125,7 +163,10 @@ def test_observed_cells_stay_exact_and_the_mean_stays():
     assert float(apart.max()) == 0  # exactly
     assert wider.members.dtype == np.float32 and wider.members.dims == result.members.dims
     xr.testing.assert_identical(wider["mean"], result["mean"])
-    np.testing.assert_allclose(wider.members.mean("member"), result["mean"], atol=1e-5)
+    moved = factor * (result.members - result["mean"])
+    xr.testing.assert_allclose(
+        (wider.members - wider["mean"]).transpose(*moved.dims), moved, atol=1e-5
+    )
     ratio = wider.members.std("member") / result.members.std("member").where(~seen)
     xr.testing.assert_allclose(
         ratio, factor.broadcast_like(ratio).where(ratio.notnull()), rtol=1e-3
@@ -134,6 +175,48 @@ def test_observed_cells_stay_exact_and_the_mean_stays():
     np.testing.assert_allclose(
         calibration.apply_calibration(error, plain(factor))["error"], error.error * factor
     )
+
+
+def test_rivals_are_calibrated_by_their_validation_months():
+    fields, observations, rng = ocean(8, dates=60)
+    trial, result = wrong(fields, observations, rng), wrong(*ocean(9))
+    salty = fields.assign(salinity=fields.temperature)
+    seen = observations.assign(salinity_observed=observations.observed)
+    names = {"mean": "salinity_mean", "error": "salinity_error"}
+    both = [each.merge(each.rename(names)) for each in (result, trial)]
+    calibrated = calibration.calibrate_method(both[0], salty, seen, both[1])
+    for error in ("error", "salinity_error"):
+        ratio = (calibrated[error] / result["error"]).where(result["error"] > 0)
+        for depth, narrow in NARROW.items():
+            np.testing.assert_allclose(ratio.sel(depth=depth).median(), 1 / narrow, rtol=0.06)
+    xr.testing.assert_identical(calibrated["mean"], result["mean"])
+
+
+def test_what_is_stored_is_calibrated_as_what_was_fitted():
+    """Background, first stage and ensemble of a reconstruction, through the names of its file."""
+    fields, observations, rng = ocean(10, dates=30)
+    first, ensemble = (wrong(fields, observations, rng, members) for members in (None, 4))
+    drawn = ensemble.rename(error="deviation").assign(
+        background=first["mean"], background_error=3 * first["error"]
+    )
+    factors = calibration.fit_calibration_by_case(fields, {"a": observations}, {"a": drawn})
+    stored = drawn.merge(factors.sel(case="a"))
+    results = calibration.drawn_results(drawn)
+    assert [*results] == ["background", "regression", "reconstruction"]
+    for method, result in results.items():
+        fitted = calibration.fit_calibration(fields, observations, result)
+        xr.testing.assert_equal(
+            calibration.stored_factors(stored, method=method).drop_vars("case"), fitted
+        )
+    assert float(stored.background_calibration[1]) == pytest.approx(2 / 3, rel=0.1)
+    assert float(stored.regression_calibration[1]) == pytest.approx(2, rel=0.1)
+    without = calibration.drawn_results(drawn.drop_vars("deviation"))
+    assert [*without] == ["background", "reconstruction"] and "error" not in without.popitem()[1]
+    shown = calibration.calibrate_reconstruction(stored.assign(spread=drawn.members.std("member")))
+    scored = calibration.apply_calibration(
+        results["reconstruction"], calibration.stored_factors(stored)
+    )
+    xr.testing.assert_allclose(shown.members.drop_vars("case"), scored.members.drop_vars("case"))
 
 
 def test_a_layer_without_hidden_ocean_or_spread_keeps_its_spread():
@@ -180,6 +263,7 @@ def test_calibrated_members_stay_within_the_bounds_of_sea_water(variable):
     water["temperature"][0, :, :, 0] = -3.0
     drawn["members"], drawn["salinity_members"] = (dims, water[variable]), (dims, salt)
     drawn["spread"] = drawn.members.std("member", ddof=1)
+    drawn["mean"] = drawn.members.mean("member")
     factors = plain(xr.DataArray([3.0, 2.0, 1.5], {"depth": depth}))
     result = calibration.calibrate_reconstruction(
         drawn.merge(factors).assign_attrs(variable=variable)

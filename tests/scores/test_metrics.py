@@ -184,12 +184,32 @@ def test_a_perfect_ensemble_passes_whatever_its_number(perfect, number):
     assert gaussian["crps"] == pytest.approx(width.mean() / math.sqrt(math.pi), rel=0.01)
 
 
+@pytest.mark.parametrize("number", [2, 3, 8])
+def test_a_perfect_ensemble_passes_about_a_mean_that_is_not_its_own(perfect, number):
+    """As that of a first stage: it has no sampling error, so the spread is not to be larger."""
+    truth, members, centre, _ = perfect
+    scores = mean_scores(centre, truth, 0.0, members[:number])
+    assert scores["spread_skill"] == pytest.approx(1, abs=0.02)
+    assert scores["coverage"] == pytest.approx(0.9, abs=0.01)
+
+
+def test_the_mean_of_the_members_is_known_whatever_its_rounding(perfect):
+    _, members, centre, _ = perfect
+    warm = (15 + members[:8]).astype("f4")
+    own = np.round(warm.mean(0), 3)
+    assert metrics.mean_variance_factor(own, warm) == pytest.approx(9 / 8)
+    assert metrics.mean_variance_factor(15 + centre, warm) == 1
+    assert metrics.mean_variance_factor(own + 0.2, warm) == 1  # corrected for a bias
+    own[:7] = warm[:, :7] = np.nan  # land
+    assert metrics.mean_variance_factor(own, warm) == pytest.approx(9 / 8)
+
+
 def test_the_interval_widens_and_the_factor_grows_as_members_get_fewer():
     for number in (2, 3, 8, 400):
         factor = metrics.ensemble_variance_factor(number)
         assert factor == pytest.approx(1 + 1 / number)
         half = scipy.stats.t.interval(0.9, number - 1)[1] * math.sqrt(factor)
-        assert metrics.interval_half_width(number) == pytest.approx(half)
+        assert metrics.interval_half_width(number, factor) == pytest.approx(half)
     assert half == pytest.approx(1.645, rel=0.01)
 
 
@@ -221,11 +241,19 @@ def test_a_certain_forecast_has_the_absolute_error_as_crps():
     forecast, truth = rng.standard_normal((2, 3, 7)).astype("f4")
     truth[0, 0] = forecast[0, 0]
     absolute = abs(forecast - truth)
-    for choices in ({}, {"error": np.zeros((3, 7), "f4")}, {"error": np.full((3, 7), 1e-9)}):
+    for choices in ({"error": np.zeros((3, 7), "f4")}, {"error": np.full((3, 7), 1e-9)}):
         terms = metrics.terms(forecast, truth, np.zeros((3, 7)), **choices)
         np.testing.assert_allclose(terms["crps"], absolute, atol=1e-8)
-    assert "variance" not in metrics.terms(forecast, truth, 0.0)
     assert metrics.terms(forecast, truth, 0.0, error=0 * truth)["inside"].sum() == 1
+
+
+def test_a_forecast_without_uncertainty_has_no_crps():
+    rng = np.random.default_rng(3)
+    forecast, truth = rng.standard_normal((2, 50))
+    terms = metrics.terms(forecast, truth, 0.0)
+    assert not {"crps", "variance", "inside"} & {*terms}
+    scores = metrics.scores({name: value.mean() for name, value in terms.items()})
+    assert scores["mae"] == pytest.approx(abs(forecast - truth).mean()) and "crps" not in scores
 
 
 def test_climatology_has_no_skill_and_no_anomaly_correlation(case):

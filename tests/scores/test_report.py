@@ -72,6 +72,10 @@ def test_the_table_has_methods_by_cases_and_chooses_metric_and_layer():
     assert list(shown.index) == ["close", "ours", "linear", "model"]
     assert list(shown["argo"]) == ["", "", "**0.100**", "0.700"]
     assert list(report.table(scores, "crps", "100-300")["half"]) == ["**0.200**", "0.250"]
+    bare = frame(*three(), truth("linear", 0.2, "crps"))  # the others state no uncertainty
+    assert report.table(bare, "crps")["half"].to_dict() == {
+        "close": "", "ours": "", "linear": "**0.200**"
+    }  # fmt: skip
     with pytest.raises(ValueError, match="no score of 'crps' in layer 'all'.*100-300"):
         report.table(scores, "crps")
 
