@@ -56,7 +56,8 @@ def compare(
     draws = bootstrap.bootstrap(sums[:2], sums[2])
     if draws is None:
         return ratio, np.nan, np.nan
-    found = bootstrap.interval(np.sqrt(draws[0] / draws[1]), int((sums[2] > 0).sum()))
+    wider = bootstrap.widening(shape, lengths)
+    found = bootstrap.interval(np.sqrt(draws[0] / draws[1]), int((sums[2] > 0).sum()), wider)
     return ratio, *found
 
 

@@ -58,16 +58,18 @@ class _Sums:
         terms: {name: sums weighted by area}.
         area: sums of the weights.
         cells: numbers of cells.
+        widening: `bootstrap.widening` of the blocks.
     """
 
     terms: dict[str, np.ndarray]
     area: np.ndarray
     cells: np.ndarray
+    widening: float
 
     def reduced(self, reduce: Callable[[np.ndarray], np.ndarray]) -> "_Sums":
         """Sums over levels, or of one level."""
         terms = {name: reduce(rows) for name, rows in self.terms.items()}
-        return _Sums(terms, reduce(self.area), reduce(self.cells))
+        return _Sums(terms, reduce(self.area), reduce(self.cells), self.widening)
 
     def means(self) -> tuple[dict, dict | None]:
         """Weighted means of the terms, and of every resample; None with too few blocks."""
@@ -81,7 +83,8 @@ class _Sums:
         n = int(self.cells.sum())
         if draws is None:
             return Score(name, value, n)
-        return Score(name, value, n, *bootstrap.interval(draws, int((self.area != 0).sum())))
+        blocks = int((self.area != 0).sum())
+        return Score(name, value, n, *bootstrap.interval(draws, blocks, self.widening))
 
     def scores(self) -> list[Score]:
         """Every score that is defined."""
@@ -129,7 +132,8 @@ class _Cells:
             return np.bincount(label, weight, shape[0] * shape[1]).reshape(shape)
 
         weighted = {name: by_block(value[part] * area) for name, value in terms.items()}
-        return _Sums(weighted, by_block(area), by_block())
+        widening = bootstrap.widening(self.shape, lengths, self.least)
+        return _Sums(weighted, by_block(area), by_block(), widening)
 
     def total(self, method: str, terms: dict[str, np.ndarray], levels: range, lengths) -> _Sums:
         """Sums (blocks,) of a method's terms, cached by method, levels and size of block."""
