@@ -93,6 +93,9 @@ class Scenes:
         self.device, self.folder = torch.device(device), folder
         self.ends = np.cumsum(numbers)
         self.arrays: dict[str, np.ndarray] = {}
+        self.groups: list[
+            tuple[int, int]
+        ] = []  # of each scene, those alike: the first, their number
         self.corners: dict[tuple[int, int], Tensor] = {}
 
     def settings(self) -> dict:
@@ -127,7 +130,7 @@ class Scenes:
         # All observations of a column have the same error.
         self._put("error", first, batch["error"].amax(1).half().cpu().numpy())
         self._put("cut", first, cuts.cpu().numpy())
-        self._put("group", first, np.array([[first, len(cuts)]] * len(cuts)))
+        self.groups[first : first + len(cuts)] = [(first, len(cuts))] * len(cuts)
 
     def _put(self, name: str, first: int, values: np.ndarray) -> None:
         if name not in self.arrays:
@@ -154,7 +157,7 @@ class Scenes:
         corners = self.corners[top, left]
         corner = corners[int(generator.integers(len(corners)))].tolist()
         sample = self._cut(kind, index, *corner)
-        first, number = self.arrays["group"][index].tolist()
+        first, number = self.groups[index]
         if number == 1 or generator.random() >= MIXED_SHARE:
             return sample
         other = first + (index - first + int(generator.integers(1, number))) % number
@@ -202,6 +205,7 @@ def mix(sample: dict[str, Tensor], other: dict[str, Tensor], angle: float) -> di
         name: one * sample[name] + two * other[name]
         for name in ("field", "background", *MASKS.values())
     }
-    both = {name: sample[name] & other[name] for name in ("ocean", *MASKS)}
-    seen = {name: mixed[name] * both[mask] for mask, name in MASKS.items()}
+    held = MASKS | {"ocean": "field"}
+    both = {mask: sample[mask] & other[mask] for mask in held}
+    seen = {name: mixed[name] * both[mask] for mask, name in held.items()}
     return sample | mixed | both | seen | {"error": sample["error"] * both["observed"]}
