@@ -43,8 +43,8 @@ def checkpoint(folder: Path, side: int) -> Path:
     ocean["latitude"], ocean["longitude"] = 35 + np.arange(side) / 12, -70 + np.arange(side) / 12
     ocean["wet"][:] = True
     ocean["harmonic"][:] = PROFILE[:, None, None]
-    scales = {"observed": 0.02, "surface": False, "lengths": (1.0, 8.0, 8.0), "noise": 0.01}
-    scales |= {"kernel": "matern", "neighbours": 48}
+    scales = {"observed": 0.02, "surface": False, "lengths": (1.0, 74.0, 74.0), "noise": 0.01}
+    scales |= {"kernel": "matern32", "neighbours": 48}
     levels = np.arange(LEVELS)
     shape = np.exp(-abs(np.subtract.outer(levels, levels)) / 4)
     none = torch.zeros(0, LEVELS, 0, 1, 1)

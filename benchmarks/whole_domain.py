@@ -69,9 +69,9 @@ def prepare(folder: Path, rows: int, columns: int, levels: int) -> None:
         {
             "observed": 1e-3,
             "surface": False,
-            "lengths": (1.0, 8.0, 8.0),
+            "lengths": (1.0, 74.0, 74.0),
             "noise": 0.01,
-            "kernel": "matern",
+            "kernel": "matern32",
             "neighbours": 48,
         }
     ]

@@ -96,7 +96,7 @@ def test_profiles_of_temperature_alone_still_tell_of_salinity(salty, model):
     seen = observe(test, {"pattern": "profiles", "observed": 0.1}, seed=3)
     seen["salinity_observed"] = xr.zeros_like(seen.salinity_observed)
     statistics = salty.statistics()
-    scales = {"lengths": (0.5, 4.0, 4.0), "noise": 0.02, "kernel": "matern", "neighbours": 128}
+    scales = {"lengths": (0.5, 37.0, 37.0), "noise": 0.02, "kernel": "matern32", "neighbours": 128}
     guess = optimal_interpolation.OptimalInterpolation(
         CovarianceRegression(channel_covariance(salty), len(salty.surfaces)), scales
     )(seen, statistics)

@@ -15,9 +15,9 @@ SCALES = [
     {
         "observed": 0.1,
         "surface": False,
-        "lengths": (0.7, 4.0, 4.0),
+        "lengths": (0.7, 37.0, 37.0),  # months, km: four cells
         "noise": 0.01,
-        "kernel": "matern",
+        "kernel": "matern32",
         "neighbours": 128,
     }
 ]
@@ -97,5 +97,48 @@ def random_ocean(months, height, width, depth, length, mixing, seed=0, land=Fals
             "depth": np.asarray(depth, float),
             "latitude": np.arange(height) / 12,
             "longitude": np.arange(width) / 12,
+        },
+    )
+
+
+def gaussian_ocean(
+    lengths, months=60, rows=28, columns=28, seed=0, smoothness=1.5, slow=(0.0, 1.0)
+):
+    """One level of a Gaussian field whose correlation is known, drawn exactly.
+
+    Args:
+        lengths: e-folding time in months, correlation lengths in rows and columns.
+        months: number of dates.
+        rows: of the grid.
+        columns: of the grid.
+        seed: of the draw.
+        smoothness: of the Matérn correlation in space, 1.5 or 2.5.
+        slow: share of the variance of a second exponential in time, and its e-folding time.
+    """
+    rng = np.random.default_rng(seed)
+    y, x = (each.ravel().astype(float) for each in np.mgrid[:rows, :columns])
+    apart = np.hypot(
+        np.subtract.outer(y, y) / lengths[1], np.subtract.outer(x, x) / lengths[2]
+    ) * np.sqrt(2 * smoothness)
+    further = apart**2 / 3 if smoothness == 2.5 else 0.0
+    root = np.linalg.cholesky((1 + apart + further) * np.exp(-apart) + 1e-8 * np.eye(len(y)))
+    values = np.zeros((months, rows * columns))
+    for share, scale in ((1 - slow[0], lengths[0]), slow):
+        memory, field = np.exp(-1 / scale), root @ rng.standard_normal(len(y))
+        for value in values:
+            field = memory * field + np.sqrt(1 - memory**2) * root @ rng.standard_normal(len(y))
+            value += np.sqrt(share) * field
+    values = values.reshape(months, 1, rows, columns)
+    grid = ("depth", "latitude", "longitude")
+    return xr.Dataset(
+        {
+            "temperature": (("time", *grid), values.astype("f4")),
+            "ocean": (grid, np.ones((1, rows, columns), bool)),
+        },
+        {
+            "time": np.arange("1993-01", "2143-01", dtype="M8[M]")[:months].astype("M8[ns]"),
+            "depth": [50.0],
+            "latitude": np.arange(rows) / 12,
+            "longitude": np.arange(columns) / 12,
         },
     )

@@ -7,7 +7,8 @@
                           the surface, `classical.regression`
     OCEAN_network.nc      mean and error (case, time, depth, latitude, longitude), °C: the network's
                           reconstructions, calibrated; missing where observed
-    methods.json          {ocean: {case: {method: scales, covariances, factors on the error}}}
+    methods.json          {ocean: {case: {method: scales, covariances, factors on the error}}};
+                          lengths in months, rows and columns, kernel `matern` of smoothness 3/2
 
 The store of such an ocean is not kept, so nothing can be trained on it or tuned again. Every file
 is verified by its hash in `SHA256SUMS` before it is read.
@@ -21,6 +22,7 @@ import numpy as np
 import torch
 import xarray as xr
 
+from ocean_lib.classical.gaussian_field import KM_PER_DEGREE
 from ocean_lib.classical.optimal_interpolation import OptimalInterpolation
 from ocean_lib.classical.regression import CovarianceRegression, Regression
 from ocean_lib.classical.simple import climatology, linear
@@ -33,6 +35,7 @@ from .sections import SURFACE
 __all__ = ["FITTED", "methods", "reconstruction", "statistics"]
 
 FITTED = Path(__file__).resolve().parent / "fitted"
+CELL = ("latitude", "longitude")
 SURFACES = {SURFACE: 0.0}  # with the standard deviation of its errors, °C
 
 
@@ -74,22 +77,32 @@ def methods(name: str) -> dict[str, dict[str, Method]]:
     }
 
 
+def _scales(name: str, kept: dict) -> dict:
+    """Scales of an `OptimalInterpolation` from those of methods.json: km in place of cells."""
+    held = xr.load_dataset(_verified(f"{name}_statistics.nc"), engine="netcdf4")
+    row, column = (KM_PER_DEGREE * float(held[axis].diff(axis).mean()) for axis in CELL)
+    months, rows, columns = kept["lengths"]
+    column *= np.cos(np.deg2rad(float(held.latitude.mean())))
+    return kept | {"lengths": (months, rows * row, columns * column), "kernel": "matern32"}
+
+
 def _method(name: str, method: str, kept: dict) -> Method:
     """A method with its parameters, from its part of methods.json."""
     matrices = {key: torch.tensor(kept[key]) for key in kept if key != "scales"}
     factor = matrices.pop("factor")
     if method == "linear":
         return partial(linear, factor=factor)
+    scales = _scales(name, kept["scales"])
     if "covariance" in matrices:
         return OptimalInterpolation(
-            CovarianceRegression(matrices["covariance"], len(SURFACES)), kept["scales"], factor
+            CovarianceRegression(matrices["covariance"], len(SURFACES)), scales, factor
         )
     held = xr.load_dataset(_verified(f"{name}_regression.nc"), engine="netcdf4")
     coefficients = torch.from_numpy(held.coefficients.values)
     places = held.latitude.values, held.longitude.values
     covariance = torch.stack([matrices["prior_covariance"], matrices["residual_covariance"]])
     regression = Regression(coefficients[None], covariance, places)
-    return OptimalInterpolation(regression, kept["scales"], factor)
+    return OptimalInterpolation(regression, scales, factor)
 
 
 def reconstruction(ocean: Ocean) -> xr.Dataset:

@@ -247,6 +247,7 @@ def mutations() -> list[Mutation]:
         add(f"diffusion steps {new}", expected, _setting, path=("diffusion", "steps"), new=new)
     for key, news in {
         "lengths": ([NAN, 4, 4], [0, 0, 0], [1e9, 1e9, 1e9], [4, 4], [-1, -1, -1], "x"),
+        "slow": ([0.3], [1.0, 12.0], [0.3, -1.0], [NAN, 12.0], "x"),
         "noise": (NAN, -1.0, 1e30),
         "neighbours": (0, -1, 10**9, 2**63, "x"),
         "kernel": ("x", None),

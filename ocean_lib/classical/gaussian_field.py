@@ -1,14 +1,16 @@
 """Interpolation of a Gaussian field: each target uses its most correlated observations.
 
-Values at positions (month, row, column) are a Gaussian field of mean 0 with the correlation
+Values at places (month, latitude, longitude) are a Gaussian field of mean 0 with the correlation
 
-    rho = kernel(|(rows / L_rows, columns / L_columns)|) exp(-|months| / L_time)
+    rho = kernel(|(north / L_north, east / L_east)|) time_correlation(months)
 
-and are observed with noise. A target uses its `neighbours` nearest observations, at any place and
-date, with distances scaled by the correlation lengths. Targets in one block share their
-neighbours and therefore one factorisation of the covariance matrix; levels share it wherever their
-noise is equal. Levels missing from an observed column are first estimated from its observed levels
-by the vertical covariance, and enter with the error of that estimate.
+and are observed with noise. North and east are distances in km on the plane that touches the
+sphere at the target, so that a correlation means the same at every latitude. A target uses its
+`neighbours` nearest observations, at any place and date, with distances scaled by the correlation
+lengths. Targets of one block share the neighbours and the plane of its middle, and therefore one
+factorisation of the covariance matrix; levels share it wherever their noise is equal. Levels
+missing from an observed column are first estimated from its observed levels by the vertical
+covariance, and enter with the error of that estimate.
 
 Reference: Bretherton, Davis & Fandry 1976, doi 10.1016/0011-7471(76)90001-2; Rasmussen & Williams
 2006, Gaussian processes for machine learning, chapter 4 (kernels).
@@ -20,29 +22,78 @@ import numpy as np
 import torch
 from torch import Tensor
 
-__all__ = ["KERNELS", "complete_columns", "interpolate"]
+from ocean_lib.core.geometry import EARTH_RADIUS
+
+__all__ = [
+    "KERNELS",
+    "KM_PER_DEGREE",
+    "complete_columns",
+    "interpolate",
+    "lag_of_correlation",
+    "time_correlation",
+]
 
 MATRICES_AT_ONCE = 256  # systems of 32 × 32 that fit into the cache and are solved together
 JITTER = 1e-5  # relative variance added to a matrix that is singular in single precision
+KM_PER_DEGREE = np.deg2rad(EARTH_RADIUS)
+BAND = 0.02  # relative change of a degree of longitude within which a search of neighbours is one
 
 
-def _matern(distance: Tensor) -> Tensor:
+def _matern32(distance: Tensor) -> Tensor:
     scaled = 3**0.5 * distance
     return (1 + scaled) * torch.exp(-scaled)
 
 
-def _gaussian(distance: Tensor) -> Tensor:
-    return torch.exp(-0.5 * distance**2)
+def _matern52(distance: Tensor) -> Tensor:
+    scaled = 5**0.5 * distance
+    return (1 + scaled * (1 + scaled / 3)) * torch.exp(-scaled)
 
 
-KERNELS = {"matern": _matern, "gaussian": _gaussian}
+# Correlation at a scaled distance, by name: Matérn of smoothness 1/2, 3/2 and 5/2, exp(-r² / 2).
+KERNELS = {
+    "matern12": lambda distance: torch.exp(-distance),
+    "matern32": _matern32,
+    "matern52": _matern52,
+    "gaussian": lambda distance: torch.exp(-0.5 * distance**2),
+}
 
 
-def _correlation(first: Tensor, second: Tensor, kernel: str) -> Tensor:
-    """Correlation (..., n, m) between scaled positions (..., n, 3) and (..., m, 3)."""
-    offset = first[..., :, None, :] - second[..., None, :, :]
-    distance = (offset[..., 1] ** 2 + offset[..., 2] ** 2).sqrt()
-    return KERNELS[kernel](distance) * torch.exp(-offset[..., 0].abs())
+def time_correlation(lag: Tensor, months: float, slow: tuple[float, float] | None = None) -> Tensor:
+    """Correlation at a time lag: an exponential, or the sum of two.
+
+    Args:
+        lag: (...), months.
+        months: e-folding time.
+        slow: share of the variance of a second exponential, and its e-folding time in months.
+    """
+    fast = torch.exp(-lag.abs() / months)
+    if slow is None:
+        return fast
+    share, scale = slow
+    return (1 - share) * fast + share * torch.exp(-lag.abs() / scale)
+
+
+def lag_of_correlation(
+    correlation: float, months: float, slow: tuple[float, float] | None = None
+) -> float:
+    """Months after which `time_correlation` has fallen to a value between 0 and 1."""
+    from scipy.optimize import brentq
+
+    def excess(lag: float) -> float:
+        return float(time_correlation(torch.tensor(lag, dtype=torch.float64), months, slow))
+
+    longest = max(months, slow[1] if slow else 0.0)
+    last = -np.log(correlation) * longest
+    return brentq(lambda lag: excess(lag) - correlation, 0.0, last + 1e-6 * longest)
+
+
+def _scaled_distance(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    """Time lag and scaled distance (..., n, m) of positions (..., n, 3) and (..., m, 3)."""
+    months, north, east = (
+        a[..., :, None] - b[..., None, :]
+        for a, b in zip(first.unbind(-1), second.unbind(-1), strict=True)
+    )
+    return months, (north**2 + east**2).sqrt()
 
 
 def interpolate(
@@ -53,24 +104,28 @@ def interpolate(
     *,
     lengths: tuple[float, float, float],
     noise: float = 0.0,
-    kernel: str = "matern",
+    kernel: str = "matern32",
+    slow: tuple[float, float] | None = None,
     neighbours: int = 32,
-    block: int = 1,
+    blocks: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Posterior mean and variance at targets, for a prior of mean 0.
 
     Args:
-        position: (N, 3), month, row and column of the observations.
+        position: (N, 3), month, latitude and longitude (degrees) of the observations.
         value: (N, D), or (N, D, K) for K fields observed at the same places.
         variance: (N, D), error variance of the values relative to the prior variance.
-        targets: (n, 3), month, row and column.
-        lengths: e-folding time in months, correlation lengths in rows and in columns.
+        targets: (n, 3), month, latitude and longitude. Longitudes are compared as they are: those
+            on both sides of a date line must be continuous.
+        lengths: e-folding time in months, meridional and zonal correlation length in km.
         noise: variance that an observation does not share with its neighbours, relative to the
             prior variance; added to `variance`.
-        kernel: `matern`, (1 + √3 r) exp(-√3 r), smoothness 3/2; or `gaussian`, exp(-r² / 2).
+        kernel: correlation in space, one of `KERNELS`.
+        slow: second time scale, see `time_correlation`.
         neighbours: maximum number of observations used for a target.
-        block: side, in rows and columns, of the blocks of targets that share the neighbours of
-            their centre.
+        blocks: number of the block in which each target lies, (n,), and month, latitude and
+            longitude of every block, (B, 3): its targets share the neighbours of this place.
+            Without, each target has its own.
 
     Returns:
         Mean, (n, D) or (n, D, K), and variance relative to the prior variance, (n, D).
@@ -78,8 +133,6 @@ def interpolate(
     Raises:
         ValueError: the kernel is unknown.
     """
-    from scipy.spatial import cKDTree
-
     if kernel not in KERNELS:
         raise ValueError(f"kernel {kernel!r} is not known; choose one of {[*KERNELS]}")
     fields = value.view(*value.shape[:2], value.shape[2:].numel())
@@ -87,26 +140,34 @@ def interpolate(
     remaining = value.new_ones(mean.shape[:2])
     if not len(position):
         return mean.view(len(targets), *value.shape[1:]), remaining
-    centres, members = _group_targets(targets, block)
-    scale = np.asarray(lengths)
-    count = min(neighbours, len(position))
-    _, nearest = cKDTree(position / scale).query(
-        centres / scale, k=[*range(1, count + 1)], workers=-1
-    )
+    owner, centres = (np.arange(len(targets)), targets) if blocks is None else blocks
+    members = _members(owner, len(centres))
+    months, north, east = lengths
+    scale = np.array([1.0, north / KM_PER_DEGREE, east / KM_PER_DEGREE])
+    search_scale = scale * [lag_of_correlation(np.exp(-1), months, slow), 1.0, 1.0]
+    nearest = _nearest(position / search_scale, centres / search_scale, centres[:, 1], neighbours)
     index, member_index = (torch.from_numpy(part).to(value.device) for part in (nearest, members))
-    points, places = (
-        torch.tensor(part / scale, dtype=value.dtype, device=value.device)
-        for part in (position, targets)
+    points, places, middle = (
+        torch.tensor(part / scale, dtype=torch.float64, device=value.device)
+        for part in (position, targets, centres)
     )
-    batch = max(1, MATRICES_AT_ONCE * 32**2 // max(count, 32) ** 2)
+    stretch = torch.ones_like(middle)  # of the plane at each centre: a degree of longitude
+    stretch[:, 2] = torch.from_numpy(np.cos(np.deg2rad(centres[:, 1])))
+    batch = max(1, MATRICES_AT_ONCE * 32**2 // max(index.shape[1], 32) ** 2)
+
+    def correlation(first: Tensor, second: Tensor) -> Tensor:
+        lag, distance = _scaled_distance(first, second)
+        return KERNELS[kernel](distance) * time_correlation(lag, months, slow)
 
     def solve(first: int) -> None:
         rows = slice(first, first + batch)
         observed, target = index[rows], member_index[rows]
         filled = target >= 0
-        near = points[observed]
-        among = _correlation(near, near, kernel)
-        cross = _correlation(near, places[target], kernel)
+        near, there = (
+            ((part - middle[rows, None]) * stretch[rows, None]).to(value.dtype)
+            for part in (points[observed], places[target])
+        )
+        among, cross = correlation(near, near), correlation(near, there)
         values, noises = fields[observed], variance[observed] + noise
         weights = torch.zeros_like(cross)
         for level in range(remaining.shape[1]):
@@ -126,19 +187,41 @@ def interpolate(
     return mean.view(len(targets), *value.shape[1:]), remaining.clamp(min=0)
 
 
-def _group_targets(targets: np.ndarray, block: int) -> tuple[np.ndarray, np.ndarray]:
-    """Group targets (n, 3) by blocks: centres (B, 3), and target indices (B, largest), or -1."""
-    key = targets
-    if block > 1:
-        key = np.concatenate([targets[:, :1], targets[:, 1:] // block], 1)
-    _, owner, count = np.unique(key, axis=0, return_inverse=True, return_counts=True)
-    owner = owner.ravel()
+def _nearest(
+    position: np.ndarray, centres: np.ndarray, latitude: np.ndarray, neighbours: int
+) -> np.ndarray:
+    """Index (B, k) of the observations nearest to each centre, in scaled coordinates.
+
+    Centres at which a degree of longitude is of nearly the same length are searched together.
+
+    Args:
+        position: (N, 3), observations; the last coordinate is that of the equator.
+        centres: (B, 3), likewise.
+        latitude: (B,), degrees, of the centres.
+        neighbours: maximum of k.
+    """
+    from scipy.spatial import cKDTree
+
+    degree = np.cos(np.deg2rad(latitude)).clip(1e-3)
+    bands, band = np.unique(np.rint(np.log(degree) / BAND), return_inverse=True)
+    count = min(neighbours, len(position))
+    nearest = np.empty((len(centres), count), np.int64)
+    for number, logarithm in enumerate(bands):
+        stretch = np.array([1.0, 1.0, np.exp(BAND * logarithm)])
+        tree = cKDTree(position * stretch, compact_nodes=False, balanced_tree=False)
+        here = band == number
+        nearest[here] = tree.query(centres[here] * stretch, [*range(1, count + 1)], workers=-1)[1]
+    return nearest
+
+
+def _members(owner: np.ndarray, blocks: int) -> np.ndarray:
+    """Indices (B, largest) of the targets of every block, -1 where it has fewer."""
+    count = np.bincount(owner, minlength=blocks)
     order = np.argsort(owner, kind="stable")
-    slot = np.arange(len(targets)) - np.repeat(count.cumsum() - count, count)
-    members = np.full((len(count), count.max(initial=0)), -1)
+    slot = np.arange(len(owner)) - np.repeat(count.cumsum() - count, count)
+    members = np.full((blocks, count.max(initial=0)), -1)
     members[owner[order], slot] = order
-    total = np.stack([np.bincount(owner, axis, len(count)) for axis in targets.T], 1)
-    return total / count[:, None], members
+    return members
 
 
 def _solve(matrix: Tensor, right: Tensor) -> Tensor:

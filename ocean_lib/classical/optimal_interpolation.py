@@ -20,7 +20,7 @@ from ocean_lib.classical.result import Dates, method_result
 from ocean_lib.core.months import to_months
 from ocean_lib.observations.batch import exactly_observed, select_statistics, standardise
 
-__all__ = ["ColumnGroup", "OptimalInterpolation", "PreparedObservations", "TARGET_BLOCK"]
+__all__ = ["Axes", "ColumnGroup", "OptimalInterpolation", "PreparedObservations", "TARGET_BLOCK"]
 
 MAX_RELATIVE_VARIANCE = 1e4  # error variance / prior variance above which a value is ignored
 TARGET_BLOCK = 8  # side, in cells, of the blocks of targets that share their observations
@@ -45,14 +45,66 @@ class ColumnGroup(NamedTuple):
     variance: Tensor
 
 
+class Axes(NamedTuple):
+    """Coordinates of a batch, by which dates, rows and columns become places.
+
+    Attributes:
+        months: (T,), months since 1970.
+        latitude: (H,), degrees.
+        longitude: (W,), degrees, continuous across the date line.
+    """
+
+    months: np.ndarray
+    latitude: np.ndarray
+    longitude: np.ndarray
+
+    @classmethod
+    def of_grid(cls, grid: xr.Dataset) -> "Axes":
+        """Those of a dataset with coordinates `time`, `latitude` and `longitude`."""
+        longitude = np.unwrap(grid.longitude.values.astype(float), period=360)
+        return cls(to_months(grid.time.values), grid.latitude.values.astype(float), longitude)
+
+    def places(self, cells: Tensor) -> np.ndarray:
+        """Month, latitude and longitude (n, 3) of cells (n, 3): date, row and column.
+
+        Cells beyond the last row or column continue the grid.
+        """
+        return self._at(*cells.cpu().numpy().T)
+
+    def blocks(self, cells: Tensor, side: int) -> tuple[np.ndarray, np.ndarray]:
+        """Blocks of `side` × `side` cells of a date in which cells (n, 3) lie.
+
+        Returns:
+            Number (n,) of each cell's block, and month, latitude and longitude (B, 3) of the middle
+            of every block's part of the grid.
+        """
+        corners, number = np.unique(
+            cells.cpu().numpy() // [1, side, side], axis=0, return_inverse=True
+        )
+        date, *low = corners.T * np.array([[1], [side], [side]])
+        lasts = len(self.latitude) - 1, len(self.longitude) - 1
+        middle = ((a + np.clip(last, a, a + side - 1)) / 2 for a, last in zip(low, lasts))
+        return number.ravel(), self._at(date, *middle)
+
+    def _at(self, date: np.ndarray, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+        places = [self.months[date]]
+        for axis, index in ((self.latitude, row), (self.longitude, column)):
+            last = len(axis) - 1
+            low = index.astype(int).clip(0, max(last - 1, 0))
+            places.append(axis[low] + (index - low) * (axis[np.minimum(low + 1, last)] - axis[low]))
+        return np.stack(places, 1)
+
+
 class PreparedObservations(NamedTuple):
     """Intermediate results of an optimal interpolation that do not depend on its scales.
 
     Attributes:
+        axes: coordinates of dates, rows and columns.
         prior: (T, D, H, W), the regression on the surface, 0 on dates without a surface.
         groups: the observed columns of the dates that see the same surface fields.
     """
 
+    axes: Axes
     prior: Tensor
     groups: list[ColumnGroup]
 
@@ -68,7 +120,8 @@ class OptimalInterpolation:
     Args:
         regression: a `Regression`; a `CovarianceRegression` yields the joint optimal interpolation
             of levels and surface.
-        scales: `lengths`, `noise`, `kernel` and `neighbours` of `interpolate`.
+        scales: `lengths`, `noise`, `kernel` and `neighbours` of `interpolate`; with two time scales
+            also `slow`.
         factor: (D,), multiplies the error; 1 without tuning.
     """
 
@@ -91,7 +144,7 @@ class OptimalInterpolation:
         subset, fields = seen_subsets(seen), seen.flatten(2).any(2)
         cloudy = batch["ocean"].any(1, keepdim=True) & ~seen & fields[..., None, None]
         if cloudy.any():
-            surface = self._fill_surface(batch, cloudy)
+            surface = self._fill_surface(batch, cloudy, Axes.of_grid(grid))
         prior = torch.zeros_like(batch["value"])
         for number in subset.unique().tolist():
             if number:
@@ -99,9 +152,9 @@ class OptimalInterpolation:
                 prior[dates] = self.regression(surface, grid, number)[dates]
         return prior, subset
 
-    def _fill_surface(self, batch: dict[str, Tensor], cloudy: Tensor) -> Tensor:
+    def _fill_surface(self, batch: dict[str, Tensor], cloudy: Tensor, axes: Axes) -> Tensor:
         """Interpolate surface fields under clouds, in effect from the same date alone."""
-        scales = self.scales | {"lengths": (1e-3, *self.scales["lengths"][1:])}
+        scales = self.scales | {"lengths": (1e-3, *self.scales["lengths"][1:]), "slow": None}
         surface, seen = batch["surface"].clone(), batch["surface_observed"]
         for channel in range(surface.shape[1]):
             places, gaps = seen[:, channel].nonzero(), cloudy[:, channel].nonzero()
@@ -111,8 +164,8 @@ class OptimalInterpolation:
                 batch[name][:, channel][seen[:, channel]][:, None]
                 for name in ("surface", "surface_error")
             )
-            position, targets = (part.double().cpu().numpy() for part in (places, gaps))
-            mean, _ = interpolate(position, value, error**2, targets, block=TARGET_BLOCK, **scales)
+            given = axes.places(places), value, error**2, axes.places(gaps)
+            mean, _ = interpolate(*given, blocks=axes.blocks(gaps, TARGET_BLOCK), **scales)
             surface[gaps[:, 0], channel, gaps[:, 1], gaps[:, 2]] = mean[:, 0]
         return surface
 
@@ -138,33 +191,30 @@ class OptimalInterpolation:
                 departure, useful[t, :, y, x], error[t, :, y, x], covariance
             )
             groups.append(ColumnGroup(in_group, scale, columns, *completed))
-        return PreparedObservations(prior, groups)
+        return PreparedObservations(Axes.of_grid(grid), prior, groups)
 
-    def posterior(
-        self, prepared: PreparedObservations, when: np.ndarray, targets: Tensor, block: int = 1
-    ) -> tuple[Tensor, Tensor]:
-        """Posterior mean and variance, (n, D), at targets.
+    def posterior(self, prepared: PreparedObservations, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Posterior mean and variance, (n, D), at targets; blocks of them share neighbours.
 
         Args:
             prepared: from `prepare`.
-            when: (T,), months of the dates.
             targets: (n, 3), date, row and column.
-            block: see `interpolate`.
         """
-        departure, variance = self.departure(prepared.groups, when, targets, block)
+        departure, variance = self.departure(prepared.groups, prepared.axes, targets)
         t, y, x = targets.T
         return prepared.prior[t, :, y, x] + departure, variance
 
     def departure(
-        self, groups: list[ColumnGroup], when: np.ndarray, targets: Tensor, block: int = 1
+        self, groups: list[ColumnGroup], axes: Axes, targets: Tensor, block: int = TARGET_BLOCK
     ) -> tuple[Tensor, Tensor]:
         """Posterior of the departure from the prior; targets may lie outside the grid.
 
         Args:
             groups: from `prepare`.
-            when: (T,), months of the dates.
+            axes: coordinates of dates, rows and columns.
             targets: (n, 3), date, row and column.
-            block: see `interpolate`.
+            block: side, in rows and columns, of the blocks of targets that share the neighbours of
+                their middle.
 
         Returns:
             Mean, (n, D) or (n, D, K), and variance, (n, D).
@@ -176,12 +226,14 @@ class OptimalInterpolation:
             in_group = group.dates[targets[:, 0]]
             if not in_group.any():
                 continue
-            position, places = (
-                np.concatenate([when[index[:, :1]], index[:, 1:]], 1)
-                for index in (group.columns.cpu().numpy(), targets[in_group].cpu().numpy())
-            )
+            here = targets[in_group]
             mean[in_group], relative = interpolate(
-                position, group.value, group.variance, places, block=block, **self.scales
+                axes.places(group.columns),
+                group.value,
+                group.variance,
+                axes.places(here),
+                blocks=axes.blocks(here, block),
+                **self.scales,
             )
             variance[in_group] = relative * group.scale
         return mean, variance
@@ -203,8 +255,8 @@ class OptimalInterpolation:
         wanted = torch.zeros(len(exact), 1, 1, dtype=torch.bool, device=exact.device)
         wanted[dates] = True
         targets = ((batch["ocean"] & ~exact).any(1) & wanted).nonzero()
-        prepared, when = self.prepare(batch, grid), to_months(grid.time.values)
-        mean, variance = self.posterior(prepared, when, targets, TARGET_BLOCK)
+        prepared = self.prepare(batch, grid)
+        mean, variance = self.posterior(prepared, targets)
         field, error = torch.zeros_like(prepared.prior), torch.ones_like(prepared.prior)
         t, y, x = targets.T
         field[t, :, y, x], error[t, :, y, x] = mean, variance.sqrt() * self.factor

@@ -1,27 +1,20 @@
 """Tuning of every classical method on validation months, for one observation pattern.
 
 The validation months are observed with the case's pattern, and methods are compared at hidden
-places. The scales and the noise of an optimal interpolation maximise the likelihood of the truth
-(Nelder-Mead), up to a common factor on the stated errors. Kernels, regression windows and
-shrinkages are chosen by RMSE. The final choice and the error factors use a second set of hidden
-places, in complete blocks, as when a field is interpolated; the ratio of actual to stated error of
-each level there becomes the factor on its error.
-
-Reference: Rasmussen & Williams 2006, Gaussian processes for machine learning, section 5.4.2
-(predictive likelihood as the criterion of a validation).
+places. The scales of an optimal interpolation are searched in `scale_search`; regression windows
+and shrinkages are chosen by RMSE. The error factors use a second set of hidden places: the ratio of
+actual to stated error of each level there becomes the factor on its error.
 """
 
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-import numpy as np
 import torch
 import xarray as xr
 from torch import Tensor
 
-from ocean_lib.classical.gaussian_field import KERNELS
-from ocean_lib.classical.optimal_interpolation import TARGET_BLOCK, OptimalInterpolation
+from ocean_lib.classical.optimal_interpolation import OptimalInterpolation
 from ocean_lib.classical.reduced_space import ReducedSpace, ledoit_wolf
 from ocean_lib.classical.regression import (
     CovarianceRegression,
@@ -29,21 +22,17 @@ from ocean_lib.classical.regression import (
     channel_covariance,
     fit_local_regression,
 )
+from ocean_lib.classical.scale_search import START_SCALES, describe_scales, tune_interpolation
 from ocean_lib.classical.simple import climatology, delaunay_interpolate, linear
 from ocean_lib.classical.validation import Validation
-from ocean_lib.core.months import to_months
 from ocean_lib.store.store import Store
 
-__all__ = ["RIVALS", "Tuning", "tune_interpolation", "tune_methods", "tune_reduced_space"]
+__all__ = ["RIVALS", "Tuning", "tune_methods", "tune_reduced_space"]
 
 Method = Callable[..., xr.Dataset]  # of observations, statistics and dates
 
 LINEAR_DATES = 12  # dates used to estimate the error of linear interpolation
 REDUCED_SPACE_DATES = 3  # dates at which settings of the reduced space are compared
-MAX_ERROR_RATIO = 0.995  # accept a costlier setting only if it cuts the error by at least 0.5 %
-START_SCALES = (1.0, 6.0, 6.0, 0.003)  # months, rows, columns, relative noise variance
-SCALE_LIMITS = ((0.05, 36.0), (0.5, 200.0), (0.5, 200.0), (1e-5, 1.0))  # same order and units
-NEIGHBOURS = (48, 128)  # per target, compared after the search, which uses the default
 WINDOWS = (4.0, 8.0, 16.0, 64.0)  # candidates for the local regression, cells
 SHRINKAGES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.7, 0.9)  # candidates for the reduced space
 NOISES = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)  # candidates for the reduced space
@@ -55,7 +44,7 @@ class Tuning(NamedTuple):
     Attributes:
         store: training and validation months.
         validation: the validation months as observed, and the hidden places.
-        evaluations: limit for each search for scales and noise.
+        evaluations: limit for the first search for scales, `tune_interpolation`.
         show: called with a line that reports each tuned method.
     """
 
@@ -81,7 +70,7 @@ def tune_methods(
     Args:
         store: training and validation months.
         case: observation pattern (`check_patterns`).
-        evaluations: limit for each search for scales and noise, one search per kernel.
+        evaluations: limit for the first search for scales, `tune_interpolation`.
         seed: seed of the observations of the validation months and of the hidden places.
         show: called with a line that reports each tuned method.
 
@@ -119,11 +108,8 @@ def _interpolation(
     name: str, tuning: Tuning, regression: CovarianceRegression | Regression
 ) -> Method:
     rmse, method = tune_interpolation(tuning.validation, regression, tuning.evaluations)
-    months, rows, columns = method.scales["lengths"]
     tuning.show(
-        f"{name}: {method.scales['kernel']} kernel, correlation lengths {rows:.1f} rows, "
-        f"{columns:.1f} columns and {months:.1f} months, noise variance "
-        f"{method.scales['noise']:.2g}; validation RMSE {rmse:.3f} standard deviations"
+        f"{name}: {describe_scales(method.scales)}; validation RMSE {rmse:.3f} standard deviations"
     )
     return method
 
@@ -165,70 +151,10 @@ def _evenly_spaced(dates: Tensor, number: int) -> Tensor:
 
 def _regression_rmse(validation: Validation, regression: Regression) -> float:
     """RMSE of a regression alone at the search targets."""
-    method = OptimalInterpolation(regression, _scales(START_SCALES, "matern"))
+    method = OptimalInterpolation(regression, START_SCALES)
     prior, _ = method.prior(validation.batch, validation.observations)
     t, y, x = validation.search_targets.T
     return validation.normalised_rmse(prior[t, :, y, x], validation.search_targets)
-
-
-def _scales(values, kernel: str) -> dict[str, Any]:
-    """Scales of an `OptimalInterpolation` from months, rows, columns and noise."""
-    *lengths, noise = (float(value) for value in values)
-    return {"lengths": tuple(lengths), "noise": noise, "kernel": kernel}
-
-
-def tune_interpolation(
-    validation: Validation, regression: CovarianceRegression | Regression, evaluations: int
-) -> tuple[float, OptimalInterpolation]:
-    """Find the scales under which the validation truth is most likely.
-
-    Args:
-        validation: the months and places to tune on.
-        regression: regression whose residual is interpolated.
-        evaluations: limit for each search, one search per kernel and one more for the best.
-
-    Returns:
-        Normalised RMSE at the holdout targets, and the tuned method.
-    """
-    from scipy.optimize import minimize
-
-    low, high = np.log(SCALE_LIMITS).T
-    when = to_months(validation.observations.time.values)
-    start = OptimalInterpolation(regression, _scales(START_SCALES, "matern"))
-    prepared = start.prepare(validation.batch, validation.observations)
-
-    def candidate(kernel: str, logarithms: np.ndarray) -> OptimalInterpolation:
-        values = np.exp(np.clip(logarithms, low, high))
-        return OptimalInterpolation(regression, _scales(values, kernel))
-
-    def search(kernel: str, begin: np.ndarray) -> np.ndarray:
-        def objective(logarithms: np.ndarray) -> float:
-            targets = validation.search_targets
-            posterior = candidate(kernel, logarithms).posterior(prepared, when, targets)
-            return validation.negative_log_likelihood(*posterior, targets)
-
-        simplex = begin + np.concatenate([np.zeros((1, 4)), 0.7 * np.eye(4)])
-        options = {"maxfev": evaluations, "initial_simplex": simplex, "xatol": 0.02, "fatol": 1e-5}
-        return minimize(objective, begin, method="Nelder-Mead", options=options).x
-
-    def judge(kernel: str, logarithms: np.ndarray) -> tuple[float, OptimalInterpolation]:
-        targets, best_rmse = validation.holdout_targets, np.inf
-        for neighbours in NEIGHBOURS:
-            method = candidate(kernel, logarithms)
-            method.scales["neighbours"] = neighbours
-            mean, variance = method.posterior(prepared, when, targets, TARGET_BLOCK)
-            rmse = validation.normalised_rmse(mean, targets)
-            if rmse < MAX_ERROR_RATIO * best_rmse:
-                best_rmse, best_method = rmse, method
-                method.factor = validation.error_factor(mean, variance, targets)
-        return best_rmse, best_method
-
-    optima = {kernel: search(kernel, np.log(START_SCALES)) for kernel in KERNELS}
-    best = min((judge(*optimum) for optimum in optima.items()), key=lambda result: result[0])
-    # Restarting from the optimum helps where the simplex collapsed too early.
-    kernel = best[1].scales["kernel"]
-    restarted = judge(kernel, search(kernel, optima[kernel]))
-    return min(best, restarted, key=lambda result: result[0])
 
 
 def tune_reduced_space(validation: Validation, store: Store) -> tuple[float, ReducedSpace]:

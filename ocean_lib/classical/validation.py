@@ -1,7 +1,9 @@
 """Validation months under one observation pattern, and hidden places at which methods are compared.
 
 Two disjoint sets of hidden places are drawn: `search_targets` for the search of parameters, and
-`holdout_targets`, in complete blocks, for the final choice and the factors on the stated errors.
+`holdout_targets` for the final choice and the factors on the stated errors. They lie in different
+blocks, and some of a block's columns are taken: all have the observations of its middle, as when a
+field is interpolated, and errors differ less within a block than between blocks.
 """
 
 from typing import Any
@@ -17,8 +19,9 @@ from ocean_lib.store.store import Store
 
 __all__ = ["Validation"]
 
-SEARCH_COLUMNS = 512  # columns at which candidates are compared during a search
-HOLDOUT_BLOCKS = 512  # blocks of other columns, for the final choice and the error factors
+SEARCH_BLOCKS = 128  # blocks of columns at which candidates are compared during a search
+HOLDOUT_BLOCKS = 512  # other blocks, for the final choice and the error factors
+COLUMNS_PER_BLOCK = 16  # compared on average, so that every hidden column is equally likely
 MAX_VALUES = 2**22  # values of the validation months held in memory
 
 
@@ -38,7 +41,7 @@ class Validation:
         subsets: numbers of the subsets of the surface fields that dates see, without the empty one
             (`regression.subsets`).
         search_targets: (n, 3), date, row and column of the columns compared during a search.
-        holdout_targets: (n, 3), of other columns, for the final choice and the error factors.
+        holdout_targets: (n, 3), of other blocks, for the final choice and the error factors.
     """
 
     def __init__(self, store: Store, case: dict[str, Any], seed: int):
@@ -54,16 +57,19 @@ class Validation:
         self.hidden = self.batch["ocean"] & ~self.batch["observed"] & present
         self.subsets = sorted({*seen_subsets(self.batch["surface_observed"]).tolist()} - {0})
         generator = torch.Generator().manual_seed(seed)
-        hidden_columns = self.hidden.any(1).nonzero()
-        order = torch.randperm(len(hidden_columns), generator=generator)
-        number = min(SEARCH_COLUMNS, len(hidden_columns) // 2)
-        self.search_targets = hidden_columns[order[:number]]
-        # Complete blocks, because targets in a block share their observations.
-        others = hidden_columns[order[number:].sort().values]
-        corner = others // torch.tensor([1, TARGET_BLOCK, TARGET_BLOCK])
+        columns_hidden = self.hidden.any(1).nonzero()
+        corner = columns_hidden // torch.tensor([1, TARGET_BLOCK, TARGET_BLOCK])
         blocks, owner = corner.unique(dim=0, return_inverse=True)
-        holdout = torch.randperm(len(blocks), generator=generator)[:HOLDOUT_BLOCKS]
-        self.holdout_targets = others[torch.isin(owner, holdout)]
+        order = torch.randperm(len(blocks), generator=generator)
+        number = min(SEARCH_BLOCKS, len(blocks) // 2)
+        search, holdout = order[:number], order[number:][:HOLDOUT_BLOCKS]
+
+        def some_columns(chosen: Tensor) -> Tensor:
+            inside = columns_hidden[torch.isin(owner, chosen)]
+            shuffled = torch.randperm(len(inside), generator=generator)
+            return inside[shuffled[: COLUMNS_PER_BLOCK * len(chosen)].sort().values]
+
+        self.search_targets, self.holdout_targets = map(some_columns, (search, holdout))
         # Deviations relative to the RMS of their variable, so that variables have equal weight.
         deviation = torch.from_numpy(statistics.deviation.values[surfaces:])
         parts = (deviation, self.batch["ocean"][0])

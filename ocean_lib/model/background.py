@@ -11,7 +11,7 @@ interpolated departure is smooth, so it is computed on every few rows and column
 """
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,10 +19,12 @@ import torch.nn.functional as F
 import xarray as xr
 from torch import Tensor, nn
 
-from ocean_lib.classical import tuning
+from ocean_lib.classical.gaussian_field import lag_of_correlation
 from ocean_lib.classical.optimal_interpolation import TARGET_BLOCK, OptimalInterpolation
 from ocean_lib.classical.reduced_space import ReducedSpace
 from ocean_lib.classical.regression import Regression, fit_shared_regression
+from ocean_lib.classical.scale_search import MAX_ERROR_RATIO, describe_scales, tune_interpolation
+from ocean_lib.classical.tuning import tune_reduced_space
 from ocean_lib.classical.validation import Validation
 from ocean_lib.core.months import from_months, to_months
 from ocean_lib.observations.batch import BESIDE, exactly_observed
@@ -35,7 +37,7 @@ __all__ = ["Background", "fit_background"]
 RELATIVE_STRIDE = 0.2  # of the departure's grid, in mean distances between observed columns
 LARGEST_STRIDE = 4  # cells
 LARGEST_REACH = 12  # months
-SCALES = ("lengths", "noise", "kernel", "neighbours")
+SCALES = ("lengths", "noise", "kernel", "neighbours", "slow")
 EXCLUDED_MONTHS = 12  # around a date: in training, the reduced space must not hold its own state
 MONTH_TOLERANCE = 0.15  # months, when comparing date offsets; absorbs unequal month lengths
 SMALL_REGION = 2**14  # values of a field; in smaller regions the reduced space is tried
@@ -77,7 +79,11 @@ class Background(nn.Module):
 
     def __init__(self, scales: list[dict], **buffers: Tensor | np.ndarray):
         super().__init__()
-        self.scales = [pattern | {"lengths": tuple(pattern["lengths"])} for pattern in scales]
+        pairs = ("lengths", "slow")  # lists where they come from a file
+        self.scales: list[dict[str, Any]] = [
+            {name: tuple(value) if name in pairs else value for name, value in pattern.items()}
+            for pattern in scales
+        ]
         for name in self.BUFFERS:
             kind = torch.float64 if name in self.PRECISE else torch.float32
             value = torch.as_tensor(buffers.pop(name, torch.zeros(0)))
@@ -87,8 +93,11 @@ class Background(nn.Module):
 
     @property
     def reach(self) -> int:
-        """Months before and after whose observations are used: twice the longest time scale."""
-        longest = max(pattern["lengths"][0] for pattern in self.scales)
+        """Months before and after whose observations are used: twice the longest e-folding time."""
+        longest = max(
+            lag_of_correlation(np.exp(-1), pattern["lengths"][0], pattern.get("slow"))
+            for pattern in self.scales
+        )
         return int(np.clip(round(2 * longest), 1, LARGEST_REACH))
 
     def nearest(self, share: float, surface: bool) -> int:
@@ -103,7 +112,7 @@ class Background(nn.Module):
     def method(self, share: float, surface: bool) -> OptimalInterpolation:
         """The interpolation of the nearest pattern."""
         pattern = self.nearest(share, surface)
-        scales = {name: self.scales[pattern][name] for name in SCALES}
+        scales = {name: value for name, value in self.scales[pattern].items() if name in SCALES}
         regression = Regression(self.get_buffer("coefficients"), self.get_buffer("covariance"))
         return OptimalInterpolation(regression, scales, factor=self.get_buffer("factor")[pattern])
 
@@ -172,9 +181,7 @@ def _interpolate(method, sample, prepared, stride) -> tuple[list[Tensor], Tensor
     if stride == 1:
         cells = (batch["ocean"] & ~exactly_observed(batch))[own].any(0).nonzero()
     targets = torch.cat([torch.full_like(cells[:, :1], own), cells], 1)
-    departure, variance = method.departure(
-        groups, grid["month"].values, targets, TARGET_BLOCK * stride
-    )
+    departure, variance = method.departure(groups, prepared[0].axes, targets, TARGET_BLOCK * stride)
     values = torch.cat([departure, variance.sqrt()[..., None]], 2).flatten(1).T
     if stride == 1:
         field = torch.zeros(len(values), height, width, device=values.device)
@@ -238,7 +245,7 @@ def fit_background(
         store: the store to fit on.
         specifications: the observation patterns that training draws (`check_patterns`); each is
             fitted at the middle of its range.
-        evaluations: number of evaluations of each search for scales, one search for every kernel.
+        evaluations: limit for the first search for scales, `tune_interpolation`.
         seed: decides the observations of the validation months and the places compared.
         show: takes one line per pattern on the outcome.
     """
@@ -250,27 +257,26 @@ def fit_background(
         case["observed"] = float(np.sqrt(np.broadcast_to(pattern["observed"], 2).prod()))
         case["clouds"] = float(np.mean(pattern["clouds"]))
         check = Validation(store, case, seed)
-        error, method = tuning.tune_interpolation(check, regression, evaluations)
+        error, method = tune_interpolation(check, regression, evaluations)
         fitted = {"observed": max(case["observed"], 1e-6), "surface": bool(check.subsets)}
         fitted |= method.scales
         share = torch.zeros(regression.covariance.shape[-1])
         factor = torch.as_tensor(method.factor)
         if small and store.split["kind"] == "time":
-            _, reduced = tuning.tune_reduced_space(check, store)
+            _, reduced = tune_reduced_space(check, store)
             mixed = _mix(check, method, reduced)
-            if mixed.error < tuning.MAX_ERROR_RATIO * error:
+            if mixed.error < MAX_ERROR_RATIO * error:
                 error, share, factor = mixed
                 fitted["reduced"] = {"shrinkage": reduced.shrinkage, "noise": reduced.noise}
         scales.append(fitted)
         factors.append(factor)
         shares.append(share)
         if show is not None:
-            lasting, rows, columns = fitted["lengths"]
             reduced_share = f", reduced space {share.mean():.0%}" if "reduced" in fitted else ""
             show(
-                f"background for {case['observed']:.2%} {case['pattern']}: {rows:.1f} rows, "
-                f"{columns:.1f} columns, {lasting:.1f} months, noise {fitted['noise']:.2g}"
-                f"{reduced_share}, error {error:.3f} standard deviations on validation"
+                f"background for {case['observed']:.2%} {case['pattern']}: "
+                f"{describe_scales(fitted)}{reduced_share}, error {error:.3f} standard deviations "
+                "on validation"
             )
     buffers: dict = {"coefficients": regression.coefficients, "covariance": regression.covariance}
     if reduced is not None and any("reduced" in fitted for fitted in scales):
@@ -294,10 +300,10 @@ class _Mixture(NamedTuple):
 
 def _mix(check: Validation, interpolation: OptimalInterpolation, reduced: ReducedSpace) -> _Mixture:
     """The best mixture of interpolation and reduced space at the holdout targets."""
-    targets, months = check.holdout_targets, to_months(check.observations.time.values)
+    targets = check.holdout_targets
     prepared = interpolation.prepare(check.batch, check.observations)
     means, variances = zip(
-        interpolation.posterior(prepared, months, targets, TARGET_BLOCK),
+        interpolation.posterior(prepared, targets),
         reduced.posterior_at(check.batch, check.observations, targets),
         strict=True,
     )

@@ -26,7 +26,7 @@ __all__ = ["read_checkpoint", "write_checkpoint"]
 
 
 KIND = "ocean_lib densifier"  # tells a checkpoint from other files of tensors
-FORMAT = "9"  # a file of another format is refused
+FORMAT = "10"  # a file of another format is refused
 REMEDY = "copy it again, or give a checkpoint.safetensors that training wrote"
 PIECE = 2**26  # bytes that the digest takes at a time
 

@@ -147,6 +147,12 @@ def statistics_of(arrays: dict[str, np.ndarray], attributes: dict) -> xr.Dataset
     return xr.Dataset(fields, places, attributes)
 
 
+def _positive(values: Any, number: int) -> bool:
+    """Whether values are a list of so many positive numbers, none of them huge."""
+    sized = isinstance(values, list | tuple) and len(values) == number
+    return sized and all(isinstance(value, int | float) and 0 < value < 1e6 for value in values)
+
+
 def check_background(scales: Any, buffers: dict[str, Tensor], levels: int, surfaces: int) -> None:
     """Check scales and buffers of a `Background`.
 
@@ -170,10 +176,14 @@ def check_background(scales: Any, buffers: dict[str, Tensor], levels: int, surfa
                     f"{name} of its background is {shortened(pattern[name])}, not {low} to {high}"
                 )
         lengths = pattern.get("lengths")
-        sized = isinstance(lengths, list | tuple) and len(lengths) == 3
-        if not sized or not all(isinstance(x, int | float) and 0 < x < 1e6 for x in lengths):
+        if not _positive(lengths, 3):
             raise ValueError(
                 f"lengths of its background are {shortened(lengths)}, not three positive numbers"
+            )
+        if "slow" in pattern and not (_positive(pattern["slow"], 2) and pattern["slow"][0] < 1):
+            raise ValueError(
+                f"slow of its background is {shortened(pattern['slow'])}, not a share below 1 and "
+                "a positive number of months"
             )
         if pattern["kernel"] not in KERNELS:
             raise ValueError(

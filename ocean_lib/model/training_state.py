@@ -17,7 +17,7 @@ from ocean_lib.core.atomic import atomic_write
 __all__ = ["Checkpoints", "Records", "Suspended"]
 
 
-FORMAT = 7  # of a training's checkpoints; 7 records scenes, store, warm-up, clipping, averaging
+FORMAT = 8  # of a training's checkpoints; from 8 on lengths of the background are in km
 KEPT_CHECKPOINTS = 2
 
 

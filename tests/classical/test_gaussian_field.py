@@ -3,10 +3,24 @@
 import numpy as np
 import pytest
 import torch
+from scipy.special import gamma, kv
 
-from ocean_lib.classical.gaussian_field import complete_columns, interpolate
+from ocean_lib.classical import gaussian_field
+from ocean_lib.classical.gaussian_field import complete_columns, lag_of_correlation
 
 SIZE, MONTHS = 20, 3
+KM = np.pi * 6371 / 180  # of a degree of latitude
+KERNELS = ["matern12", "matern32", "matern52", "gaussian"]
+
+
+def interpolate(position, value, variance, targets, *, block=None, **choices):
+    """Positions in months and km from a place on the equator, in blocks of so many km."""
+    if block:
+        corner, owner = np.unique(targets // [1, block, block], axis=0, return_inverse=True)
+        middle = corner * [1, block, block] + [0, (block - 1) / 2, (block - 1) / 2]
+        choices["blocks"] = owner.ravel(), middle / [1, KM, KM]
+    position, targets = (given / [1, KM, KM] for given in (position, targets))
+    return gaussian_field.interpolate(position, value, variance, targets, **choices)
 
 
 def places(months=1, size=SIZE):
@@ -14,30 +28,39 @@ def places(months=1, size=SIZE):
     return grid.reshape(-1, 3).astype(float)
 
 
-def dense(here, there, lengths, kernel):
+def shape(r, kernel):
+    """Correlation at a distance: Matérn by its Bessel function, or exp(-r² / 2)."""
+    if kernel == "gaussian" or r == 0:
+        return np.exp(-(r**2) / 2)
+    smoothness = int(kernel[-2:-1]) / 2
+    scaled = np.sqrt(2 * smoothness) * r
+    return 2 ** (1 - smoothness) / gamma(smoothness) * scaled**smoothness * kv(smoothness, scaled)
+
+
+def dense(here, there, lengths, kernel, slow=(0.0, 1.0)):
     """Correlation by loops over the definition."""
     months, rows, columns = lengths
     matrix = np.empty((len(here), len(there)))
     for i, (t, y, x) in enumerate(here):
         for j, (u, v, w) in enumerate(there):
             r = np.hypot((y - v) / rows, (x - w) / columns)
-            space = np.exp(-(r**2) / 2) if kernel == "gaussian" else None
-            if kernel == "matern":
-                space = (1 + np.sqrt(3) * r) * np.exp(-np.sqrt(3) * r)
-            matrix[i, j] = space * np.exp(-abs(t - u) / months)
+            memory = (1 - slow[0]) * np.exp(-abs(t - u) / months)
+            memory += slow[0] * np.exp(-abs(t - u) / slow[1])
+            matrix[i, j] = shape(r, kernel) * memory
     return matrix
 
 
-def conditioned(position, value, variance, targets, lengths, kernel):
-    among = dense(position, position, lengths, kernel) + np.diag(variance)
-    cross = dense(position, targets, lengths, kernel)
+def conditioned(position, value, variance, targets, lengths, kernel, slow=(0.0, 1.0)):
+    among = dense(position, position, lengths, kernel, slow) + np.diag(variance)
+    cross = dense(position, targets, lengths, kernel, slow)
     weights = np.linalg.solve(among, cross)
     return weights.T @ value, 1 - (weights * cross).sum(0)
 
 
 @pytest.mark.parametrize("block", [1, 3, 4])
-@pytest.mark.parametrize("kernel", ["matern", "gaussian"])
-def test_with_all_observations_it_is_the_posterior(kernel, block, device):
+@pytest.mark.parametrize("slow", [None, (0.3, 20.0)])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_with_all_observations_it_is_the_posterior(kernel, slow, block, device):
     rng = np.random.default_rng(0)
     everywhere = places(MONTHS, 7)
     position = everywhere[rng.choice(len(everywhere), 40, replace=False)]
@@ -51,15 +74,15 @@ def test_with_all_observations_it_is_the_posterior(kernel, block, device):
         lengths=lengths,
         noise=0.03,
         kernel=kernel,
+        slow=slow,
         neighbours=40,
         block=block,
     )
     for level in range(2):
-        expected = conditioned(
-            position, value[:, level], variance[:, level], everywhere, lengths, kernel
-        )
-        np.testing.assert_allclose(mean[:, level].cpu(), expected[0], atol=1e-9)
-        np.testing.assert_allclose(left[:, level].cpu(), expected[1], atol=1e-9)
+        given = position, value[:, level], variance[:, level], everywhere, lengths, kernel
+        expected = conditioned(*given, slow or (0.0, 1.0))
+        np.testing.assert_allclose(mean[:, level].cpu(), expected[0], atol=2e-6)
+        np.testing.assert_allclose(left[:, level].cpu(), expected[1], atol=2e-6)
 
 
 def drawn(kernel, lengths, number, months=1, seed=0):
@@ -70,7 +93,7 @@ def drawn(kernel, lengths, number, months=1, seed=0):
     return np.random.default_rng(seed).standard_normal((number, len(root))) @ root.T
 
 
-@pytest.mark.parametrize("kernel", ["matern", "gaussian"])
+@pytest.mark.parametrize("kernel", ["matern52", "gaussian"])
 @pytest.mark.parametrize(("number", "block"), [(12, 1), (120, 1), (120, 3)])
 def test_the_error_is_the_theoretical_posterior_error(kernel, number, block):
     """Within 3 % on fields of known covariance, from few profiles and from many values."""
@@ -113,6 +136,40 @@ def test_other_months_help_where_they_are_correlated():
         )
         assert float(mean) == pytest.approx(expected, abs=2e-3)
         assert float(left) == pytest.approx(1 - expected**2, abs=5e-3)
+
+
+@pytest.mark.parametrize("latitude", [0.0, 40.0, -75.0])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_a_correlation_in_km_is_the_same_at_every_latitude(kernel, latitude):
+    value, north, east = torch.ones(1, 1, dtype=torch.float64), 30.0, 90.0
+    at = np.array([[0.0, latitude, 170.0]])
+    degree = KM * np.cos(np.deg2rad(latitude))
+    targets = at + [[0, 50 / KM, 0], [0, 0, 50 / degree], [0, 0, 200 / degree]]
+    scales = {"lengths": (1.0, north, east), "kernel": kernel}
+    mean, _ = gaussian_field.interpolate(at, value, 0 * value, targets, **scales)
+    expected = [shape(r, kernel) for r in (50 / north, 50 / east, 200 / east)]
+    # The plane is that of the target, here up to half a degree away.
+    np.testing.assert_allclose(mean[:, 0], expected, rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize(("latitude", "nearer"), [(0.0, 1.0), (62.0, 2.0), (-62.0, 2.0)])
+def test_neighbours_are_the_nearest_in_km(latitude, nearer):
+    """0.8° north against 1° east, which is 0.47° at 62°; with them a place far away in degrees."""
+    at = np.array([[0.0, latitude, -20.0]])
+    position = at + [[0, 0.8, 0], [0, 0, 1.0], [0, -9, 9]]
+    value = torch.tensor([[1.0], [2.0], [3.0]], dtype=torch.float64)
+    scales = {"lengths": (1.0, 1e4, 1e4), "neighbours": 1}
+    mean, _ = gaussian_field.interpolate(position, value, 0 * value, at, **scales)
+    assert float(mean) == pytest.approx(nearer, rel=1e-3)
+
+
+@pytest.mark.parametrize("slow", [None, (0.3, 20.0), (0.9, 3.0)])
+@pytest.mark.parametrize("correlation", [0.9, 0.37, 0.02])
+def test_the_lag_of_a_correlation_has_this_correlation(correlation, slow):
+    share, months = slow or (0.0, 1.0)
+    lag = lag_of_correlation(correlation, 1.5, slow)
+    there = (1 - share) * np.exp(-lag / 1.5) + share * np.exp(-lag / months)
+    assert there == pytest.approx(correlation, rel=1e-6)
 
 
 def test_places_of_a_block_share_its_neighbours():
@@ -163,7 +220,8 @@ def test_conflicting_values_are_averaged_by_their_weights():
 
 def test_nothing_observed_leaves_the_prior():
     empty = torch.zeros(0, 3)
-    mean, left = interpolate(np.zeros((0, 3)), empty, empty, places(1, 3), lengths=(1, 1, 1))
+    given = np.zeros((0, 3)), empty, empty, places(1, 3)
+    mean, left = interpolate(*given, lengths=(1, 1, 1))
     assert mean.shape == (9, 3) and not mean.any() and (left == 1).all()
 
 

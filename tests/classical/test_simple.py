@@ -43,7 +43,7 @@ def normal_and_deviation(store, times):
 # Each method
 
 
-SCALES = {"lengths": (0.5, 4.0, 4.0), "noise": 0.02, "kernel": "matern", "neighbours": 128}
+SCALES = {"lengths": (0.5, 37.0, 37.0), "noise": 0.02, "kernel": "matern32", "neighbours": 128}
 
 
 def methods(store):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import xarray as xr
+from tiny import gaussian_ocean
 
 from ocean_lib.classical import optimal_interpolation, tuning, validation
 from ocean_lib.observations.batch import observe
@@ -15,36 +16,7 @@ CASE = {"name": "few", "pattern": "pixels", "observed": 0.12, "surface": 0.0}
 @pytest.fixture
 def brief(monkeypatch):
     """A short search, where what it finds does not matter."""
-    monkeypatch.setattr(validation, "SEARCH_COLUMNS", 100)
-
-
-def gaussian_ocean(lengths, months=60, rows=28, columns=28, seed=0, noise=0.0):
-    """One level of correlation exp(-months / L) Matérn(rows, columns), drawn exactly."""
-    rng = np.random.default_rng(seed)
-    y, x = (each.ravel().astype(float) for each in np.mgrid[:rows, :columns])
-    apart = np.hypot(
-        np.subtract.outer(y, y) / lengths[1], np.subtract.outer(x, x) / lengths[2]
-    ) * np.sqrt(3)
-    root = np.linalg.cholesky((1 + apart) * np.exp(-apart) + 1e-8 * np.eye(len(y)))
-    memory, field = np.exp(-1 / lengths[0]), root @ rng.standard_normal(len(y))
-    values = []
-    for _ in range(months):
-        field = memory * field + np.sqrt(1 - memory**2) * root @ rng.standard_normal(len(y))
-        values.append(field.reshape(1, rows, columns))
-    values = np.array(values) + noise**0.5 * rng.standard_normal((months, 1, rows, columns))
-    grid = ("depth", "latitude", "longitude")
-    return xr.Dataset(
-        {
-            "temperature": (("time", *grid), values.astype("f4")),
-            "ocean": (grid, np.ones((1, rows, columns), bool)),
-        },
-        {
-            "time": np.arange("1993-01", "2043-01", dtype="M8[M]")[:months].astype("M8[ns]"),
-            "depth": [50.0],
-            "latitude": np.arange(rows) / 12,
-            "longitude": np.arange(columns) / 12,
-        },
-    )
+    monkeypatch.setattr(validation, "SEARCH_BLOCKS", 8)
 
 
 def optimal(store, **choices):
@@ -59,8 +31,10 @@ def test_fitted_scales_are_those_of_the_field(tmp_path):
     shown = []
     methods = tuning.tune_methods(store, CASE, show=shown.append)
     method = methods["optimal interpolation"]
-    np.testing.assert_allclose(method.scales["lengths"], lengths, rtol=0.2)
-    assert method.scales["kernel"] == "matern" and method.scales["noise"] < 0.01
+    cell = np.pi * 6371 / 180 / 12  # km, on the equator
+    expected = lengths * np.array([1, cell, cell])
+    np.testing.assert_allclose(method.scales["lengths"], expected, rtol=0.2)
+    assert method.scales["kernel"] == "matern32" and method.scales["noise"] < 0.01
     fields = store.fields("test")
     seen = observe(fields, CASE, 5)
     hidden = seen.ocean & ~seen.observed
@@ -69,7 +43,7 @@ def test_fitted_scales_are_those_of_the_field(tmp_path):
         square = float(((result["mean"] - fields.temperature) ** 2).where(hidden).mean())
         assert float((result["error"] ** 2).where(hidden).mean()) == pytest.approx(square, rel=0.15)
     (line,) = (line for line in shown if line.startswith("optimal interpolation"))
-    assert "matern" in line and "columns" in line
+    assert "matern32" in line and "km zonal" in line
 
 
 def test_methods_and_their_order(brief, small_store):
@@ -113,14 +87,16 @@ def test_tuning_repeats_and_reads_neither_test_nor_hidden_values(
     assert first.scales == second.scales and torch.equal(first.factor, second.factor)
 
 
-def test_places_searched_and_kept_are_apart(small_store):
+def test_places_searched_and_kept_lie_in_different_blocks(small_store):
     check = validation.Validation(small_store, CASE, 0)
-    searched, kept = (
+    found = [
         set(map(tuple, each.tolist())) for each in (check.search_targets, check.holdout_targets)
-    )
-    assert searched and kept and not searched & kept
+    ]
+    assert all(found)
     t, y, x = check.holdout_targets.T
     assert bool(check.hidden[t, :, y, x].any(1).all())
+    blocks = [{(date, row // 8, column // 8) for date, row, column in each} for each in found]
+    assert not blocks[0] & blocks[1]
 
 
 def test_the_regression_is_worth_its_while_where_places_differ(brief, tmp_path):

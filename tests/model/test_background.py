@@ -82,13 +82,21 @@ def in_a_row(observations, store):
 def reaching(store, months: float):
     """The background of a store whose correlation lasts so many months."""
     guess = background(store)
-    guess.scales = [guess.scales[0] | {"lengths": (months, 4.0, 4.0)}]
+    guess.scales = [guess.scales[0] | {"lengths": (months, 37.0, 37.0)}]
     return guess
 
 
 @pytest.mark.parametrize("months, reach", [(0.2, 1), (0.7, 1), (0.8, 2), (1.6, 3), (99.0, 12)])
 def test_it_reaches_twice_its_scale_in_time(small_store, months, reach):
     assert reaching(small_store, months).reach == reach
+
+
+@pytest.mark.parametrize("slow, reach", [((0.1, 20.0), 1), ((0.5, 20.0), 12), ((0.4, 9.0), 3)])
+def test_a_slow_share_reaches_further(small_store, slow, reach):
+    """Twice the lag at which 0.5 months and the slow share are correlated by 1 / e."""
+    guess = reaching(small_store, 0.5)
+    guess.scales[0]["slow"] = slow
+    assert guess.reach == reach
 
 
 def test_all_months_that_it_reaches_count(small_store):
@@ -159,7 +167,7 @@ def test_sparse_observations_are_interpolated_on_a_coarser_grid(small_store, mon
     seen = observe(fields, {"pattern": "profiles", "observed": 0.005, "surface": 1.0}, 1)
     batch = standardise(seen, select_statistics(small_store.statistics(), seen))
     guess = background(small_store)
-    assert guess.method(0.005, True).scales["lengths"] == (0.7, 4.0, 4.0)
+    assert guess.method(0.005, True).scales["lengths"] == (0.7, 37.0, 37.0)
     coarse, wide = guess(batch)
     monkeypatch.setattr(module, "LARGEST_STRIDE", 1)
     fine, narrow = guess(batch)
@@ -307,10 +315,11 @@ def test_tuning_finds_the_length_of_a_known_covariance(tmp_path):
     patterns = [{"pattern": "pixels", "observed": [0.03, 0.12], "error": 0.2}]
     found = fit_background(store, patterns, show=shown.append)
     (scales,) = found.scales
-    assert scales["observed"] == pytest.approx(0.06) and scales["kernel"] == "matern"
-    rows, columns = scales["lengths"][1:]
-    assert 0.6 * length < (rows * columns) ** 0.5 < 1.5 * length
-    assert len(shown) == 1 and f"{rows:.1f} rows" in shown[0]
+    assert scales["observed"] == pytest.approx(0.06) and scales["kernel"] != "matern12"
+    north, east = scales["lengths"][1:]
+    cell = np.pi * 6371 / 180 / 12  # km, on the equator
+    assert 0.6 * length < (north * east) ** 0.5 / cell < 1.5 * length
+    assert len(shown) == 1 and f"{north:.0f} km meridional" in shown[0]
     # The errors that it states come true on months that it has not seen.
     fields = store.fields("test")
     seen = observe(fields, {"pattern": "pixels", "observed": 0.06}, 5)

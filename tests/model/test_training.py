@@ -540,7 +540,7 @@ def test_a_checkpoint_of_an_earlier_version_is_refused_with_the_remedy(small_sto
     state = torch.load(path, weights_only=True)
     state["settings"] = {"format": 6, "mode": "residual", "patterns": PATTERNS, "patch": 12}
     torch.save(state, path)
-    with pytest.raises(ValueError, match=r"\(format 6 -> 7\); choose another run, or delete"):
+    with pytest.raises(ValueError, match=r"\(format 6 -> 8\); choose another run, or delete"):
         next(run(small_store, tmp_path, number=4)[0])
 
 

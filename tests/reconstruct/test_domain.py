@@ -23,16 +23,16 @@ def test_noise_depends_neither_on_rows_nor_on_the_other_members():
 def test_dates_within_reach_are_those_whose_months_the_background_uses(small_store):
     model = densifier(small_store, mode="regression")
     times = np.array(["2001-01-15", "2001-02-15", "2001-04-15", "2001-05-15"], "M8[ns]")
-    model.background.scales = [model.background.scales[0] | {"lengths": (0.5, 4.0, 4.0)}]
+    model.background.scales = [model.background.scales[0] | {"lengths": (0.5, 37.0, 37.0)}]
     assert dates_within_reach(model, times) == [[0, 1], [0, 1], [2, 3], [2, 3]]
-    model.background.scales = [model.background.scales[0] | {"lengths": (1.0, 4.0, 4.0)}]
+    model.background.scales = [model.background.scales[0] | {"lengths": (1.0, 37.0, 37.0)}]
     assert dates_within_reach(model, times) == [[0, 1], [0, 1, 2], [1, 2, 3], [2, 3]]
 
 
 def test_a_lone_date_takes_no_room_for_months_that_are_not_there(small_store):
     model = densifier(small_store, mode="regression").eval()
     guess = model.background
-    guess.scales = [guess.scales[0] | {"lengths": (6.0, 4.0, 4.0)}]
+    guess.scales = [guess.scales[0] | {"lengths": (6.0, 37.0, 37.0)}]
     assert guess.reach == 12
     fields = small_store.fields("validation", [0, 1, 2, 3, 4])
     seen = observe(fields, {"pattern": "pixels", "observed": 0.05}, 4)

@@ -469,7 +469,7 @@ def test_a_reconstruction_uses_all_months_that_its_background_reaches(small_stor
     batch = standardise(seen, select_statistics(model.statistics, seen))
     found = []
     for months in (0.74, 0.9):
-        guess.scales = [guess.scales[0] | {"lengths": (months, 4.0, 4.0), "noise": 0.0}]
+        guess.scales = [guess.scales[0] | {"lengths": (months, 37.0, 37.0), "noise": 0.0}]
         drawn = reconstruct(model, seen, members=2, sampling=Sampling(tile=64))["background"].isel(
             time=2
         )

@@ -146,7 +146,7 @@ def test_the_background_that_is_judged_is_the_one_that_a_reconstruction_has(
     """With months beyond the next: they enter both, as far as the background reaches."""
     model = densifier(small_store, "regression").eval()
     guess = model.background
-    guess.scales = [guess.scales[0] | {"lengths": (3.0, 4.0, 4.0)}]
+    guess.scales = [guess.scales[0] | {"lengths": (3.0, 37.0, 37.0)}]
     assert guess.reach == 6
     fields = small_store.fields("test", [0, 2, 4, 5, 7, 9])  # one date a run
     seen = observe(fields, {"pattern": "profiles", "observed": 0.03}, seed=3)
