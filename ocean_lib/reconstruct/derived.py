@@ -149,7 +149,7 @@ def append_derived(path: Path, names: Sequence[str], standard_name: str) -> None
         for date in range(file.dimensions["time"].size):
             for top in range(0, height, ROWS):
                 rows = slice(top, min(top + ROWS, height))
-                asked = {"mean": sums} if sums else {}
+                asked: dict[str, Sequence[str]] = {"mean": sums} if sums else {}
                 asked |= {drawn: names, "climatology": names}
                 found = {
                     quantity: derive(_read(file, date, rows, quantity, standard_name), wanted)

@@ -194,7 +194,8 @@ def run_self_check(
         if window is None:
             continue
         observed = window.observed.values.copy()
-        places = sphere(*np.meshgrid(window.latitude, window.longitude, indexing="ij"), float)
+        latitude, longitude = np.meshgrid(window.latitude, window.longitude, indexing="ij")
+        places = sphere(latitude, longitude, float)
         columns = observed[index].any(0)
         withheld, judged, asked = withhold(columns, window.ocean.values.any(0), places, generator)
         if not judged.any():

@@ -111,8 +111,8 @@ def score_withheld(
     measured = in_month(table, statistics, "temperature")[profile, level]
     spread, _ = representativeness(kept, statistics)
     error = np.hypot(table.error.values[profile, level], spread.values[profile, level])
-    ensemble = (_at(drawn[name], cells) for name in ("mean", "members"))
-    inside = _inside(*ensemble, measured, error)
+    mean, members_there = (_at(drawn[name], cells) for name in ("mean", "members"))
+    inside = _inside(mean, members_there, measured, error)
     depths = {"all": np.ones(len(level), bool)}
     depths |= {f"{depth:g}": level == k for k, depth in enumerate(table.depth.values.tolist())}
     rows = []
