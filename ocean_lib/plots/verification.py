@@ -69,7 +69,7 @@ def reliability_diagram(
         ValueError: there are more than four methods.
     """
     cases, looks = _by_case(tables)
-    figure, grid = _case_panels(cases, 3.5 if len(cases) < 3 else 3.1, axes)
+    figure, grid = _case_panels(cases, 3.5, axes)
     for panel, (case, methods) in zip(grid[0], cases.items(), strict=True):
         largest = 1.06 * max(table[["spread", "rmse"]].max().max() for table in methods.values())
         ends = [0, largest]
@@ -81,9 +81,9 @@ def reliability_diagram(
         panel.set(xlim=(0, largest), ylim=(0, largest), title=case, aspect="equal")
         for axis in (panel.xaxis, panel.yaxis):
             axis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-        panel.set_xlabel(f"Stated spread ({unit})")
+        panel.set_xlabel(f"Stated spread\n({unit})")
         panel.grid(alpha=0.3, linewidth=0.4)
-    grid[0, 0].set_ylabel(f"RMSE of the mean ({unit})")
+    grid[0, 0].set_ylabel(f"RMSE of the mean\n({unit})")
     _legend(grid, axes, 1 + len(cases))
     return figure
 
@@ -161,7 +161,7 @@ def skill_by_distance(
                 look = {name: styles[method][name] for name in ("color", "marker", "zorder")}
                 panel.plot([kilometres], [0], markersize=7, markeredgecolor="black", **look)
         farthest = table.loc[table["case"] == case, "distance"].max()
-        panel.set(title=case, xlabel="Distance to the nearest observation (km)")
+        panel.set(title=case, xlabel="Distance to the nearest\nobservation (km)")
         panel.set_xlim(0, 1.03 * farthest)
         panel.grid(alpha=0.3, linewidth=0.4)
     grid[0, 0].set_ylim(max(floor - 0.05, LOWEST_SKILL), 1.02)

@@ -37,7 +37,7 @@ def test_reliability_draws_every_bin_and_the_diagonal():
         assert axes.get_xlim() == axes.get_ylim()
         np.testing.assert_allclose(raw.get_xdata(), 0.6 * raw.get_ydata())
         np.testing.assert_allclose(calibrated.get_xdata(), calibrated.get_ydata())
-        assert axes.get_xlabel() == "Stated spread (g/kg)"
+        assert axes.get_xlabel() == "Stated spread\n(g/kg)"
     assert legend(figure) == ["spread = error", *METHODS]
     with pytest.raises(ValueError, match="5 methods crowd one panel"):
         verification.reliability_diagram({("a", str(k)): table(1.0) for k in range(5)})
