@@ -93,9 +93,8 @@ class Scenes:
         self.device, self.folder = torch.device(device), folder
         self.ends = np.cumsum(numbers)
         self.arrays: dict[str, np.ndarray] = {}
-        self.groups: list[
-            tuple[int, int]
-        ] = []  # of each scene, those alike: the first, their number
+        # Of each scene, those observed alike: the first of them and their number.
+        self.groups: list[tuple[int, int]] = []
         self.corners: dict[tuple[int, int], Tensor] = {}
 
     def settings(self) -> dict:

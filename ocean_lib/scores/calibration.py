@@ -4,8 +4,8 @@ A method states the error of its mean as a standard deviation s.  The actual err
 a s^p, with a and p for each layer, from the errors of validation months: p maximises the
 likelihood, and a makes the mean squares equal.  They are applied unchanged to test months, to every
 method alike.  A power below 1 widens small spreads and narrows large ones, since spreads rank
-places by uncertainty better than they measure it.  A scaled member
-beyond the bounds of sea water is set to the bound, and counted, as when members are drawn.
+places by uncertainty better than they measure it.  A scaled member beyond the bounds of sea water
+is set to the bound, and counted, as when members are drawn.
 
 The fair CRPS of members is unbiased only if they are independent draws.  Members that are scaled
 about their own mean, or by a function of their own spread, are not, and score too well.  So members

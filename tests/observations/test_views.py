@@ -109,7 +109,6 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_what_cannot_be_used_is_refused(statistics, tmp_path, name):
     make, words = REFUSED[name]
     make().to_netcdf(tmp_path / "a.nc")

@@ -111,3 +111,5 @@ def test_few_floats_have_scores_and_no_interval():
         rmse, bias = withheld._scores({"rmse": error**2, "bias": error}, np.arange(12) % floats)
         assert rmse["value"] == pytest.approx(np.sqrt((error**2).mean())) and bias["n"] == floats
         assert np.isnan([rmse["low"], bias["high"]]).all() == (floats == 4)
+    assert rmse["low"] < rmse["value"] < rmse["high"]
+    assert bias["low"] < bias["value"] < bias["high"]
